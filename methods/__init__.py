@@ -1,0 +1,1 @@
+"""Algorithms of papers and their baselines, plain torch."""

@@ -1,0 +1,160 @@
+"""The contract of a method: what the paper says, and nothing of how it is driven (docs/contracts.md)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from ..datasets.batches import Batch, ExperienceView
+
+
+class MethodConfig(BaseModel):
+    """Base of every method's ``Config``: unknown fields are errors; each field has a default, a range and a description.
+
+    A field's sweep range stands in ``json_schema_extra={"sweep": {...}}``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """An optimizer of a stage: a torch.optim class name, its arguments, and the parameters it moves."""
+
+    parameters: list[nn.Parameter]
+    name: str = "AdamW"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a method within an experience.
+
+    ``optimizers`` may be empty (calibration); None means one optimizer ``main`` over all trainable parameters with the
+    recipe's settings. ``epochs`` None means the recipe's; ``steps_only_forward`` stages are run without gradients.
+    """
+
+    name: str = "train"
+    epochs: int | None = None
+    optimizers: Mapping[str, OptimizerSpec] | None = None
+    step: str = "training_step"
+    gradients: bool = True
+
+
+@dataclass(frozen=True)
+class Update:
+    """One backward of a step: ``loss`` is back-propagated; ``step`` makes ``optimizer`` step (and zero its gradients) after it.
+
+    ``retain`` keeps the graph for a later Update of the same step.
+    """
+
+    loss: Tensor
+    optimizer: str = "main"
+    step: bool = True
+    logs: Mapping[str, Tensor] = field(default_factory=dict)
+    retain: bool = False
+
+
+@dataclass
+class StepContext:
+    """Where a step stands: counted from 0; ``augment`` is the generator of views and augmentation."""
+
+    view: ExperienceView
+    stage: str
+    epoch: int
+    iteration: int
+    augment: torch.Generator
+
+
+class Method(nn.Module):
+    """A method: modules, stages and one training step. Knows no Avalanche, no MLflow, no command line.
+
+    Everything that must survive a crash is in ``state_dict`` (memory, teacher, queues). ``table`` in the view is all it sees of data.
+    """
+
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+    name: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    uses_union: ClassVar[bool] = False  # True: one experience with the union of all (an offline upper bound)
+    batching: str = "concat"
+
+    def __init__(self, config: MethodConfig, model: nn.Module, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.model = model
+        self.seed = seed
+
+    def stages(self, view: ExperienceView) -> list[Stage]:
+        """The stages of this experience, in order."""
+        return [Stage()]
+
+    def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor] | Iterator[Update]:
+        """The whole step: a dict whose ``loss`` is optimised (the rest is logged), or a generator of :class:`Update`."""
+        raise NotImplementedError(f"{type(self).__name__} must define training_step")
+
+    def predict(self, batch: Batch) -> dict[str, Tensor]:
+        """Predictions of a batch, one row each, in evaluation mode."""
+        raise NotImplementedError(f"{type(self).__name__} must define predict")
+
+    def before_experience(self, view: ExperienceView) -> None: ...
+
+    def after_experience(self, view: ExperienceView) -> None: ...
+
+    def before_stage(self, stage: Stage, view: ExperienceView) -> None: ...
+
+    def after_stage(self, stage: Stage, view: ExperienceView) -> None: ...
+
+    def before_epoch(self, ctx: StepContext) -> None: ...
+
+    def after_epoch(self, ctx: StepContext) -> None: ...
+
+    def memory(self) -> Tensor:
+        """Row ids that the sampler mixes into the next experience, [m] int64."""
+        return torch.empty(0, dtype=torch.int64)
+
+    def cost(self) -> dict[str, float]:
+        """Counters of what the method cost besides the step (teacher passes, bytes held)."""
+        return {}
+
+
+class FrozenCopy(nn.Module):
+    """A frozen copy of a module (a teacher): in eval mode, no gradients, in ``state_dict`` but never among ``parameters()``.
+
+    Empty until :meth:`take`; loading a state with a teacher rebuilds it from the live module's structure.
+    """
+
+    def __init__(self, source: nn.Module) -> None:
+        super().__init__()
+        self._source = [source]  # in a list: not a sub-module
+        self._copy: list[nn.Module] = []
+
+    @property
+    def taken(self) -> bool:
+        return bool(self._copy)
+
+    def take(self) -> None:
+        """Copy the live module as it is now."""
+        self._copy = [copy.deepcopy(self._source[0]).eval().requires_grad_(False)]
+
+    @property
+    def module(self) -> nn.Module:
+        """The copy. Raises RuntimeError before the first :meth:`take`."""
+        if not self._copy:
+            raise RuntimeError("there is no teacher before the end of the first experience")
+        return self._copy[0]
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"copy": self._copy[0].state_dict()} if self._copy else {}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        if state:
+            self.take()
+            self._copy[0].load_state_dict(state["copy"])
+        else:
+            self._copy = []

@@ -1,0 +1,1 @@
+"""Experiments a person runs: recipes, the command line, the runner, tracking."""
