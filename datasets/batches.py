@@ -127,7 +127,12 @@ class Source:
 
 
 def epoch_batches(
-    n: int, batch_size: int, order: torch.Generator, lengths: Tensor | None = None, drop_last: bool = False, pool: int = 16
+    n: int,
+    batch_size: int,
+    order: torch.Generator,
+    lengths: Tensor | None = None,
+    drop_last: bool = False,
+    pool: int = 16,
 ) -> list[Tensor]:
     """Positions 0..n-1 in batches: a permutation cut in order; with ``lengths`` [n] sorted by length within pools of
     ``pool`` batches first and the batches shuffled after, so that padding stays small. The loader path and the

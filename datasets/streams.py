@@ -92,7 +92,7 @@ def class_incremental(
     groups = class_groups(source.class_names, n_experiences, order, seed)
     tables = {name: table.without(hidden) if name == "train" else table for name, table in source.splits.items()}
     rows: dict[str, list[Tensor]] = {}
-    for name, table in tables.items():
+    for name, _table in tables.items():
         labels = source.splits[name].columns[field]
         if isinstance(labels, Ragged):
             raise ValueError(f"column '{field}' is ragged and cannot split a stream")

@@ -16,7 +16,7 @@ from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.plugins.clock import Clock
 from avalanche.training.templates.base_sgd import BaseSGDTemplate, PeriodicEval
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.batches import Batch, ExperienceView, Sidecar, Table, derive, epoch_batches, generator
 from .base import Method, OptimizerSpec, Stage, StepContext, Update
@@ -57,6 +57,12 @@ class Observer(Protocol):
 
     def epoch_batches(self, strategy: MethodStrategy, n_batches: int) -> None:
         """An epoch begins (or is taken up again) with this many batches."""
+
+    def after_epoch(self, strategy: MethodStrategy) -> None:
+        """An epoch ended: the place for validation."""
+
+    def end_of_stages(self, strategy: MethodStrategy) -> None:
+        """All stages ended; the method's ``after_experience`` comes next."""
 
 
 def _silent_evaluator() -> EvaluationPlugin:
@@ -119,7 +125,8 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
         self.augment = generator(seed, "augment")
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.schedulers: dict[str, torch.optim.lr_scheduler.LRScheduler] = {}
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
+        self.scaler = torch.amp.grad_scaler.GradScaler(self.device.type, enabled=settings.precision == "fp16")
+        self._stop_training: bool = False
         self.iteration = 0  # over the whole run
         self.cursor: dict[str, int] | None = None  # where to take up: experience, stage, epoch, batch
         self.pending: dict[str, tuple[Tensor, int]] = {}
@@ -165,7 +172,7 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
     @property
     def mb_y(self) -> Tensor:
         batch: Any = self.mbatch
-        return batch["label"]  # type: ignore[no-any-return]
+        return batch["label"]
 
     @property
     def mb_task_id(self) -> Tensor:
@@ -173,10 +180,10 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
         return torch.zeros(len(batch["index"]), dtype=torch.int64, device=self.device)
 
     def train_dataset_adaptation(self, **kwargs: Any) -> None:
-        self.adapted_dataset = self.experience.dataset  # type: ignore[union-attr]
+        self.adapted_dataset = self.experience.dataset
 
     def eval_dataset_adaptation(self, **kwargs: Any) -> None:
-        self.adapted_dataset = self.experience.dataset  # type: ignore[union-attr]
+        self.adapted_dataset = self.experience.dataset
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """Batches are made a epoch at a time (:meth:`batches_of_epoch`)."""
@@ -238,7 +245,9 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
             batches = []
             for part in parts:
                 drawn = memory[torch.randint(len(memory), (min(half, len(part)),), generator=order)]
-                is_memory = torch.cat([torch.zeros(len(part), dtype=torch.bool), torch.ones(len(drawn), dtype=torch.bool)])
+                is_memory = torch.cat(
+                    [torch.zeros(len(part), dtype=torch.bool), torch.ones(len(drawn), dtype=torch.bool)]
+                )
                 batches.append((torch.cat([view.index[part], drawn]), is_memory))
             return batches
         rows = torch.cat([view.index, memory])
@@ -296,7 +305,11 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
             number = experience.current_experience
             seen = [c for e in stream[: number + 1] for c in e.classes]
             self.make_view(
-                experience, len(stream), seen, len({c for e in stream for c in e.classes}), sum(len(e.rows) for e in stream)
+                experience,
+                len(stream),
+                seen,
+                len({c for e in stream for c in e.classes}),
+                sum(len(e.rows) for e in stream),
             )
         return self._view()
 
@@ -330,6 +343,8 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
                     break
             cursor = None
             self.method.after_stage(stage, view)
+        if self.observer is not None:
+            self.observer.end_of_stages(self)
         self.method.after_experience(view)
         self.flush()
 
@@ -353,10 +368,15 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
             def factor(step: int) -> float:
                 if step < warmup:
                     return (step + 1) / warmup
-                return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup)))) if cosine else 1.0
+                return (
+                    0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
+                    if cosine
+                    else 1.0
+                )
 
             self.schedulers = {
-                name: torch.optim.lr_scheduler.LambdaLR(optimizer, factor) for name, optimizer in self.optimizers.items()
+                name: torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+                for name, optimizer in self.optimizers.items()
             }
         self._open.clear()
         if "main" in self.optimizers:
@@ -378,7 +398,7 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
         with torch.set_grad_enabled(stage.gradients):
             for number, batch in enumerate(self._load(view.table, batches[start:]), start):
                 ctx.iteration = self.iteration
-                self.mbatch = batch  # type: ignore[assignment]
+                self.mbatch = batch
                 self.trigger("before_training_iteration", **kwargs)
                 whole = accumulate == 1 or (number + 1) % accumulate == 0 or number == last
                 self._step(step, batch, ctx, whole, **kwargs)
@@ -391,6 +411,8 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
                     self.observer.after_iteration(self)
         self.method.after_epoch(ctx)
         self.trigger("after_training_epoch", **kwargs)
+        if self.observer is not None:
+            self.observer.after_epoch(self)
 
     def _autocast(self) -> Any:
         if self.settings.precision == "fp32":
@@ -511,13 +533,13 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
         self.scaler.load_state_dict(state["scaler"])
         self.augment.set_state(state["augment"])
         self.pending = {name: (total.to(self.device), count) for name, (total, count) in state["pending"].items()}
-        vars(self.clock).update(state["clock"])
+        self.clock.__dict__.update(state["clock"])
         torch.set_rng_state(state["torch"])
         if "cuda" in state and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda"], self.device)
 
 
-class _Gather:
+class _Gather(Dataset[Batch]):
     """The batches of an epoch, made when asked for: one piece of code for the in-memory path and the DataLoader."""
 
     def __init__(self, table: Table, batches: list[tuple[Tensor, Tensor]]) -> None:

@@ -53,7 +53,9 @@ def cut(path: Path, position: int) -> None:
     """Shorten the journal to ``position`` bytes: what a checkpoint covers. Raises ValueError where it is shorter than that."""
     size = path.stat().st_size if path.exists() else 0
     if size < position:
-        raise ValueError(f"{path} holds {size} bytes, but its checkpoint covers {position}: the journal was changed by hand")
+        raise ValueError(
+            f"{path} holds {size} bytes, but its checkpoint covers {position}: the journal was changed by hand"
+        )
     with path.open("ab") as file:
         file.truncate(position)
 
@@ -70,4 +72,6 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 def comparable(path: Path) -> list[tuple[str, Any, int, str]]:
     """The points without their times, and without measurements of time (``cost/seconds...``): what a resume must repeat."""
-    return [(p["name"], p["value"], p["step"], p["axis"]) for p in read(path) if not p["name"].startswith("cost/seconds")]
+    return [
+        (p["name"], p["value"], p["step"], p["axis"]) for p in read(path) if not p["name"].startswith("cost/seconds")
+    ]

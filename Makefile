@@ -1,0 +1,33 @@
+# Two commands do all the set-up: make demo, make test.   The environment lies in VENV (make test VENV=... to reuse one).
+VENV ?= .venv
+PYTHON ?= $(firstword $(shell for p in python3.12 python3.11 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p; done))
+STAMP := $(VENV)/.holdfast-installed
+BIN := $(abspath $(VENV))/bin
+
+.PHONY: help install demo smoke test test-slow lint types benchmarks
+help: ## this text
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(STAMP): constraints.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Holdfast needs Python 3.11 or 3.12 on the PATH"; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --requirement constraints.txt setuptools==81.0.0
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+install: $(STAMP) ## the environment
+demo: $(STAMP) ## environment + suites run coconut_slurp
+	$(BIN)/suites run coconut_slurp
+smoke: $(STAMP) ## every suite in seconds
+	$(BIN)/suites run coconut_slurp --profile smoke
+lint: $(STAMP) ## ruff
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+types: $(STAMP) ## strict mypy
+	MYPYPATH=.types $(BIN)/mypy --namespace-packages --explicit-package-bases -p holdfast
+test: $(STAMP) lint types ## environment + checks + tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow"
+test-slow: $(STAMP) ## what takes longer than a minute
+	$(BIN)/pytest -m slow
+benchmarks: $(STAMP) ## speed beside named peers
+	cd /tmp && $(BIN)/python $(abspath tests/benchmarks/loop.py)

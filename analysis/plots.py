@@ -1,0 +1,67 @@
+"""Pictures of results, as PNG files. Arrays in, files out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)  # no global pyplot state, no display
+    return figure, figure.add_subplot()
+
+
+def matrix_heatmap(cells: Mapping[tuple[int, int], tuple[float, int]], title: str, path: Path) -> None:
+    """The accuracy matrix: rows = after experience t, columns = test experience j, cells never measured stay empty."""
+    import numpy as np
+
+    rows, columns = max(t for t, _ in cells) + 1, max(j for _, j in cells) + 1
+    values = np.full((rows, columns), np.nan)
+    for (t, j), (value, _) in cells.items():
+        values[t, j] = value
+    figure, axes = _figure(1.6 + 0.8 * columns, 1.6 + 0.7 * rows)
+    image = axes.imshow(values, vmin=0, vmax=1, cmap="viridis")
+    for (t, j), (value, count) in cells.items():
+        axes.text(
+            j,
+            t,
+            f"{value:.2f}\nn={count}",
+            ha="center",
+            va="center",
+            color="black" if value > 0.6 else "white",
+            fontsize=8,
+        )
+    axes.set(
+        title=title, xlabel="test experience", ylabel="after experience", xticks=range(columns), yticks=range(rows)
+    )
+    figure.colorbar(image, ax=axes, shrink=0.8)
+    figure.savefig(path, dpi=120)
+
+
+def metric_over_experiences(series: Mapping[str, Sequence[Sequence[float]]], label: str, path: Path) -> None:
+    """One line a method: the mean over its seeds after each experience, with the range of the seeds behind it.
+
+    ``series[method]`` holds one list of values a seed; a method with one value (an offline bound) is drawn as a dashed level.
+    """
+    import numpy as np
+
+    figure, axes = _figure(6.4, 4.2)
+    longest = max((len(run) for runs in series.values() for run in runs), default=1)
+    for name, runs in series.items():
+        values = np.array(runs)
+        if values.shape[1] == 1 and longest > 1:
+            axes.axhline(values.mean(), linestyle="--", color="grey", label=name)
+            continue
+        steps = np.arange(values.shape[1])
+        (line,) = axes.plot(steps, values.mean(0), marker="o", label=name)
+        if len(runs) > 1:
+            axes.fill_between(steps, values.min(0), values.max(0), alpha=0.15, color=line.get_color())
+    axes.set(xlabel="after experience", ylabel=label, ylim=(0, 1.02), xticks=range(longest))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,1 @@
+"""A world of spoken commands with known factors: grammar, voices, speech, features."""

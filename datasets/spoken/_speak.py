@@ -1,0 +1,108 @@
+"""Child process that speaks: started fresh by speaker.py, never imported by the product's own process.
+
+It loads eSpeak NG once and never speaks itself, for its second utterance would differ from its first: every utterance is spoken in a
+child forked from it. Protocol on standard input and output: one JSON line asks, a JSON line and raw bytes answer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import struct
+import sys
+from typing import Any
+
+SYNCHRONOUS, EVENT_END, EVENT_PHONEME = 2, 0, 7  # speech comes through the callback, in the calling thread
+
+
+class Event(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
+
+
+def initialise() -> tuple[Any, int]:
+    """The library and its sample rate; phoneme events on."""
+    import espeakng_loader
+
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    rate = library.espeak_Initialize(SYNCHRONOUS, 0, str(espeakng_loader.get_data_path()).encode(), 1 | (1 << 15))
+    if rate <= 0:
+        raise OSError(f"espeak_Initialize returned {rate}")
+    return library, rate
+
+
+def speak(library: Any, request: dict[str, Any]) -> tuple[bytes, list[tuple[int, str]]]:
+    """int16 samples and (time in ms, phoneme) events of one utterance."""
+    pieces: list[bytes] = []
+    events: list[tuple[int, str]] = []
+    callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event))
+
+    def collect(samples: Any, count: int, event: Any) -> int:
+        if samples and count > 0:
+            pieces.append(ctypes.string_at(samples, 2 * count))
+        i = 0
+        while event[i].type != EVENT_END:
+            if event[i].type == EVENT_PHONEME:
+                events.append((event[i].audio_position, event[i].id.decode("utf-8", "replace")))
+            i += 1
+        return 0
+
+    callback = callback_type(collect)
+    library.espeak_SetSynthCallback(callback)
+    if library.espeak_SetVoiceByName(request["voice"].encode()) != 0:
+        raise ValueError(f"unknown voice {request['voice']}")
+    library.espeak_SetParameter(1, request["rate"], 0)
+    library.espeak_SetParameter(3, request["pitch"], 0)
+    text = request["words"].encode() + b"\0"
+    library.espeak_Synth(text, len(text), 0, 0, 0, 1, None, None)
+    library.espeak_Synchronize()
+    return b"".join(pieces), events
+
+
+def answer(library: Any, line: str) -> bytes:
+    """Fork, speak in the child, and return what it wrote."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)
+            samples, events = speak(library, json.loads(line))
+            head = json.dumps({"events": events}).encode()
+            with os.fdopen(writing, "wb") as out:
+                out.write(struct.pack("<II", len(head), len(samples)) + head + samples)
+            os._exit(0)
+        except BaseException as error:
+            head = json.dumps({"error": str(error)}).encode()
+            os.write(writing, struct.pack("<II", len(head), 0) + head)
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as incoming:
+        data = incoming.read()
+    os.waitpid(child, 0)
+    if len(data) < 8:
+        head = json.dumps({"error": "the speaking child died"}).encode()
+        data = struct.pack("<II", len(head), 0) + head
+    return data
+
+
+def main() -> None:
+    library, rate = initialise()
+    out = sys.stdout.buffer
+    out.write(struct.pack("<I", rate))
+    out.flush()
+    for line in sys.stdin:
+        out.write(answer(library, line))
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Sentences of the spoken world: a grammar in SLURP's schema, split by phrasing; every factor of an utterance is drawn and recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from random import Random
+from typing import Any
+
+import yaml
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Who speaks: an eSpeak NG accent with a voice variant."""
+
+    accent: str
+    variant: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.accent}+{self.variant}"
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """All known factors of one utterance. ``rate`` in words a minute, ``pitch`` 0..99, ``noise`` as signal-to-noise ratio in dB,
+    ``room`` as reverberation time in seconds (0: none)."""
+
+    id: str
+    split: str
+    scenario: str
+    action: str
+    entities: tuple[tuple[str, str], ...]
+    words: str
+    phrasing: str
+    voice: Voice
+    rate: int
+    pitch: int
+    noise: float
+    room: float
+
+    @property
+    def intent(self) -> str:
+        return f"{self.scenario}_{self.action}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which factors go together, how often: data, so that a later suite can plant a bias or a drift in the same speech.
+
+    ``counts`` are utterances an intent for each split; ``intents`` (scenario_action) those spoken; ``voices`` the voices of each split;
+    ``rate``, ``pitch``, ``noise``, ``room`` are (low, high), drawn evenly.
+    """
+
+    counts: Mapping[str, int]
+    intents: Sequence[str]
+    voices: Mapping[str, Sequence[Voice]]
+    seed: int = 0
+    rate: tuple[int, int] = (140, 190)
+    pitch: tuple[int, int] = (30, 70)
+    noise: tuple[float, float] = (15.0, 35.0)
+    room: tuple[float, float] = (0.0, 0.3)
+
+
+@cache
+def grammar() -> dict[str, Any]:
+    """The grammar file."""
+    text = (resources.files(__package__) / "grammar.yaml").read_text(encoding="utf-8")
+    document: dict[str, Any] = yaml.safe_load(text)
+    return document
+
+
+@cache
+def intents() -> tuple[str, ...]:
+    """All scenario_action names, scenarios in alphabetical order."""
+    table = grammar()["intents"]
+    return tuple(f"{scenario}_{action}" for scenario in sorted(table) for action in table[scenario])
+
+
+@cache
+def phrasings(intent: str) -> tuple[str, ...]:
+    """All phrasings of an intent: its templates with every choice made, frames left out."""
+    scenario, _, action = intent.partition("_")
+    found: dict[str, None] = {}
+    for template in grammar()["intents"][scenario][action]:
+        parts = re.split(r"\[([^\]]*)\]", template)
+        choices = [part.split("|") if i % 2 else [part] for i, part in enumerate(parts)]
+        for picked in itertools.product(*choices):
+            found.setdefault(" ".join("".join(picked).split()))
+    return tuple(found)
+
+
+def _random(*key: object) -> Random:
+    return Random(hashlib.sha256("/".join(map(str, key)).encode()).digest())
+
+
+@cache
+def phrasings_of_split(intent: str, split: str) -> tuple[str, ...]:
+    """60 % of the phrasings are for train, 15 % for valid, the rest for test; each split has at least one of every template where it can."""
+    order = list(phrasings(intent))
+    _random("phrasings", intent).shuffle(order)
+    n = len(order)
+    first, second = max(1, round(0.6 * n)), max(2, round(0.75 * n))
+    return tuple({"train": order[:first], "valid": order[first:second], "test": order[second:]}[split])
+
+
+def sample(plan: Plan) -> list[Utterance]:
+    """The utterances of a plan. One utterance depends on (seed, split, intent, number) alone: other intents' counts move nothing."""
+    result = []
+    fillers, frames = grammar()["entities"], grammar()["frames"]
+    for split in SPLITS:
+        for intent in plan.intents:
+            scenario, _, action = intent.partition("_")
+            options = phrasings_of_split(intent, split)
+            for number in range(plan.counts[split]):
+                r = _random(plan.seed, split, intent, number)
+                phrasing = r.choice(options)
+                entities: list[tuple[str, str]] = []
+
+                def fill(match: re.Match[str], r: Random = r, entities: list[tuple[str, str]] = entities) -> str:
+                    entities.append((match[1], r.choice(fillers[match[1]])))
+                    return entities[-1][1]
+
+                words = re.sub(r"\{(\w+)\}", fill, phrasing)
+                words = " ".join(f"{r.choice(frames['before'])} {words} {r.choice(frames['after'])}".split())
+                result.append(
+                    Utterance(
+                        id=f"{split}-{intent}-{number}", split=split, scenario=scenario, action=action, entities=tuple(entities),
+                        words=words, phrasing=phrasing, voice=r.choice(list(plan.voices[split])), rate=r.randint(*plan.rate),
+                        pitch=r.randint(*plan.pitch), noise=r.uniform(*plan.noise), room=r.uniform(*plan.room),
+                    )
+                )  # fmt: skip
+    return result
+
+
+def difficulty(utterances: Iterable[Utterance]) -> dict[str, float]:
+    """How far words alone give the intent away: ``bag_of_words_accuracy`` of a logistic regression on true transcripts (train → test),
+    and ``single_word_share``, the share of intents of which one word is in ≥ 90 % of the utterances and in ≤ 10 % as many others."""
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    rows = list(utterances)
+    train, test = ([u for u in rows if u.split == split] for split in ("train", "test"))
+    vectors = CountVectorizer(token_pattern=r"\S+", binary=True)
+    x = vectors.fit_transform([u.words for u in train])
+    model = LogisticRegression(C=10.0, max_iter=2000).fit(x, [u.intent for u in train])
+    accuracy = float(model.score(vectors.transform([u.words for u in test]), [u.intent for u in test]))
+    by_intent: dict[str, list[set[str]]] = defaultdict(list)
+    for u in rows:
+        by_intent[u.intent].append(set(u.words.split()))
+    told = 0
+    for intent, mine in by_intent.items():
+        words = {w for w in set().union(*mine) if sum(w in s for s in mine) >= 0.9 * len(mine)}
+        others = [s for other, sets in by_intent.items() if other != intent for s in sets]
+        told += any(sum(w in s for s in others) <= 0.1 * len(mine) for w in words)
+    return {
+        "bag_of_words_accuracy": accuracy,
+        "single_word_share": told / max(1, len(by_intent)),
+        "intents": float(len(by_intent)),
+        "sentences": float(len({u.words for u in rows})),
+        "phrasings": float(len({(u.intent, u.phrasing) for u in rows})),
+    }

@@ -1,0 +1,125 @@
+"""The extended transcript - intent, entities, words - and its tokenizer (COCONUT spec section 2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+SEP, FILL = "_SEP", "_FILL"
+PAD_ID, UNK_ID, SOS_ID, EOS_ID = 0, 1, 2, 3
+SPECIALS = ("<pad>", "<unk>", "<sos>", "<eos>")
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What an extended transcript says; ``entities`` are (type, filler)."""
+
+    scenario: str
+    action: str
+    entities: tuple[tuple[str, str], ...]
+    words: str
+
+    @property
+    def intent(self) -> str:
+        return self.scenario if self.scenario == self.action else f"{self.scenario}_{self.action}"
+
+
+def serialise(scenario: str, action: str, entities: Iterable[tuple[str, str]], words: str) -> str:
+    """``scenario_action _SEP type _FILL filler _SEP ... _SEP words``; an intent without action is written alone."""
+    intent = scenario if scenario == action else f"{scenario}_{action}"
+    return f" {SEP} ".join([intent, *(f"{kind} {FILL} {filler}" for kind, filler in entities), words])
+
+
+def parse(text: str) -> Transcript:
+    """Reads any decoded text: first part = intent, last = words, middle parts that are no ``type _FILL filler`` are dropped.
+
+    Empty text gives the intent '' (which counts as wrong).
+    """
+    parts = [part.strip() for part in text.split(SEP)]
+    intent = parts[0]
+    scenario, underscore, action = intent.partition("_")
+    entities = []
+    for part in parts[1:-1]:
+        pair = [piece.strip() for piece in part.split(FILL)]
+        if len(pair) == 2:
+            entities.append((pair[0], pair[1]))
+    return Transcript(scenario, action if underscore else intent, tuple(entities), parts[-1] if len(parts) > 1 else "")
+
+
+class Tokenizer:
+    """Ids of extended transcripts: PAD 0, UNK 1, SOS 2, EOS 3; intents, ``_SEP`` and ``_FILL`` are atomic; the rest words or BPE."""
+
+    def __init__(
+        self, atoms: Sequence[str], words: Sequence[str], kind: Literal["word", "bpe"] = "word", bpe: str | None = None
+    ) -> None:
+        self.kind, self.atoms, self.words, self.bpe = kind, list(atoms), list(words), bpe
+        self.pieces = [*SPECIALS, *self.atoms, *self.words]
+        self.ids = {piece: i for i, piece in enumerate(self.pieces)}
+        self._bpe: Any = None
+        if bpe is not None:
+            from tokenizers import Tokenizer as Library
+
+            self._bpe = Library.from_str(bpe)
+
+    @classmethod
+    def build(
+        cls, texts: Iterable[str], intents: Sequence[str], *, kind: Literal["word", "bpe"] = "word", size: int = 1000
+    ) -> Tokenizer:
+        """Learn the words (or ``size`` BPE pieces) of ``texts``; every intent is registered, seen or not."""
+        atoms = [SEP, FILL, *intents]
+        known = set(atoms)
+        plain = [" ".join(word for word in text.split() if word not in known) for text in texts]
+        if kind == "word":
+            return cls(atoms, sorted({word for text in plain for word in text.split()}))
+        from tokenizers import Tokenizer as Library
+        from tokenizers import models, pre_tokenizers, trainers
+
+        library = Library(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+        library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        library.train_from_iterator(
+            plain,
+            trainers.BpeTrainer(
+                vocab_size=size, special_tokens=["<unk>"], end_of_word_suffix="</w>", show_progress=False
+            ),
+        )
+        pieces = sorted(library.get_vocab(), key=library.get_vocab().__getitem__)
+        return cls(atoms, [piece for piece in pieces if piece != "<unk>"], "bpe", library.to_str())
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def encode(self, text: str, dropout: float = 0.0) -> list[int]:
+        """SOS, the pieces, EOS. ``dropout`` is BPE dropout in training; intents and separators are never split."""
+        ids = [SOS_ID]
+        if self._bpe is not None:
+            self._bpe.model.dropout = dropout or None
+        atoms = set(self.atoms)
+        for word in text.split():
+            if word in atoms or self._bpe is None:
+                ids.append(self.ids.get(word, UNK_ID))
+            else:
+                ids.extend(self.ids.get(piece, UNK_ID) for piece in self._bpe.encode(word).tokens)
+        return [*ids, EOS_ID]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text up to EOS; PAD and SOS are left out."""
+        words = []
+        for i in ids:
+            if i == EOS_ID:
+                break
+            if i not in (PAD_ID, SOS_ID):
+                words.append(self.pieces[i])
+        if self.kind == "word":
+            return " ".join(words)
+        atoms = set(self.atoms)
+        return "".join(f"{piece} " if piece in atoms else piece.replace("</w>", " ") for piece in words).strip()
+
+    def to_json(self) -> str:
+        return json.dumps({"kind": self.kind, "atoms": self.atoms, "words": self.words, "bpe": self.bpe})
+
+    @classmethod
+    def from_json(cls, text: str) -> Tokenizer:
+        document = json.loads(text)
+        return cls(document["atoms"], document["words"], document["kind"], document["bpe"])

@@ -1,0 +1,136 @@
+"""COCONUT: replay with two supervised contrastive losses (Cappellazzo et al., Findings of ACL 2024, arXiv 2310.02699).
+
+Spec: sections 3.2 to 3.4 and 7. What is not sourced from the paper's text is a field of :class:`CoconutConfig`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ..datasets.batches import Batch, ExperienceView, derive
+from .base import FrozenCopy, StepContext
+from .losses.coconut import multimodal, nspt
+from .losses.distillation import masked_mean
+from .rehearsal import ER, RehearsalConfig
+
+
+class CoconutConfig(RehearsalConfig):
+    """Fields of COCONUT beside its memory."""
+
+    temperature: float = Field(
+        0.1, gt=0, le=10, description="τ of both contrastive losses", json_schema_extra={"sweep": {"choices": [0.05, 0.07, 0.1, 0.2, 0.5]}}
+    )  # fmt: skip
+    lambda_mm: float = Field(
+        0.1, ge=0, description="λ_MM, weight of the audio-text loss", json_schema_extra={"sweep": {"low": 0.01, "high": 1.0, "log": True}}
+    )  # fmt: skip
+    lambda_nspt: float | Literal["auto"] = Field(
+        "auto", description="λ_NSPT; auto: L_p / (L_p + L_n), past over all seen classes"
+    )
+    negatives: Literal["student", "teacher"] = Field("student", description="who gives the denominator: NS.. or NT..")
+    positives: Literal["student", "teacher"] = Field("teacher", description="who gives the positives: ..PT or ..PS")
+    denominator: Literal["all", "others", "new", "negatives"] = Field("all", description="rows of the NSPT denominator")
+    include_self_positive: bool = Field(True, description="the teacher's view of the anchor is a positive")
+    nspt_anchors: Literal["rehearsal", "all"] = Field("rehearsal", description="anchors of NSPT")
+    mm_anchors: Literal["new", "all"] = Field("new", description="anchors of MM")
+    normalize: bool = Field(True, description="L2-normalise projections before the dot product")
+    reduction: Literal["mean", "sum"] = Field("mean", description="over NSPT's anchors")
+    projection: int = Field(512, ge=1, le=8192, description="d_S, width of g_A and g_T")
+    text_pool: Literal["intent", "mean"] = Field(
+        "intent", description="text vector: the intent token's embedding, or the mean of all"
+    )
+    mask_pooling: bool = Field(True, description="mean over valid frames alone; false: over padded frames too")
+
+
+class Coconut(ER):
+    """Experience replay + λ_MM · MM + λ_NSPT · NSPT. With both λ = 0 it is experience replay to the bit."""
+
+    Config: ClassVar[type[CoconutConfig]] = CoconutConfig
+    config: CoconutConfig
+    name: ClassVar[str] = "coconut"
+    summary: ClassVar[str] = "replay + audio-text and student-teacher supervised contrastive losses"
+
+    def __init__(self, config: CoconutConfig, model: nn.Module, seed: int = 0) -> None:
+        super().__init__(config, model, seed)
+        d_audio, d_text = self._model.d_audio, self._model.d_text
+        with torch.random.fork_rng(devices=[]):  # the projections must not move the generator of dropout
+            torch.manual_seed(derive(seed, "projections"))
+            self.project_audio = nn.Linear(d_audio, config.projection)  # g_A
+            self.project_text = nn.Linear(d_text, config.projection)  # g_T
+        self.teacher = FrozenCopy(nn.ModuleList([model, self.project_audio]))
+        self.teacher_passes: Tensor
+        self.register_buffer("teacher_passes", torch.zeros((), dtype=torch.int64))
+
+    def before_experience(self, view: ExperienceView) -> None:
+        super().before_experience(view)
+        if view.experience > 0:
+            self.teacher.take()  # step 1: θ_{n-1} with g_A, frozen
+
+    def weight_nspt(self, view: ExperienceView) -> float:
+        """λ_NSPT = L_p / (L_p + L_n), 0 in the first experience, or the number given."""
+        if self.config.lambda_nspt != "auto":
+            return float(self.config.lambda_nspt)
+        return len(view.classes_past) / len(view.classes_seen)
+
+    def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
+        c = self.config
+        batch = self._model.augment(batch, ctx.augment)  # (a) student and teacher see the same audio
+        h, mask = self._model.encode(batch)  # (b) [B, T, d_A], [B, T] True = valid
+        loss, logs = self._model.loss_from(h, mask, batch)  # (c) L_ASR
+
+        weight = self.weight_nspt(ctx.view)
+        is_memory = batch["is_memory"]  # [B]
+        if c.lambda_mm > 0 or weight > 0:
+            audio = self.project_audio(self._pool(h, mask))  # a [B, d_S]
+            intent = batch["intent"]  # [B]
+        if c.lambda_mm > 0:  # (d)
+            text = self.project_text(self._text(batch))  # t [B, d_S]
+            mm = multimodal(
+                audio, text, intent, is_memory, temperature=c.temperature, anchors=c.mm_anchors, normalize=c.normalize
+            )
+            loss = loss + c.lambda_mm * mm
+            logs["loss/mm"] = mm
+        if weight > 0 and self.teacher.taken and (c.nspt_anchors == "all" or bool(is_memory.any())):  # (e)
+            old = self._teacher_audio(batch, is_memory)  # a^{n-1} [B, d_S]
+            contrast = nspt(
+                audio, old, intent, is_memory, temperature=c.temperature, negatives=c.negatives, positives=c.positives,
+                denominator=c.denominator, include_self_positive=c.include_self_positive, normalize=c.normalize,
+                anchors=c.nspt_anchors, reduction=c.reduction,
+            )  # fmt: skip
+            loss = loss + weight * contrast
+            logs["loss/nspt"] = contrast
+        return {"loss": loss, **logs}
+
+    def _pool(self, h: Tensor, mask: Tensor) -> Tensor:
+        return masked_mean(h, mask) if self.config.mask_pooling else h.mean(1)
+
+    def _text(self, batch: Batch) -> Tensor:
+        """Text vectors [B, d_T]: raw embeddings, no positions, no scale."""
+        tokens = batch["tokens"]  # [B, J] = SOS, intent, ...
+        if self.config.text_pool == "intent":
+            return self._model.embed(tokens[:, 1])
+        valid = torch.arange(tokens.shape[1], device=tokens.device) < batch["tokens_lengths"][:, None]
+        return masked_mean(self._model.embed(tokens), valid)
+
+    @torch.no_grad()
+    def _teacher_audio(self, batch: Batch, is_memory: Tensor) -> Tensor:
+        """a^{n-1} [B, d_S]; only the rows that the loss reads are computed, the rest are zero."""
+        every = self.config.negatives == "teacher" or self.config.nspt_anchors == "all"
+        rows = torch.arange(len(is_memory), device=is_memory.device) if every else is_memory.nonzero().flatten()
+        model: Any
+        projection: Any
+        model, projection = cast(nn.ModuleList, self.teacher.module)
+        part = {name: value[rows] for name, value in batch.items()}
+        h, mask = model.encode(part)
+        old = projection(self._pool(h, mask))
+        self.teacher_passes.add_(1)
+        return old.new_zeros(len(is_memory), old.shape[1]).index_copy(0, rows, old)
+
+    def cost(self) -> dict[str, float]:
+        teacher = (
+            sum(p.numel() * p.element_size() for p in self.teacher.module.parameters()) if self.teacher.taken else 0
+        )
+        return super().cost() | {"teacher_passes": float(self.teacher_passes.item()), "teacher_bytes": float(teacher)}

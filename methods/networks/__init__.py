@@ -1,0 +1,1 @@
+"""Encoders, decoders and the models made of them."""

@@ -1,0 +1,193 @@
+"""Finds recipes, methods, data sets and models: built in, a user's file, third parties' entry points."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import warnings
+from collections.abc import Iterable
+from importlib import metadata, resources
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from .errors import Fault
+from .recipe import Recipe, fault, load, load_file, messages, read_yaml, suggestion, unknown_names
+
+if TYPE_CHECKING:
+    from ..methods.base import Method
+
+PACKAGE = __package__.rpartition(".")[0]
+
+
+def _entry_points(group: str) -> dict[str, metadata.EntryPoint]:
+    return {point.name: point for point in metadata.entry_points(group=group)}
+
+
+def _load_point(point: metadata.EntryPoint) -> Any:
+    """What an entry point names, or None with a warning where it is broken."""
+    try:
+        return point.load()
+    except Exception as error:  # a third party's fault must not be ours
+        warnings.warn(f"the entry point '{point.name}' ({point.value}) is broken and left out: {error}", stacklevel=2)
+        return None
+
+
+def sources() -> dict[str, str]:
+    """Recipe name -> YAML text, of all that are built in or installed; an entry point gives a text or a path."""
+    found = {}
+    folder = resources.files(f"{PACKAGE}.suites") / "recipes"
+    for item in sorted(folder.iterdir(), key=lambda i: i.name):
+        if item.name.endswith(".yaml"):
+            found[item.name.removesuffix(".yaml")] = item.read_text(encoding="utf-8")
+    for name, point in _entry_points("holdfast.suites").items():
+        given = _load_point(point)
+        if given is not None:
+            found[name] = given.read_text(encoding="utf-8") if isinstance(given, Path) else str(given)
+    return found
+
+
+def recipes() -> list[dict[str, Any]]:
+    """What ``suites list`` prints; imports nothing heavy."""
+    rows = []
+    for name, text in sources().items():
+        document = read_yaml(text, name)
+        rows.append(
+            {
+                "name": name,
+                "family": document.get("family", ""),
+                "title": document.get("title", ""),
+                "problem": document.get("problem", ""),
+                "profiles": list(document.get("profiles") or {}),
+                "methods": list(document.get("methods") or {}),
+                "defaults": list(document.get("defaults") or []),
+                "paper": document.get("paper", ""),
+            }
+        )
+    return rows
+
+
+def text(name: str) -> str:
+    """The YAML of a recipe by name. Raises Fault with what was probably meant."""
+    known = sources()
+    if name not in known:
+        raise Fault(
+            code="usage", what=f"unknown suite '{name}'{suggestion(name, known)}", where=name, next="suites list"
+        )
+    return known[name]
+
+
+def recipe(target: str, profile: str | None, overrides: Iterable[str] = ()) -> Recipe:
+    """A recipe by name or file, with profile and overrides."""
+    if target.endswith((".yaml", ".yml")) or "/" in target:
+        return load_file(Path(target), profile, overrides)
+    return load(text(target), profile, overrides, target)
+
+
+def _modules(package: str) -> dict[str, str]:
+    """Module stem -> full name, of a package's direct modules, without importing them."""
+    base = importlib.import_module(f"{PACKAGE}.{package}")
+    return {m.name: f"{base.__name__}.{m.name}" for m in pkgutil.iter_modules(base.__path__) if not m.ispkg}
+
+
+def methods() -> dict[str, type[Method]]:
+    """All methods by name: classes of holdfast.methods that carry a name, and entry points ``holdfast.methods``."""
+    from ..methods.base import Method
+
+    for stem, module in _modules("methods").items():
+        if stem != "strategy":  # the adapter imports avalanche and holds no method
+            importlib.import_module(module)
+    found = {}
+    queue: list[type[Method]] = [Method]
+    while queue:
+        kind = queue.pop()
+        queue += kind.__subclasses__()
+        if "name" in vars(kind) and kind.name and kind.__module__.startswith(f"{PACKAGE}.methods."):
+            found[kind.name] = kind
+    for name, point in _entry_points("holdfast.methods").items():
+        given = _load_point(point)
+        if given is not None:
+            found[name] = given
+    return found
+
+
+def method(name: str) -> type[Method]:
+    """A method's class by name."""
+    known = methods()
+    if name not in known:
+        raise Fault(
+            code="recipe", what=f"unknown method '{name}'{suggestion(name, known)}", where="methods", next="suites list"
+        )
+    return known[name]
+
+
+def _module(package: str, name: str, group: str, wanted: tuple[str, ...], what: str, where: str) -> ModuleType:
+    known = _modules(package)
+    points = _entry_points(group)
+    given = _load_point(points[name]) if name in points else None
+    if given is None and name in known:
+        given = importlib.import_module(known[name])
+    if given is None or not all(hasattr(given, attribute) for attribute in wanted):
+        raise Fault(
+            code="recipe",
+            what=f"unknown {what} '{name}'{suggestion(name, {*known, *points})}",
+            where=where,
+            next="suites list",
+        )
+    return given
+
+
+def dataset(name: str) -> ModuleType:
+    """A data set's module: ``Config`` and ``load(config, root, progress) -> Source``."""
+    return _module("datasets", name, "holdfast.datasets", ("Config", "load"), "data set", "data.name")
+
+
+def model(name: str) -> ModuleType:
+    """A model's module: ``Config`` and ``build(config, info, seed) -> nn.Module``."""
+    return _module("methods.networks", name, "holdfast.networks", ("Config", "build"), "model", "model.name")
+
+
+def _check(options: dict[str, Any], config: type[BaseModel], prefix: str) -> list[str]:
+    errors = unknown_names(options, config, f"{prefix}.")
+    try:
+        config(**options)
+    except ValidationError as error:
+        errors += [line for line in messages(error, prefix) if not line.endswith("Extra inputs are not permitted")]
+    return errors
+
+
+def resolve(recipe: Recipe) -> None:
+    """Check what stands in other rooms' hands: methods, data and model options. One Fault of all errors."""
+    errors: list[str] = []
+    for name, entry in recipe.methods.items():
+        fields = dict(entry)
+        try:
+            errors += _check(fields, method(str(fields.pop("use", name))).Config, f"methods.{name}")
+        except Fault as error:
+            errors.append(f"methods.{name}: {error.what}")
+    for section, finder in (("data", dataset), ("model", model)):
+        chosen = getattr(recipe, section)
+        try:
+            errors += _check(chosen.options, finder(chosen.name).Config, f"{section}.options")
+        except Fault as error:
+            errors.append(f"{section}.name: {error.what}")
+    for number, claim in enumerate(recipe.claims):
+        for name in (claim.better, claim.than):
+            if name not in recipe.methods:
+                errors.append(f"claims.{number}: no method '{name}' in the recipe{suggestion(name, recipe.methods)}")
+    if errors:
+        raise fault(errors, recipe.name)
+
+
+def chosen_methods(recipe: Recipe, names: Iterable[str]) -> list[str]:
+    """The methods to run: those named, else the recipe's defaults; each once. Raises Fault for an unknown one."""
+    picked = list(dict.fromkeys(names)) or list(recipe.defaults)
+    for name in picked:
+        if name not in recipe.methods:
+            raise Fault(
+                code="usage", what=f"the suite has no method '{name}'{suggestion(name, recipe.methods)}", where="--method",
+                next=f"suites show {recipe.name}",
+            )  # fmt: skip
+    return picked

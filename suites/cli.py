@@ -1,0 +1,432 @@
+"""``suites``: the verbs. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import json as json_
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import Fault
+
+app = typer.Typer(
+    name="suites", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Continual and robust learning experiments. Start with: suites run coconut_slurp",
+)  # fmt: skip
+data_app = typer.Typer(no_args_is_help=True, help="Data sets and the cache of prepared features.")
+runs_app = typer.Typer(no_args_is_help=True, help="Runs on the disk.")
+app.add_typer(data_app, name="data")
+app.add_typer(runs_app, name="runs")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Where runs lie (default: HOLDFAST_RUNS, else ./runs).")]
+ProfileOption = Annotated[str | None, typer.Option("--profile", help="smoke, demo or paper.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Fields of the recipe to change.")
+]
+Root = Annotated[
+    Path | None, typer.Option("--data-root", help="Folder of the real data; without it the stand-in is generated.")
+]
+
+
+def _out(out: Path | None) -> Path:
+    return out or Path(os.environ.get("HOLDFAST_RUNS") or "runs")
+
+
+def _print(document: Any) -> None:
+    sys.stdout.write(json_.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def _console(json: bool) -> Any:
+    from .console import Console
+
+    return Console(json)
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False) -> None:
+    if debug:
+        os.environ["HOLDFAST_DEBUG"] = "1"
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """The suites there are."""
+    from . import catalog
+
+    rows = catalog.recipes()
+    if json:
+        return _print(rows)
+    table = [[r["name"], r["title"], ", ".join(r["profiles"]), ", ".join(r["defaults"])] for r in rows]
+    _console(False).table("suites", ["name", "what", "profiles", "methods"], table)
+
+
+@app.command()
+def show(name: str, profile: ProfileOption = None, json: Json = False) -> None:
+    """A suite's resolved recipe and what its methods' fields mean. Example: suites show coconut_slurp"""
+    from . import catalog
+    from .recipe import to_yaml
+
+    recipe = catalog.recipe(name, profile)
+    catalog.resolve(recipe)
+    fields: dict[str, Any] = {}
+    for key, entry in recipe.methods.items():
+        kind = catalog.method(str(entry.get("use", key)))
+        fields[key] = {
+            "summary": kind.summary,
+            "fields": {
+                n: {"default": f.default, "description": f.description} for n, f in kind.Config.model_fields.items()
+            },
+        }
+    if json:
+        return _print(
+            {**recipe.model_dump(by_alias=True, mode="json"), "method_fields": fields, "resume": "checkpoint"}
+        )
+    console = _console(False)
+    console.line(to_yaml(recipe))
+    for key, entry in fields.items():
+        rows = [[f"methods.{key}.{n}", str(f["default"]), f["description"] or ""] for n, f in entry["fields"].items()]
+        console.table(f"{key}: {entry['summary']}", ["field", "default", "meaning"], rows)
+    console.line("resume: checkpoint")
+
+
+@app.command()
+def copy(
+    name: str, file: Path, force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False
+) -> None:
+    """Copy a suite's recipe to edit. Example: suites copy coconut_slurp mine.yaml"""
+    from . import catalog
+
+    text = catalog.text(name)
+    if file.exists() and not force:
+        raise Fault(
+            code="usage", what="the file is there already", where=str(file), next="choose another name, or --force"
+        )
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Fault(
+            code="usage", what=f"cannot write: {error.strerror}", where=str(file), next="choose another place"
+        ) from error
+    _console(False).line(f"wrote {file}; run it: suites run {file}")
+
+
+@app.command()
+def validate(
+    target: Annotated[str | None, typer.Argument(help="Name or file.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All suites in all profiles.")] = False,
+    json: Json = False,
+) -> None:
+    """Check a recipe whole: names, types, ranges; all errors at once."""
+    from . import catalog
+
+    if (target is None) == (not every):
+        raise Fault(
+            code="usage", what="name one suite or file, or say --all", where="validate", next="suites validate --all"
+        )
+    wanted = (
+        [(row["name"], [None, *row["profiles"]]) for row in catalog.recipes()] if every else [(str(target), [None])]
+    )
+    checked = []
+    for name, profiles in wanted:
+        for profile in profiles:
+            catalog.resolve(catalog.recipe(name, profile))
+            checked.append({"name": name, "profile": profile, "valid": True})
+    if json:
+        return _print(checked)
+    _console(False).line(f"{len(checked)} valid")
+
+
+@app.command()
+def run(
+    target: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    overrides: Overrides = None,
+    profile: ProfileOption = None,
+    method: Annotated[list[str] | None, typer.Option("--method", help="Only this method; may be repeated.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="One seed (default 0).")] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0..N-1.")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    data_root: Root = None,
+    out: Out = None,
+    tracking_uri: Annotated[str | None, typer.Option("--tracking-uri", help="MLflow store or server.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run; start nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Run a suite. Example: suites run coconut_slurp --seeds 3 methods.coconut.temperature=0.2"""
+    from . import catalog
+
+    if seed is not None and seeds is not None:
+        raise Fault(
+            code="usage",
+            what="--seed and --seeds exclude each other",
+            where="run",
+            next="--seeds N runs the seeds 0..N-1",
+        )
+    if device not in ("auto", "cpu", "cuda"):
+        raise Fault(
+            code="usage",
+            what=f"unknown device '{device}' (there are: auto, cpu, cuda)",
+            where="--device",
+            next="--device auto",
+        )
+    given = list(overrides or [])
+    if data_root is not None:
+        if not data_root.is_dir():
+            raise Fault(
+                code="data",
+                what="there is no such folder",
+                where=str(data_root),
+                next="name the folder that holds the real data",
+            )
+        given.append(f"data.root={json_.dumps(str(data_root.resolve()))}")
+    is_file = target.endswith((".yaml", ".yml")) or "/" in target
+    recipe = catalog.recipe(target, profile if profile or is_file else "demo", given)
+    catalog.resolve(recipe)
+    methods = catalog.chosen_methods(recipe, method or [])
+    numbers = list(range(seeds)) if seeds else [seed or 0]
+    from . import runner
+
+    console = _console(json)
+    if dry_run:
+        document = runner.plan(recipe, methods=methods, seeds=numbers, device=device)
+        if json:
+            return _print(document)
+        from .recipe import to_yaml
+
+        console.line(to_yaml(recipe))
+        head = ["method", "parameters", "trainable", "steps", "seconds", "memory MiB", "disk MiB"]
+        console.table(
+            "would run (estimates from one timed step)",
+            head,
+            [[str(v) for v in row.values()] for row in document["methods"]],
+        )
+        return None
+    _finish(
+        runner.run_invocation(
+            recipe, methods=methods, seeds=numbers, device=device, out=_out(out), tracking_uri=tracking_uri, console=console
+        ),
+        console, json,
+    )  # fmt: skip
+    return None
+
+
+@app.command()
+def resume(
+    target: Annotated[str, typer.Argument(metavar="INVOCATION|RUN|last")], out: Out = None, json: Json = False
+) -> None:
+    """Finish what was stopped or killed. Example: suites resume last"""
+    from . import runner
+
+    console = _console(json)
+    _finish(runner.resume(target, out=_out(out), console=console), console, json)
+
+
+def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
+    """The table at the end of a run: methods × metrics, selection rule, where things lie."""
+    if json:
+        return _print(document)
+    import statistics
+
+    shown = [
+        "accuracy/average",
+        "accuracy/last",
+        "accuracy/forgetting",
+        "accuracy/bwt",
+        "wer/last",
+        "slu_f1/last",
+        "cost/seconds_per_step",
+    ]
+    rows = []
+    for method in dict.fromkeys(r["method"] for r in document["runs"]):
+        mine = [r["metrics"] for r in document["runs"] if r["method"] == method and r["metrics"]]
+        cells = [f"{method} ({len(mine)})"]
+        for name in shown:
+            values = [m[name] for m in mine if name in m]
+            spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.fmean(values):.3f}{spread}" if values else "-")
+        rows.append(cells)
+    title = f"{document['suite']} ({document['profile'] or 'recipe'}), data: {document['data']['source']}; mean ± standard deviation over (n) seeds"
+    console.table(title, ["method (seeds)", *shown], rows)
+    from .recipe import read_yaml
+
+    folder = Path(document["out"])
+    recipe = read_yaml(json_.loads((folder / "invocation.json").read_text())["recipe"], "recipe")
+    console.line(
+        f"selection: {recipe['train']['selection']} weights of every experience (train.selection); no test label was used to choose"
+    )
+    console.line(f"results:   {folder}")
+    console.line(f"MLflow:    suites ui --out {folder.parent}")
+    return None
+
+
+@runs_app.command("list")
+def runs_list(out: Out = None, json: Json = False) -> None:
+    """All runs under OUT, oldest first."""
+    from . import runner
+
+    rows = runner.list_runs(_out(out))
+    if json:
+        return _print(rows)
+    table = [[f"{r['invocation']}/{r['method']}-s{r['seed']}", r["profile"] or "", r["status"]] for r in rows]
+    _console(False).table(f"runs in {_out(out)}", ["run", "profile", "status"], table)
+
+
+@runs_app.command("remove")
+def runs_remove(path: Path, json: Json = False) -> None:
+    """Delete an invocation or a run that no process writes."""
+    from . import runner
+
+    runner.remove_run(path)
+    if json:
+        _print({"removed": str(path)})
+
+
+@app.command()
+def sync(path: Annotated[Path | None, typer.Argument(help="OUT, an invocation or a run.")] = None, out: Out = None,
+         tracking_uri: Annotated[str | None, typer.Option("--tracking-uri")] = None, json: Json = False) -> None:  # fmt: skip
+    """Deliver to MLflow what a dead or slow server did not take."""
+    from . import tracking
+
+    document = tracking.sync(path or _out(out), tracking_uri)
+    if json:
+        return _print(document)
+    for row in document["runs"]:
+        _console(False).line(
+            f"{row['folder']}: {row['undelivered']} points left{': ' + row['problem'] if row['problem'] else ''}"
+        )
+
+
+@data_app.command("list")
+def data_list(json: Json = False) -> None:
+    """What the cache of prepared features holds."""
+    from ..datasets import cache
+
+    rows = cache.entries()
+    if json:
+        return _print(rows)
+    table = [
+        [r["digest"][:12], str(r["key"].get("kind", "?")), f"{r['bytes'] / 2**20:.1f}", str(r["whole"])] for r in rows
+    ]
+    _console(False).table(f"cache in {cache.root()}", ["entry", "kind", "MiB", "whole"], table)
+
+
+@data_app.command("prepare")
+def data_prepare(
+    target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None
+) -> None:
+    """Make a suite's data now (it is made by 'run' otherwise)."""
+    from . import catalog, runner
+
+    given = [*(overrides or []), *([f"data.root={json_.dumps(str(data_root))}"] if data_root else [])]
+    recipe = catalog.recipe(target, profile or "demo", given)
+    catalog.resolve(recipe)
+    console = _console(False)
+    with console.progress("preparing data") as tick:
+        source = runner.prepare(recipe, tick)
+    console.line(f"{source.source}: " + ", ".join(f"{k} {len(t)}" for k, t in source.splits.items()))
+
+
+@data_app.command("check")
+def data_check(target: str, overrides: Overrides = None, profile: ProfileOption = None, json: Json = False) -> None:
+    """Counts, splits and difficulty of a suite's data."""
+    from . import catalog
+
+    recipe = catalog.recipe(target, profile or "demo", list(overrides or []))
+    catalog.resolve(recipe)
+    module = catalog.dataset(recipe.data.name)
+    document = module.check(module.Config(**recipe.data.options), Path(recipe.data.root) if recipe.data.root else None)
+    if json:
+        return _print(document)
+    for name, value in document.items():
+        _console(False).line(f"{name}: {value}")
+
+
+@data_app.command("clean")
+def data_clean() -> None:
+    """Empty the cache."""
+    from ..datasets import cache
+
+    _console(False).line(f"freed {cache.clean() / 2**20:.1f} MiB")
+
+
+@app.command()
+def ui(out: Out = None, port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+       tracking_uri: Annotated[str | None, typer.Option("--tracking-uri")] = None) -> None:  # fmt: skip
+    """MLflow's pages of the runs under OUT, on this machine alone."""
+    from . import tracking
+
+    uri = tracking.resolve_uri(_out(out), tracking_uri)
+    mlflow = Path(sys.executable).with_name("mlflow")
+    os.execv(mlflow, [str(mlflow), "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)])
+
+
+@app.command()
+def doctor(out: Out = None, json: Json = False) -> None:
+    """Versions, GPU, disk, store; and what to do about each fault."""
+    from .doctor import examine
+
+    document = examine(_out(out))
+    if json:
+        _print(document)
+    else:
+        _console(False).table(
+            "doctor", ["what", "found", "do"], [[c["what"], c["found"], c["do"]] for c in document["checks"]]
+        )
+    if not document["healthy"]:
+        raise typer.Exit(4)
+
+
+def main() -> None:
+    """Entry point: every failure is one message and one exit code."""
+    wants_json = "--json" in sys.argv
+    code = _guard(lambda: app(standalone_mode=False), wants_json)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _guard(call: Callable[[], Any], wants_json: bool) -> int:
+    import click
+
+    try:
+        result = call()
+    except Fault as error:
+        fault = error
+    except click.exceptions.Exit as error:
+        return int(error.exit_code)
+    except click.ClickException as error:
+        fault = Fault(
+            code="usage", what=error.format_message(), where="suites " + " ".join(sys.argv[1:2]), next="suites --help"
+        )
+    except (KeyboardInterrupt, click.Abort):
+        fault = Fault(code="interrupted", what="stopped", where="suites", next="suites resume last")
+    except Exception as error:
+        fault = _translate(error)
+    else:
+        return int(result) if isinstance(result, int) else 0
+    if wants_json:
+        _print(fault.as_json())
+    sys.stderr.write(f"error: {fault.what}\nwhere: {fault.where}\nnext:  {fault.next}\n")
+    if os.environ.get("HOLDFAST_DEBUG"):
+        import traceback
+
+        traceback.print_exception(sys.exception() or fault)
+    return fault.exit_code
+
+
+def _translate(error: Exception) -> Fault:
+    """A failure that no room foresaw or that a library raised."""
+    from_data = isinstance(error, NotADirectoryError | FileNotFoundError) or type(error).__name__ == "SpeechError"
+    if from_data:
+        return Fault(code="data", what=str(error), where=type(error).__name__, next="suites doctor")
+    if isinstance(error, ValueError) and "memory_size" in str(error):
+        return Fault(code="recipe", what=str(error), where="methods", next="raise methods.<name>.memory_size")
+    return Fault(
+        code="run_failed",
+        what=f"{type(error).__name__}: {error}",
+        where="suites",
+        next="see the traceback with: suites --debug ...",
+    )

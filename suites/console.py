@@ -1,0 +1,88 @@
+"""What a person sees while things run: one object, which also behaves in a pipe and in CI."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console as Rich
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+
+class Console:
+    """Progress and lines. With ``json`` everything goes to standard error, so that standard output holds one document alone."""
+
+    def __init__(self, json: bool = False) -> None:
+        self.rich = Rich(stderr=json, highlight=False)
+        self.notes = Rich(stderr=True, highlight=False)
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._last = 0.0
+        self._text, self._postfix, self._steps = "", "", 0
+
+    def line(self, text: str) -> None:
+        self.rich.print(text, markup=False, soft_wrap=True)
+
+    def warning(self, text: str) -> None:
+        self.notes.print(f"warning: {text}", markup=False, soft_wrap=True)
+
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        table = Table(title=title, title_justify="left")
+        for number, name in enumerate(header):
+            table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self.rich.print(table)
+
+    @contextmanager
+    def progress(self, text: str) -> Iterator[Callable[[int, int], None]]:
+        """A live bar on a terminal, a line every few seconds elsewhere; yields ``tick(done, total)``."""
+        self._text, self._postfix, self._steps = text, "", 0
+        if not sys.stderr.isatty():
+            self._last = time.monotonic()
+            yield self._tick
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=self.notes, transient=True) as self._progress:
+            self._task = self._progress.add_task(text, total=None, note="")
+            try:
+                yield self._tick
+            finally:
+                self._progress = None
+
+    def _tick(self, done: int, total: int) -> None:
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=done, total=total)
+        else:
+            self._plain(f"{done}/{total}")
+
+    def _plain(self, text: str) -> None:
+        if time.monotonic() - self._last >= 5:
+            self._last = time.monotonic()
+            self.notes.print(f"{self._text}: {text} {self._postfix}".rstrip(), markup=False, soft_wrap=True)
+
+    def status(self, text: str) -> None:
+        self._text = text
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, description=text)
+
+    def postfix(self, text: str) -> None:
+        self._postfix = text
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, note=text)
+
+    def advance(self) -> None:
+        self._steps += 1
+        if self._progress is not None and self._task is not None:
+            self._progress.advance(self._task)
+        else:
+            self._plain(f"step {self._steps}")

@@ -1,0 +1,180 @@
+"""Invocations and runs on the disk: names, status, lock, and what was there when it ran."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .checkpoints import write_atomic
+from .errors import Fault
+
+PACKAGES = (
+    "holdfast",
+    "torch",
+    "torchaudio",
+    "avalanche-lib",
+    "speechbrain",
+    "numpy",
+    "mlflow",
+    "scikit-learn",
+    "pydantic",
+)
+
+
+def read_json(path: Path) -> Any:
+    """The JSON document of ``path``. Raises Fault where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise Fault(
+            code="usage", what=f"{path.name} is missing", where=str(path.parent), next="suites runs list"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise Fault(
+            code="data",
+            what=f"{path.name} is damaged: {error}",
+            where=str(path),
+            next="remove the folder: suites runs remove",
+        ) from error
+
+
+def write_json(path: Path, document: Any) -> None:
+    write_atomic(path, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode())
+
+
+def new_invocation(out: Path, suite: str, document: dict[str, Any]) -> Path:
+    """Create ``OUT/<suite>-<UTC time>-<4 hex>/`` with ``invocation.json``. Raises Fault where OUT cannot be written."""
+    name = f"{suite}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+    folder = out / name
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise Fault(
+            code="usage",
+            what=f"cannot make the folder of the runs: {error.strerror}",
+            where=str(folder),
+            next="choose another place with --out DIR or HOLDFAST_RUNS",
+        ) from error
+    write_json(folder / "invocation.json", {**document, "uid": secrets.token_hex(8)})
+    return folder
+
+
+def status(run: Path) -> str:
+    """``new``, ``running``, ``finished``, ``failed`` or ``interrupted``."""
+    path = run / "run.json"
+    return str(read_json(path)["status"]) if path.exists() else "new"
+
+
+def invocations(out: Path) -> list[Path]:
+    """Invocation folders under OUT, oldest first."""
+    found = [path.parent for path in out.glob("*/invocation.json")] if out.is_dir() else []
+    return sorted(found, key=lambda folder: (folder / "invocation.json").stat().st_mtime_ns)
+
+
+def unfinished(invocation: Path) -> list[str]:
+    """Names of the runs of an invocation that are not finished."""
+    plan = read_json(invocation / "invocation.json")["runs"]
+    return [run["folder"] for run in plan if status(invocation / run["folder"]) != "finished"]
+
+
+def find(target: str, out: Path) -> tuple[Path, list[str]]:
+    """(invocation, names of the runs meant) of ``last``, a path, or a name under OUT. Raises Fault where there is none."""
+    if target == "last":
+        known = invocations(out)
+        if not known:
+            raise Fault(
+                code="usage", what="there is no invocation to resume", where=str(out), next="suites run coconut_slurp"
+            )
+        open_ones = [folder for folder in known if unfinished(folder)]
+        folder = (open_ones or known)[-1]
+        return folder, [run["folder"] for run in read_json(folder / "invocation.json")["runs"]]
+    for path in (Path(target), out / target):
+        if (path / "invocation.json").exists():
+            return path.resolve(), [run["folder"] for run in read_json(path / "invocation.json")["runs"]]
+        if (path.parent / "invocation.json").exists() and path.is_dir():
+            return path.parent.resolve(), [path.name]
+    raise Fault(
+        code="usage",
+        what=f"'{target}' is no invocation and no run",
+        where=str(out),
+        next="see what there is: suites runs list",
+    )
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Hold the run folder's lock: one writer. Raises Fault that names the process which holds it."""
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise Fault(
+                code="usage",
+                what=f"the run is live: process {holder} writes it",
+                where=str(run),
+                next=f"wait for it, or stop it (kill {holder}), then resume",
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def git_state() -> dict[str, Any]:
+    """Commit of the code that runs and whether it was changed; empty where it is no checkout."""
+    here = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+def environment(device: str, threads: int, data: dict[str, Any]) -> dict[str, Any]:
+    """What a reader needs to judge a run's numbers: versions, git state, hardware, threads, data."""
+    import torch
+
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "absent"
+    return {
+        "python": sys.version.split()[0],
+        "versions": versions,
+        "git": git_state(),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+        "threads": threads,
+        "data": data,
+    }
+
+
+def remove(path: Path) -> None:
+    """Delete a run or an invocation that no process writes."""
+    for run in [path, *(p for p in path.iterdir() if p.is_dir())]:
+        if (run / "lock").exists():
+            with locked(run):
+                pass
+    shutil.rmtree(path)

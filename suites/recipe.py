@@ -1,0 +1,307 @@
+"""Recipes: typed, range-checked, complete. A YAML file, a profile on top of it, overrides on top of that; all errors at once."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Union
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import Fault
+
+Profile = Literal["smoke", "demo", "paper"]
+
+
+class Section(BaseModel):
+    """Unknown fields are errors; values keep their YAML type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class DataSection(Section):
+    """Where the rows come from and how they are split into experiences."""
+
+    name: str = Field(description="data set: a module of holdfast.datasets")
+    root: str | None = Field(None, description="folder of the real data; without it the stand-in is generated")
+    experiences: int = Field(1, ge=1, le=1000, description="number of experiences N")
+    class_order: Literal["seeded", "alphabetical"] = Field(
+        "seeded", description="order of the classes over experiences"
+    )
+    hidden_from_training: tuple[str, ...] = Field((), description="columns that no method may see")
+    options: dict[str, Any] = Field(default_factory=dict, description="fields of the data set's Config")
+
+
+class ModelSection(Section):
+    """The model that every method of the suite trains."""
+
+    name: str = Field(description="a module of holdfast.methods.networks")
+    options: dict[str, Any] = Field(default_factory=dict, description="fields of the model's Config")
+
+
+class TrainSection(Section):
+    """How every method of the suite is trained."""
+
+    epochs: int = Field(1, ge=1, le=100_000, description="epochs an experience")
+    epochs_first: int | None = Field(
+        None, ge=1, le=100_000, description="epochs of the first experience; null: as the others"
+    )
+    batch_size: int = Field(32, ge=1, le=1_000_000, description="rows a batch")
+    optimizer: Literal["AdamW", "Adam", "SGD"] = Field("AdamW", description="new in every experience")
+    lr: float = Field(1e-3, gt=0, le=100, description="learning rate")
+    weight_decay: float = Field(0.0, ge=0, le=10, description="weight decay")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's moments")
+    eps: float = Field(1e-8, gt=0, le=1, description="Adam's epsilon")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="of the learning rate within a stage")
+    warmup_steps: int = Field(0, ge=0, description="linear warm-up at the start of a stage")
+    clip: float | None = Field(None, gt=0, description="largest gradient norm; null: no clipping")
+    accumulate: int = Field(1, ge=1, le=10_000, description="batches an optimizer step")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="autocast type; fp16 with a gradient scaler")
+    compile: bool = Field(False, description="torch.compile the model")
+    threads: int = Field(
+        0, ge=0, le=1024, description="torch threads; 0: one a core. Bitwise equality holds for one number of threads"
+    )
+    selection: Literal["last", "best"] = Field(
+        "last", description="weights kept of an experience: the last, or the best on validation"
+    )
+    path: Literal["memory", "loader"] = Field(
+        "memory", description="batches by index from memory, or through a DataLoader"
+    )
+    log_every: int = Field(20, ge=1, description="steps a journal point")
+    checkpoint_steps: int = Field(500, ge=0, description="steps between checkpoints within an experience; 0: none")
+    checkpoint_seconds: float = Field(
+        60.0, ge=0, description="seconds between checkpoints within an experience; 0: none"
+    )
+
+    @model_validator(mode="after")
+    def _betas(self) -> TrainSection:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), not {self.betas}")
+        return self
+
+
+class EvaluateSection(Section):
+    """How predictions are made for the metrics."""
+
+    batch_size: int = Field(128, ge=1, description="rows a batch in evaluation")
+
+
+class Claim(Section):
+    """A statement that the suite must show over seeds: ``better``'s metric exceeds ``than``'s by at least ``by``."""
+
+    metric: str
+    better: str
+    than: str
+    by: float = 0.0
+
+
+class Recipe(Section):
+    """A suite, declared."""
+
+    schema_: Literal[1] = Field(alias="schema", description="version of this form")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="family_dataset, lower snake case")
+    family: str = Field(description="method family: the stem of its file in methods/")
+    title: str = Field(description="one line")
+    paper: str = Field("", description="where the method is from")
+    problem: Literal["speech"] = Field(description="what is measured")
+    data: DataSection
+    model: ModelSection
+    methods: dict[str, dict[str, Any]] = Field(
+        min_length=1, description="method name -> fields of its Config ('use: NAME' for a variant)"
+    )
+    defaults: tuple[str, ...] = Field(description="methods that run when none is named")
+    train: TrainSection
+    evaluate: EvaluateSection = EvaluateSection()
+    claims: tuple[Claim, ...] = ()
+    profile: Profile | None = Field(None, description="the profile that was applied")
+
+    @model_validator(mode="after")
+    def _names(self) -> Recipe:
+        unknown = [name for name in self.defaults if name not in self.methods]
+        if unknown:
+            raise ValueError(f"defaults names methods that the recipe has not: {', '.join(unknown)}")
+        return self
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`` - did you mean 'x'?`` or, where nothing is near, the list of what there is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    if near:
+        return f" - did you mean '{near[0]}'?"
+    return f" (there are: {', '.join(names)})" if names else ""
+
+
+def read_yaml(text: str, where: str) -> dict[str, Any]:
+    """The mapping in ``text``. Raises Fault for broken YAML (with line and column) or another kind of document."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
+        problem = getattr(error, "problem", None) or "cannot be read"
+        raise Fault(code="recipe", what=f"this is no YAML: {problem}", where=place, next="mend the line") from error
+    if not isinstance(document, dict):
+        raise Fault(
+            code="recipe",
+            what="a recipe is a mapping of fields",
+            where=where,
+            next="start from one: suites copy coconut_slurp FILE",
+        )
+    return document
+
+
+def load(text: str, profile: str | None, overrides: Iterable[str], where: str = "recipe") -> Recipe:
+    """A recipe from YAML ``text`` with ``profile`` and then ``overrides`` (``a.b=value``) on top. One Fault holds all errors."""
+    document = read_yaml(text, where)
+    profiles = document.pop("profiles", {}) or {}
+    errors: list[str] = []
+    if not isinstance(profiles, dict) or any(not isinstance(v, dict | None) for v in profiles.values()):
+        raise Fault(
+            code="recipe",
+            what="'profiles' must map a profile's name to fields",
+            where=where,
+            next="see: suites show coconut_slurp",
+        )
+    for name in profiles:
+        if name not in typing.get_args(Profile):
+            errors.append(f"profiles.{name}: no such profile{suggestion(str(name), typing.get_args(Profile))}")
+    if profile is not None:
+        if profile not in profiles and profile in typing.get_args(Profile):
+            errors.append(f"this recipe has no profile '{profile}'{suggestion(profile, profiles)}")
+        elif profile not in profiles:
+            errors.append(f"unknown profile '{profile}'{suggestion(profile, profiles)}")
+        else:
+            document = merge(document, profiles[profile] or {})
+            document["profile"] = profile
+    for override in overrides:
+        errors += _override(document, override)
+    errors += unknown_names(document, Recipe)
+    try:
+        recipe = Recipe.model_validate(document)
+    except ValidationError as error:
+        errors += [line for line in messages(error) if not line.endswith("Extra inputs are not permitted")]
+        raise fault(errors, where) from error
+    if errors:
+        raise fault(errors, where)
+    return recipe
+
+
+def fault(errors: list[str], where: str) -> Fault:
+    """One Fault of all ``errors``."""
+    head = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+    return Fault(
+        code="recipe",
+        what="\n  ".join([f"{head}:", *errors]),
+        where=where,
+        next="mend these, then: suites validate FILE",
+    )
+
+
+def messages(error: ValidationError, prefix: str = "") -> list[str]:
+    """Pydantic's errors, a line each: path, what is wrong, what was given."""
+    lines = []
+    for item in error.errors():
+        path = ".".join([prefix, *map(str, item["loc"])] if prefix else list(map(str, item["loc"])))
+        given = item.get("input")
+        tail = "" if isinstance(given, dict | list | BaseModel) or item["type"] == "missing" else f" (given: {given!r})"
+        lines.append(
+            f"{path or 'recipe'}: {item['msg']}{tail}"
+            if item["type"] != "extra_forbidden"
+            else f"{path}: {item['msg']}"
+        )
+    return lines
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return next((m for a in typing.get_args(annotation) if (m := _model_of(a))), None)
+    return None
+
+
+def unknown_names(document: Mapping[str, Any], model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Fields of ``document`` that ``model`` does not know, at any depth, each with what was probably meant."""
+    errors = []
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    for name, value in document.items():
+        if name not in fields:
+            errors.append(f"{prefix}{name}: no such field{suggestion(str(name), fields)}")
+            continue
+        inner = _model_of(fields[name].annotation)
+        if inner is not None and isinstance(value, dict):
+            errors += unknown_names(value, inner, f"{prefix}{name}.")
+    return errors
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` on top of ``base``: mappings are merged, everything else is replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _override(document: dict[str, Any], text: str) -> list[str]:
+    path, equals, value_text = text.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys):
+        return [f"'{text}' is no override: write path=value, for example train.lr=0.001"]
+    try:
+        value = yaml.safe_load(value_text)
+    except yaml.YAMLError:
+        return [f"{path}: '{value_text}' is no YAML value"]
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = float(value)  # YAML reads 1e-3 as text
+    if keys[0] in ("name", "schema", "profile", "profiles", "family"):
+        return [f"{path}: cannot be overridden"]
+    node: Any = document
+    for depth, key in enumerate(keys[:-1]):
+        if isinstance(node.get(key), dict):
+            node = node[key]
+            continue
+        if key in node:
+            return [f"{path}: '{'.'.join(keys[: depth + 1])}' is a value, not a section"]
+        if depth == 1 and keys[0] == "methods":
+            return [f"{path}: the recipe has no method '{key}'{suggestion(key, node)}"]
+        known = [field.alias or name for name, field in Recipe.model_fields.items()] if depth == 0 else list(node)
+        if depth > 0 or key not in known:
+            return [f"{path}: no such field{suggestion(key, known)}"]
+        node[key] = {}
+        node = node[key]
+    node[keys[-1]] = value
+    return []
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The resolved recipe as YAML that :func:`load` reads back to the same."""
+    document = recipe.model_dump(by_alias=True, mode="json")
+    profile = document.pop("profile")
+    if profile is not None:
+        document["profile"] = profile
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+def digest(recipe: Recipe) -> str:
+    """sha256 of the resolved recipe: equal recipes, equal digests."""
+    return hashlib.sha256(to_yaml(recipe).encode()).hexdigest()
+
+
+def load_file(path: Path, profile: str | None, overrides: Iterable[str]) -> Recipe:
+    """A recipe from a file. Raises Fault where it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Fault(
+            code="usage", what=f"cannot read the recipe: {error}", where=str(path), next="suites list"
+        ) from error
+    return load(text, profile, overrides, str(path))

@@ -1,0 +1,331 @@
+"""MLflow, fed from the journal by its own thread: training never waits for it, and what is not delivered stays for ``suites sync``."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import logging
+import math
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .checkpoints import write_atomic
+from .killpoints import reach
+
+BATCH = 900  # points a request; MLflow takes 1000
+UID, INVOCATION = "holdfast.run_uid", "holdfast.invocation_uid"
+
+
+def default_uri(out: Path) -> str:
+    """A SQLite file beside the runs, as an absolute URI."""
+    return f"sqlite:///{out.resolve() / 'mlflow.db'}"
+
+
+def resolve_uri(out: Path, given: str | None) -> str:
+    """The option, else MLFLOW_TRACKING_URI, else :func:`default_uri`."""
+    return given or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(out)
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What MLflow is told of a run besides its points."""
+
+    run_uid: str
+    suite: str
+    invocation_uid: str
+    method: str
+    seed: int
+    params: dict[str, str]
+    tags: dict[str, str]
+    dataset: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a delivery ended: ``undelivered`` points stay for ``suites sync``."""
+
+    run_id: str | None
+    delivered: int
+    undelivered: int
+    problem: str | None
+
+
+def _points(path: Path, start: int, stop: int) -> tuple[list[dict[str, Any]], int]:
+    """The complete points between two byte positions, at most :data:`BATCH`, and the position after them."""
+    found: list[dict[str, Any]] = []
+    with path.open("rb") as file:
+        file.seek(start)
+        while start < stop and len(found) < BATCH:
+            line = file.readline()
+            if not line.endswith(b"\n") or start + len(line) > stop:
+                break
+            start += len(line)
+            found.append(json.loads(line))
+    return found, start
+
+
+class Sender:
+    """Sends one run folder's points to one store; used by the thread and by ``sync``. Any failure is an exception of its caller's."""
+
+    def __init__(self, folder: Path, identity: RunIdentity, uri: str) -> None:
+        self.folder, self.identity, self.uri = folder, identity, uri
+        self.state: dict[str, Any] = {
+            "uri": uri,
+            "run_id": None,
+            "delivered": 0,
+            "artifacts": [],
+            "ended": None,
+            "inputs": False,
+        }
+        path = folder / "tracker.json"
+        if path.exists():
+            known = json.loads(path.read_text())
+            if known.get("uri") == uri:
+                self.state |= known
+        self._client: Any = None
+
+    def save(self) -> None:
+        write_atomic(self.folder / "tracker.json", json.dumps(self.state).encode())
+
+    def client(self) -> Any:
+        """The client, with the run found or made. SQLite stores are made under a file lock: two processes may come at once."""
+        if self._client is not None:
+            return self._client
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        from mlflow.tracking import MlflowClient
+
+        if not self.uri.startswith("sqlite:///"):
+            client = MlflowClient(tracking_uri=self.uri)
+            self._find(client)
+        else:
+            database = Path(self.uri.removeprefix("sqlite:///"))
+            database.parent.mkdir(parents=True, exist_ok=True)
+            with (database.parent / f".{database.name}.lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                client = MlflowClient(tracking_uri=self.uri)
+                self._find(client)
+        self._client = client
+        return client
+
+    def _find(self, client: Any) -> None:
+        """The run by its tag, made only where there is none; its parent likewise."""
+        identity = self.identity
+        experiment = client.get_experiment_by_name(identity.suite)
+        if experiment is None:
+            location = None
+            if self.uri.startswith("sqlite:///"):
+                location = (Path(self.uri.removeprefix("sqlite:///")).parent / "mlartifacts").as_uri()
+            number = client.create_experiment(identity.suite, artifact_location=location)
+        else:
+            number = experiment.experiment_id
+        if self.state["run_id"] is None:
+            found = client.search_runs([number], f"tags.`{UID}` = '{identity.run_uid}'", max_results=1)
+            if found:
+                self.state["run_id"] = found[0].info.run_id
+            else:
+                where = f"tags.`{INVOCATION}` = '{identity.invocation_uid}' and tags.`holdfast.role` = 'invocation'"
+                parents = client.search_runs([number], where, max_results=1)
+                if parents:
+                    parent = parents[0].info.run_id
+                else:
+                    made = client.create_run(
+                        number,
+                        run_name=self.folder.parent.name,
+                        tags={INVOCATION: identity.invocation_uid, "holdfast.role": "invocation"},
+                    )
+                    parent = made.info.run_id
+                    client.set_terminated(parent, "FINISHED")
+                tags = {
+                    UID: identity.run_uid,
+                    INVOCATION: identity.invocation_uid,
+                    "mlflow.parentRunId": parent,
+                    **identity.tags,
+                }
+                run = client.create_run(number, run_name=f"{identity.method}-s{identity.seed}", tags=tags)
+                self.state["run_id"] = run.info.run_id
+            self.save()
+        if not self.state["inputs"]:
+            from mlflow.entities import Dataset, DatasetInput, Param
+
+            run_id = self.state["run_id"]
+            known = client.get_run(run_id).data.params
+            params = [Param(k, v[:6000]) for k, v in identity.params.items() if k not in known]
+            for start in range(0, len(params), 100):
+                client.log_batch(run_id, params=params[start : start + 100])
+            d = identity.dataset
+            client.log_inputs(run_id, [DatasetInput(Dataset(d["name"], d["digest"][:36], d["source"], d["source"]))])
+            self.state["inputs"] = True
+            self.save()
+
+    def send(self, stop: int) -> bool:
+        """One batch of points up to byte ``stop``; False where all are delivered. A repeated batch changes nothing: the store
+        ignores rows that it holds."""
+        start = self.state["delivered"]
+        if start >= stop:
+            return False
+        client = self.client()
+        from mlflow.entities import Metric, RunTag
+
+        points, after = _points(self.folder / "journal.jsonl", start, stop)
+        if after == start:
+            return False
+        metrics = [Metric(p["name"], p["value"], p["t"], p["step"]) for p in points if not isinstance(p["value"], str)]
+        tags = [
+            RunTag(f"holdfast.nonfinite.{p['name'].replace('/', '.')}", f"{p['value']} at {p['step']}")
+            for p in points
+            if isinstance(p["value"], str)
+        ]
+        client.log_batch(self.state["run_id"], metrics=metrics, tags=tags)
+        reach("mlflow_flush")
+        self.state["delivered"] = after
+        self.save()
+        return after < stop
+
+    def send_artifacts(self, paths: list[Path]) -> None:
+        for path in paths:
+            name = path.name
+            if name in self.state["artifacts"] or not path.exists():
+                continue
+            client = self.client()
+            if path.is_dir():
+                client.log_artifacts(self.state["run_id"], str(path), artifact_path=name)
+            else:
+                client.log_artifact(self.state["run_id"], str(path))
+            self.state["artifacts"].append(name)
+            self.save()
+
+    def end(self, status: str) -> None:
+        if self.state["ended"] != status:
+            self.client().set_terminated(self.state["run_id"], status)
+            self.state["ended"] = status
+            self.save()
+
+
+class Delivery:
+    """The thread of one run. None of its methods waits for the store but :meth:`finish`, and that at most ``timeout``."""
+
+    def __init__(self, folder: Path, identity: RunIdentity, uri: str) -> None:
+        write_atomic(folder / "identity.json", json.dumps({**dataclasses.asdict(identity), "uri": uri}).encode())
+        self._sender = Sender(folder, identity, uri)
+        self._sender.state["ended"] = None
+        self._covered, self._paths, self._status = 0, [], ""  # type: tuple[int, list[Path], str]
+        self._wake, self._done = threading.Condition(), threading.Event()
+        self._problem: str | None = None
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def cover(self, offset: int) -> None:
+        """Points up to this byte of the journal may be delivered: a checkpoint covers them."""
+        with self._wake:
+            self._covered = offset
+            self._wake.notify()
+
+    def artifacts(self, paths: list[Path]) -> None:
+        """Files and folders to store at the end."""
+        self._paths = paths
+
+    def _work(self) -> None:
+        delay = 0.2
+        while True:
+            with self._wake:
+                while not self._status and self._sender.state["delivered"] >= self._covered:
+                    self._wake.wait()
+                covered, status = self._covered, self._status
+            try:
+                while self._sender.send(covered):
+                    pass
+                if status:
+                    self._sender.send_artifacts(self._paths)
+                    self._sender.end(status)
+                    self._problem = None
+                    self._done.set()
+                    return
+                self._problem, delay = None, 0.2
+            except Exception as error:  # whatever the store or the network does must not reach training
+                self._problem = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
+                self._sender._client = None
+                with self._wake:
+                    self._wake.wait(delay)
+                delay = min(10.0, 2 * delay)
+
+    def finish(self, status: str, timeout: float = 5.0) -> Outcome:
+        """Tell the store how the run ended; waits at most ``timeout`` seconds for what is left."""
+        with self._wake:
+            self._status = status
+            self._wake.notify()
+        self._done.wait(timeout)
+        state = self._sender.state
+        left = sum(1 for _ in _lines(self._sender.folder / "journal.jsonl", state["delivered"], self._covered))
+        problem = self._problem if self._done.is_set() or self._problem else "the store is slow"
+        return Outcome(state["run_id"], state["delivered"], left, None if self._done.is_set() else problem)
+
+
+def _lines(path: Path, start: int, stop: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while path.exists() and start < stop:
+        points, after = _points(path, start, stop)
+        if after == start:
+            break
+        found, start = found + points, after
+    return found
+
+
+def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -> dict[str, Any]:
+    """Deliver what is left of every run below ``path`` that no process writes; returns counts and what went wrong."""
+    names = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+    rows, end = [], time.monotonic() + deadline
+    for file in sorted(path.resolve().rglob("identity.json")):
+        folder = file.parent
+        document = json.loads(file.read_text())
+        uri = tracking_uri or document.pop("uri")
+        document.pop("uri", None)
+        sender = Sender(folder, RunIdentity(**document), uri)
+        status = json.loads((folder / "run.json").read_text())["status"]
+        journal = folder / "journal.jsonl"
+        stop = journal.stat().st_size if status in names and journal.exists() else 0
+        problem = None
+        try:
+            while sender.send(stop) and time.monotonic() < end:
+                pass
+            if status in names:
+                wanted = ("recipe.yaml", "environment.json", "matrix.csv", "summary.json", "plots")
+                sender.send_artifacts([folder / name for name in wanted])
+                sender.end(names[status])
+        except Exception as error:
+            problem = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
+        left = len(_lines(journal, sender.state["delivered"], stop))
+        rows.append(
+            {"folder": str(folder), "mlflow_run_id": sender.state["run_id"], "undelivered": left, "problem": problem}
+        )
+    return {"runs": rows, "undelivered": sum(row["undelivered"] for row in rows)}
+
+
+def compare_store(folder: Path) -> list[str]:
+    """Differences between a run's journal and the rows of its SQLite store, as multisets of (name, value, step, time)."""
+    import sqlite3
+    from collections import Counter
+
+    from .journal import read
+
+    state = json.loads((folder / "tracker.json").read_text())
+    with sqlite3.connect(state["uri"].removeprefix("sqlite:///")) as connection:
+        rows = connection.execute(
+            "select key, value, step, timestamp from metrics where run_uuid = ?", (state["run_id"],)
+        ).fetchall()
+    journal = Counter(
+        (p["name"], float(p["value"]), p["step"], p["t"])
+        for p in read(folder / "journal.jsonl")
+        if math.isfinite(float(p["value"]))
+    )
+    store = Counter((name, float(value), step, t) for name, value, step, t in rows)
+    return [f"{n}x {row} only in the journal" for row, n in (journal - store).items()] + [f"{n}x {row} only in the store" for row, n in (store - journal).items()]  # fmt: skip
