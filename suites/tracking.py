@@ -69,6 +69,17 @@ def _points(path: Path, start: int, stop: int) -> tuple[list[dict[str, Any]], in
     return found, start
 
 
+def _make_store(database: Path) -> None:
+    """Make MLflow's SQLite store beside its place and rename it: a process that dies meanwhile leaves no half-made tables."""
+    from mlflow.tracking import MlflowClient
+
+    for stale in database.parent.glob(f".{database.name}.*.part*"):
+        stale.unlink()
+    part = database.with_name(f".{database.name}.{os.getpid()}.part")
+    MlflowClient(tracking_uri=f"sqlite:///{part}").search_experiments()
+    os.replace(part, database)
+
+
 class Sender:
     """Sends one run folder's points to one store; used by the thread and by ``sync``. Any failure is an exception of its caller's."""
 
@@ -110,6 +121,8 @@ class Sender:
             database.parent.mkdir(parents=True, exist_ok=True)
             with (database.parent / f".{database.name}.lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                if not database.exists():
+                    _make_store(database)
                 client = MlflowClient(tracking_uri=self.uri)
                 self._find(client)
         self._client = client

@@ -133,7 +133,7 @@ def multimodal(
             return zero(a, t)
         similarity = a @ t.T / temperature  # [B, B]
         positive = labels[:, None] == labels[None]
-        share = positive / positive.sum(1, keepdim=True)
+        share = positive.to(a.dtype) / positive.sum(1, keepdim=True)
         loss = -((similarity.log_softmax(1) + similarity.T.log_softmax(1)) * share).sum(1)[anchor]
         return loss.mean() if reduction == "mean" else loss.sum()
 

@@ -105,5 +105,5 @@ def kd_logits(
             return zero(_float(student))
         log_s = (_float(student)[:, : teacher.shape[1]] / temperature).log_softmax(1)
         log_t = (_float(teacher.detach()) / temperature).log_softmax(1)
-        how = "mean" if reduction == "elements" else "batchmean"
-        return F.kl_div(log_s, log_t, reduction=how, log_target=True) * temperature**2
+        total = F.kl_div(log_s, log_t, reduction="sum", log_target=True) * temperature**2
+        return total / (log_s.numel() if reduction == "elements" else len(log_s))

@@ -1,0 +1,23 @@
+"""Paths and stores of the tests: nothing is read from or written to the developer's own cache and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDFAST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HOLDFAST_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setenv("COLUMNS", "200")
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    return Path(__file__).with_name("golden")

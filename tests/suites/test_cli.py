@@ -1,0 +1,107 @@
+"""Bad inputs: one clear message and the right exit code, never a traceback; and how fast the light verbs answer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SUITES = Path(sys.executable).with_name("suites")
+
+BAD: list[tuple[list[str], int, str]] = [
+    (["run", "coconut_slurpp"], 2, "did you mean 'coconut_slurp'"),
+    (["run", "nothing.yaml"], 2, "cannot read the recipe"),
+    (["run", "coconut_slurp", "--profile", "dmo"], 2, "did you mean 'demo'"),
+    (["run", "coconut_slurp", "--method", "coconutt"], 2, "did you mean 'coconut'"),
+    (["run", "coconut_slurp", "--seed", "1", "--seeds", "2"], 2, "exclude each other"),
+    (["run", "coconut_slurp", "--seed", "-1"], 2, "--seed"),
+    (["run", "coconut_slurp", "--seeds", "0"], 2, "--seeds"),
+    (["run", "coconut_slurp", "--seeds", "many"], 2, "many"),
+    (["run", "coconut_slurp", "--device", "tpu"], 2, "unknown device"),
+    (["run", "coconut_slurp", "--device", "cuda"], 2, "no usable CUDA"),
+    (["run", "coconut_slurp", "--data-root", "absent"], 3, "no such folder"),
+    (["run", "coconut_slurp", "--data-root", "."], 3, "no reader for the released SLURP layout"),
+    (["run", "coconut_slurp", "train.batch_sise=3"], 2, "did you mean 'batch_size'"),
+    (["run", "coconut_slurp", "train.batch_size=0"], 2, "greater than or equal to 1"),
+    (["run", "coconut_slurp", "train.batch_size=three"], 2, "valid integer"),
+    (["run", "coconut_slurp", "train.lr=-1", "train.epochs=0", "data.experiences=0"], 2, "3 errors"),
+    (["run", "coconut_slurp", "methods.coconut.temprature=0.1"], 2, "did you mean 'temperature'"),
+    (["run", "coconut_slurp", "methods.coconut.temperature=-1"], 2, "greater than 0"),
+    (["run", "coconut_slurp", "methods.coconutt.temperature=1"], 2, "did you mean 'coconut'"),
+    (["run", "coconut_slurp", "model.name=slu2"], 2, "unknown model 'slu2'"),
+    (["run", "coconut_slurp", "model.options.heads=3"], 2, "multiple of heads"),
+    (["run", "coconut_slurp", "data.name=slurp"], 2, "unknown data set 'slurp'"),
+    (["run", "coconut_slurp", "data.options.n_train=-4"], 2, "greater than or equal to 1"),
+    (["run", "coconut_slurp", "nonsense"], 2, "is no override"),
+    (["run", "coconut_slurp", "name=mine"], 2, "cannot be overridden"),
+    (["run", "coconut_slurp", "--wrong-option"], 2, "--wrong-option"),
+    (["resume", "absent"], 2, "no invocation and no run"),
+    (["resume", "last"], 2, "no invocation to resume"),
+    (["runs", "remove", "."], 2, "no invocation and no run"),
+    (["validate"], 2, "--all"),
+    (["show", "cocnut_slurp"], 2, "did you mean 'coconut_slurp'"),
+    (["shw"], 2, "shw"),
+]
+
+
+def call(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([SUITES, *arguments], capture_output=True, text=True, cwd=folder, timeout=120)
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), BAD, ids=[" ".join(b[0]) for b in BAD])
+def test_bad_input(
+    arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_RUNS", str(tmp_path / "runs"))
+    done = call([*arguments, *(["--json"] if arguments[0] in ("run", "resume") else [])], tmp_path)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.glob("**/*.part")) == []
+    if arguments[0] in ("run", "resume"):
+        error = json.loads(done.stdout)["error"]
+        assert set(error) == {"code", "what", "where", "next"}
+        assert all(error.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "no YAML"),
+        ("- 1", "mapping"),
+        ("schema: 2\nname: x", "Field required"),
+        ("schema: 1\nnmae: x", "did you mean 'name'"),
+    ],
+)
+def test_bad_recipe_files(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    done = call(["validate", "./r.yaml"], tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_copy_show_validate(tmp_path: Path) -> None:
+    assert call(["copy", "coconut_slurp", "mine.yaml"], tmp_path).returncode == 0
+    assert call(["copy", "coconut_slurp", "mine.yaml"], tmp_path).returncode == 2
+    assert call(["validate", "mine.yaml"], tmp_path).returncode == 0
+    assert json.loads(call(["show", "coconut_slurp", "--json"], tmp_path).stdout)["name"] == "coconut_slurp"
+    assert json.loads(call(["validate", "--all", "--json"], tmp_path).stdout)
+
+
+def test_light_verbs_import_nothing_heavy(tmp_path: Path) -> None:
+    code = "import sys; sys.argv = ['suites', {!r}]\nfrom holdfast.suites.cli import main\ntry:\n main()\nexcept SystemExit: pass\n"
+    code += "print([m for m in ('torch', 'avalanche', 'mlflow', 'pandas') if m in sys.modules], file=sys.stderr)"
+    for verb in ("list", "--help"):
+        done = subprocess.run([sys.executable, "-c", code.format(verb)], capture_output=True, text=True, cwd=tmp_path)
+        assert done.stderr.strip().endswith("[]"), done.stderr
+
+
+def test_a_full_or_unwritable_place_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = call(["run", "coconut_slurp", "--profile", "smoke", "--out", "file/runs", "--json"], tmp_path)
+    assert done.returncode == 2
+    assert "cannot make the folder" in done.stderr

@@ -1,0 +1,140 @@
+"""The real command line: smoke of every suite, kills at every point, locks, damage, interrupts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.suites import catalog
+from holdfast.suites.journal import comparable
+from holdfast.suites.tracking import compare_store
+
+SUITES = Path(sys.executable).with_name("suites")
+SMALL = ["--profile", "smoke", "--method", "coconut", "--json"]
+
+
+def suites(
+    *arguments: str, out: Path, kill_at: str = "", check: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1", **environment}
+    if kill_at:
+        env["HOLDFAST_KILL_AT"] = kill_at
+    done = subprocess.run([SUITES, *arguments], env=env, capture_output=True, text=True, timeout=300, cwd=out)
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+def document(done: subprocess.CompletedProcess[str]) -> Any:
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run's folder."""
+    out = tmp_path_factory.mktemp("reference")
+    return Path(document(suites("run", "coconut_slurp", *SMALL, out=out))["runs"][0]["folder"])
+
+
+@pytest.mark.parametrize("name", [row["name"] for row in catalog.recipes()])
+def test_smoke_of_every_suite(name: str, tmp_path: Path) -> None:
+    start = time.monotonic()
+    report = document(suites("run", name, "--profile", "smoke", "--json", out=tmp_path))
+    assert report["data"]["source"] == "stand-in"
+    assert [run["method"] for run in report["runs"]] == list(catalog.recipe(name, "smoke").defaults)
+    for run in report["runs"]:
+        folder = Path(run["folder"])
+        for file in (
+            "recipe.yaml",
+            "environment.json",
+            "journal.jsonl",
+            "matrix.csv",
+            "summary.json",
+            "log.txt",
+            "plots/matrix.png",
+        ):
+            assert (folder / file).stat().st_size > 0, file
+        assert 0 <= run["metrics"]["accuracy/last"] <= 1
+        assert compare_store(folder) == []
+    again = document(suites("resume", "last", "--json", out=tmp_path))
+    assert again == report
+    assert time.monotonic() - start < 120
+
+
+POINTS = ["iteration:9", "update:8", "evaluation:2", "checkpoint_before_rename:3", "checkpoint_after_rename:3", "journal_append:6",
+          "mlflow_flush:1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_killed_run_resumes_to_the_same_journal(point: str, reference: Path, tmp_path: Path) -> None:
+    killed = suites("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at=point, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    report = document(suites("resume", "last", "--json", out=tmp_path))
+    folder = Path(report["runs"][0]["folder"])
+    assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
+    assert (folder / "matrix.csv").read_bytes() == (reference / "matrix.csv").read_bytes()
+    suites("sync", str(folder), "--json", out=tmp_path)
+    assert compare_store(folder) == []
+
+
+def wait_for(path: Path, pattern: str) -> Path:
+    for _ in range(600):
+        found = list(path.glob(pattern))
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError(f"{pattern} never came")
+
+
+def test_live_lock_then_sigterm_then_resume(reference: Path, tmp_path: Path) -> None:
+    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([SUITES, "run", "coconut_slurp", *SMALL, "train.epochs=40"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    try:
+        wait_for(tmp_path, "*/coconut-s0/checkpoint/1.json")
+        refused = suites("resume", "last", "--json", out=tmp_path, check=False)
+        assert refused.returncode == 2
+        assert str(process.pid) in document(refused)["error"]["what"]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(out)["error"]["code"] == "interrupted"
+    assert "suites resume" in json.loads(out)["error"]["next"]
+    listed = document(suites("runs", "list", "--json", out=tmp_path))
+    assert listed[0]["status"] == "interrupted"
+
+
+def test_damaged_checkpoint_falls_back(reference: Path, tmp_path: Path) -> None:
+    suites("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at="iteration:14", check=False)
+    newest = max(tmp_path.glob("*/coconut-s0/checkpoint/*.pt"), key=lambda p: int(p.stem))
+    newest.write_bytes(newest.read_bytes()[:-7] + b"damage!")
+    done = suites("resume", "last", "--json", out=tmp_path)
+    assert "falling back" in done.stderr
+    folder = Path(document(done)["runs"][0]["folder"])
+    assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
+
+
+def test_dead_tracking_server_does_not_stop_a_run(reference: Path, tmp_path: Path) -> None:
+    done = suites("run", "coconut_slurp", *SMALL, "--tracking-uri", "http://127.0.0.1:9", out=tmp_path)
+    assert "suites sync" in done.stderr
+    folder = Path(document(done)["runs"][0]["folder"])
+    assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
+    uri = f"sqlite:///{tmp_path / 'later.db'}"
+    synced = document(suites("sync", str(folder), "--tracking-uri", uri, "--json", out=tmp_path))
+    assert synced["undelivered"] == 0
+    assert compare_store(folder) == []
+
+
+def test_coconut_without_its_losses_is_experience_replay_to_the_bit(tmp_path: Path) -> None:
+    zero = ["methods.coconut.lambda_mm=0", "methods.coconut.lambda_nspt=0"]
+    report = document(suites("run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--method", "coconut", "--json", *zero, out=tmp_path))  # fmt: skip
+    er, coconut = (comparable(Path(run["folder"]) / "journal.jsonl") for run in report["runs"])
+    assert [p for p in er if not p[0].startswith("cost/")] == [p for p in coconut if not p[0].startswith("cost/")]
