@@ -293,11 +293,13 @@ def sync(path: Annotated[Path | None, typer.Argument(help="OUT, an invocation or
 
     document = tracking.sync(path or _out(out), tracking_uri)
     if json:
-        return _print(document)
-    for row in document["runs"]:
-        _console(False).line(
-            f"{row['folder']}: {row['undelivered']} points left{': ' + row['problem'] if row['problem'] else ''}"
-        )
+        _print(document)
+    else:
+        for row in document["runs"]:
+            problem = f": {row['problem']}" if row["problem"] else ""
+            _console(False).line(f"{row['folder']}: {row['undelivered']} points left{problem}")
+    if any(row["problem"] or row["undelivered"] for row in document["runs"]):
+        raise typer.Exit(4)
 
 
 @data_app.command("list")

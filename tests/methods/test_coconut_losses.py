@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
-
 from holdfast.methods.losses.coconut import multimodal, nspt
 from holdfast.methods.losses.distillation import audio_kd, kd_logits, masked_mean, token_kd, transcription
 from holdfast.methods.losses.supcon import supcon
+from torch import Tensor
 
 REL = {"rel": 1e-9, "abs": 1e-11}  # the file holds 12 decimals
 
