@@ -391,19 +391,17 @@ def main() -> None:
 
 
 def _guard(call: Callable[[], Any], wants_json: bool) -> int:
-    import click
-
+    usage_error = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     try:
         result = call()
     except Fault as error:
         fault = error
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return int(error.exit_code)
-    except click.ClickException as error:
         fault = Fault(
             code="usage", what=error.format_message(), where="suites " + " ".join(sys.argv[1:2]), next="suites --help"
         )
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         fault = Fault(code="interrupted", what="stopped", where="suites", next="suites resume last")
     except Exception as error:
         fault = _translate(error)
