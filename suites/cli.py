@@ -391,34 +391,38 @@ def main() -> None:
 
 
 def _guard(call: Callable[[], Any], wants_json: bool) -> int:
-    usage_error = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+    """Run ``call``; the exit code, with the message told in the house's form."""
     try:
         result = call()
-    except Fault as error:
-        fault = error
     except typer.Exit as error:
         return int(error.exit_code)
-        fault = Fault(
-            code="usage", what=error.format_message(), where="suites " + " ".join(sys.argv[1:2]), next="suites --help"
-        )
     except (KeyboardInterrupt, typer.Abort):
         fault = Fault(code="interrupted", what="stopped", where="suites", next="suites resume last")
     except Exception as error:
+        if os.environ.get("HOLDFAST_DEBUG"):
+            import traceback
+
+            traceback.print_exception(error)
         fault = _translate(error)
     else:
         return int(result) if isinstance(result, int) else 0
     if wants_json:
         _print(fault.as_json())
     sys.stderr.write(f"error: {fault.what}\nwhere: {fault.where}\nnext:  {fault.next}\n")
-    if os.environ.get("HOLDFAST_DEBUG"):
-        import traceback
-
-        traceback.print_exception(sys.exception() or fault)
     return fault.exit_code
 
 
 def _translate(error: Exception) -> Fault:
     """A failure that no room foresaw or that a library raised."""
+    if isinstance(error, Fault):
+        return error
+    if hasattr(error, "format_message"):  # the parser's own errors; typer carries its own copy of click
+        return Fault(
+            code="usage",
+            what=str(error.format_message()),
+            where=f"suites {' '.join(sys.argv[1:2])}",
+            next="suites --help",
+        )
     from_data = isinstance(error, NotADirectoryError | FileNotFoundError) or type(error).__name__ == "SpeechError"
     if from_data:
         return Fault(code="data", what=str(error), where=type(error).__name__, next="suites doctor")

@@ -1,0 +1,160 @@
+"""The training loop beside plain torch and Avalanche's own, in one run: ``make benchmarks``.
+
+20,000 × 784 floats, MLP 784-64-10, batch 64, 5 experiences, one thread; best of three rounds each.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+warnings.filterwarnings("ignore")
+import torch  # noqa: E402
+from holdfast.datasets.batches import Batch, Source, Table  # noqa: E402
+from holdfast.datasets.streams import class_incremental  # noqa: E402
+from holdfast.methods.base import Method, MethodConfig, StepContext  # noqa: E402
+from holdfast.methods.strategy import MethodStrategy, TrainingSettings  # noqa: E402
+from holdfast.suites.journal import Journal  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+N, D, CLASSES, BATCH, MEMORY = 20_000, 784, 10, 64, 500
+
+
+def mlp() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(D, 64), nn.ReLU(), nn.Linear(64, CLASSES))
+
+
+class Plain(Method):
+    rows = torch.empty(0, dtype=torch.int64)
+
+    def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
+        return {"loss": F.cross_entropy(self.model(batch["x"]), batch["label"])}
+
+    def memory(self) -> Tensor:
+        return self.rows
+
+
+class ToJournal:
+    def __init__(self, folder: Path) -> None:
+        self.journal = Journal(folder / "journal.jsonl")
+
+    def points(self, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            self.journal.append(name, value, step, "iteration")
+
+    def after_iteration(self, strategy: MethodStrategy) -> None: ...
+
+    def epoch_batches(self, strategy: MethodStrategy, n_batches: int) -> None: ...
+
+    def after_epoch(self, strategy: MethodStrategy) -> None: ...
+
+    def end_of_stages(self, strategy: MethodStrategy) -> None: ...
+
+
+def main() -> None:
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    g = torch.Generator().manual_seed(0)
+    x, y = torch.rand(N, D, generator=g), torch.arange(N) % CLASSES
+    table = Table({"x": x, "label": y})
+    source = Source(
+        {"train": table, "valid": table, "test": table}, [str(i) for i in range(CLASSES)], {}, "stand-in", "0"
+    )
+    stream = list(class_incremental(source, 5).streams["train"])
+    parts = [experience.rows for experience in stream]
+    counted = [0]
+
+    def plain(replay: bool) -> None:
+        model = mlp()
+        for k, rows in enumerate(parts):
+            if replay and k:
+                rows = torch.cat([rows, torch.cat(parts[:k])[torch.randperm(sum(map(len, parts[:k])))[:MEMORY]]])
+            optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+            for part in rows[torch.randperm(len(rows))].split(BATCH):
+                loss = F.cross_entropy(model(x[part]), y[part])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                counted[0] += 1
+
+    def ours(replay: bool) -> None:
+        method = Plain(MethodConfig(), mlp())
+        settings = TrainingSettings(batch_size=BATCH, log_every=20)
+        with tempfile.TemporaryDirectory() as folder:
+            strategy = MethodStrategy(method=method, settings=settings, observer=ToJournal(Path(folder)))
+            for k, experience in enumerate(stream):
+                if replay and k:
+                    method.rows = torch.cat(parts[:k])[torch.randperm(sum(map(len, parts[:k])))[:MEMORY]]
+                strategy.train(experience, eval_streams=[])
+            counted[0] += strategy.iteration
+
+    def loader() -> None:
+        model = mlp()
+        for rows in parts:
+            optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+            data = torch.utils.data.TensorDataset(x[rows], y[rows])
+            for a, b in torch.utils.data.DataLoader(data, batch_size=BATCH, shuffle=True):
+                loss = F.cross_entropy(model(a), b)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                counted[0] += 1
+
+    def avalanche(replay: bool) -> None:
+        from avalanche.benchmarks import benchmark_from_datasets
+        from avalanche.benchmarks.utils import AvalancheDataset
+        from avalanche.benchmarks.utils.data_attribute import DataAttribute
+        from avalanche.training.plugins import EvaluationPlugin
+        from avalanche.training.supervised import Naive, Replay
+
+        sets = []
+        for rows in parts:
+            attributes: Any = [
+                DataAttribute(y[rows].tolist(), "targets"),
+                DataAttribute([0] * len(rows), "targets_task_labels", use_in_getitem=True),
+            ]
+            sets.append(
+                AvalancheDataset([torch.utils.data.TensorDataset(x[rows], y[rows])], data_attributes=attributes)
+            )
+        model = mlp()
+        common: Any = {
+            "model": model, "optimizer": torch.optim.AdamW(model.parameters(), lr=1e-3), "criterion": nn.CrossEntropyLoss(),
+            "train_mb_size": BATCH, "train_epochs": 1, "evaluator": EvaluationPlugin(),
+        }  # fmt: skip
+        strategy = Replay(mem_size=MEMORY, **common) if replay else Naive(**common)
+        for experience in benchmark_from_datasets(train=sets).train_stream:
+            strategy.train(experience, eval_streams=[])
+            counted[0] += int(strategy.clock.train_exp_iterations)
+
+    rows: list[tuple[str, Callable[[], None], str]] = [
+        ("plain torch", lambda: plain(False), "plain torch"),
+        ("DataLoader", loader, "plain torch"),
+        ("Holdfast strategy, journal on", lambda: ours(False), "plain torch"),
+        ("Avalanche Naive", lambda: avalanche(False), "plain torch"),
+        ("plain torch with replay", lambda: plain(True), "plain torch with replay"),
+        ("Holdfast strategy with replay", lambda: ours(True), "plain torch with replay"),
+        ("Avalanche Replay", lambda: avalanche(True), "plain torch with replay"),
+    ]
+    best: dict[str, float] = {}
+    for _ in range(3):
+        for name, function, _ in rows:
+            counted[0] = 0
+            start = time.perf_counter()
+            function()
+            best[name] = min(best.get(name, 1e9), (time.perf_counter() - start) / max(1, counted[0]))
+    out = sys.stdout.write
+    out("| loop | ms an iteration | ratio to its plain loop |\n|---|---|---|\n")
+    for name, _, peer in rows:
+        out(f"| {name} | {best[name] * 1e3:.3f} | {best[name] / best[peer]:.2f} |\n")
+
+
+if __name__ == "__main__":
+    main()
