@@ -19,7 +19,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["run", "coconut_slurp", "--seed", "1", "--seeds", "2"], 2, "exclude each other"),
     (["run", "coconut_slurp", "--seed", "-1"], 2, "--seed"),
     (["run", "coconut_slurp", "--seeds", "0"], 2, "--seeds"),
-    (["run", "coconut_slurp", "--seeds", "many"], 2, "many"),
+    (["run", "coconut_slurp", "--seeds", "many"], 2, "valid integer"),
     (["run", "coconut_slurp", "--device", "tpu"], 2, "unknown device"),
     (["run", "coconut_slurp", "--device", "cuda"], 2, "no usable CUDA"),
     (["run", "coconut_slurp", "--data-root", "absent"], 3, "no such folder"),
