@@ -15,11 +15,13 @@ def pooled(cells: Cells, t: int) -> float:
     return sum(v * n for v, n in row) / count if count else 0.0
 
 
-def summary(cells: Cells) -> dict[str, float]:
+def summary(cells: Cells, higher_is_better: bool = True) -> dict[str, float]:
     """``average`` (mean over t of the pooled metric), ``average_rows`` (mean over t of the mean of the row), ``last`` (pooled after the
     last), ``bwt = mean_{j<N-1}(A[N-1][j] - A[j][j])`` and ``forgetting = mean_{j<N-1}(max_{t=j..N-2} A[t][j] - A[N-1][j])``.
 
-    Both last ones are 0 for one experience. Source: COCONUT spec section 9.
+    Both last ones are 0 for one experience. Of an error (``higher_is_better`` False) ``forgetting`` is its increase,
+    ``mean_{j<N-1}(A[N-1][j] - min_t A[t][j])``, and ``bwt`` has the opposite sign, so that more is better in both cases.
+    Source: COCONUT spec section 9; SupReMix spec for errors.
     """
     steps = sorted({t for t, _ in cells})
     last = steps[-1]
@@ -33,8 +35,9 @@ def summary(cells: Cells) -> dict[str, float]:
     }
     if len(steps) > 1:
         old = [j for t, j in cells if t == last and j < last]
-        result["bwt"] = statistics.fmean(cells[last, j][0] - cells[j, j][0] for j in old)
+        sign = 1 if higher_is_better else -1
+        result["bwt"] = statistics.fmean(sign * (cells[last, j][0] - cells[j, j][0]) for j in old)
         result["forgetting"] = statistics.fmean(
-            max(cells[t, j][0] for t in range(j, last)) - cells[last, j][0] for j in old
+            max(sign * cells[t, j][0] for t in range(j, last)) - sign * cells[last, j][0] for j in old
         )
     return result

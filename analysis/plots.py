@@ -25,7 +25,8 @@ def matrix_heatmap(cells: Mapping[tuple[int, int], tuple[float, int]], title: st
     for (t, j), (value, _) in cells.items():
         values[t, j] = value
     figure, axes = _figure(1.6 + 0.8 * columns, 1.6 + 0.7 * rows)
-    image = axes.imshow(values, vmin=0, vmax=1, cmap="viridis")
+    top = max(1.0, float(np.nanmax(values)))
+    image = axes.imshow(values, vmin=0, vmax=top, cmap="viridis")
     for (t, j), (value, count) in cells.items():
         axes.text(
             j,
@@ -33,7 +34,7 @@ def matrix_heatmap(cells: Mapping[tuple[int, int], tuple[float, int]], title: st
             f"{value:.2f}\nn={count}",
             ha="center",
             va="center",
-            color="black" if value > 0.6 else "white",
+            color="black" if value > 0.6 * top else "white",
             fontsize=8,
         )
     axes.set(
@@ -61,7 +62,8 @@ def metric_over_experiences(series: Mapping[str, Sequence[Sequence[float]]], lab
         (line,) = axes.plot(steps, values.mean(0), marker="o", label=name)
         if len(runs) > 1:
             axes.fill_between(steps, values.min(0), values.max(0), alpha=0.15, color=line.get_color())
-    axes.set(xlabel="after experience", ylabel=label, ylim=(0, 1.02), xticks=range(longest))
+    axes.set(xlabel="after experience", ylabel=label, xticks=range(longest))
+    axes.set_ylim(0, max(1.02, axes.get_ylim()[1]))
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)

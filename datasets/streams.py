@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -46,7 +46,7 @@ class RowExperience(DatasetExperience[Any]):
 
 
 def benchmark(
-    tables: dict[str, Table], groups: Sequence[Sequence[int]], rows: dict[str, Sequence[Tensor]]
+    tables: dict[str, Table], groups: Sequence[Sequence[int]], rows: Mapping[str, Sequence[Tensor]]
 ) -> CLScenario[Any]:
     """A scenario with one stream a table; experience k of split s has the rows ``rows[s][k]`` and the classes ``groups[k]``."""
     streams = [
@@ -90,14 +90,79 @@ def class_incremental(
 ) -> CLScenario[Any]:
     """Class-incremental streams ``train``, ``valid``, ``test`` by the integer column ``field``; columns ``hidden`` are left out of train."""
     groups = class_groups(source.class_names, n_experiences, order, seed)
-    tables = {name: table.without(hidden) if name == "train" else table for name, table in source.splits.items()}
-    rows: dict[str, list[Tensor]] = {}
-    for name, _table in tables.items():
-        labels = source.splits[name].columns[field]
-        if isinstance(labels, Ragged):
-            raise ValueError(f"column '{field}' is ragged and cannot split a stream")
-        rows[name] = [torch.isin(labels, torch.tensor(group)).nonzero().flatten() for group in groups]
-    return benchmark(tables, groups, {name: list(parts) for name, parts in rows.items()})
+    parts = {
+        name: [torch.isin(_dense(table, field), torch.tensor(group)).nonzero().flatten() for group in groups]
+        for name, table in source.splits.items()
+    }
+    return benchmark(_visible(source, hidden), groups, parts)
+
+
+def range_incremental(
+    source: Source,
+    n_experiences: int,
+    order: Literal["seeded", "alphabetical"] = "seeded",
+    seed: int = 0,
+    field: str = "label",
+    hidden: frozenset[str] = frozenset(),
+) -> CLScenario[Any]:
+    """Streams by ranges of the column ``field`` that hold equal numbers of training rows; ``alphabetical`` is ascending.
+
+    Raises ValueError where some range would hold no training row.
+    """
+    train = _dense(source.splits["train"], field).double()
+    edges = torch.quantile(train, torch.linspace(0, 1, n_experiences + 1, dtype=torch.float64)[1:-1])
+    ids = list(range(n_experiences))
+    if order == "seeded":
+        ids = torch.randperm(n_experiences, generator=generator(seed, "class_order")).tolist()
+    parts = {}
+    for name, table in source.splits.items():
+        place = torch.bucketize(_dense(table, field).double(), edges)
+        parts[name] = [(place == k).nonzero().flatten() for k in ids]
+    if not all(len(rows) for rows in parts["train"]):
+        raise ValueError(f"the values of '{field}' cannot be cut into {n_experiences} ranges: lower data.experiences")
+    return benchmark(_visible(source, hidden), [()] * n_experiences, parts)
+
+
+def given(source: Source, n_experiences: int, hidden: frozenset[str] = frozenset()) -> CLScenario[Any]:
+    """Streams by the data set's own column ``experience`` (0 to n_experiences - 1). Raises ValueError where it says otherwise."""
+    if any("experience" not in table.columns for table in source.splits.values()):
+        raise ValueError("this data set has no column 'experience': set data.split to classes or range")
+    found = set(_dense(source.splits["train"], "experience").tolist())
+    if found != set(range(n_experiences)):
+        raise ValueError(
+            f"the data set's experiences are {sorted(found)}, not 0 to {n_experiences - 1}: see data.experiences"
+        )
+    parts = {
+        name: [(_dense(table, "experience") == k).nonzero().flatten() for k in range(n_experiences)]
+        for name, table in source.splits.items()
+    }
+    groups = [_classes(source, parts["train"][k]) for k in range(n_experiences)]
+    return benchmark(_visible(source, hidden), groups, parts)
+
+
+def single(source: Source, hidden: frozenset[str] = frozenset()) -> CLScenario[Any]:
+    """One experience with all rows."""
+    parts = {name: [torch.arange(len(table))] for name, table in source.splits.items()}
+    return benchmark(_visible(source, hidden), [_classes(source, parts["train"][0])], parts)
+
+
+def _classes(source: Source, rows: Tensor) -> list[int]:
+    """The classes among training ``rows``; none where ``label`` is no class."""
+    labels = source.splits["train"].columns.get("label")
+    if labels is None or isinstance(labels, Ragged) or labels.is_floating_point():
+        return []
+    return sorted(set(labels[rows].tolist()))
+
+
+def _dense(table: Table, field: str) -> Tensor:
+    column = table.columns[field]
+    if isinstance(column, Ragged):
+        raise ValueError(f"column '{field}' is ragged and cannot split a stream")
+    return column
+
+
+def _visible(source: Source, hidden: frozenset[str]) -> dict[str, Table]:
+    return {name: table.without(hidden) if name == "train" else table for name, table in source.splits.items()}
 
 
 def union(scenario: CLScenario[Any]) -> CLScenario[Any]:

@@ -61,6 +61,9 @@ class Observer(Protocol):
     def after_epoch(self, strategy: MethodStrategy) -> None:
         """An epoch ended: the place for validation."""
 
+    def after_stage(self, strategy: MethodStrategy, stage: Stage) -> None:
+        """A stage ended: the place for checks that need what the method may not see."""
+
     def end_of_stages(self, strategy: MethodStrategy) -> None:
         """All stages ended; the method's ``after_experience`` comes next."""
 
@@ -343,6 +346,8 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
                     break
             cursor = None
             self.method.after_stage(stage, view)
+            if self.observer is not None:
+                self.observer.after_stage(self, stage)
         if self.observer is not None:
             self.observer.end_of_stages(self)
         self.method.after_experience(view)

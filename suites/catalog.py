@@ -17,6 +17,7 @@ from .errors import Fault
 from .recipe import Recipe, fault, load, load_file, messages, read_yaml, suggestion, unknown_names
 
 if TYPE_CHECKING:
+    from ..analysis.problems import Evaluator
     from ..methods.base import Method
 
 PACKAGE = __package__.rpartition(".")[0]
@@ -149,6 +150,14 @@ def model(name: str) -> ModuleType:
     return _module("methods.networks", name, "holdfast.networks", ("Config", "build"), "model", "model.name")
 
 
+def problem(name: str) -> type[Evaluator]:
+    """A problem's evaluator by name: ``PROBLEM`` of a module of holdfast.analysis.problems, or an entry point's module."""
+    kind: type[Evaluator] = _module(
+        "analysis.problems", name, "holdfast.problems", ("PROBLEM",), "problem", "problem"
+    ).PROBLEM
+    return kind
+
+
 def _check(options: dict[str, Any], config: type[BaseModel], prefix: str) -> list[str]:
     errors = unknown_names(options, config, f"{prefix}.")
     try:
@@ -173,6 +182,10 @@ def resolve(recipe: Recipe) -> None:
             errors += _check(chosen.options, finder(chosen.name).Config, f"{section}.options")
         except Fault as error:
             errors.append(f"{section}.name: {error.what}")
+    try:
+        problem(recipe.problem)
+    except Fault as error:
+        errors.append(f"problem: {error.what}")
     for number, claim in enumerate(recipe.claims):
         for name in (claim.better, claim.than):
             if name not in recipe.methods:

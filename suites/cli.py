@@ -231,15 +231,12 @@ def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
         return _print(document)
     import statistics
 
-    shown = [
-        "accuracy/average",
-        "accuracy/last",
-        "accuracy/forgetting",
-        "accuracy/bwt",
-        "wer/last",
-        "slu_f1/last",
-        "cost/seconds_per_step",
-    ]
+    from . import catalog
+    from .recipe import read_yaml
+
+    folder = Path(document["out"])
+    recipe = read_yaml(json_.loads((folder / "invocation.json").read_text())["recipe"], "recipe")
+    shown = list(catalog.problem(recipe["problem"]).table)
     rows = []
     for method in dict.fromkeys(r["method"] for r in document["runs"]):
         mine = [r["metrics"] for r in document["runs"] if r["method"] == method and r["metrics"]]
@@ -251,10 +248,6 @@ def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
         rows.append(cells)
     title = f"{document['suite']} ({document['profile'] or 'recipe'}), data: {document['data']['source']}; mean ± standard deviation over (n) seeds"
     console.table(title, ["method (seeds)", *shown], rows)
-    from .recipe import read_yaml
-
-    folder = Path(document["out"])
-    recipe = read_yaml(json_.loads((folder / "invocation.json").read_text())["recipe"], "recipe")
     console.line(
         f"selection: {recipe['train']['selection']} weights of every experience (train.selection); no test label was used to choose"
     )

@@ -31,8 +31,12 @@ class DataSection(Section):
     name: str = Field(description="data set: a module of holdfast.datasets")
     root: str | None = Field(None, description="folder of the real data; without it the stand-in is generated")
     experiences: int = Field(1, ge=1, le=1000, description="number of experiences N")
+    split: Literal["classes", "range", "given"] = Field(
+        "classes",
+        description="what an experience is: a group of classes of the column label; a range of its values; or what the data set's column experience says",
+    )
     class_order: Literal["seeded", "alphabetical"] = Field(
-        "seeded", description="order of the classes over experiences"
+        "seeded", description="order of the classes or ranges over experiences; alphabetical: by name or ascending"
     )
     hidden_from_training: tuple[str, ...] = Field((), description="columns that no method may see")
     options: dict[str, Any] = Field(default_factory=dict, description="fields of the data set's Config")
@@ -109,7 +113,7 @@ class Recipe(Section):
     family: str = Field(description="method family: the stem of its file in methods/")
     title: str = Field(description="one line")
     paper: str = Field("", description="where the method is from")
-    problem: Literal["speech"] = Field(description="what is measured")
+    problem: str = Field(description="what is measured: a module of holdfast.analysis.problems")
     data: DataSection
     model: ModelSection
     methods: dict[str, dict[str, Any]] = Field(

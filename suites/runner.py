@@ -24,9 +24,9 @@ from .killpoints import reach
 from .recipe import Recipe, digest, to_yaml
 
 if TYPE_CHECKING:
-    from ..analysis.problems import Problem
+    from ..analysis.problems import Evaluator
     from ..datasets.batches import Source
-    from ..methods.base import Method
+    from ..methods.base import Method, Stage
     from ..methods.strategy import MethodStrategy
     from .console import Console
     from .tracking import Delivery
@@ -114,21 +114,23 @@ def settings(recipe: Recipe) -> Any:
 
 def benchmark_of(recipe: Recipe, source: Source, seed: int, joint: bool) -> Any:
     """The Avalanche scenario of the recipe; with ``joint`` one training experience with the union of all."""
-    from ..datasets.streams import class_incremental, union
+    from ..datasets import streams
 
+    data = recipe.data
+    hidden = frozenset(data.hidden_from_training)
     try:
-        scenario = class_incremental(
-            source,
-            recipe.data.experiences,
-            recipe.data.class_order,
-            seed,
-            hidden=frozenset(recipe.data.hidden_from_training),
-        )
+        if data.experiences == 1 and data.split != "given":
+            scenario = streams.single(source, hidden)
+        elif data.split == "given":
+            scenario = streams.given(source, data.experiences, hidden)
+        else:
+            split = streams.class_incremental if data.split == "classes" else streams.range_incremental
+            scenario = split(source, data.experiences, data.class_order, seed, hidden=hidden)
     except ValueError as error:
         raise Fault(
             code="recipe", what=str(error), where="data.experiences", next="suites show " + recipe.name
         ) from error
-    return union(scenario) if joint else scenario
+    return streams.union(scenario) if joint else scenario
 
 
 def device_of(name: str) -> str:
@@ -164,6 +166,9 @@ class Run:
         self.seconds, self.steps = 0.0, 0
         self.mark = (time.perf_counter(), 0)
         self.last_save = (time.monotonic(), 0)
+        self.last: tuple[list[Any], list[int]] | None = (
+            None  # predictions of the last evaluation on test, and their rows
+        )
         self.best: tuple[float, dict[str, Any]] | None = None
         self.log = logging.getLogger(f"holdfast.run.{folder.name}.{secrets.token_hex(2)}")
         handler = logging.FileHandler(folder / "log.txt")
@@ -204,11 +209,46 @@ class Run:
         if self.recipe.train.selection != "best":
             return
         value = self.evaluate("valid", [strategy._at["experience"]])[0][0][self.problem.main]
-        if self.best is None or value > self.best[0]:
+        if self.best is None or (value > self.best[0]) == self.problem.higher_is_better:
             self.best = (
                 value,
                 {k: v.clone() if hasattr(v, "clone") else v for k, v in strategy.method.state_dict().items()},
             )
+
+    def after_stage(self, strategy: MethodStrategy, stage: Stage) -> None:
+        from ..analysis.problems import GateError
+
+        number = strategy._at["experience"]
+        train = self.stream[number]
+        hidden = {**self.source.splits["train"].columns}  # all columns: the problem may see what the method may not
+        try:
+            found = self.problem.after_stage(
+                stage.name, strategy.method, _Rows(type(train.table)(hidden), train.rows), self.pictures
+            )
+        except GateError as error:
+            raise Fault(
+                code="run_failed", what=str(error), where=str(self.folder), next="see plots/ there; suites show " + self.recipe.name
+            ) from error  # fmt: skip
+        for name, value in found.items():
+            self.journal.append(f"{stage.name}/{name}", value, number, "experience")
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of the run's pictures."""
+        folder = self.folder / "plots"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def draw(self) -> None:
+        """The matrix and what the problem draws of the last evaluation."""
+        from ..analysis.plots import matrix_heatmap
+
+        title = f"{self.name}, seed {self.seed}: {self.problem.main}"
+        matrix_heatmap(self.matrix.cells, title, self.pictures / "matrix.png")
+        if self.last is None:  # taken up after the last evaluation
+            self.evaluate("test", range(len(self.scenario.streams["test"])))
+        if self.last is not None:
+            self.problem.pictures(*self.last, "test", self.pictures)
 
     def end_of_stages(self, strategy: MethodStrategy) -> None:
         if self.best is not None:
@@ -270,7 +310,6 @@ class Run:
         """Method, strategy and streams."""
         import torch
 
-        from ..analysis.problems import problem
         from ..methods.strategy import MethodStrategy, seed_everything
 
         torch.set_num_threads(self.recipe.train.threads or os.cpu_count() or 1)
@@ -278,7 +317,7 @@ class Run:
         self.scenario = benchmark_of(self.recipe, self.source, self.seed, kind.uses_union)
         self.stream = list(self.scenario.streams["train"])
         method = build_method(self.recipe, self.name, self.source, self.seed)
-        self.problem: Problem = problem(self.recipe.problem, self.source.info)
+        self.problem: Evaluator = catalog.problem(self.recipe.problem)(self.source)
         plugins = [_KillBetweenUpdates()] if os.environ.get("HOLDFAST_KILL_AT", "").startswith("update") else []
         seed_everything(self.seed)
         self.strategy = MethodStrategy(
@@ -351,6 +390,8 @@ class Run:
         finally:
             method.train(was_training)
             torch.set_rng_state(state)
+        if split == "test":
+            self.last = (predictions, rows)
         return each, self.problem.score(predictions, rows, split)
 
     def evaluate_row(self, number: int) -> None:
@@ -376,7 +417,10 @@ class Run:
 
         main = self.problem.main
         rows = max(t for t, _ in self.matrix.cells) + 1
-        summary = {f"{main}/{name}": value for name, value in continual.summary(self.matrix.cells).items()}
+        summary = {
+            f"{main}/{name}": value
+            for name, value in continual.summary(self.matrix.cells, self.problem.higher_is_better).items()
+        }
         for name in self.matrix.pooled[rows - 1]:
             if name != main:
                 values = [self.matrix.pooled[t][name] for t in range(rows)]
@@ -391,6 +435,14 @@ class Run:
         write_atomic(self.folder / "matrix.csv", self.matrix.csv().encode())
         folders.write_json(self.folder / "summary.json", summary)
         return summary
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The training experience as the problem sees it: all columns, and its row ids."""
+
+    table: Any
+    rows: Any
 
 
 class _KillBetweenUpdates:
@@ -486,7 +538,7 @@ def _continue(
             continue
         with folders.locked(folder):
             _one(invocation, document, entry, recipe, source, console)
-    _plots(invocation, document, console)
+    _plots(invocation, document, catalog.problem(recipe.problem).main)
     return report(invocation)
 
 
@@ -549,7 +601,7 @@ def _one(
     try:
         with _signals(run), console.progress(entry["folder"]):
             run.execute()
-            _run_plots(folder, run)
+            run.draw()
     except (Interrupted, KeyboardInterrupt) as error:
         end("interrupted", "KILLED")
         raise Fault(
@@ -608,16 +660,7 @@ def _flatten(document: dict[str, Any], prefix: str) -> dict[str, str]:
     return flat
 
 
-def _run_plots(folder: Path, run: Run) -> None:
-    from ..analysis.plots import matrix_heatmap
-
-    (folder / "plots").mkdir(exist_ok=True)
-    matrix_heatmap(
-        run.matrix.cells, f"{run.name}, seed {run.seed}: {run.problem.main}", folder / "plots" / "matrix.png"
-    )
-
-
-def _plots(invocation: Path, document: dict[str, Any], console: Console) -> None:
+def _plots(invocation: Path, document: dict[str, Any], main: str) -> None:
     """The picture of all methods of the invocation together."""
     from ..analysis.plots import metric_over_experiences
     from .journal import read
@@ -627,10 +670,11 @@ def _plots(invocation: Path, document: dict[str, Any], console: Console) -> None
         folder = invocation / entry["folder"]
         if folders.status(folder) != "finished":
             return
-        points = [p["value"] for p in read(folder / "journal.jsonl") if p["name"] == "accuracy/pooled"]
+        points = [p["value"] for p in read(folder / "journal.jsonl") if p["name"] == f"{main}/pooled"]
         series.setdefault(entry["method"], []).append(points)
     (invocation / "plots").mkdir(exist_ok=True)
-    metric_over_experiences(series, "accuracy on all classes seen so far", invocation / "plots" / "accuracy.png")
+    if max(len(points) for runs in series.values() for points in runs) > 1:
+        metric_over_experiences(series, f"{main} on all experiences seen so far", invocation / "plots" / f"{main}.png")
 
 
 def report(invocation: Path) -> dict[str, Any]:

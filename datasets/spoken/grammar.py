@@ -116,7 +116,7 @@ def phrasings_of_split(intent: str, split: str) -> tuple[str, ...]:
 def sample(plan: Plan) -> list[Utterance]:
     """The utterances of a plan. One utterance depends on (seed, split, intent, number) alone: other intents' counts move nothing."""
     result = []
-    fillers, frames = grammar()["entities"], grammar()["frames"]
+    fillers, frames, verbs = grammar()["entities"], grammar()["frames"], frozenset(grammar()["verbs"])
     for split in SPLITS:
         for intent in plan.intents:
             scenario, _, action = intent.partition("_")
@@ -131,7 +131,8 @@ def sample(plan: Plan) -> list[Utterance]:
                     return entities[-1][1]
 
                 words = re.sub(r"\{(\w+)\}", fill, phrasing)
-                words = " ".join(f"{r.choice(frames['before'])} {words} {r.choice(frames['after'])}".split())
+                before = frames["request" if phrasing.split()[0] in verbs else "before"]
+                words = " ".join(f"{r.choice(before)} {words} {r.choice(frames['after'])}".split())
                 result.append(
                     Utterance(
                         id=f"{split}-{intent}-{number}", split=split, scenario=scenario, action=action, entities=tuple(entities),

@@ -58,6 +58,8 @@ class ToJournal:
 
     def end_of_stages(self, strategy: MethodStrategy) -> None: ...
 
+    def after_stage(self, strategy: MethodStrategy, stage: object) -> None: ...
+
 
 def main() -> None:
     logging.disable(logging.WARNING)

@@ -185,6 +185,8 @@ class Recorder:
 
     def end_of_stages(self, strategy: MethodStrategy) -> None: ...
 
+    def after_stage(self, strategy: MethodStrategy, stage: Any) -> None: ...
+
 
 def make_method(family: type[Method]) -> Method:
     return family(MethodConfig(), nn.Linear(6, 4))

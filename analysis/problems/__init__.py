@@ -1,0 +1,59 @@
+"""What is measured, by kind of problem: one evaluator a file of this folder; every method of a suite goes through the same one."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+Prediction = Mapping[str, Any]
+
+
+class Data(Protocol):
+    """What an evaluator sees of the data: all columns of all splits, those hidden from training too."""
+
+    @property
+    def splits(self) -> Mapping[str, Any]: ...
+
+    @property
+    def info(self) -> Mapping[str, Any]: ...
+
+
+class Evaluator:
+    """Turns predictions and targets into named metrics, tables and pictures.
+
+    ``main`` is the metric that the matrix holds; ``measures_last`` names those that only the last evaluation shows in the table.
+    """
+
+    main: ClassVar[str]
+    higher_is_better: ClassVar[bool] = True
+    table: ClassVar[Sequence[str]] = ()  # metrics of the summary that the screen's table shows, in order
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+    def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
+        """Metrics of the rows ``index`` of ``split``; ``predictions[k]`` belongs to row ``index[k]``."""
+        raise NotImplementedError
+
+    def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
+        """Draw what the last evaluation on all seen experiences shows into ``folder``."""
+
+    def after_stage(self, stage: str, method: Any, experience: Any, folder: Path) -> dict[str, float]:
+        """Checks between stages that need columns hidden from training; metrics by name.
+
+        ``experience`` is the training experience with all columns. Raises GateError where what comes next would be pointless.
+        """
+        return {}
+
+
+class GateError(RuntimeError):
+    """A check between stages says stop."""
+
+
+def evaluator(name: str) -> type[Evaluator]:
+    """The class ``PROBLEM`` of ``analysis/problems/<name>.py``. Raises ModuleNotFoundError for an unknown name."""
+    module = importlib.import_module(f"{__name__}.{name}")
+    kind: type[Evaluator] = module.PROBLEM
+    return kind

@@ -1,0 +1,31 @@
+"""Speech understanding: intent accuracy, WER of the extended transcript, SLU-F1 (COCONUT spec section 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from .. import speech
+from . import Data, Evaluator, Prediction
+
+
+class SpeechUnderstanding(Evaluator):
+    """Predictions hold ``tokens`` [L]; ``data.info`` holds the tokenizer, the target texts of each split and the parser."""
+
+    main: ClassVar[str] = "accuracy"
+    table: ClassVar[Sequence[str]] = (
+        "accuracy/average", "accuracy/last", "accuracy/forgetting", "accuracy/bwt", "wer/average", "slu_f1/last", "cost/seconds_per_step",
+    )  # fmt: skip
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
+        info = data.info
+        self.tokenizer, self.targets, self.parse = info["tokenizer"], info["targets"], info["parse"]
+
+    def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
+        texts = [self.tokenizer.decode(p["tokens"].tolist()) for p in predictions]
+        gold = [self.targets[split][i] for i in index]
+        return speech.evaluate(texts, gold, self.parse)
+
+
+PROBLEM = SpeechUnderstanding
