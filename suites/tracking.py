@@ -18,6 +18,7 @@ from .checkpoints import write_atomic
 from .killpoints import reach
 
 BATCH = 900  # points a request; MLflow takes 1000
+ATTEMPTS = 5  # of ``sync`` at a run, where the connection breaks
 UID, INVOCATION = "holdfast.run_uid", "holdfast.invocation_uid"
 
 
@@ -99,6 +100,7 @@ class Sender:
             if known.get("uri") == uri:
                 self.state |= known
         self._client: Any = None
+        self._found: dict[str, str] = {}  # what the store answered: a lost connection later does not ask again
 
     def save(self) -> None:
         write_atomic(self.folder / "tracker.json", json.dumps(self.state).encode())
@@ -108,7 +110,9 @@ class Sender:
         if self._client is not None:
             return self._client
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        # No retries below us: a repeated "create run" whose answer was lost would make a second run; we look for the first one.
+        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # standard output is ours: --json
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         from mlflow.tracking import MlflowClient
@@ -130,36 +134,26 @@ class Sender:
 
     def _find(self, client: Any) -> None:
         """The run by its tag, made only where there is none; its parent likewise."""
-        identity = self.identity
-        experiment = client.get_experiment_by_name(identity.suite)
-        if experiment is None:
-            location = None
-            if self.uri.startswith("sqlite:///"):
-                location = (Path(self.uri.removeprefix("sqlite:///")).parent / "mlartifacts").as_uri()
-            number = client.create_experiment(identity.suite, artifact_location=location)
-        else:
-            number = experiment.experiment_id
-        if self.state["run_id"] is None:
-            found = client.search_runs([number], f"tags.`{UID}` = '{identity.run_uid}'", max_results=1)
-            if found:
-                self.state["run_id"] = found[0].info.run_id
+        identity, found = self.identity, self._found
+        if "experiment" not in found:
+            experiment = client.get_experiment_by_name(identity.suite)
+            if experiment is not None:
+                found["experiment"] = experiment.experiment_id
             else:
-                where = f"tags.`{INVOCATION}` = '{identity.invocation_uid}' and tags.`holdfast.role` = 'invocation'"
-                parents = client.search_runs([number], where, max_results=1)
-                if parents:
-                    parent = parents[0].info.run_id
-                else:
-                    made = client.create_run(
-                        number,
-                        run_name=self.folder.parent.name,
-                        tags={INVOCATION: identity.invocation_uid, "holdfast.role": "invocation"},
-                    )
-                    parent = made.info.run_id
-                    client.set_terminated(parent, "FINISHED")
+                location = None
+                if self.uri.startswith("sqlite:///"):
+                    location = (Path(self.uri.removeprefix("sqlite:///")).parent / "mlartifacts").as_uri()
+                found["experiment"] = client.create_experiment(identity.suite, artifact_location=location)
+        number = found["experiment"]
+        if self.state["run_id"] is None:
+            mine = client.search_runs([number], f"tags.`{UID}` = '{identity.run_uid}'", max_results=1)
+            if mine:
+                self.state["run_id"] = mine[0].info.run_id
+            else:
                 tags = {
                     UID: identity.run_uid,
                     INVOCATION: identity.invocation_uid,
-                    "mlflow.parentRunId": parent,
+                    "mlflow.parentRunId": self._parent(client, number),
                     **identity.tags,
                 }
                 run = client.create_run(number, run_name=f"{identity.method}-s{identity.seed}", tags=tags)
@@ -177,6 +171,20 @@ class Sender:
             client.log_inputs(run_id, [DatasetInput(Dataset(d["name"], d["digest"][:36], d["source"], d["source"]))])
             self.state["inputs"] = True
             self.save()
+
+    def _parent(self, client: Any, number: str) -> str:
+        """The invocation's run, found by its tag or made."""
+        found, identity = self._found, self.identity
+        if "parent" not in found:
+            where = f"tags.`{INVOCATION}` = '{identity.invocation_uid}' and tags.`holdfast.role` = 'invocation'"
+            parents = client.search_runs([number], where, max_results=1)
+            if not parents:
+                tags = {INVOCATION: identity.invocation_uid, "holdfast.role": "invocation"}
+                parents = [client.create_run(number, run_name=self.folder.parent.name, tags=tags)]
+            found["parent"], status = parents[0].info.run_id, parents[0].info.status
+            if status != "FINISHED":
+                client.set_terminated(found["parent"], "FINISHED")
+        return str(found["parent"])
 
     def send(self, stop: int) -> bool:
         """One batch of points up to byte ``stop``; False where all are delivered. A repeated batch changes nothing: the store
@@ -306,16 +314,20 @@ def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -
         status = json.loads((folder / "run.json").read_text())["status"]
         journal = folder / "journal.jsonl"
         stop = journal.stat().st_size if status in names and journal.exists() else 0
-        problem = None
-        try:
-            while sender.send(stop) and time.monotonic() < end:
-                pass
-            if status in names:
-                wanted = ("recipe.yaml", "environment.json", "matrix.csv", "summary.json", "plots")
-                sender.send_artifacts([folder / name for name in wanted])
-                sender.end(names[status])
-        except Exception as error:
-            problem = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
+        problem: str | None = None
+        for attempt in range(ATTEMPTS):
+            try:
+                while sender.send(stop) and time.monotonic() < end:
+                    pass
+                if status in names:
+                    wanted = ("recipe.yaml", "environment.json", "matrix.csv", "summary.json", "plots")
+                    sender.send_artifacts([folder / name for name in wanted])
+                    sender.end(names[status])
+                problem = None
+                break
+            except Exception as error:
+                problem = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
+                time.sleep(0.1 * 2**attempt if attempt < ATTEMPTS - 1 else 0)
         left = len(_lines(journal, sender.state["delivered"], stop))
         rows.append(
             {"folder": str(folder), "mlflow_run_id": sender.state["run_id"], "undelivered": left, "problem": problem}
@@ -323,15 +335,18 @@ def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -
     return {"runs": rows, "undelivered": sum(row["undelivered"] for row in rows)}
 
 
-def compare_store(folder: Path) -> list[str]:
-    """Differences between a run's journal and the rows of its SQLite store, as multisets of (name, value, step, time)."""
+def compare_store(folder: Path, database: Path | None = None) -> list[str]:
+    """Differences between a run's journal and the rows of its SQLite store, as multisets of (name, value, step, time).
+
+    ``database`` is the file behind a tracking server; by default the run's own store.
+    """
     import sqlite3
     from collections import Counter
 
     from .journal import read
 
     state = json.loads((folder / "tracker.json").read_text())
-    with sqlite3.connect(state["uri"].removeprefix("sqlite:///")) as connection:
+    with sqlite3.connect(database or state["uri"].removeprefix("sqlite:///")) as connection:
         rows = connection.execute(
             "select key, value, step, timestamp from metrics where run_uuid = ?", (state["run_id"],)
         ).fetchall()
