@@ -54,8 +54,10 @@ def get_or_build(key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
     leaves nothing half-written.
     """
     base = root()
-    base.mkdir(parents=True, exist_ok=True)
     folder = base / key_digest(key)
+    if not os.access(base, os.W_OK) and whole(folder):  # a cache that somebody else filled
+        return folder
+    base.mkdir(parents=True, exist_ok=True)
     with _locked(base / f"{folder.name}.lock"):
         if whole(folder):
             return folder

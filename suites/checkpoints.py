@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .errors import Fault
 from .killpoints import reach
 
@@ -50,6 +48,8 @@ class Checkpoints:
 
     def save(self, state: dict[str, Any]) -> Path:
         """Write ``state`` as the newest checkpoint and drop all but the last two."""
+        import torch  # here: what lists runs reads none
+
         number = (self.numbers() or [0])[-1] + 1
         path = self.folder / f"{number}.pt"
         temporary = self.folder / f".{number}.pt.part"
@@ -78,6 +78,8 @@ class Checkpoints:
 
     def load(self, warn: Callable[[str], None]) -> dict[str, Any] | None:
         """The newest checkpoint that is whole; None where there is none. A damaged one is told to ``warn`` and passed over."""
+        import torch
+
         for number in reversed(self.numbers()):
             path = self.folder / f"{number}.pt"
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json as json_
 import os
 import sys
@@ -259,9 +260,9 @@ def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
 @runs_app.command("list")
 def runs_list(out: Out = None, json: Json = False) -> None:
     """All runs under OUT, oldest first."""
-    from . import runner
+    from . import folders
 
-    rows = runner.list_runs(_out(out))
+    rows = folders.list_runs(_out(out))
     if json:
         return _print(rows)
     table = [[f"{r['invocation']}/{r['method']}-s{r['seed']}", r["profile"] or "", r["status"]] for r in rows]
@@ -271,9 +272,9 @@ def runs_list(out: Out = None, json: Json = False) -> None:
 @runs_app.command("remove")
 def runs_remove(path: Path, json: Json = False) -> None:
     """Delete an invocation or a run that no process writes."""
-    from . import runner
+    from . import folders
 
-    runner.remove_run(path)
+    folders.remove(path)
     if json:
         _print({"removed": str(path)})
 
@@ -383,6 +384,16 @@ def main() -> None:
     sys.exit(code)
 
 
+DISK = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "there is no permission to write",
+    errno.EPERM: "there is no permission to write",
+    errno.EFBIG: "a file would exceed the size limit",
+}
+
+
 def _guard(call: Callable[[], Any], wants_json: bool) -> int:
     """Run ``call``; the exit code, with the message told in the house's form."""
     try:
@@ -419,6 +430,20 @@ def _translate(error: Exception) -> Fault:
     from_data = isinstance(error, NotADirectoryError | FileNotFoundError) or type(error).__name__ == "SpeechError"
     if from_data:
         return Fault(code="data", what=str(error), where=type(error).__name__, next="suites doctor")
+    if isinstance(error, OSError) and error.errno in DISK:
+        return Fault(
+            code="run_failed",
+            what=f"{DISK[error.errno]}: {error}",
+            where=str(error.filename or "the run or cache folder"),
+            next="make room or choose another place (--out, HOLDFAST_CACHE), then: suites resume last",
+        )
+    if "No space left" in str(error) or "os error 28" in str(error):  # safetensors and torch wrap it
+        return Fault(
+            code="run_failed",
+            what=f"{DISK[errno.ENOSPC]}: {error}",
+            where="the run or cache folder",
+            next="make room or choose another place (--out, HOLDFAST_CACHE), then: suites resume last",
+        )
     if isinstance(error, ValueError) and "memory_size" in str(error):
         return Fault(code="recipe", what=str(error), where="methods", next="raise methods.<name>.memory_size")
     return Fault(

@@ -171,8 +171,26 @@ def environment(device: str, threads: int, data: dict[str, Any]) -> dict[str, An
     }
 
 
+def list_runs(out: Path) -> list[dict[str, Any]]:
+    """All runs under OUT, oldest invocation first."""
+    found = []
+    for invocation in invocations(out):
+        document = read_json(invocation / "invocation.json")
+        for entry in document["runs"]:
+            folder = invocation / entry["folder"]
+            found.append(
+                {"invocation": invocation.name, "suite": document["suite"], "profile": document["profile"], "method": entry["method"],
+                 "seed": entry["seed"], "status": status(folder), "folder": str(folder)}
+            )  # fmt: skip
+    return found
+
+
 def remove(path: Path) -> None:
-    """Delete a run or an invocation that no process writes."""
+    """Delete a run or an invocation; refuses a live one and a folder that is neither (Fault)."""
+    if not any((path / name).exists() for name in ("invocation.json", "run.json")):
+        raise Fault(
+            code="usage", what=f"'{path}' is no invocation and no run", where=str(path), next="suites runs list"
+        )
     for run in [path, *(p for p in path.iterdir() if p.is_dir())]:
         if (run / "lock").exists():
             with locked(run):

@@ -704,29 +704,6 @@ def report(invocation: Path) -> dict[str, Any]:
     }
 
 
-def list_runs(out: Path) -> list[dict[str, Any]]:
-    """All runs under OUT, oldest invocation first."""
-    found = []
-    for invocation in folders.invocations(out):
-        document = folders.read_json(invocation / "invocation.json")
-        for entry in document["runs"]:
-            folder = invocation / entry["folder"]
-            found.append(
-                {"invocation": invocation.name, "suite": document["suite"], "profile": document["profile"], "method": entry["method"],
-                 "seed": entry["seed"], "status": folders.status(folder), "folder": str(folder)}
-            )  # fmt: skip
-    return found
-
-
-def remove_run(path: Path) -> None:
-    """Delete a run or invocation folder; refuses a live one and a folder that is none."""
-    if not any((path / name).exists() for name in ("invocation.json", "run.json")):
-        raise Fault(
-            code="usage", what=f"'{path}' is no invocation and no run", where=str(path), next="suites runs list"
-        )
-    folders.remove(path)
-
-
 def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device: str) -> dict[str, Any]:
     """What a run would do: resolved recipe, model sizes, steps, and an estimate of time, memory and disk from one timed step."""
     import math

@@ -1,0 +1,187 @@
+"""The package: who imports whom, no shadowed names, what the wheel holds, and that types are seen across rooms."""
+
+from __future__ import annotations
+
+import ast
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from concurrent.futures import ProcessPoolExecutor
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("suites", "methods", "datasets", "analysis")
+ALLOWED = {"suites": set(ROOMS), "methods": {"methods", "datasets"}, "datasets": {"datasets"}, "analysis": {"analysis"}}
+FROM_DATASETS = {
+    "batches",
+    "transcript",
+    "spoken",
+}  # what methods may take: batch and view types; and what names tokens and phonemes
+AVALANCHE = {"methods/strategy.py", "datasets/streams.py"}
+
+
+def imports(path: Path) -> list[tuple[str, ...]]:
+    """Absolute dotted names of everything that a file of a room imports, at any depth."""
+    here = path.relative_to(ROOT).with_suffix("").parts
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [tuple(alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ("holdfast", *here[: len(here) - node.level]) if node.level else ()
+            module = tuple(node.module.split(".")) if node.module else ()
+            found += [(*base, *module, alias.name) for alias in node.names]
+    return found
+
+
+def files() -> list[Path]:
+    return [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_rooms_import_only_what_they_may(path: Path) -> None:
+    room = path.relative_to(ROOT).parts[0]
+    for name in imports(path):
+        if name[0] == "holdfast" and len(name) > 1:
+            assert name[1] in ALLOWED[room], f"{room} must not import {'.'.join(name)}"
+            if room == "methods" and name[1] == "datasets" and "__main__" not in path.read_text():
+                assert name[2] in FROM_DATASETS, f"methods take batch and view types alone, not {'.'.join(name)}"
+        if name[0] == "avalanche":
+            assert str(path.relative_to(ROOT)) in AVALANCHE, "only the adapter and the streams know Avalanche"
+        assert name[0] not in ROOMS, f"{'.'.join(name)}: rooms are imported relatively, outsiders by holdfast"
+        if name[0] in ("mlflow", "optuna", "typer"):
+            assert room == "suites", f"{room} knows nothing of {name[0]}"
+
+
+WHERE = "str(__import__('importlib.util').util.find_spec('datasets'))"  # evaluated in the process asked about
+
+
+def test_our_folder_shadows_nobody() -> None:
+    assert str(ROOT / "datasets") not in eval(WHERE)
+    assert not {str(ROOT), str(ROOT / "tests"), ""} & set(sys.path)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert str(ROOT / "datasets") not in pool.submit(eval, WHERE).result(timeout=60)
+
+
+def test_our_folder_shadows_nobody_in_a_loky_worker() -> None:
+    loky = pytest.importorskip("loky")
+    executor = loky.get_reusable_executor(max_workers=1)
+    try:
+        assert str(ROOT / "datasets") not in executor.submit(eval, WHERE).result(timeout=60)
+    finally:
+        executor.shutdown(wait=True, kill_workers=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    source = out / "source"
+    shutil.copytree(
+        ROOT, source, symlinks=True,
+        ignore=shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", ".*_cache", "tests", "build", "*.egg-info"),
+    )  # fmt: skip
+    command = [
+        sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(out), str(source),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, timeout=120, cwd=out)
+    return next(out.glob("holdfast-*.whl"))
+
+
+def test_the_wheel_holds_the_rooms_and_their_data(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    for path in files():
+        assert f"holdfast/{path.relative_to(ROOT)}" in names, "a package is missing in pyproject.toml"
+    for data in (
+        "suites/recipes/coconut_slurp.yaml",
+        "datasets/spoken/grammar.yaml",
+        "methods/networks/acoustic.safetensors",
+    ):
+        assert f"holdfast/{data}" in names
+    assert not [n for n in names if n.split("/")[0] not in ("holdfast",) and ".dist-info" not in n.split("/")[0]]
+    assert "holdfast/__init__.py" not in names
+
+
+def _closure(names: tuple[str, ...]) -> set[str]:
+    """The distributions that ``names`` need, themselves among them, extras left out."""
+    found: set[str] = set()
+    queue = list(names)
+    while queue:
+        name = queue.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for line in metadata.requires(name) or []:
+            requirement = Requirement(line)
+            if requirement.marker is None:
+                queue.append(requirement.name)
+    return found
+
+
+def test_the_list_works_beside_four_packages_alone(wheel: Path, tmp_path: Path) -> None:
+    """What ``suites list``, ``copy`` and ``--help`` import: typer, rich, pydantic, pyyaml, and what these need."""
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    for name in _closure(("typer", "rich", "pydantic", "pyyaml")):
+        for file in metadata.files(name) or []:
+            source, target = Path(str(file.locate())), tmp_path / "site" / str(file)
+            if ".." not in str(file) and source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target)
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.suites.cli import main; main()"
+    for arguments in (["list", "--json"], ["--help"], ["copy", "coconut_slurp", str(tmp_path / "mine.yaml")]):
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", code, str(tmp_path / "site"), *arguments],
+            capture_output=True, text=True, timeout=60, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mine.yaml").exists()
+
+
+@pytest.mark.parametrize("command", ["list", "--help", "runs list"])
+def test_light_commands_import_nothing_heavy(command: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['suites', *sys.argv[1:]]\n"
+        "from holdfast.suites.cli import app, _guard\n"
+        "_guard(lambda: app(standalone_mode=False), False)\n"
+        "heavy = {'torch', 'avalanche', 'mlflow', 'transformers', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    environment = {**os.environ, "HOLDFAST_RUNS": str(tmp_path)}
+    subprocess.run(
+        [sys.executable, "-c", code, *command.split()], check=True, env=environment, cwd=tmp_path, timeout=60
+    )
+
+
+def test_a_type_error_across_rooms_is_seen(tmp_path: Path) -> None:
+    """Without the folder of symlinks cross-room imports silently become Any."""
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / ".types", tmp_path / ".types", symlinks=True)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "suites" / "planted.py").write_text(
+        'from ..datasets.batches import derive\n\nvalue: str = derive(0, "purpose")\n'
+    )
+    command = [
+        sys.executable, "-m", "mypy", "--namespace-packages", "--explicit-package-bases", "--follow-imports=silent", "-m", "holdfast.suites.planted",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "MYPYPATH": ".types"}, timeout=300
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert 'expression has type "int", variable has type "str"' in done.stdout
+
+
+def test_every_pin_is_exact_and_names_no_index() -> None:
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            assert "==" in line, line
+            assert "://" not in line, line
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"suites": "holdfast.suites.cli:main"}
