@@ -21,3 +21,13 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def golden() -> Path:
     return Path(__file__).with_name("golden")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's SQLite store with its tables and nothing in it; tests copy it."""
+    from holdfast.suites.tracking import _make_store
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    _make_store(path)
+    return path

@@ -119,6 +119,11 @@ class SpokenLanguageModel(nn.Module):
         self.seq2seq = Seq2Seq(encoder, config, vocabulary=len(tokenizer), d_acoustic=AcousticEncoder.d_out)
         self.d_audio = self.d_text = config.d_model
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile each transformer layer in place (the model has no forward of its own; lengths differ, so shapes are dynamic)."""
+        for layer in (*self.seq2seq.encoder_layers, *self.seq2seq.decoder_layers):
+            layer.compile(*args, **{"dynamic": True, **kwargs})
+
     def augment(self, batch: Batch, order: torch.Generator) -> Batch:
         """SpecAugment's time masking on the encoder's input; a new batch. Features [B, T, F]."""
         c = self.config

@@ -38,19 +38,10 @@ def document(done: subprocess.CompletedProcess[str]) -> Any:
 
 
 @pytest.fixture
-def tmp_path(tmp_path: Path, store: Path) -> Path:
+def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
     """A folder for runs that has MLflow's tables already: making them takes seconds, and the smoke test makes them itself."""
-    shutil.copy(store, tmp_path / "mlflow.db")
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from holdfast.suites.tracking import _make_store
-
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    _make_store(path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,249 @@
+"""What a recipe or an option may ask of a run: precision, selection, memory, loader, dry run; and the verbs around a run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import redirect_stdout, suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from holdfast.suites import catalog, cli
+from holdfast.suites.recipe import digest
+
+SUITES = Path(sys.executable).with_name("suites")
+
+
+def suites(*arguments: str, out: Path, code: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+    """The real command in its own process."""
+    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [SUITES, *arguments], env=env, capture_output=True, text=True, timeout=200, cwd=out, **options
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def here(*arguments: str, out: Path, code: int = 0) -> str:
+    """The same command in this process (importing everything takes longer than a smoke run); its standard output."""
+    shown = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(shown):
+        patch.setenv("HOLDFAST_RUNS", str(out))
+        patch.setattr(sys, "argv", ["suites", *arguments])
+        found = cli._guard(lambda: cli.app(list(arguments), standalone_mode=False), "--json" in arguments)
+    assert found == code, shown.getvalue()
+    return shown.getvalue()
+
+
+def run(out: Path, *overrides: str, method: str = "er", code: int = 0) -> dict[str, Any]:
+    arguments = ["run", "coconut_slurp", "--profile", "smoke", "--method", method, "--json", *overrides]
+    document: dict[str, Any] = json.loads(here(*arguments, out=out, code=code))
+    return document
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
+    """A folder for runs with MLflow's tables in it: making them takes seconds."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return tmp_path
+
+
+def journal(report: dict[str, Any], name: str) -> list[float]:
+    lines = (Path(report["runs"][0]["folder"]) / "journal.jsonl").read_text().splitlines()
+    return [p["value"] for p in map(json.loads, lines) if p["name"] == name]
+
+
+def test_bf16_best_balanced_herding_accumulate_and_the_loader(tmp_path: Path) -> None:
+    """Fields that change how a run trains, all at once; each must show in the numbers or in the folder."""
+    report = run(
+        tmp_path, "train.precision=bf16", "train.selection=best", "train.accumulate=2", "train.path=loader",
+        "methods.er.batching=balanced", "methods.er.selection=herding", "methods.er.fixed_memory=false", "train.schedule=cosine",
+    )  # fmt: skip
+    metrics = report["runs"][0]["metrics"]
+    assert 0 <= metrics["accuracy/last"] <= 1
+    assert all(value > 0 for value in journal(report, "loss"))
+
+
+def test_the_loader_path_gives_the_same_numbers(tmp_path: Path) -> None:
+    one, two = run(tmp_path), run(tmp_path, "train.path=loader")
+    assert journal(one, "loss") == journal(two, "loss")
+
+
+@pytest.mark.slow
+def test_compiled_layers_give_nearly_the_same_losses(tmp_path: Path) -> None:
+    plain, compiled = (
+        run(tmp_path, "model.options.dropout=0"),
+        run(tmp_path, "model.options.dropout=0", "train.compile=true"),
+    )
+    assert journal(compiled, "loss") == pytest.approx(journal(plain, "loss"), rel=1e-3)
+
+
+def test_a_fine_tuned_encoder_and_beam_search(tmp_path: Path) -> None:
+    report = run(
+        tmp_path, "model.options.frozen=false", "model.options.beam=3", "model.options.subsample=2", method="coconut"
+    )
+    assert journal(report, "loss/mm")
+
+
+def test_a_run_that_diverges_says_what_to_change(tmp_path: Path) -> None:
+    error = run(tmp_path, "train.lr=99", "train.clip=null", "train.optimizer=SGD", code=4)["error"]
+    assert error["code"] == "run_failed"
+    assert "non-finite" in error["what"]
+    assert "train.lr" in error["next"]
+
+
+def test_a_full_disk_leaves_a_run_that_can_be_taken_up(tmp_path: Path) -> None:
+    """A limit on the size of a file stands in for a full disk: the checkpoint of a wider model does not fit."""
+    arguments = [
+        "run",
+        "coconut_slurp",
+        "--profile",
+        "smoke",
+        "--method",
+        "er",
+        "--json",
+        "model.options.d_model=128",
+        "train.threads=1",
+    ]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
+
+    done = suites(*arguments, out=tmp_path, code=4, preexec_fn=limit)
+    assert "checkpoint" in json.loads(done.stdout)["error"]["what"]
+    assert not list(tmp_path.rglob("*.part"))
+    report = json.loads(suites("resume", "last", "--json", out=tmp_path).stdout)
+    assert report["runs"][0]["status"] == "finished"
+
+
+def test_dry_run_starts_nothing(tmp_path: Path) -> None:
+    plan = json.loads(
+        here("run", "coconut_slurp", "--profile", "smoke", "--dry-run", "--json", "--seeds", "2", out=tmp_path)
+    )
+    assert [row["method"] for row in plan["methods"]] == ["finetune", "er", "coconut", "joint"]
+    assert all(row["steps"] > 0 and row["parameters"] > 0 and row["seconds_estimated"] > 0 for row in plan["methods"])
+    assert plan["recipe"]["train"]["threads"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_doctor_and_data_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
+    checks = json.loads(here("doctor", "--json", out=tmp_path))
+    assert checks["healthy"] is True
+    assert {"torch", "GPU", "disk", "cache", "store"} <= {c["what"] for c in checks["checks"]}
+    here("data", "prepare", "coconut_slurp", "--profile", "smoke", out=tmp_path)
+    assert "log-mel" in here("data", "list", out=tmp_path)
+    damaged = next((tmp_path / "cache").glob("*/frames.safetensors"))
+    damaged.write_bytes(b"no")
+    unfit = json.loads(here("doctor", "--json", out=tmp_path, code=4))
+    assert next(c["do"] for c in unfit["checks"] if c["what"] == "cache").endswith("suites data clean")
+    found = here("data", "check", "coconut_slurp", "--profile", "smoke", out=tmp_path)
+    assert "bag_of_words_accuracy" in found
+    assert "single_word_share" in found
+    here("data", "clean", out=tmp_path)
+    assert not list((tmp_path / "cache").glob("*/"))
+
+
+def test_doctor_names_a_store_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    checks = json.loads(here("doctor", "--json", out=tmp_path, code=4))["checks"]
+    assert next(c for c in checks if c["what"] == "store")["ok"] is False
+
+
+def test_ui_serves_the_store_on_loopback(tmp_path: Path) -> None:
+    run(tmp_path)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path)}
+    process = subprocess.Popen([SUITES, "ui", "--port", str(port)], env=env, cwd=tmp_path, start_new_session=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        for _ in range(600):
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:
+                assert answer.status == 200
+                break
+            assert process.poll() is None
+            time.sleep(0.1)
+        query = json.dumps({"max_results": 10}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search", query, {"Content-Type": "application/json"}
+        )
+        names = [e["name"] for e in json.loads(urllib.request.urlopen(request, timeout=10).read())["experiments"]]
+        assert "coconut_slurp" in names
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+@pytest.mark.parametrize("row", catalog.recipes(), ids=lambda row: row["name"])
+def test_every_recipe_in_every_profile(row: dict[str, Any]) -> None:
+    digests = set()
+    for profile in row["profiles"]:
+        recipe = catalog.recipe(row["name"], profile)
+        catalog.resolve(recipe)
+        digests.add(digest(recipe))
+        assert set(recipe.defaults) <= set(recipe.methods)
+    assert set(row["profiles"]) == {"smoke", "demo", "paper"}
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize("name", sorted(catalog.methods()))
+def test_every_method_config_is_whole(name: str) -> None:
+    kind = catalog.methods()[name]
+    assert kind.summary
+    config = kind.Config()
+    for field, info in type(config).model_fields.items():
+        assert info.description, f"{name}.{field} has no description"
+        sweep = (info.json_schema_extra or {}).get("sweep") if isinstance(info.json_schema_extra, dict) else None
+        if isinstance(sweep, dict):
+            ends = sweep.get("choices") or [sweep["low"], sweep["high"]]
+            for value in ends:  # type: ignore[union-attr]
+                kind.Config(**{field: value})
+
+
+class Point:
+    """An installed package's entry point."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.name, self.given, self.value = name, value, "package:thing"
+
+    def load(self) -> Any:
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self.given
+
+
+def test_third_parties_bring_recipes_and_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    from holdfast.methods.rehearsal import Finetune
+
+    class Theirs(Finetune):
+        name = "theirs"
+
+    text = catalog.text("coconut_slurp").replace("name: coconut_slurp\n", "name: their_suite\n", 1)
+    text = text.replace("  finetune: {}\n", "  finetune: {}\n  theirs: {}\n")
+    points = {"holdfast.suites": [Point("their_suite", text)], "holdfast.methods": [Point("theirs", Theirs)]}
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points.get(group, []))
+    recipe = catalog.recipe("their_suite", "smoke")
+    catalog.resolve(recipe)
+    assert "theirs" in recipe.methods
+    assert "their_suite" in [row["name"] for row in catalog.recipes()]
+
+
+def test_a_broken_third_party_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = {"holdfast.suites": [Point("broken", ImportError("no module named theirs"))]}
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points.get(group, []))
+    with pytest.warns(UserWarning, match="the entry point 'broken'.*no module named theirs"):
+        names = [row["name"] for row in catalog.recipes()]
+    assert "coconut_slurp" in names
+    assert "broken" not in names
