@@ -29,5 +29,5 @@ test: $(STAMP) lint types ## environment + checks + tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow"
 test-slow: $(STAMP) ## what takes longer than a minute
 	$(BIN)/pytest -m slow
-benchmarks: $(STAMP) ## speed beside named peers
-	cd /tmp && $(BIN)/python $(abspath tests/benchmarks/loop.py)
+benchmarks: $(STAMP) ## speed beside named peers (about ten minutes)
+	cd /tmp && for each in loop supcon tracking; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done

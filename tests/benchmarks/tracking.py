@@ -1,0 +1,82 @@
+"""What MLflow costs a run: `suites run coconut_slurp --method er` of the demo with its store, and with deliveries left out.
+
+Each form runs in its own process, in turn, several times; the best of each is compared (wall and CPU time).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROUNDS = 2
+
+
+class NoDelivery:
+    """In the place of tracking.Delivery: takes everything, sends nothing."""
+
+    def __init__(self, *arguments: Any) -> None: ...
+
+    def start(self) -> None: ...
+
+    def cover(self, offset: int) -> None: ...
+
+    def artifacts(self, paths: list[Path]) -> None: ...
+
+    def finish(self, status: str) -> Any:
+        from holdfast.suites.tracking import Outcome
+
+        return Outcome(None, 0, 0, None)
+
+
+def measure(form: str) -> dict[str, float]:
+    from holdfast.suites import catalog, runner, tracking
+    from holdfast.suites.console import Console
+
+    if form == "off":
+        tracking.Delivery = NoDelivery  # type: ignore[misc, assignment]
+    recipe = catalog.recipe("coconut_slurp", "demo")
+    with tempfile.TemporaryDirectory() as out:
+        runner.prepare(recipe)  # the data is no part of the comparison
+        start, cpu = time.perf_counter(), os.times()
+        runner.run_invocation(
+            recipe,
+            methods=["er"],
+            seeds=[0],
+            device="cpu",
+            out=Path(out),
+            tracking_uri=None,
+            console=Console(json=True),
+        )
+        after = os.times()
+        return {
+            "seconds": time.perf_counter() - start,
+            "cpu": after.user + after.system - cpu.user - cpu.system,
+        }
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        sys.stdout.write("\n" + json.dumps(measure(sys.argv[1])))
+        return
+    rows: dict[str, list[dict[str, float]]] = {"off": [], "on": []}
+    for _ in range(ROUNDS):
+        for form, found in rows.items():
+            done = subprocess.run([sys.executable, __file__, form], capture_output=True, text=True, check=True)
+            found.append(json.loads(done.stdout.splitlines()[-1]))
+    best = {form: {key: min(row[key] for row in found) for key in found[0]} for form, found in rows.items()}
+    lines = ["| demo's `er`, MLflow | wall, s | ratio | CPU, s | ratio |", "|---|---|---|---|---|"]
+    for form, row in best.items():
+        lines.append(
+            f"| {form} | {row['seconds']:.1f} | {row['seconds'] / best['off']['seconds']:.3f} | {row['cpu']:.1f} | {row['cpu'] / best['off']['cpu']:.3f} |"
+        )
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
