@@ -149,6 +149,12 @@ class FrozenCopy(nn.Module):
             raise RuntimeError("there is no teacher before the end of the first experience")
         return self._copy[0]
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """``to(device)`` moves the copy too."""
+        for module in self._copy:
+            module._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
     def get_extra_state(self) -> dict[str, Any]:
         return {"copy": self._copy[0].state_dict()} if self._copy else {}
 

@@ -12,14 +12,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..datasets.batches import Batch, ExperienceView, derive
-from .base import FrozenCopy, StepContext
+from .base import StepContext
+from .distillation import Distillation, DistillationConfig
 from .losses.coconut import multimodal, nspt
 from .losses.distillation import masked_mean
-from .rehearsal import ER, RehearsalConfig
 
 
-class CoconutConfig(RehearsalConfig):
-    """Fields of COCONUT beside its memory."""
+class CoconutConfig(DistillationConfig):
+    """Fields of COCONUT beside its memory and the distillations that can be combined with it."""
 
     temperature: float = Field(
         0.1, gt=0, le=10, description="τ of both contrastive losses", json_schema_extra={"sweep": {"choices": [0.05, 0.07, 0.1, 0.2, 0.5]}}
@@ -45,7 +45,7 @@ class CoconutConfig(RehearsalConfig):
     mask_pooling: bool = Field(True, description="mean over valid frames alone; false: over padded frames too")
 
 
-class Coconut(ER):
+class Coconut(Distillation):
     """Experience replay + λ_MM · MM + λ_NSPT · NSPT. With both λ = 0 it is experience replay to the bit."""
 
     Config: ClassVar[type[CoconutConfig]] = CoconutConfig
@@ -53,21 +53,17 @@ class Coconut(ER):
     name: ClassVar[str] = "coconut"
     summary: ClassVar[str] = "replay + audio-text and student-teacher supervised contrastive losses"
 
-    def __init__(self, config: CoconutConfig, model: nn.Module, seed: int = 0) -> None:
-        super().__init__(config, model, seed)
+    def heads(self) -> list[nn.Module]:
         d_audio, d_text = self._model.d_audio, self._model.d_text
         with torch.random.fork_rng(devices=[]):  # the projections must not move the generator of dropout
-            torch.manual_seed(derive(seed, "projections"))
-            self.project_audio = nn.Linear(d_audio, config.projection)  # g_A
-            self.project_text = nn.Linear(d_text, config.projection)  # g_T
-        self.teacher = FrozenCopy(nn.ModuleList([model, self.project_audio]))
-        self.teacher_passes: Tensor
-        self.register_buffer("teacher_passes", torch.zeros((), dtype=torch.int64))
+            torch.manual_seed(derive(self.seed, "projections"))
+            self.project_audio = nn.Linear(d_audio, self.config.projection)  # g_A
+            self.project_text = nn.Linear(d_text, self.config.projection)  # g_T
+        return [self.project_audio]
 
-    def before_experience(self, view: ExperienceView) -> None:
-        super().before_experience(view)
-        if view.experience > 0:
-            self.teacher.take()  # step 1: θ_{n-1} with g_A, frozen
+    @property
+    def needs_teacher(self) -> bool:  # step 1: θ_{n-1} with g_A, frozen
+        return super().needs_teacher or self.config.lambda_nspt == "auto" or float(self.config.lambda_nspt) > 0
 
     def weight_nspt(self, view: ExperienceView) -> float:
         """λ_NSPT = L_p / (L_p + L_n), 0 in the first experience, or the number given."""
@@ -102,7 +98,7 @@ class Coconut(ER):
             )  # fmt: skip
             loss = loss + weight * contrast
             logs["loss/nspt"] = contrast
-        return {"loss": loss, **logs}
+        return self.distil(loss, logs, h, mask, batch, ctx)  # (f)
 
     def _pool(self, h: Tensor, mask: Tensor) -> Tensor:
         return masked_mean(h, mask) if self.config.mask_pooling else h.mean(1)
@@ -128,9 +124,3 @@ class Coconut(ER):
         old = projection(self._pool(h, mask))
         self.teacher_passes.add_(1)
         return old.new_zeros(len(is_memory), old.shape[1]).index_copy(0, rows, old)
-
-    def cost(self) -> dict[str, float]:
-        teacher = (
-            sum(p.numel() * p.element_size() for p in self.teacher.module.parameters()) if self.teacher.taken else 0
-        )
-        return super().cost() | {"teacher_passes": float(self.teacher_passes.item()), "teacher_bytes": float(teacher)}

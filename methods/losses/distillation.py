@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -107,3 +108,29 @@ def kd_logits(
         log_t = (_float(teacher.detach()) / temperature).log_softmax(1)
         total = F.kl_div(log_s, log_t, reduction="sum", log_target=True) * temperature**2
         return total / (log_s.numel() if reduction == "elements" else len(log_s))
+
+
+def text_kd(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Mean of ``(h_T^n - h_T^{n-1})²`` over the token embeddings of rehearsal rows: :func:`audio_kd` on text [R, J, d].
+
+    Source: spec section 3.5, T-KD.
+    """
+    return audio_kd(student, teacher, mask)
+
+
+def weight_sqrt_batch(n_rehearsal: int, n_batch: int) -> float:
+    """``sqrt(|I_r| / B)``: weight of a distillation on rehearsal rows alone (spec section 3.5); 0 for an empty batch."""
+    return math.sqrt(n_rehearsal / n_batch) if n_batch else 0.0
+
+
+def weight_log_ratio(n_old: int, n_classes: int) -> float:
+    """``log(1 + C_old / C)``, C all classes known now: weight of a distillation on all rows (spec section 3.5; golden ``kd_logits``)."""
+    return math.log1p(n_old / n_classes) if n_classes else 0.0
+
+
+def mix(current: Tensor, kd: Tensor, weight: float, *, keep_current: bool) -> Tensor:
+    """``(1 - w) · current + w · kd``; with a second distillation active (``keep_current``) ``current + w · kd``.
+
+    Source: spec section 3.5, golden ``kd_logits``.
+    """
+    return (current if keep_current else (1 - weight) * current) + weight * kd

@@ -147,10 +147,14 @@ class SpokenLanguageModel(nn.Module):
         """Raw token embeddings, no positions, no scale."""
         return self.seq2seq.embed(tokens)
 
+    def logits(self, h: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
+        """Teacher forcing on tokens [B, J] = SOS, intent, ..., EOS: logits [B, J-1, V] of ``tokens[:, 1:]``."""
+        return self.seq2seq.decode(h, mask, tokens[:, :-1])
+
     def loss_from(self, h: Tensor, mask: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Transcription loss L_ASR with teacher forcing (spec section 3.1)."""
         tokens = batch["tokens"]
-        logits = self.seq2seq.decode(h, mask, tokens[:, :-1])  # [B, J-1, V]
+        logits = self.logits(h, mask, tokens)
         loss = transcription(logits, tokens[:, 1:], include_pad=self.config.ce_include_pad)
         return loss, {"loss/asr": loss}
 
@@ -163,12 +167,13 @@ class SpokenLanguageModel(nn.Module):
 
         return masked_mean(*self.encode(batch))
 
+    def decode(self, h: Tensor, mask: Tensor, beam: int | None = None) -> Tensor:
+        """Best hypotheses [B, L] after SOS: tokens, EOS, then PAD; ``beam`` None: the recipe's."""
+        c = self.config
+        return self.seq2seq.generate(
+            h, mask, beam=beam or c.beam, max_length=c.max_length, length_penalty=c.length_penalty
+        )
+
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         """``tokens`` [B, L]: decoded ids after SOS, EOS, then PAD."""
-        c = self.config
-        h, mask = self.encode(batch)
-        return {
-            "tokens": self.seq2seq.generate(
-                h, mask, beam=c.beam, max_length=c.max_length, length_penalty=c.length_penalty
-            )
-        }
+        return {"tokens": self.decode(*self.encode(batch))}

@@ -1,0 +1,216 @@
+"""Distillations: golden weights, properties of the spec's section 12, and all of it inside a step of the real model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from holdfast.datasets.batches import ExperienceView, Ragged, Source, Table, generator
+from holdfast.datasets.transcript import PAD_ID
+from holdfast.methods.base import StepContext
+from holdfast.methods.coconut import Coconut
+from holdfast.methods.distillation import Distillation
+from holdfast.methods.losses.distillation import (
+    kd_logits,
+    mix,
+    text_kd,
+    transcription,
+    weight_log_ratio,
+    weight_sqrt_batch,
+)
+from holdfast.methods.networks import slu
+from holdfast.methods.rehearsal import ER
+
+KINDS = ("audio_kd", "text_kd", "token_kd", "seq_kd", "logit_kd")
+
+
+def test_golden_weights_of_logit_distillation(golden: Path) -> None:
+    for c in json.loads((golden / "coconut.json").read_text())["kd_logits"]:
+        student, teacher = (torch.tensor(c[f"{who}_logits"], dtype=torch.float64) for who in ("student", "teacher"))
+        kd = kd_logits(student, teacher, temperature=c["tau"])
+        current = torch.tensor(c["current_loss"], dtype=torch.float64)
+        all_rows = weight_log_ratio(teacher.shape[1], student.shape[1])
+        for form, weight in (("all_data", all_rows), ("rehearsal_only", c["alpha"])):
+            for case, keep in (("single", False), ("with_feature_kd", True)):
+                found = mix(current, kd, weight, keep_current=keep).item()
+                assert found == pytest.approx(c[form][case], rel=1e-9, abs=1e-11)
+
+
+def test_weights() -> None:
+    assert weight_sqrt_batch(8, 32) == 0.5
+    assert weight_sqrt_batch(0, 32) == 0
+    assert weight_sqrt_batch(0, 0) == 0
+    assert weight_log_ratio(0, 0) == 0
+    assert text_kd(torch.zeros(0, 3, 4), torch.zeros(0, 3, 4), torch.zeros(0, 3, dtype=torch.bool)).item() == 0
+
+
+def source(n: int = 24) -> Source:
+    """Random features with sentences of four classes, two intents each."""
+    g = generator(0, "source")
+    texts = []
+    for i in range(n):
+        c = i % 4
+        texts.append(
+            {"scenario": f"s{c}", "action": f"a{i % 8 // 4}", "sentence": f"w{i % 5} w{i % 3} w{c}", "entities": []}
+        )
+    intents = sorted({f"{t['scenario']}_{t['action']}" for t in texts})
+    lengths = torch.randint(5, 12, (n,), generator=g).tolist()
+    columns = {
+        "features": Ragged.from_list([torch.randn(k, 128, generator=g) for k in lengths]),
+        "label": torch.tensor([i % 4 for i in range(n)]),
+        "intent": torch.tensor([intents.index(f"{t['scenario']}_{t['action']}") for t in texts]),
+    }
+    return Source(
+        {"train": Table(columns)},
+        [f"s{c}" for c in range(4)],
+        {"texts": {"train": texts}, "intents": intents},
+        "stand-in",
+        "0",
+    )
+
+
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch) -> tuple[slu.Config, Source]:
+    config = slu.Config(
+        d_model=16,
+        heads=2,
+        encoder_layers=1,
+        decoder_layers=1,
+        feedforward=16,
+        dropout=0.0,
+        time_mask=0,
+        subsample=1,
+        max_length=6,
+    )
+    monkeypatch.setattr(
+        slu, "_encode", lambda features, encoder: features
+    )  # the features are the encoder's outputs already
+    return config, slu.prepare(config, source())
+
+
+def make(kind: type[ER], data: tuple[slu.Config, Source], **fields: Any) -> tuple[Any, ExperienceView, dict[str, Any]]:
+    """A method in its second experience with memory and teacher, and a batch of old and new rows."""
+    config, prepared = data
+    torch.manual_seed(0)
+    model = slu.build(config, prepared.info, 0)
+    method = kind(kind.Config(memory_size=4, **fields), model, 0)
+    table = prepared.splits["train"]
+    labels = table.columns["label"]
+    assert isinstance(labels, torch.Tensor)
+
+    def view(number: int, classes: tuple[int, ...]) -> ExperienceView:
+        rows = torch.isin(labels, torch.tensor(classes)).nonzero().flatten()
+        return ExperienceView(
+            number, 2, rows, classes, tuple(range(classes[-1] + 1)), 4, len(labels), table, 8, 0, torch.device("cpu")
+        )
+
+    first, second = view(0, (0, 1)), view(1, (2, 3))
+    method.before_experience(first)
+    method.after_experience(first)
+    method.before_experience(second)
+    method.train()
+    rows = torch.cat([method.memory(), second.index[:5]])
+    batch = table.gather(rows)
+    batch["is_memory"] = torch.arange(len(rows)) < len(method.memory())
+    return method, second, batch
+
+
+def step(method: Any, view: ExperienceView, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = method.training_step(
+        dict(batch), StepContext(view, "train", 0, 0, generator(0, "augment"))
+    )
+    return found
+
+
+def test_with_nothing_on_it_is_replay(data: tuple[slu.Config, Source]) -> None:
+    losses = [step(*make(kind, data))["loss"] for kind in (ER, Distillation)]
+    assert torch.equal(*losses)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_distillation_in_a_step(name: str, data: tuple[slu.Config, Source]) -> None:
+    method, view, batch = make(Distillation, data, **{name: True})
+    logs = step(method, view, batch)
+    assert torch.isfinite(logs[f"loss/{name}"])
+    if name in ("audio_kd", "text_kd", "logit_kd"):  # the student still is the teacher
+        assert logs[f"loss/{name}"].item() == pytest.approx(0, abs=1e-9)
+    with torch.no_grad():
+        for p in method.model.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    logs = step(method, view, batch)
+    assert logs[f"loss/{name}"].item() > 0
+    logs["loss"].backward()
+    assert all(p.grad is None for p in (method.teacher.module.parameters() if method.teacher.taken else ()))
+    batch["is_memory"][:] = False  # no old row: nothing to distil
+    assert f"loss/{name}" not in step(method, view, batch)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("weight", ["class_ratio", "sqrt_batch", "log_ratio", 0.3])
+def test_every_weight(name: str, weight: Any, data: tuple[slu.Config, Source]) -> None:
+    method, view, batch = make(Distillation, data, kd_weight=weight, **{name: True})
+    with torch.no_grad():
+        for p in method.model.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    logs = step(method, view, batch)
+    w = {
+        "class_ratio": 0.5,
+        "sqrt_batch": (float(batch["is_memory"].sum()) / len(batch["is_memory"])) ** 0.5,
+        "log_ratio": weight_log_ratio(2, 4),
+        0.3: 0.3,
+    }[weight]
+    rest = 1 - w if weight in ("sqrt_batch", "log_ratio") else 1.0
+    assert logs["loss"].item() == pytest.approx(
+        rest * logs["loss/asr"].item() + w * logs[f"loss/{name}"].item(), rel=1e-5
+    )
+
+
+def test_token_kd_in_kl_form_is_zero_for_equal_models(data: tuple[slu.Config, Source]) -> None:
+    method, view, batch = make(Distillation, data, token_kd=True, token_form="kl")
+    assert step(method, view, batch)["loss/token_kd"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_seq_kd_on_true_transcripts_is_the_transcription_loss(data: tuple[slu.Config, Source]) -> None:
+    """Spec section 12, property 11."""
+    method, view, batch = make(Distillation, data, seq_kd=True)
+    old = batch["is_memory"]
+    rows, tokens = batch["index"][old], batch["tokens"][old]
+    method.hypotheses.tokens = {int(r): t[t != PAD_ID] for r, t in zip(rows, tokens, strict=True)}
+    h, mask = method.model.encode(batch)
+    expected = transcription(method.model.logits(h[old], mask[old], tokens), tokens[:, 1:])
+    assert step(method, view, batch)["loss/seq_kd"].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("refresh", [True, False])
+def test_hypotheses_follow_the_memory(refresh: bool, data: tuple[slu.Config, Source]) -> None:
+    method, view, _ = make(Distillation, data, seq_kd=True, skd_refresh=refresh)
+    before = dict(method.hypotheses.tokens)
+    assert set(before) == set(method.memory().tolist())
+    with torch.no_grad():
+        for p in method.model.parameters():
+            p.add_(torch.randn_like(p))
+    method.after_experience(view)
+    assert set(method.hypotheses.tokens) == set(method.memory().tolist())
+    same = [torch.equal(before[r], method.hypotheses.tokens[r]) for r in before]
+    assert all(same) != refresh
+    again, *_ = make(Distillation, data, seq_kd=True)
+    again.load_state_dict(method.state_dict())
+    assert {r: t.tolist() for r, t in again.hypotheses.tokens.items()} == {
+        r: t.tolist() for r, t in method.hypotheses.tokens.items()
+    }
+
+
+def test_coconut_with_seq_kd_adds_all_terms(data: tuple[slu.Config, Source]) -> None:
+    method, view, batch = make(Coconut, data, seq_kd=True, projection=8, lambda_mm=0.1, lambda_nspt="auto")
+    logs = step(method, view, batch)
+    total = logs["loss/asr"] + 0.1 * logs["loss/mm"] + 0.5 * logs["loss/nspt"] + 0.5 * logs["loss/seq_kd"]
+    assert logs["loss"].item() == pytest.approx(total.item(), rel=1e-6)
+
+
+def test_teacher_moves_with_the_method(data: tuple[slu.Config, Source]) -> None:
+    method, *_ = make(Distillation, data, audio_kd=True)
+    method.to(torch.float64)
+    assert {p.dtype for p in method.teacher.module.parameters()} == {torch.float64}
