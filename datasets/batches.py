@@ -110,6 +110,10 @@ class Table:
         return Table({name: column.to(device) for name, column in self.columns.items()})
 
 
+class DataError(Exception):
+    """Data that is missing, broken or not what its reader expects; the message says what and where."""
+
+
 @dataclass(frozen=True)
 class Source:
     """What a data set hands to the runner.

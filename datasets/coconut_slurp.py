@@ -1,26 +1,31 @@
-"""SLURP-shaped speech for class-incremental spoken language understanding; without the real data a generated, spoken stand-in.
+"""SLURP for class-incremental spoken language understanding (COCONUT spec section 8.1): the released layout, its sentences spoken, or a
+generated, spoken stand-in.
 
-The reader of the released SLURP layout is not built yet: a ``data.root`` is refused with a message.
+Released layout under the data root: ``dataset/slurp/{train,devel,test,train_synthetic}.jsonl`` (or the same files in the root itself) and
+``audio/slurp_real/*.flac``, ``audio/slurp_synth/*.flac``.
 """
 
 from __future__ import annotations
 
-import hashlib
+import gzip
 import json
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from .batches import Ragged, Source, Table
-from .spoken import grammar
-from .spoken.corpus import spoken
-from .spoken.grammar import SPLITS, Plan, Utterance
+from .batches import DataError, Source, generator
+from .spoken import grammar, recordings
+from .spoken.corpus import spoken as spoken_rows
+from .spoken.features import SAMPLE_RATE
+from .spoken.grammar import Plan, Utterance
+from .spoken.recordings import Sentence, clean_words
 from .spoken.speaker import voices
 
 TEST_VOICES, VALID_VOICES = 15, 8  # of the 91; the shipped acoustic encoder was trained on train voices alone
+FILES = {"train": "train", "valid": "devel", "test": "test"}
 
 
 def split_voices() -> dict[str, list[grammar.Voice]]:
@@ -34,17 +39,43 @@ def split_voices() -> dict[str, list[grammar.Voice]]:
     }
 
 
-class Config(BaseModel):
-    """Size of the stand-in."""
+class SpeechConfig(BaseModel):
+    """What every speech data set may be asked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    scenarios: int = Field(18, ge=2, le=18, description="scenarios (the splitting classes), in alphabetical order")
-    n_train: int = Field(60, ge=1, le=5000, description="training utterances an intent")
-    n_valid: int = Field(4, ge=1, le=1000, description="validation utterances an intent")
-    n_test: int = Field(10, ge=1, le=1000, description="test utterances an intent")
+    features: Literal["log_mel", "waveform"] = Field(
+        "log_mel", description="rows: log-mel frames for the small encoder, or samples for wav2vec-type encoders"
+    )
+    max_seconds: float | None = Field(
+        None, gt=0, description="longer training utterances are dropped (paper's code: 7); never valid or test"
+    )
+    on_fault: Literal["error", "skip"] = Field(
+        "error", description="a missing or broken recording: an error, or left out with a count"
+    )
+    limit: int | None = Field(None, ge=1, description="sentences a split at most, drawn with the seed; null: all")
     seed: int = Field(0, ge=0, description="of the sentences and voices drawn")
     workers: int = Field(2, ge=1, le=64, description="speaking processes; the sound does not depend on it")
+
+
+class Config(SpeechConfig):
+    """Size of the stand-in, and what is read of the released corpus."""
+
+    scenarios: int = Field(
+        18, ge=2, le=18, description="stand-in: scenarios (the splitting classes), in alphabetical order"
+    )
+    n_train: int = Field(60, ge=1, le=5000, description="stand-in: training utterances an intent")
+    n_valid: int = Field(4, ge=1, le=1000, description="stand-in: validation utterances an intent")
+    n_test: int = Field(10, ge=1, le=1000, description="stand-in: test utterances an intent")
+    audio: Literal["recorded", "spoken"] = Field(
+        "recorded",
+        description="with a data root: the released audio, or the released sentences spoken (for those who have the annotations only)",
+    )
+    synthetic: bool = Field(True, description="train on slurp_synth beside the real recordings")
+    recordings: Literal["all", "headset", "one"] = Field(
+        "all", description="of a sentence: all, close-talk alone, or one"
+    )
+    entities: bool = Field(True, description="entities in the extended transcript")
 
 
 def utterances(config: Config) -> list[Utterance]:
@@ -55,53 +86,177 @@ def utterances(config: Config) -> list[Utterance]:
     return grammar.sample(Plan(counts, intents, split_voices(), seed=config.seed))
 
 
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield number, line
+
+
+def _find(root: Path, stem: str) -> Path | None:
+    for folder in (root / "dataset" / "slurp", root):
+        for name in (f"{stem}.jsonl", f"{stem}.jsonl.gz"):
+            if (folder / name).is_file():
+                return folder / name
+    return None
+
+
+def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
+    """The rows of the released annotations and their faults: broken JSON with its line, unknown fields, audio that cannot be used.
+
+    Intent is ``scenario_action`` (the field ``intent`` is inconsistent, spec section 8.1); a filler is the lower-cased surfaces of its span.
+    Raises DataError where an annotation file is missing.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no folder; --data-root names the folder that holds dataset/slurp")
+    rows: list[Sentence] = []
+    faults: list[str] = []
+    stems = [*FILES.items()]
+    if config.synthetic and config.audio == "recorded" and _find(root, "train_synthetic"):
+        stems.append(("train", "train_synthetic"))
+    for split, stem in stems:
+        path = _find(root, stem)
+        if path is None:
+            raise DataError(
+                f"{root}: dataset/slurp/{stem}.jsonl is missing; get the annotations of SLURP (repository pswietojanski/slurp)"
+            )
+        try:
+            for number, line in _lines(path):
+                where = f"{path.name} line {number}"
+                try:
+                    rows += _sentences(json.loads(line), split, root, config)
+                except json.JSONDecodeError as error:
+                    faults.append(f"{where}: broken JSON: {error.msg} at column {error.colno}")
+                except (KeyError, TypeError, IndexError, ValueError) as error:
+                    faults.append(f"{where}: {type(error).__name__} {error}")
+        except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
+            faults.append(f"{path.name}: unreadable ({error})")
+    if config.limit is not None:
+        rows = _limited(rows, config)
+    if config.audio == "recorded":
+        kept = []
+        for row in rows:
+            fault = recordings.fault_of(row.path, SAMPLE_RATE) if row.path is not None else f"{row.id}: no recording"
+            if fault is None:
+                kept.append(row)
+            else:
+                faults.append(fault)
+        rows = kept
+    return rows, faults
+
+
+def _sentences(document: dict[str, Any], split: str, root: Path, config: Config) -> list[Sentence]:
+    """The rows of one line: one a recording, or one where the sentence is spoken."""
+    surfaces = {int(t["id"]): str(t["surface"]) for t in document["tokens"]}
+    entities = tuple(
+        (str(e["type"]), clean_words(" ".join(surfaces[int(i)] for i in e["span"]))) for e in document["entities"]
+    )
+    number, words = int(document["slurp_id"]), clean_words(document["sentence"])
+    scenario, action = str(document["scenario"]), str(document["action"])
+    if not words or not scenario or not action:
+        raise ValueError("empty sentence, scenario or action")
+    if config.audio == "spoken":
+        return [Sentence(f"{split}-{number}", split, scenario, action, entities, words)]
+    names = [str(r["file"]) for r in document["recordings"]]
+    if config.recordings == "headset":
+        names = [n for n in names if "headset" in n] or names[:1]
+    elif config.recordings == "one":
+        names = names[:1]
+    return [
+        Sentence(
+            name, split, scenario, action, entities, words,
+            path=root / "audio" / ("slurp_synth" if "synth" in name else "slurp_real") / name,
+        )
+        for name in names
+    ]  # fmt: skip
+
+
+def _limited(rows: list[Sentence], config: SpeechConfig) -> list[Sentence]:
+    """At most ``limit`` sentences a split, drawn with the seed; all recordings of a sentence stay together."""
+    import torch
+
+    kept = []
+    for split in grammar.SPLITS:
+        mine = [row for row in rows if row.split == split]
+        texts = list(dict.fromkeys(row.words for row in mine))
+        order = torch.randperm(len(texts), generator=generator(config.seed, f"limit/{split}")).tolist()
+        chosen = {texts[i] for i in order[: config.limit]}
+        kept += [row for row in mine if row.words in chosen]
+    return kept
+
+
+def known_in_train(rows: list[Sentence], label: Literal["scenario", "intent"]) -> tuple[list[Sentence], int]:
+    """Rows whose intent and splitting class training has, and how many others were left out of valid and test."""
+    seen = {(getattr(row, label), row.intent) for row in rows if row.split == "train"}
+    kept = [row for row in rows if (getattr(row, label), row.intent) in seen]
+    return kept, len(rows) - len(kept)
+
+
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
-    """Columns: ``features`` [T, 40] log-mel, ``label`` the scenario, ``intent``. Raises NotADirectoryError for a root."""
-    if root is not None:
-        raise NotADirectoryError(
-            f"{root}: this version has no reader for the released SLURP layout; leave --data-root out"
+    """Columns: ``features``, ``label`` the scenario, ``intent``. Raises DataError with all that is wrong with the data."""
+    if root is None:
+        rows = [
+            Sentence(u.id, u.split, u.scenario, u.action, u.entities, u.words, u.voice.name) for u in utterances(config)
+        ]
+        spoken = utterances(config)
+        content = [[u.id, u.words, u.voice.name, u.rate, u.pitch, u.noise, u.room] for u in spoken]
+        checksum = recordings.digest(content)
+        features, _ = spoken_rows(
+            spoken, key={"kind": "log-mel", "content": checksum}, features=config.features, workers=config.workers, progress=progress
+        )  # fmt: skip
+        return finish(config, rows, features, "scenario", "stand-in", checksum, entities=config.entities)
+    rows, faults = released(config, root)
+    if config.on_fault == "error":
+        recordings.refuse(faults, str(root))
+    rows, dropped = known_in_train(rows, "scenario")
+    info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
+    if config.audio == "spoken":
+        features = recordings.speak(
+            rows, split_voices(), config.features, seed=config.seed, workers=config.workers, progress=progress
         )
-    rows = utterances(config)
-    content = [[u.id, u.words, u.voice.name, u.rate, u.pitch, u.noise, u.room] for u in rows]
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    frames, _ = spoken(rows, key={"kind": "log-mel", "content": digest}, workers=config.workers, progress=progress)
-    scenarios = sorted({u.scenario for u in rows})
-    intents = sorted({u.intent for u in rows})
-    tables: dict[str, Table] = {}
-    texts: dict[str, list[dict[str, Any]]] = {}
-    for split in SPLITS:
-        index = [i for i, u in enumerate(rows) if u.split == split]
-        mine = [rows[i] for i in index]
-        tables[split] = Table(
-            {
-                "features": Ragged.from_list([frames.values[frames.offsets[i] : frames.offsets[i + 1]] for i in index]),
-                "label": torch.tensor([scenarios.index(u.scenario) for u in mine]),
-                "intent": torch.tensor([intents.index(u.intent) for u in mine]),
-            }
-        )
-        texts[split] = [
-            {
-                "id": u.id, "scenario": u.scenario, "action": u.action, "sentence": u.words,
-                "entities": [{"type": kind, "filler": filler} for kind, filler in u.entities],
-            }
-            for u in mine
-        ]  # fmt: skip
-    return Source(tables, scenarios, {"texts": texts, "intents": intents}, "stand-in", digest)
+        source = "real-text-spoken"
+    else:
+        features, source = recordings.recorded(rows, config.features, progress), "real"
+    checksum = recordings.digest(
+        [[r.id, r.split, r.words, r.intent, r.path.stat().st_size if r.path else 0] for r in rows]
+    )
+    return finish(config, rows, features, "scenario", source, checksum, entities=config.entities, info=info)
+
+
+def finish(
+    config: SpeechConfig, rows: list[Sentence], features: Any, label: Literal["scenario", "intent"], source: str, checksum: str,
+    *, entities: bool = True, info: dict[str, Any] | None = None,
+) -> Source:  # fmt: skip
+    """The tables, without the training rows that are too long."""
+    long = recordings.too_long(rows, features, config.features, config.max_seconds)
+    if any(long):
+        keep = [i for i, drop in enumerate(long) if not drop]
+        values = [features.values[features.offsets[i] : features.offsets[i + 1]] for i in keep]
+        rows, features = [rows[i] for i in keep], type(features).from_list(values)
+    return recordings.assemble(
+        rows, features, kind=config.features, label=label, source=source, checksum=checksum, entities=entities,
+        info={**(info or {}), "too_long_dropped": sum(long)},
+    )  # fmt: skip
 
 
 def check(config: Config, root: Path | None) -> dict[str, Any]:
-    """Counts of the splits, and how far words alone give the intent away."""
-    rows = utterances(config)
-    counts = {split: sum(u.split == split for u in rows) for split in SPLITS}
-    speakers = {split: {u.voice for u in rows if u.split == split} for split in SPLITS}
+    """Of the released corpus: counts, durations, classes and faults; of the stand-in: counts, and how far words alone give the intent away."""
+    if root is not None:
+        rows, faults = released(config, root)
+        source = "real-text-spoken" if config.audio == "spoken" else "real"
+        return recordings.describe(rows, faults, source, audio=config.audio == "recorded")
+    rows_spoken = utterances(config)
+    counts = {split: sum(u.split == split for u in rows_spoken) for split in grammar.SPLITS}
+    speakers = {split: {u.voice for u in rows_spoken if u.split == split} for split in grammar.SPLITS}
     shared = {
         (a, b): len(speakers[a] & speakers[b]) for a, b in (("train", "valid"), ("train", "test"), ("valid", "test"))
     }
     return {
         "source": "stand-in",
         "utterances": counts,
-        "entity_types": len({kind for u in rows for kind, _ in u.entities}),
+        "entity_types": len({kind for u in rows_spoken for kind, _ in u.entities}),
         "voices": {split: len(v) for split, v in speakers.items()},
         "voices_in_two_splits": sum(shared.values()),
-        **grammar.difficulty(rows),
+        **grammar.difficulty(rows_spoken),
     }

@@ -142,6 +142,17 @@ def validate(
     _console(False).line(f"{len(checked)} valid")
 
 
+def _root(data_root: Path | None) -> list[str]:
+    """``--data-root`` as an override. Raises Fault where there is no such folder."""
+    if data_root is None:
+        return []
+    if not data_root.exists():
+        raise Fault(
+            code="data", what="there is no such folder", where=str(data_root), next="name the folder (or manifest file) of the real data"
+        )  # fmt: skip
+    return [f"data.root={json_.dumps(str(data_root.resolve()))}"]
+
+
 @app.command()
 def run(
     target: Annotated[str, typer.Argument(metavar="NAME|FILE")],
@@ -174,16 +185,7 @@ def run(
             where="--device",
             next="--device auto",
         )
-    given = list(overrides or [])
-    if data_root is not None:
-        if not data_root.is_dir():
-            raise Fault(
-                code="data",
-                what="there is no such folder",
-                where=str(data_root),
-                next="name the folder that holds the real data",
-            )
-        given.append(f"data.root={json_.dumps(str(data_root.resolve()))}")
+    given = [*(overrides or []), *_root(data_root)]
     is_file = target.endswith((".yaml", ".yml")) or "/" in target
     recipe = catalog.recipe(target, profile if profile or is_file else "demo", given)
     catalog.resolve(recipe)
@@ -248,13 +250,32 @@ def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
             cells.append(f"{statistics.fmean(values):.3f}{spread}" if values else "-")
         rows.append(cells)
     title = f"{document['suite']} ({document['profile'] or 'recipe'}), data: {document['data']['source']}; mean ± standard deviation over (n) seeds"
-    console.table(title, ["method (seeds)", *shown], rows)
+    console.table(
+        title, ["method (seeds)", *(name.replace("/", "\n").replace("_per_", "\nper ") for name in shown)], rows
+    )
     console.line(
         f"selection: {recipe['train']['selection']} weights of every experience (train.selection); no test label was used to choose"
     )
     console.line(f"results:   {folder}")
     console.line(f"MLflow:    suites ui --out {folder.parent}")
     return None
+
+
+@app.command()
+def predict(
+    target: Annotated[str, typer.Argument(metavar="RUN")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.wav...")],
+    out: Out = None,
+) -> None:
+    """Scenario, action, entities and transcript of recordings, a JSON line each. Example: suites predict RUN order.wav"""
+    from . import predict as predicting
+
+    broken = 0
+    for document in predicting.predict(target, files, _out(out)):
+        broken += "error" in document
+        sys.stdout.write(json_.dumps(document, ensure_ascii=False) + "\n")
+    if broken:
+        raise typer.Exit(3)
 
 
 @runs_app.command("list")
@@ -317,8 +338,7 @@ def data_prepare(
     """Make a suite's data now (it is made by 'run' otherwise)."""
     from . import catalog, runner
 
-    given = [*(overrides or []), *([f"data.root={json_.dumps(str(data_root))}"] if data_root else [])]
-    recipe = catalog.recipe(target, profile or "demo", given)
+    recipe = catalog.recipe(target, profile or "demo", [*(overrides or []), *_root(data_root)])
     catalog.resolve(recipe)
     console = _console(False)
     with console.progress("preparing data") as tick:
@@ -327,18 +347,28 @@ def data_prepare(
 
 
 @data_app.command("check")
-def data_check(target: str, overrides: Overrides = None, profile: ProfileOption = None, json: Json = False) -> None:
-    """Counts, splits and difficulty of a suite's data."""
+def data_check(
+    target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None, json: Json = False
+) -> None:
+    """Counts, durations, splits, difficulty and faults of a suite's data; exit code 3 where there are faults."""
     from . import catalog
 
-    recipe = catalog.recipe(target, profile or "demo", list(overrides or []))
+    recipe = catalog.recipe(target, profile or "demo", [*(overrides or []), *_root(data_root)])
     catalog.resolve(recipe)
     module = catalog.dataset(recipe.data.name)
     document = module.check(module.Config(**recipe.data.options), Path(recipe.data.root) if recipe.data.root else None)
+    faults = document.get("faults") or []
     if json:
-        return _print(document)
-    for name, value in document.items():
-        _console(False).line(f"{name}: {value}")
+        _print(document)
+    else:
+        console = _console(False)
+        for name, value in document.items():
+            if name != "faults":
+                console.line(f"{name}: {value}")
+        for fault in faults:
+            console.line(f"fault: {fault}")
+    if faults:
+        raise typer.Exit(3)
 
 
 @data_app.command("clean")
@@ -427,9 +457,11 @@ def _translate(error: Exception) -> Fault:
             where=f"suites {' '.join(sys.argv[1:2])}",
             next="suites --help",
         )
-    from_data = isinstance(error, NotADirectoryError | FileNotFoundError) or type(error).__name__ == "SpeechError"
-    if from_data:
-        return Fault(code="data", what=str(error), where=type(error).__name__, next="suites doctor")
+    named = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, NotADirectoryError | FileNotFoundError) or "DataError" in named:
+        return Fault(
+            code="data", what=str(error), where="data", next="suites data check NAME --data-root DIR; suites doctor"
+        )
     if isinstance(error, OSError) and error.errno in DISK:
         return Fault(
             code="run_failed",

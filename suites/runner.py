@@ -317,6 +317,9 @@ class Run:
         self.scenario = benchmark_of(self.recipe, self.source, self.seed, kind.uses_union)
         self.stream = list(self.scenario.streams["train"])
         method = build_method(self.recipe, self.name, self.source, self.seed)
+        module = catalog.model(self.recipe.model.name)
+        if hasattr(module, "to_document"):
+            folders.write_json(self.folder / "model.json", module.to_document(self.source.info))
         self.problem: Evaluator = catalog.problem(self.recipe.problem)(self.source)
         plugins = [_KillBetweenUpdates()] if os.environ.get("HOLDFAST_KILL_AT", "").startswith("update") else []
         seed_everything(self.seed)

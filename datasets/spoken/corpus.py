@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -48,10 +48,12 @@ def spoken(
     *,
     key: Mapping[str, Any],
     labels: bool = False,
+    features: Literal["log_mel", "waveform"] = "log_mel",
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Ragged, Ragged | None]:
-    """Log-mel frames of each utterance ([N] rows of [T, 40], float16) and, with ``labels``, the phoneme id of each frame.
+    """Log-mel frames of each utterance ([N] rows of [T, 40], float16) or its samples ([n], int16, 16 kHz); with ``labels`` the
+    phoneme id of each log-mel frame.
 
     ``key`` names the content for the cache (plan and seed). Raises SpeechError.
     """
@@ -61,7 +63,11 @@ def spoken(
         phones: list[Tensor] = [torch.empty(0)] * len(utterances)
 
         def each(position: int, speech: Speech) -> None:
-            x = log_mel(waveform(speech, utterances[position]))
+            sound = waveform(speech, utterances[position])
+            if features == "waveform":
+                frames[position] = (sound.clamp(-1, 1) * 32767).round().to(torch.int16)
+                return
+            x = log_mel(sound)
             frames[position] = x.half()
             if labels:
                 phones[position] = frame_labels(speech, len(x)).to(torch.uint8)
@@ -73,7 +79,9 @@ def spoken(
             tensors["labels"] = torch.cat(phones)
         save_file(tensors, folder / "frames.safetensors")
 
-    folder = cache.get_or_build({**key, "labels": labels, "version": VERSION, "n": len(utterances)}, build)
+    folder = cache.get_or_build(
+        {**key, "features": features, "labels": labels, "version": VERSION, "n": len(utterances)}, build
+    )
     tensors = load_file(folder / "frames.safetensors")
     frames = Ragged(tensors["values"], tensors["offsets"])
     return frames, Ragged(tensors["labels"], tensors["offsets"]) if labels else None

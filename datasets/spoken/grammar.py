@@ -136,11 +136,28 @@ def sample(plan: Plan) -> list[Utterance]:
                 result.append(
                     Utterance(
                         id=f"{split}-{intent}-{number}", split=split, scenario=scenario, action=action, entities=tuple(entities),
-                        words=words, phrasing=phrasing, voice=r.choice(list(plan.voices[split])), rate=r.randint(*plan.rate),
-                        pitch=r.randint(*plan.pitch), noise=r.uniform(*plan.noise), room=r.uniform(*plan.room),
+                        words=words, phrasing=phrasing, **_factors(plan, split, r),
                     )
                 )  # fmt: skip
     return result
+
+
+def _factors(plan: Plan, split: str, r: Random) -> dict[str, Any]:
+    """Voice, rate, pitch, noise and room of one utterance, as the plan says."""
+    return {
+        "voice": r.choice(list(plan.voices[split])), "rate": r.randint(*plan.rate), "pitch": r.randint(*plan.pitch),
+        "noise": r.uniform(*plan.noise), "room": r.uniform(*plan.room),
+    }  # fmt: skip
+
+
+def voiced(
+    plan: Plan, id: str, split: str, scenario: str, action: str, entities: tuple[tuple[str, str], ...], words: str
+) -> Utterance:
+    """A sentence from elsewhere as an utterance of the plan; its factors depend on (seed, id) alone."""
+    factors = _factors(plan, split, _random(plan.seed, "voiced", id))
+    return Utterance(
+        id=id, split=split, scenario=scenario, action=action, entities=entities, words=words, phrasing=words, **factors
+    )
 
 
 def difficulty(utterances: Iterable[Utterance]) -> dict[str, float]:

@@ -16,13 +16,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..batches import DataError
 from .grammar import Utterance, Voice
 
 ACCENTS = ("en", "en-US", "en-GB-scotland", "en-GB-x-gbclan", "en-GB-x-gbcwmd", "en-GB-x-rp", "en-029")
 VARIANTS = tuple(f"m{i}" for i in range(1, 9)) + tuple(f"f{i}" for i in range(1, 6))
 
 
-class SpeechError(RuntimeError):
+class SpeechError(DataError):
     """The speech synthesiser is missing, died, or does not know a voice."""
 
 

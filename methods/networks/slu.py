@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import torch
+import torchaudio
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -19,14 +20,23 @@ from ...datasets.transcript import Tokenizer, parse, serialise
 from ..losses.distillation import transcription
 from .acoustic import AcousticEncoder, load_pretrained
 from .seq2seq import Seq2Seq, Seq2SeqConfig
+from .speech import LogMel, Pretrained
 
 
 class Config(Seq2SeqConfig):
     """The seq2seq model's fields, and the encoder's and tokenizer's."""
 
-    encoder: Literal["pretrained", "scratch"] = Field(
-        "pretrained", description="our trained acoustic encoder, or the same from scratch"
+    encoder: Literal["pretrained", "scratch", "transformers"] = Field(
+        "pretrained",
+        description="our trained acoustic encoder, the same from scratch, or a speech model of transformers (needs data.options.features: waveform)",
     )
+    encoder_name: str = Field(
+        "facebook/wav2vec2-base-960h",
+        description="of encoder: transformers; a hub name or a local folder (FSC: ntu-spml/distilhubert)",
+    )
+    encoder_mask: bool = Field(True, description="of encoder: transformers; attend to valid frames alone")
+    freeze_extractor: bool = Field(True, description="of encoder: transformers; keep its convolutions as they are")
+    checkpointing: bool = Field(False, description="of encoder: transformers; gradient checkpointing")
     frozen: bool = Field(True, description="keep the acoustic encoder as it is; its outputs are computed once")
     vocabulary: Literal["word", "bpe"] = Field(
         "word", description="tokens of the transcript; intents are atomic either way"
@@ -44,6 +54,12 @@ class Config(Seq2SeqConfig):
         10, ge=0, le=200, description="SpecAugment on the encoder's input: longest masked stretch, frames; 0 = off"
     )
     time_masks: int = Field(2, ge=0, le=20, description="stretches masked an utterance")
+    noise_db: tuple[float, float] | None = Field(
+        None, description="waveforms in training: white noise at a signal-to-noise ratio drawn from this range, dB"
+    )
+    room_seconds: float = Field(
+        0.0, ge=0, le=2, description="waveforms in training: longest reverberation time of a room drawn for each row"
+    )
 
 
 class Passthrough(nn.Module):
@@ -53,12 +69,24 @@ class Passthrough(nn.Module):
         return features, lengths
 
 
-def _acoustic(config: Config, seed: int) -> AcousticEncoder:
+def _acoustic(config: Config, seed: int, features: str = "log_mel") -> nn.Module:
+    """The acoustic encoder for rows of this kind. Raises ValueError where the two do not fit."""
+    if config.encoder == "transformers":
+        if features != "waveform":
+            raise ValueError("model.options.encoder: transformers needs data.options.features: waveform")
+        return Pretrained(
+            config.encoder_name,
+            mask=config.encoder_mask,
+            freeze_extractor=config.freeze_extractor,
+            checkpointing=config.checkpointing,
+        )
     if config.encoder == "pretrained":
-        return load_pretrained()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "acoustic"))
-        return AcousticEncoder()
+        encoder = load_pretrained()
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "acoustic"))
+            encoder = AcousticEncoder()
+    return LogMel(encoder) if features == "waveform" else encoder
 
 
 def prepare(config: Config, source: Source) -> Source:
@@ -76,20 +104,29 @@ def prepare(config: Config, source: Source) -> Source:
     }
     intents = list(source.info["intents"])
     tokenizer = Tokenizer.build(targets["train"], intents, kind=config.vocabulary, size=config.vocabulary_size)
+    kind = source.info.get("features", "log_mel")
+    encoder = _acoustic(config, 0, kind)
     splits = {}
     for split, table in source.splits.items():
         tokens = Ragged.from_list([torch.tensor(tokenizer.encode(text), dtype=torch.int64) for text in targets[split]])
         columns: dict[str, Tensor | Ragged] = {**table.columns, "tokens": tokens}
         if config.frozen:
-            columns["features"] = _encode(columns["features"], _acoustic(config, 0))
+            columns["features"] = _encode(columns["features"], encoder)
         splits[split] = Table(columns)
     return replace(
-        source, splits=splits, info={**source.info, "tokenizer": tokenizer, "targets": targets, "parse": parse}
+        source,
+        splits=splits,
+        info={**source.info, "tokenizer": tokenizer, "targets": targets, "parse": parse, "d_acoustic": encoder.d_out},
     )
 
 
+def _samples(x: Tensor) -> Tensor:
+    """Rows as numbers: int16 samples become float32 in [-1, 1]."""
+    return x.float() / 32767 if x.dtype == torch.int16 else x.float()
+
+
 @torch.no_grad()
-def _encode(features: Tensor | Ragged, encoder: AcousticEncoder) -> Ragged:
+def _encode(features: Tensor | Ragged, encoder: nn.Module) -> Ragged:
     """Outputs of the encoder for every row, batched by length."""
     if not isinstance(features, Ragged):
         raise TypeError("features must be a ragged column")
@@ -98,26 +135,90 @@ def _encode(features: Tensor | Ragged, encoder: AcousticEncoder) -> Ragged:
     rows: list[Tensor] = [torch.empty(0)] * len(features)
     for part in order.split(64):
         x, lengths = features.gather(part)
-        h, out = encoder(x.float(), lengths)
+        h, out = encoder(_samples(x), lengths)
         for k, i in enumerate(part.tolist()):
             rows[i] = h[k, : int(out[k])].half()
     return Ragged.from_list(rows)
 
 
+def to_document(info: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trained model needs of the data to work without it, as JSON: written beside the weights."""
+    return {
+        "tokenizer": info["tokenizer"].to_json(),
+        "features": info.get("features", "log_mel"),
+        "d_acoustic": info["d_acoustic"],
+    }
+
+
+def from_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of :func:`to_document`."""
+    return {**document, "tokenizer": Tokenizer.from_json(document["tokenizer"]), "parse": parse}
+
+
+def batch_of(config: Config, info: Mapping[str, Any], rows: list[Tensor]) -> Batch:
+    """A batch of features (log-mel [T, 40] or samples [n], as the model was trained on), through the frozen encoder where there is one."""
+    features = Ragged.from_list(rows)
+    if config.frozen:
+        features = _encode(features, _acoustic(config, 0, info.get("features", "log_mel")))
+    x, lengths = features.gather(torch.arange(len(rows)))
+    return {
+        "features": x,
+        "features_lengths": lengths,
+        "index": torch.arange(len(rows)),
+        "is_memory": torch.zeros(len(rows), dtype=torch.bool),
+    }
+
+
 def build(config: Config, info: Mapping[str, Any], seed: int) -> SpokenLanguageModel:
     """The model, with weights drawn from torch's global generator (and the shipped ones of the encoder)."""
-    encoder: nn.Module = Passthrough() if config.frozen else _acoustic(config, seed)
-    return SpokenLanguageModel(config, encoder, info["tokenizer"])
+    kind = info.get("features", "log_mel")
+    encoder = Passthrough() if config.frozen else _acoustic(config, seed, kind)
+    return SpokenLanguageModel(config, encoder, info["tokenizer"], info["d_acoustic"], kind)
+
+
+def mask_time(x: Tensor, lengths: Tensor, longest: int, count: int, order: torch.Generator) -> Tensor:
+    """``count`` stretches of up to ``longest`` steps of each row [B, T, ...] set to zero; of short rows at most half (SpecAugment)."""
+    b, t = x.shape[:2]
+    width = torch.randint(0, longest + 1, (b, count), generator=order).to(x.device)
+    width = torch.minimum(width, lengths[:, None] // (2 * count))
+    start = (torch.rand(b, count, generator=order).to(x.device) * (lengths[:, None] - width + 1)).long()
+    steps = torch.arange(t, device=x.device)
+    masked = ((steps >= start[..., None]) & (steps < (start + width)[..., None])).any(1)  # [B, T]
+    return x.masked_fill(masked.reshape(b, t, *[1] * (x.dim() - 2)), 0)
+
+
+def add_noise(x: Tensor, lengths: Tensor, decibel: tuple[float, float], order: torch.Generator) -> Tensor:
+    """White noise on waveforms [B, U] at a signal-to-noise ratio drawn a row; padding stays zero."""
+    low, high = decibel
+    snr = low + (high - low) * torch.rand(len(x), generator=order).to(x.device)
+    noise = torch.randn(x.shape, generator=order).to(x.device)
+    valid = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+    return torchaudio.functional.add_noise(x, noise, snr, lengths).masked_fill(~valid, 0)
+
+
+def add_room(x: Tensor, seconds: float, order: torch.Generator) -> Tensor:
+    """Waveforms [B, U] through a room of a reverberation time drawn a row from (0, ``seconds``]: the direct sound and a decaying tail."""
+    n = max(1, int(seconds * 16_000))
+    times = (torch.rand(len(x), 1, generator=order) * (n - 1) + 1).to(x.device)
+    tail = torch.randn(len(x), n, generator=order).to(x.device) * torch.exp(
+        -6.9 * torch.arange(n, device=x.device) / times
+    )
+    tail = 0.3 * tail / tail.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    response = torch.cat([torch.ones(len(x), 1, device=x.device), tail], 1)
+    return torchaudio.functional.fftconvolve(x, response)[:, : x.shape[1]]
 
 
 class SpokenLanguageModel(nn.Module):
     """``loss``, ``predict``, ``features`` and the parts that COCONUT reads."""
 
-    def __init__(self, config: Config, encoder: nn.Module, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, config: Config, encoder: nn.Module, tokenizer: Tokenizer, d_acoustic: int, features: str
+    ) -> None:
         super().__init__()
         self.config = config
-        self.seq2seq = Seq2Seq(encoder, config, vocabulary=len(tokenizer), d_acoustic=AcousticEncoder.d_out)
+        self.seq2seq = Seq2Seq(encoder, config, vocabulary=len(tokenizer), d_acoustic=d_acoustic)
         self.d_audio = self.d_text = config.d_model
+        self.waveform = features == "waveform" and not config.frozen
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile each transformer layer in place (the model has no forward of its own; lengths differ, so shapes are dynamic)."""
@@ -125,23 +226,20 @@ class SpokenLanguageModel(nn.Module):
             layer.compile(*args, **{"dynamic": True, **kwargs})
 
     def augment(self, batch: Batch, order: torch.Generator) -> Batch:
-        """SpecAugment's time masking on the encoder's input; a new batch. Features [B, T, F]."""
+        """Room and noise on waveforms, then SpecAugment's time masking, on the encoder's input; a new batch."""
         c = self.config
-        if not c.time_mask or not c.time_masks:
-            return batch
-        x = batch["features"]
-        b, t = x.shape[:2]
-        width = torch.randint(0, c.time_mask + 1, (b, c.time_masks), generator=order).to(x.device)
-        lengths = batch["features_lengths"]
-        width = torch.minimum(width, lengths[:, None] // (2 * c.time_masks))
-        start = (torch.rand(b, c.time_masks, generator=order).to(x.device) * (lengths[:, None] - width + 1)).long()
-        steps = torch.arange(t, device=x.device)
-        masked = ((steps >= start[..., None]) & (steps < (start + width)[..., None])).any(1)  # [B, T]
-        return {**batch, "features": x.masked_fill(masked[..., None], 0)}
+        x, lengths = batch["features"], batch["features_lengths"]
+        if self.waveform:
+            x = _samples(x)
+            x = add_room(x, c.room_seconds, order) if c.room_seconds else x
+            x = add_noise(x, lengths, c.noise_db, order) if c.noise_db else x
+        if c.time_mask and c.time_masks:
+            x = mask_time(x, lengths, c.time_mask * (160 if self.waveform else 1), c.time_masks, order)
+        return {**batch, "features": x}
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """h_A [B, T, d], mask [B, T] (True = valid)."""
-        return self.seq2seq.encode(batch["features"].float(), batch["features_lengths"])
+        return self.seq2seq.encode(_samples(batch["features"]), batch["features_lengths"])
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Raw token embeddings, no positions, no scale."""

@@ -1,0 +1,202 @@
+"""A user's own recordings: a manifest (CSV or JSON lines) of path, transcription and intent, optionally entities, speaker and split.
+
+The data root is the manifest or a folder that holds ``manifest.csv`` or ``manifest.jsonl``. Paths are relative to the manifest. ``intent``
+is any name; ``scenario`` (or ``scenario_action`` as the name) groups intents. ``entities`` is a list of {type, filler} (JSON, also in
+a CSV field). Without ``split`` the rows are split by speaker where there are three or more, else at random, within each intent.
+Any sample rate and format that soundfile reads.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from .batches import DataError, Source, generator
+from .coconut_slurp import SpeechConfig, _limited, finish, known_in_train, split_voices
+from .spoken import grammar, recordings
+from .spoken.recordings import Sentence, clean_words
+
+REQUIRED = ("path", "transcription", "intent")
+WORDS = {"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}  # fmt: skip
+
+
+class Config(SpeechConfig):
+    """How a manifest is read; without one the stand-in speaks ten digits."""
+
+    split_by: Literal["intent", "scenario"] = Field("intent", description="the splitting class of the stream")
+    valid_share: float = Field(0.1, gt=0, lt=0.5, description="rows for validation where the manifest names no split")
+    test_share: float = Field(0.2, gt=0, lt=0.8, description="rows for test where the manifest names no split")
+    n_train: int = Field(40, ge=1, le=5000, description="stand-in: training utterances a digit")
+    n_valid: int = Field(4, ge=1, le=1000, description="stand-in: validation utterances a digit")
+    n_test: int = Field(10, ge=1, le=1000, description="stand-in: test utterances a digit")
+
+
+def _manifest(root: Path) -> Path:
+    if root.is_file():
+        return root
+    for name in ("manifest.jsonl", "manifest.csv"):
+        if (root / name).is_file():
+            return root / name
+    raise DataError(f"{root}: no manifest.csv or manifest.jsonl; --data-root names one or the folder that holds it")
+
+
+def _documents(path: Path, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and fields of every row; broken rows go into ``faults``."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: unreadable ({error})") from error
+    if path.suffix == ".csv":
+        reader = csv.DictReader(text.splitlines(), restkey="_more")
+        absent = [c for c in REQUIRED if c not in (reader.fieldnames or [])]
+        if absent:
+            raise DataError(
+                f"{path}: no column {', '.join(absent)} (found: {', '.join(reader.fieldnames or []) or 'none'})"
+            )
+        for row in reader:
+            if "_more" in row or any(v is None for v in row.values()):
+                faults.append(f"{path.name} line {reader.line_num}: wrong number of fields")
+                continue
+            yield reader.line_num, {k: v for k, v in row.items() if v != ""}
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            document = json.loads(line)
+        except json.JSONDecodeError as error:
+            faults.append(f"{path.name} line {number}: broken JSON: {error.msg} at column {error.colno}")
+            continue
+        if not isinstance(document, dict):
+            faults.append(f"{path.name} line {number}: a row is an object of fields")
+            continue
+        yield number, document
+
+
+def read(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
+    """The rows of a manifest and their faults."""
+    path = _manifest(root)
+    faults: list[str] = []
+    rows: list[Sentence] = []
+    seen: set[str] = set()
+    for number, document in _documents(path, faults):
+        where = f"{path.name} line {number}"
+        absent = [name for name in REQUIRED if not str(document.get(name, "")).strip()]
+        if absent:
+            faults.append(f"{where}: no {', '.join(absent)}")
+            continue
+        split = str(document.get("split", ""))
+        split = {"devel": "valid", "dev": "valid", "validation": "valid"}.get(split, split)
+        if split not in ("", *grammar.SPLITS):
+            faults.append(f"{where}: unknown split '{split}' (there are: train, valid, test)")
+            continue
+        try:
+            entities = _entities(document.get("entities", []))
+        except (ValueError, TypeError, KeyError) as error:
+            faults.append(f"{where}: entities are a list of type and filler ({error})")
+            continue
+        file = path.parent / str(document["path"])
+        fault = recordings.fault_of(file)
+        if fault is not None or str(file) in seen:
+            faults.append(f"{where}: {fault or f'{file}: listed twice'}")
+            continue
+        seen.add(str(file))
+        intent = "_".join(str(document["intent"]).split())
+        scenario, _, action = intent.partition("_")
+        if document.get("scenario"):
+            scenario = "_".join(str(document["scenario"]).split())
+            action = intent.removeprefix(f"{scenario}_")
+        words = clean_words(str(document["transcription"]))
+        rows.append(
+            Sentence(
+                str(document["path"]),
+                split,
+                scenario,
+                action or scenario,
+                entities,
+                words,
+                str(document.get("speaker", "")),
+                file,
+            )
+        )
+    if any(row.split for row in rows) and not all(row.split for row in rows):
+        faults.append(f"{path.name}: some rows name a split and some do not")
+        rows = [row for row in rows if row.split]
+    if rows and not rows[0].split:
+        rows = _split(rows, config)
+    return (_limited(rows, config) if config.limit is not None else rows), faults
+
+
+def _entities(given: Any) -> tuple[tuple[str, str], ...]:
+    listed = json.loads(given) if isinstance(given, str) else given
+    return tuple((str(e["type"]), clean_words(str(e["filler"]))) for e in listed)
+
+
+def _split(rows: list[Sentence], config: Config) -> list[Sentence]:
+    """By speaker where there are three or more (no voice in two splits), else at random within each intent."""
+    from dataclasses import replace
+
+    speakers = sorted({row.speaker for row in rows if row.speaker})
+    g = generator(config.seed, "manifest/split")
+    if len(speakers) >= 3 and all(row.speaker for row in rows):
+        order = torch.randperm(len(speakers), generator=g).tolist()
+        n_test, n_valid = (max(1, round(share * len(speakers))) for share in (config.test_share, config.valid_share))
+        place = {
+            speakers[i]: "test" if k < n_test else "valid" if k < n_test + n_valid else "train"
+            for k, i in enumerate(order)
+        }
+        return [replace(row, split=place[row.speaker]) for row in rows]
+    result = list(rows)
+    for intent in sorted({row.intent for row in rows}):
+        mine = [i for i, row in enumerate(rows) if row.intent == intent]
+        shuffled = [mine[i] for i in torch.randperm(len(mine), generator=g).tolist()]
+        n_test, n_valid = (max(1, round(share * len(mine))) for share in (config.test_share, config.valid_share))
+        for k, i in enumerate(shuffled):
+            result[i] = replace(rows[i], split="test" if k < n_test else "valid" if k < n_test + n_valid else "train")
+    return result
+
+
+def stand_in(config: Config) -> list[Sentence]:
+    """Spoken digits, as the recordings of the Free Spoken Digit Dataset would be."""
+    counts = {"train": config.n_train, "valid": config.n_valid, "test": config.n_test}
+    return [
+        Sentence(f"{split}-{word}-{k}", split, word, word, (), word)
+        for split, count in counts.items()
+        for word in WORDS
+        for k in range(count)
+    ]
+
+
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+    """Columns: ``features``, ``label`` the splitting class, ``intent``. Raises DataError with all that is wrong with the data."""
+    if root is None:
+        rows = stand_in(config)
+        features = recordings.speak(
+            rows, split_voices(), config.features, seed=config.seed, workers=config.workers, progress=progress
+        )
+        return finish(config, rows, features, config.split_by, "stand-in", recordings.digest([r.id for r in rows]))
+    rows, faults = read(config, root)
+    if config.on_fault == "error":
+        recordings.refuse(faults, str(root))
+    rows, dropped = known_in_train(rows, config.split_by)
+    checksum = recordings.digest(
+        [[r.id, r.split, r.words, r.intent, r.path.stat().st_size if r.path else 0] for r in rows]
+    )
+    info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
+    return finish(
+        config, rows, recordings.recorded(rows, config.features, progress), config.split_by, "real", checksum, info=info
+    )
+
+
+def check(config: Config, root: Path | None) -> dict[str, Any]:
+    """Counts, durations, classes, speakers and faults."""
+    if root is None:
+        return recordings.describe(stand_in(config), [], "stand-in", audio=False)
+    rows, faults = read(config, root)
+    return recordings.describe(rows, faults, "real")

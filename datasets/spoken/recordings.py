@@ -1,0 +1,219 @@
+"""Labelled sentences from any source - released corpora, a user's own folder, sentences to be spoken - and their sound as table columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+from torch import Tensor
+
+from .. import cache
+from ..batches import DataError, Ragged, Source, Table
+from . import corpus, grammar
+from .features import SAMPLE_RATE, log_mel
+
+Features = Literal["log_mel", "waveform"]
+SHOWN = 10  # faults in a message; ``suites data check`` lists all
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One labelled utterance; ``path`` is its recording, None where it has to be spoken."""
+
+    id: str
+    split: str
+    scenario: str
+    action: str
+    entities: tuple[tuple[str, str], ...]
+    words: str
+    speaker: str = ""
+    path: Path | None = None
+
+    @property
+    def intent(self) -> str:
+        return self.scenario if self.scenario == self.action else f"{self.scenario}_{self.action}"
+
+
+def clean_words(text: str) -> str:
+    """Lower case, apostrophes kept, other punctuation a blank; the same for transcripts and fillers (spec section 11, 4)."""
+    return " ".join(re.sub(r"[^\w']+", " ", text.lower().replace("’", "'")).split())
+
+
+def fault_of(path: Path, rate: int | None = None) -> str | None:
+    """What is wrong with a recording: missing, unreadable, empty, or not at ``rate`` Hz; None where nothing is."""
+    if not path.is_file():
+        return f"{path}: missing"
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        return f"{path}: unreadable ({str(error).splitlines()[0]})"
+    if info.frames == 0:
+        return f"{path}: empty"
+    if rate is not None and info.samplerate != rate:
+        return f"{path}: {info.samplerate} Hz, expected {rate}"
+    return None
+
+
+def refuse(faults: Sequence[str], what: str) -> None:
+    """Raise DataError with the first faults; nothing where there is none."""
+    if faults:
+        more = f"\n  and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise DataError(f"{what}: {len(faults)} faults\n  " + "\n  ".join(faults[:SHOWN]) + more)
+
+
+def read(path: Path) -> Tensor:
+    """Samples [n] float32 in [-1, 1] at 16 kHz, channels averaged. Raises DataError where the file cannot be read."""
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        raise DataError(f"{path}: unreadable ({str(error).splitlines()[0]})") from error
+    x = torch.from_numpy(samples.mean(1))
+    if len(x) == 0:
+        raise DataError(f"{path}: empty")
+    return x if rate == SAMPLE_RATE else torchaudio.functional.resample(x, rate, SAMPLE_RATE)
+
+
+def as_features(x: Tensor, kind: Features) -> Tensor:
+    """A row of the table: log-mel frames [T, 40] float16, or samples [n] int16."""
+    return log_mel(x).half() if kind == "log_mel" else (x.clamp(-1, 1) * 32767).round().to(torch.int16)
+
+
+def recorded(rows: Sequence[Sentence], kind: Features, progress: Callable[[int, int], None] | None = None) -> Ragged:
+    """The recordings of ``rows`` as a ragged column, through the cache (keyed by path, size and time of change)."""
+
+    def build(folder: Path) -> None:
+        parts: list[Tensor] = []
+        for number, row in enumerate(rows):
+            parts.append(as_features(read(_path(row)), kind))
+            if progress is not None and (number % 32 == 0 or number + 1 == len(rows)):
+                progress(number + 1, len(rows))
+        joined = Ragged.from_list(parts)
+        np.save(folder / "values.npy", joined.values.numpy())
+        np.save(folder / "offsets.npy", joined.offsets.numpy())
+
+    content = [[str(_path(r)), *(_path(r).stat().st_size, _path(r).stat().st_mtime_ns)] for r in rows]
+    folder = cache.get_or_build({"kind": f"recordings/{kind}", "content": digest(content), "n": len(rows)}, build)
+    values, offsets = np.load(folder / "values.npy", mmap_mode="c"), np.load(folder / "offsets.npy")
+    return Ragged(torch.from_numpy(values), torch.from_numpy(offsets))
+
+
+def _path(row: Sentence) -> Path:
+    if row.path is None:
+        raise DataError(f"{row.id} has no recording")
+    return row.path
+
+
+def speak(
+    rows: Sequence[Sentence], voices: Mapping[str, Sequence[grammar.Voice]], kind: Features, *, seed: int, workers: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Ragged:  # fmt: skip
+    """The sentences of ``rows``, each in a voice of its split, as a ragged column through the cache."""
+    plan = grammar.Plan({}, (), voices, seed=seed)
+    utterances = [
+        grammar.voiced(plan, row.id, row.split, row.scenario, row.action, row.entities, row.words) for row in rows
+    ]
+    key = {
+        "kind": "sentences",
+        "content": digest([[u.id, u.words, u.voice.name, u.rate, u.pitch, u.noise, u.room] for u in utterances]),
+    }
+    return corpus.spoken(utterances, key=key, features=kind, workers=workers, progress=progress)[0]
+
+
+def digest(content: Any) -> str:
+    """sha256 of JSON content."""
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+
+
+def too_long(rows: Sequence[Sentence], features: Ragged, kind: Features, max_seconds: float | None) -> list[bool]:
+    """Which training rows last longer than ``max_seconds``; rows of other splits are always kept (spec section 11, 6)."""
+    if max_seconds is None:
+        return [False] * len(rows)
+    limit = max_seconds * (SAMPLE_RATE if kind == "waveform" else 100)
+    return [row.split == "train" and n > limit for row, n in zip(rows, features.lengths.tolist(), strict=True)]
+
+
+def assemble(
+    rows: Sequence[Sentence], features: Ragged, *, kind: Features, label: Literal["scenario", "intent"], source: str, checksum: str,
+    info: Mapping[str, Any] | None = None, entities: bool = True,
+) -> Source:  # fmt: skip
+    """Tables with ``features``, ``label`` (index of the splitting class) and ``intent``; texts and names in ``info``.
+
+    Raises DataError where a split is empty or a class has no training row.
+    """
+    names = sorted({getattr(row, label) for row in rows})
+    intents = sorted({row.intent for row in rows})
+    tables: dict[str, Table] = {}
+    texts: dict[str, list[dict[str, Any]]] = {}
+    for split in grammar.SPLITS:
+        index = [i for i, row in enumerate(rows) if row.split == split]
+        if not index:
+            raise DataError(f"there is no row in the split '{split}'")
+        mine = [rows[i] for i in index]
+        tables[split] = Table(
+            {
+                "features": Ragged.from_list(
+                    [features.values[features.offsets[i] : features.offsets[i + 1]] for i in index]
+                ),
+                "label": torch.tensor([names.index(getattr(row, label)) for row in mine]),
+                "intent": torch.tensor([intents.index(row.intent) for row in mine]),
+            }
+        )
+        texts[split] = [
+            {
+                "id": row.id, "scenario": row.scenario, "action": row.action, "sentence": row.words,
+                "entities": [{"type": t, "filler": f} for t, f in row.entities] if entities else [],
+            }
+            for row in mine
+        ]  # fmt: skip
+    missing = sorted(set(names) - {getattr(row, label) for row in rows if row.split == "train"})
+    if missing:
+        raise DataError(f"no training row has {label}: {', '.join(missing[:SHOWN])}")
+    return Source(
+        tables, names, {"texts": texts, "intents": intents, "features": kind, **(info or {})}, source, checksum
+    )
+
+
+def describe(rows: Sequence[Sentence], faults: Sequence[str], source: str, audio: bool = True) -> dict[str, Any]:
+    """What ``suites data check`` prints of a corpus: counts, classes a split, speakers, hours, faults."""
+    found: dict[str, Any] = {"source": source}
+    for split in grammar.SPLITS:
+        mine = [row for row in rows if row.split == split]
+        part: dict[str, Any] = {
+            "utterances": len(mine),
+            "sentences": len({row.words for row in mine}),
+            "intents": len({row.intent for row in mine}),
+            "scenarios": dict(sorted(Counter(row.scenario for row in mine).items())),
+            "speakers": len({row.speaker for row in mine if row.speaker}),
+        }
+        if audio:
+            part |= _durations([row.path for row in mine if row.path is not None and fault_of(row.path) is None])
+        found[split] = part
+    in_train, in_test = ({row.intent for row in rows if row.split == split} for split in ("train", "test"))
+    found["test_intents_not_in_train"] = sorted(in_test - in_train)
+    found["sentences_in_train_and_test"] = len(
+        {row.words for row in rows if row.split == "train"} & {row.words for row in rows if row.split == "test"}
+    )
+    found["entity_types"] = len({kind for row in rows for kind, _ in row.entities})
+    found["faults"] = list(faults)
+    return found
+
+
+def _durations(paths: Sequence[Path]) -> dict[str, float]:
+    seconds = [soundfile.info(path).duration for path in paths]
+    if not seconds:
+        return {}
+    return {
+        "hours": round(sum(seconds) / 3600, 3),
+        "shortest_s": round(min(seconds), 2),
+        "longest_s": round(max(seconds), 2),
+    }

@@ -1,0 +1,103 @@
+"""Encoders that take waveforms: log-mel in front of our small encoder, and wav2vec 2.0, HuBERT or DistilHuBERT through transformers.
+
+COCONUT spec section 4: SLURP takes wav2vec 2.0 base fine-tuned on 960 h, FSC DistilHuBERT; the convolutional feature extractor is frozen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+RATE = 16_000
+
+
+def normalise(x: Tensor, lengths: Tensor) -> Tensor:
+    """Zero mean and unit variance over the valid samples of each row [B, U]; padding becomes zero.
+
+    The public code normalises over the padded length (spec section 4); here padding changes no row.
+    """
+    valid = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+    n = lengths.clamp(min=1)[:, None].to(x.dtype)
+    mean = x.masked_fill(~valid, 0).sum(1, keepdim=True) / n
+    centred = (x - mean).masked_fill(~valid, 0)
+    return centred / (centred.square().sum(1, keepdim=True) / n + 1e-7).sqrt()
+
+
+class LogMel(nn.Module):
+    """Waveform [B, U] → log-mel frames [B, T, 40], normalised a band over each row; 10 ms frames. An encoder of frames follows."""
+
+    def __init__(self, encoder: nn.Module, bands: int = 40) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.d_out: int = encoder.d_out  # type: ignore[assignment]
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            RATE,
+            n_fft=512,
+            win_length=400,
+            hop_length=160,
+            n_mels=bands,
+            f_min=20.0,
+            center=True,
+            power=2.0,
+            pad_mode="constant",
+        )
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        frames = (
+            self.mel(F.pad(x, (0, 512))).clamp(min=1e-6).log().transpose(1, 2)
+        )  # [B, T', 40]; silence after every row alike
+        lengths = lengths // 160 + 1
+        frames = frames[:, : int(lengths.max())]
+        valid = (torch.arange(frames.shape[1], device=x.device) < lengths[:, None])[..., None]
+        n = lengths[:, None, None].to(frames.dtype)
+        mean = frames.masked_fill(~valid, 0).sum(1, keepdim=True) / n
+        centred = (frames - mean).masked_fill(~valid, 0)
+        spread = (centred.square().sum(1, keepdim=True) / n).sqrt().clamp(min=1e-3)
+        found: tuple[Tensor, Tensor] = self.encoder(centred / spread, lengths)
+        return found
+
+
+class Pretrained(nn.Module):
+    """wav2vec 2.0, HuBERT or DistilHuBERT (any speech model of ``transformers``): waveform [B, U] → h [B, T, d], lengths.
+
+    Args:
+        name: hub name or local folder.
+        mask: attend to valid frames alone; off reproduces models that were trained on padded input without a mask.
+        freeze_extractor: keep the convolutional feature extractor as it is.
+        checkpointing: recompute activations in the backward pass.
+
+    Raises:
+        ModuleNotFoundError: without the extra ``text`` (transformers).
+        OSError: the name or folder holds no such model.
+    """
+
+    def __init__(
+        self, name: str, *, mask: bool = True, freeze_extractor: bool = True, checkpointing: bool = False
+    ) -> None:
+        super().__init__()
+        try:
+            from transformers import AutoModel
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "pretrained speech encoders need transformers: pip install 'holdfast[text]'"
+            ) from error
+        with torch.random.fork_rng(devices=[]):  # a freshly made head must not move the run's generator
+            self.net: Any = AutoModel.from_pretrained(name)
+        self.mask = mask
+        self.d_out = int(self.net.config.hidden_size)
+        self.net.config.apply_spec_augment = False  # augmentation is drawn from the run's own generator
+        if freeze_extractor and hasattr(self.net, "feature_extractor"):
+            self.net.feature_extractor.requires_grad_(False)
+        if checkpointing:
+            self.net.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x = normalise(x, lengths)
+        attention = (torch.arange(x.shape[1], device=x.device) < lengths[:, None]).long() if self.mask else None
+        h: Tensor = self.net(x, attention_mask=attention).last_hidden_state
+        frames: Tensor = self.net._get_feat_extract_output_lengths(lengths).long()
+        return h, frames.clamp(max=h.shape[1])

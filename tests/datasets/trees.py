@@ -1,0 +1,102 @@
+"""Small trees in the released layouts, with generated tones as recordings."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+SCENARIOS = {
+    "alarm": ("set", "query"),
+    "iot": ("hue_lightoff", "coffee"),
+    "play": ("music", "radio"),
+    "weather": ("query", "warn"),
+}
+
+
+def tone(path: Path, number: int, seconds: float = 0.4, rate: int = 16_000) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    t = np.arange(int(seconds * rate)) / rate
+    x = 0.3 * np.sin(2 * np.pi * (200 + 37 * (number % 50)) * t) + 0.01 * np.random.default_rng(number).standard_normal(
+        len(t)
+    )
+    soundfile.write(path, x.astype(np.float32), rate)
+
+
+def slurp(root: Path, per_intent: int = 3) -> Path:
+    """dataset/slurp/*.jsonl and audio/slurp_real|slurp_synth/*.flac; two recordings a sentence, one synthetic train sentence an intent."""
+    number = 0
+    for stem, count in (("train", per_intent), ("devel", 1), ("test", 2), ("train_synthetic", 1)):
+        lines = []
+        for scenario, actions in SCENARIOS.items():
+            for action in actions:
+                for k in range(count):
+                    words = ["please", action.replace("_", " ").split()[-1], "it", f"at{k}", "O'Clock" if k else "noon"]
+                    names = [f"audio-{stem}{number}{tail}.flac" for tail in ("-headset", "")]
+                    if stem == "train_synthetic":
+                        names = [f"audio-synth{number}.flac"]
+                    number += 1
+                    for name in names:
+                        tone(root / "audio" / ("slurp_synth" if "synth" in name else "slurp_real") / name, number)
+                    lines.append(
+                        {
+                            "slurp_id": number, "sentence": " ".join(words).lower(), "scenario": scenario, "action": action,
+                            "intent": f"{scenario}_other", "tokens": [{"surface": w, "id": i} for i, w in enumerate(words)],
+                            "entities": [{"span": [3, 4], "type": "time"}],
+                            "recordings": [{"file": name, "wer": 0.0, "ent_wer": None, "status": "correct"} for name in names],
+                        }
+                    )  # fmt: skip
+        path = root / "dataset" / "slurp" / f"{stem}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return root
+
+
+def fsc(root: Path) -> Path:
+    """data/*.csv with quoted commas, wavs/speakers/<speaker>/<n>.wav."""
+    intents = [
+        ("activate", "lights", "kitchen"),
+        ("deactivate", "music", "none"),
+        ("change language", "none", "none"),
+        ("bring", "juice", "none"),
+    ]
+    base = root / "fluent_speech_commands_dataset"
+    number = 0
+    for split, count in (("train", 4), ("valid", 1), ("test", 2)):
+        path = base / "data" / f"{split}_data.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["", "path", "speakerId", "transcription", "action", "object", "location"])
+            for action, thing, place in intents:
+                for k in range(count):
+                    name = f"wavs/speakers/{split}{k}/{number}.wav"
+                    tone(base / name, number)
+                    writer.writerow(
+                        [number, name, f"{split}{k}", f"Please, {action} the {thing} {k}", action, thing, place]
+                    )
+                    number += 1
+    return root
+
+
+def manifest(root: Path, kind: str = "csv", per_intent: int = 8) -> Path:
+    """manifest.csv or .jsonl of three intents and four speakers, 8 kHz."""
+    rows: list[dict[str, Any]] = []
+    for c, word in enumerate(("one", "two", "three")):
+        for k in range(per_intent):
+            name = f"clips/{word}_{k}.wav"
+            tone(root / name, 10 * c + k, rate=8000)
+            rows.append({"path": name, "transcription": f"number {word}", "intent": word, "speaker": f"s{k % 4}",
+                         "entities": [{"type": "digit", "filler": word}]})  # fmt: skip
+    if kind == "jsonl":
+        (root / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        with (root / "manifest.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows([{**row, "entities": json.dumps(row["entities"])} for row in rows])
+    return root
