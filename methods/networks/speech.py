@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torchaudio
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 RATE = 16_000
 
@@ -41,15 +40,16 @@ class LogMel(nn.Module):
             hop_length=160,
             n_mels=bands,
             f_min=20.0,
-            center=True,
+            center=False,
             power=2.0,
-            pad_mode="constant",
         )
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        frames = (
-            self.mel(F.pad(x, (0, 512))).clamp(min=1e-6).log().transpose(1, 2)
-        )  # [B, T', 40]; silence after every row alike
+        # every row is reflected at its own ends by half a window, as in the prepared features
+        place = (torch.arange(x.shape[1] + 512, device=x.device) - 256).expand(len(x), -1).abs()
+        end = (lengths[:, None] - 1).clamp(min=0)
+        place = torch.where(place > end, 2 * end - place, place).clamp(min=0).minimum(end)
+        frames = self.mel(x.gather(1, place)).clamp(min=1e-6).log().transpose(1, 2)  # [B, T', 40]
         lengths = lengths // 160 + 1
         frames = frames[:, : int(lengths.max())]
         valid = (torch.arange(frames.shape[1], device=x.device) < lengths[:, None])[..., None]
@@ -81,19 +81,26 @@ class Pretrained(nn.Module):
         super().__init__()
         try:
             from transformers import AutoModel
+            from transformers.utils import logging as progress
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
                 "pretrained speech encoders need transformers: pip install 'holdfast[text]'"
             ) from error
         with torch.random.fork_rng(devices=[]):  # a freshly made head must not move the run's generator
-            self.net: Any = AutoModel.from_pretrained(name)
+            shown = progress.is_progress_bar_enabled()
+            progress.disable_progress_bar()  # standard error is ours
+            try:
+                self.net: Any = AutoModel.from_pretrained(name)
+            finally:
+                if shown:
+                    progress.enable_progress_bar()
         self.mask = mask
         self.d_out = int(self.net.config.hidden_size)
         self.net.config.apply_spec_augment = False  # augmentation is drawn from the run's own generator
         if freeze_extractor and hasattr(self.net, "feature_extractor"):
             self.net.feature_extractor.requires_grad_(False)
         if checkpointing:
-            self.net.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            self.net.activation_checkpointing_enable()
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         x = normalise(x, lengths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -210,6 +211,50 @@ def test_every_method_config_is_whole(name: str) -> None:
             ends = sweep.get("choices") or [sweep["low"], sweep["high"]]
             for value in ends:  # type: ignore[union-attr]
                 kind.Config(**{field: value})
+
+
+def manifest_tree(folder: Path) -> Path:
+    spec = importlib.util.spec_from_file_location("trees", Path(__file__).parents[1] / "datasets" / "trees.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return Path(module.manifest(folder, per_intent=8))
+
+
+@pytest.mark.parametrize("frozen", ["true", "false"])
+def test_a_users_folder_with_a_wav2vec_encoder_and_what_it_predicts(frozen: str, tmp_path: Path) -> None:
+    """The whole real path at a tiny size: a manifest, a transformers checkpoint in a folder, training, checkpoint, prediction."""
+    transformers = pytest.importorskip("transformers")
+    tree = manifest_tree(tmp_path / "mine")
+    config = transformers.Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, conv_dim=(8, 8), conv_stride=(20, 16), conv_kernel=(20, 16),
+        num_feat_extract_layers=2, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2, feat_extract_norm="layer", do_stable_layer_norm=True,
+    )  # fmt: skip
+    transformers.Wav2Vec2Model(config).save_pretrained(tmp_path / "encoder")
+    done = here(
+        "run", "coconut_manifest", "--profile", "smoke", "--method", "coconut", "--json", "--data-root", str(tree), "data.experiences=2",
+        "data.options.features=waveform", "model.options.encoder=transformers", f"model.options.encoder_name={tmp_path / 'encoder'}",
+        f"model.options.frozen={frozen}", "model.options.noise_db=[10, 30]", "model.options.room_seconds=0.1", "methods.coconut.memory_size=9",
+        out=tmp_path,
+    )  # fmt: skip
+    report = json.loads(done)
+    assert report["data"]["source"] == "real"
+    files = sorted((tree / "clips").glob("*.wav"))[:3]
+    (tmp_path / "broken.wav").write_text("no")
+    shown = here(
+        "predict", report["runs"][0]["folder"], *map(str, files), str(tmp_path / "broken.wav"), out=tmp_path, code=3
+    )
+    lines = [json.loads(line) for line in shown.splitlines()]
+    assert [line["file"] for line in lines] == [*map(str, files), str(tmp_path / "broken.wav")]
+    assert set(lines[0]) == {"file", "scenario", "action", "intent", "entities", "transcript"}
+    assert "unreadable" in lines[-1]["error"]
+    alone = here("predict", report["runs"][0]["folder"], str(files[0]), out=tmp_path)
+    assert json.loads(alone) == lines[0], "one file says the same alone and among others"
+
+
+def test_predict_refuses_what_is_no_run(tmp_path: Path) -> None:
+    here("predict", "absent", "a.wav", out=tmp_path, code=2)
 
 
 class Point:
