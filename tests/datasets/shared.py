@@ -1,0 +1,79 @@
+"""Real data beside the checkout as the readers take it (no part of the product): ``python tests/datasets/shared.py fsdd|slurp SHARED_DATA OUT``.
+
+``fsdd`` writes the Free Spoken Digit Dataset as WAV files and a manifest; ``slurp`` the annotations of SLURP in the released layout, with
+the training sentences from MASSIVE's en-US text (same ids; no entities, no recordings there).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+def place() -> Path | None:
+    """The shared data: HOLDFAST_SHARED_DATA, else ../shared/data beside the checkout; None where there is none."""
+    path = Path(os.environ.get("HOLDFAST_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
+    return path if path.is_dir() else None
+
+
+def fsdd(data: Path, out: Path, takes: int | None = None) -> Path:
+    """WAV files at 8 kHz and ``manifest.csv``; test are the takes 0 to 4 as released, valid 5 to 7, train the rest (up to ``takes``)."""
+    sound = np.load(io.BytesIO(lzma.open(data / "fsdd" / "audio_int16_8k.npy.xz").read()))
+    (out / "clips").mkdir(parents=True, exist_ok=True)
+    with (
+        gzip.open(data / "fsdd" / "clips.csv.gz", "rt") as file,
+        (out / "manifest.csv").open("w", newline="") as target,
+    ):
+        writer = csv.writer(target)
+        writer.writerow(["path", "transcription", "intent", "speaker", "split"])
+        for row in csv.DictReader(file):
+            take = int(row["take"])
+            if takes is not None and take >= takes:
+                continue
+            split = row["split"] if row["split"] == "test" else "valid" if take < 8 else "train"
+            start, length = int(row["offset"]), int(row["length"])
+            soundfile.write(out / "clips" / row["file"], sound[start : start + length], 8000)
+            word = WORDS[int(row["digit"])]
+            writer.writerow([f"clips/{row['file']}", word, word, row["speaker"], split])
+    return out
+
+
+def slurp(data: Path, out: Path) -> Path:
+    """``dataset/slurp/{train,devel,test}.jsonl``."""
+    folder = out / "dataset" / "slurp"
+    folder.mkdir(parents=True, exist_ok=True)
+    for stem in ("devel", "test"):
+        (folder / f"{stem}.jsonl").write_bytes(gzip.decompress((data / "slurp" / f"{stem}.jsonl.gz").read_bytes()))
+    with (
+        gzip.open(data / "slurp" / "massive_en_us_train.jsonl.gz", "rt") as file,
+        (folder / "train.jsonl").open("w") as target,
+    ):
+        for line in file:
+            row = json.loads(line)
+            scenario, _, action = row["label_text"].partition("_")
+            document = {
+                "slurp_id": int(row["id"]),
+                "sentence": row["text"],
+                "scenario": scenario,
+                "action": action,
+                "tokens": [],
+                "entities": [],
+                "recordings": [],
+            }
+            target.write(json.dumps(document) + "\n")
+    return out
+
+
+if __name__ == "__main__":
+    {"fsdd": fsdd, "slurp": slurp}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
