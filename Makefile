@@ -23,8 +23,8 @@ smoke: $(STAMP) ## every suite in seconds
 	$(BIN)/suites run coconut_slurp --profile smoke
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-types: $(STAMP) ## strict mypy
-	MYPYPATH=.types $(BIN)/mypy --namespace-packages --explicit-package-bases -p holdfast
+types: $(STAMP) ## strict mypy over rooms and tests
+	MYPYPATH=.types $(BIN)/mypy --namespace-packages --explicit-package-bases -p holdfast -p tests
 test: $(STAMP) lint types ## environment + checks + tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow"
 test-slow: $(STAMP) ## what takes longer than a minute

@@ -67,3 +67,40 @@ def metric_over_experiences(series: Mapping[str, Sequence[Sequence[float]]], lab
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
+
+
+def confusion(gold: Sequence[str], predicted: Sequence[str], path: Path, most: int = 30) -> None:
+    """Counts of (gold, predicted) labels, rows normalised; predictions outside the gold labels share the column ``other``.
+
+    With more than ``most`` labels the least frequent are left out.
+    """
+    from collections import Counter
+
+    import numpy as np
+
+    frequent = Counter(gold).most_common(most)
+    names = sorted(name for name, _ in frequent)
+    columns = [*names, "other"]
+    place = {name: i for i, name in enumerate(columns)}
+    counts = np.zeros((len(names), len(columns)))
+    for g, p in zip(gold, predicted, strict=True):
+        if g in place:
+            counts[place[g], place.get(p, len(names))] += 1
+    share = counts / np.maximum(1, counts.sum(1, keepdims=True))
+    side = 2 + 0.32 * len(columns)
+    figure, axes = _figure(side, side)
+    axes.imshow(share, vmin=0, vmax=1, cmap="viridis")
+    for i, j in zip(*np.nonzero(counts), strict=True):
+        axes.text(
+            j,
+            i,
+            f"{counts[i, j]:.0f}",
+            ha="center",
+            va="center",
+            fontsize=6,
+            color="black" if share[i, j] > 0.6 else "white",
+        )
+    axes.set(xlabel="predicted", ylabel="true", xticks=range(len(columns)), yticks=range(len(names)))
+    axes.set_xticklabels(columns, rotation=90, fontsize=7)
+    axes.set_yticklabels(names, fontsize=7)
+    figure.savefig(path, dpi=120)

@@ -137,17 +137,25 @@ def evaluate(
 ) -> dict[str, float]:
     """All metrics of decoded texts against gold texts (both extended transcripts; ``parse`` reads one into scenario, action, entities).
 
-    ``accuracy`` (intent), ``scenario_accuracy``, ``wer`` (of the whole extended transcript), ``slu_f1``.
+    ``accuracy`` (intent), ``intent_f1_macro`` (unweighted mean of the intents' F1), ``scenario_accuracy``, ``wer`` (of the whole
+    extended transcript), ``slu_f1`` and ``slu_f1_macro`` (micro and macro over entity types), ``empty`` (share of empty outputs, which
+    count as wrong).
     """
     if parse is None:
         raise ValueError("evaluate needs the parser of the transcript")
     p, g = [parse(text) for text in predicted], [parse(text) for text in gold]
     n = max(1, len(g))
+    intents, entities = new_counts(), slu_counts([t.entities for t in g], [t.entities for t in p])[0]
+    for a, b in zip(g, p, strict=True):
+        label_counts(a.intent, b.intent, intents)
     return {
         "accuracy": sum(a.intent == b.intent for a, b in zip(p, g, strict=True)) / n,
         "scenario_accuracy": sum(a.scenario == b.scenario for a, b in zip(p, g, strict=True)) / n,
         "wer": wer(gold, predicted),
-        "slu_f1": slu_f1([t.entities for t in g], [t.entities for t in p]),
+        "slu_f1": f1(entities, "micro")[2],
+        "slu_f1_macro": f1(entities, "macro")[2],
+        "intent_f1_macro": f1(intents, "macro")[2],
+        "empty": sum(not text for text in predicted) / n,
     }
 
 

@@ -63,6 +63,11 @@ class Tokenizer:
 
             self._bpe = Library.from_str(bpe)
 
+    @property
+    def intents(self) -> list[str]:
+        """The intents in the order of their class ids."""
+        return self.atoms[2:]
+
     @classmethod
     def build(
         cls, texts: Iterable[str], intents: Sequence[str], *, kind: Literal["word", "bpe"] = "word", size: int = 1000

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive
 from .base import StepContext
@@ -124,3 +125,10 @@ class Coconut(Distillation):
         old = projection(self._pool(h, mask))
         self.teacher_passes.add_(1)
         return old.new_zeros(len(is_memory), old.shape[1]).index_copy(0, rows, old)
+
+    def predict(self, batch: Batch) -> dict[str, Tensor]:
+        """Decoded ``tokens`` [B, L], and ``retrieved`` [B]: the class whose text vector is nearest to the audio (class retrieval)."""
+        h, mask = self._model.encode(batch)
+        audio = F.normalize(self.project_audio(self._pool(h, mask)), dim=1)  # a [B, d_S]
+        text = F.normalize(self.project_text(self._model.embed(self._model.intent_tokens)), dim=1)  # t [C, d_S]
+        return {"tokens": self._model.decode(h, mask), "retrieved": (audio @ text.T).argmax(1)}

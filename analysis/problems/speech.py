@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from .. import speech
@@ -10,7 +11,7 @@ from . import Data, Evaluator, Prediction
 
 
 class SpeechUnderstanding(Evaluator):
-    """Predictions hold ``tokens`` [L]; ``data.info`` holds the tokenizer, the target texts of each split and the parser."""
+    """Predictions hold ``tokens`` [L] and may hold ``retrieved``, the intent nearest in an audio-text space; ``data.info`` holds the tokenizer, the target texts of each split and the parser."""
 
     main: ClassVar[str] = "accuracy"
     table: ClassVar[Sequence[str]] = (
@@ -25,7 +26,21 @@ class SpeechUnderstanding(Evaluator):
     def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
         texts = [self.tokenizer.decode(p["tokens"].tolist()) for p in predictions]
         gold = [self.targets[split][i] for i in index]
-        return speech.evaluate(texts, gold, self.parse)
+        found = speech.evaluate(texts, gold, self.parse)
+        if predictions and "retrieved" in predictions[0]:
+            intent = self.data.splits[split].columns["intent"]
+            found["retrieval"] = sum(
+                int(p["retrieved"]) == int(intent[i]) for p, i in zip(predictions, index, strict=True)
+            ) / len(index)
+        return found
+
+    def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
+        """The confusion of scenarios; an output that names none of them has a column of its own."""
+        from ..plots import confusion
+
+        gold = [self.parse(self.targets[split][i]).scenario for i in index]
+        said = [self.parse(self.tokenizer.decode(p["tokens"].tolist())).scenario for p in predictions]
+        confusion(gold, said, folder / "scenarios.png")
 
 
 PROBLEM = SpeechUnderstanding

@@ -56,6 +56,9 @@ def speak(library: Any, request: dict[str, Any]) -> tuple[bytes, list[tuple[int,
             i += 1
         return 0
 
+    library.espeak_ng_SetRandSeed(
+        ctypes.c_long(1)
+    )  # breathy voices draw noise; the library seeds it with the time of day
     callback = callback_type(collect)
     library.espeak_SetSynthCallback(callback)
     if library.espeak_SetVoiceByName(request["voice"].encode()) != 0:

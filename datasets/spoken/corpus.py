@@ -17,7 +17,7 @@ from .features import HOP, SAMPLE_RATE, log_mel, waveform
 from .grammar import Utterance
 from .speaker import Speech, speak_all
 
-VERSION = 1  # of the sound: raise it where the same utterance would sound or look different
+VERSION = 2  # of the sound: raise it where the same utterance would sound or look different
 
 # What eSpeak NG writes, without stress, length and variants
 SYMBOLS = ("_", *["b", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z"], *["D", "T", "S", "Z", "N", "tS", "dZ"],

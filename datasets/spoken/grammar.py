@@ -7,7 +7,7 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from random import Random
@@ -58,7 +58,8 @@ class Plan:
     """Which factors go together, how often: data, so that a later suite can plant a bias or a drift in the same speech.
 
     ``counts`` are utterances an intent for each split; ``intents`` (scenario_action) those spoken; ``voices`` the voices of each split;
-    ``rate``, ``pitch``, ``noise``, ``room`` are (low, high), drawn evenly.
+    ``rate``, ``pitch``, ``noise``, ``room`` are (low, high), drawn evenly. A bias is planted by ``voices_of``: in training a share
+    ``share`` of an intent's utterances is spoken by its own voices. A drift is one plan an experience (:func:`sample_stream`).
     """
 
     counts: Mapping[str, int]
@@ -69,6 +70,8 @@ class Plan:
     pitch: tuple[int, int] = (30, 70)
     noise: tuple[float, float] = (15.0, 35.0)
     room: tuple[float, float] = (0.0, 0.3)
+    voices_of: Mapping[str, Sequence[Voice]] = field(default_factory=dict)
+    share: float = 1.0
 
 
 @cache
@@ -136,18 +139,28 @@ def sample(plan: Plan) -> list[Utterance]:
                 result.append(
                     Utterance(
                         id=f"{split}-{intent}-{number}", split=split, scenario=scenario, action=action, entities=tuple(entities),
-                        words=words, phrasing=phrasing, **_factors(plan, split, r),
+                        words=words, phrasing=phrasing, **_factors(plan, split, r, intent),
                     )
                 )  # fmt: skip
     return result
 
 
-def _factors(plan: Plan, split: str, r: Random) -> dict[str, Any]:
+def _factors(plan: Plan, split: str, r: Random, intent: str = "") -> dict[str, Any]:
     """Voice, rate, pitch, noise and room of one utterance, as the plan says."""
+    own = plan.voices_of.get(intent) if split == "train" else None
     return {
-        "voice": r.choice(list(plan.voices[split])), "rate": r.randint(*plan.rate), "pitch": r.randint(*plan.pitch),
+        "voice": r.choice(list(own if own and r.random() < plan.share else plan.voices[split])), "rate": r.randint(*plan.rate), "pitch": r.randint(*plan.pitch),
         "noise": r.uniform(*plan.noise), "room": r.uniform(*plan.room),
     }  # fmt: skip
+
+
+def sample_stream(plans: Sequence[Plan]) -> list[tuple[int, Utterance]]:
+    """Utterances of one plan an experience with the experience's number; ids carry it, sentences are drawn anew in each."""
+    result = []
+    for number, plan in enumerate(plans):
+        seed = int.from_bytes(hashlib.sha256(f"{plan.seed}/experience/{number}".encode()).digest()[:6], "big")
+        result += [(number, replace(u, id=f"e{number}-{u.id}")) for u in sample(replace(plan, seed=seed))]
+    return result
 
 
 def voiced(

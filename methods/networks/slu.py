@@ -218,6 +218,9 @@ class SpokenLanguageModel(nn.Module):
         self.config = config
         self.seq2seq = Seq2Seq(encoder, config, vocabulary=len(tokenizer), d_acoustic=d_acoustic)
         self.d_audio = self.d_text = config.d_model
+        intents = [tokenizer.ids[name] for name in tokenizer.intents]
+        self.intent_tokens: Tensor
+        self.register_buffer("intent_tokens", torch.tensor(intents, dtype=torch.int64), persistent=False)
         self.waveform = features == "waveform" and not config.frozen
 
     def compile(self, *args: Any, **kwargs: Any) -> None:

@@ -14,7 +14,7 @@ from holdfast.analysis import continual, speech
 
 @pytest.fixture(scope="module")
 def vectors(golden: Path) -> dict[str, Any]:
-    return json.loads((golden / "coconut.json").read_text())  # type: ignore[no-any-return]
+    return json.loads((golden / "coconut.json").read_text())
 
 
 def test_golden_slurp_metrics(vectors: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ def place() -> Path | None:
 
 def fsdd(data: Path, out: Path, takes: int | None = None) -> Path:
     """WAV files at 8 kHz and ``manifest.csv``; test are the takes 0 to 4 as released, valid 5 to 7, train the rest (up to ``takes``)."""
-    sound = np.load(io.BytesIO(lzma.open(data / "fsdd" / "audio_int16_8k.npy.xz").read()))
+    sound = np.load(io.BytesIO(lzma.decompress((data / "fsdd" / "audio_int16_8k.npy.xz").read_bytes())))
     (out / "clips").mkdir(parents=True, exist_ok=True)
     with (
         gzip.open(data / "fsdd" / "clips.csv.gz", "rt") as file,

@@ -187,7 +187,7 @@ def test_damage_is_told_by_name(tree: Path, name: str, request: pytest.FixtureRe
     harm, message = damage[name]
     harm(tree)
     with pytest.raises(DataError, match=message):
-        module.load(config, tree)  # type: ignore[attr-defined]
+        module.load(config, tree)
 
 
 @pytest.mark.parametrize("tree", ["slurp", "fsc", "manifest"], indirect=True)
@@ -195,9 +195,9 @@ def test_faults_can_be_left_out(tree: Path, request: pytest.FixtureRequest) -> N
     module, config, _ = ALL[request.node.callspec.params["tree"]]
     victim = next(p for p in sorted(tree.rglob("*")) if p.suffix in (".flac", ".wav"))
     victim.unlink()
-    source = module.load(config.model_copy(update={"on_fault": "skip"}), tree)  # type: ignore[attr-defined]
+    source = module.load(config.model_copy(update={"on_fault": "skip"}), tree)
     assert source.info["faults_skipped"] == 1
-    assert len(module.check(config, tree)["faults"]) == 1  # type: ignore[attr-defined]
+    assert len(module.check(config, tree)["faults"]) == 1
 
 
 def test_fsc_intact(made: dict[str, Path]) -> None:

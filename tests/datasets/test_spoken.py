@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,53 @@ def test_padding_changes_no_row_of_the_encoder() -> None:
         together, m = model(padded, torch.tensor([17, 31]))
     assert int(n[0]) == int(m[0]) == 5
     assert torch.allclose(alone[0], together[0, :5], atol=1e-5)
+
+
+def test_a_plan_plants_a_bias_in_training_alone() -> None:
+    """Voice with intent at a share; valid and test keep all voices."""
+    splits = coconut_slurp.split_voices()
+    intents = grammar.intents()[:4]
+    own = {intent: [splits["train"][i]] for i, intent in enumerate(intents)}
+    counts = {"train": 200, "valid": 5, "test": 100}
+    for share in (0.0, 0.9, 1.0):
+        rows = grammar.sample(grammar.Plan(counts, intents, splits, seed=3, voices_of=own, share=share))
+        for intent in intents:
+            train = [u.voice == own[intent][0] for u in rows if u.intent == intent and u.split == "train"]
+            assert sum(train) / len(train) == pytest.approx(share, abs=0.07)
+        assert {u.voice for u in rows if u.split == "test"} <= set(splits["test"])
+
+
+def test_a_stream_of_plans_is_a_drift() -> None:
+    """Accents over experiences, rate as a target: one plan each."""
+    splits = coconut_slurp.split_voices()
+    plans = []
+    for accent, rate in (("en-US", (140, 150)), ("en-GB-scotland", (180, 190))):
+        voices = {split: [v for v in them if v.accent == accent] for split, them in splits.items()}
+        plans.append(
+            grammar.Plan({"train": 6, "valid": 0, "test": 2}, grammar.intents()[:3], voices, seed=1, rate=rate)
+        )
+    rows = grammar.sample_stream(plans)
+    assert len({u.id for _, u in rows}) == len(rows) == 48
+    for number, u in rows:
+        assert u.voice.accent == ("en-US", "en-GB-scotland")[number]
+        assert plans[number].rate[0] <= u.rate <= plans[number].rate[1]
+    assert [u.words for n, u in rows if n == 0] != [u.words for n, u in rows if n == 1]
+    assert rows == grammar.sample_stream(plans)
+
+
+def test_a_breathy_voice_sounds_the_same_at_another_time_of_day() -> None:
+    """Its noise comes from a generator that the library seeds with the seconds of the clock."""
+    row = next(
+        u
+        for u in coconut_slurp.utterances(coconut_slurp.Config(n_train=4, n_valid=1, n_test=1))
+        if u.voice.variant == "f5"
+    )
+    found = []
+    for _ in range(2):
+        speaker = Speaker()
+        try:
+            found.append(speaker.speak(row).samples.tobytes())
+        finally:
+            speaker.close()
+        time.sleep(1.1)
+    assert found[0] == found[1]

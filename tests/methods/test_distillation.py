@@ -58,7 +58,7 @@ def source(n: int = 24) -> Source:
         )
     intents = sorted({f"{t['scenario']}_{t['action']}" for t in texts})
     lengths = torch.randint(5, 12, (n,), generator=g).tolist()
-    columns = {
+    columns: dict[str, torch.Tensor | Ragged] = {
         "features": Ragged.from_list([torch.randn(k, 128, generator=g) for k in lengths]),
         "label": torch.tensor([i % 4 for i in range(n)]),
         "intent": torch.tensor([intents.index(f"{t['scenario']}_{t['action']}") for t in texts]),

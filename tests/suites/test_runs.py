@@ -148,3 +148,34 @@ def test_coconut_without_its_losses_is_experience_replay_to_the_bit(tmp_path: Pa
     report = document(suites("run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--method", "coconut", "--json", *zero, out=tmp_path))  # fmt: skip
     er, coconut = (comparable(Path(run["folder"]) / "journal.jsonl") for run in report["runs"])
     assert [p for p in er if not p[0].startswith("cost/")] == [p for p in coconut if not p[0].startswith("cost/")]
+
+
+@pytest.mark.slow
+def test_kills_at_random_times(reference: Path, tmp_path: Path) -> None:
+    """kill -9 whenever it falls, again and again, until the run is through: the same journal as an undisturbed run's."""
+    import random
+
+    draw = random.Random(time.time_ns())
+    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    command, kills = ["run", "coconut_slurp", *SMALL], 0
+    for _ in range(60):
+        process = subprocess.Popen(
+            [SUITES, *command], env=env, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            process.wait(timeout=draw.uniform(3.0, 14.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        found = list(tmp_path.glob("coconut_slurp-*/invocation.json"))
+        if found:
+            command = ["resume", str(found[0].parent), "--json"]
+            if process.returncode == 0:
+                break
+    folder = next(tmp_path.glob("coconut_slurp-*/coconut-s0"))
+    assert kills > 0
+    assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
+    assert (folder / "matrix.csv").read_text() == (reference / "matrix.csv").read_text()
+    suites("sync", str(tmp_path), out=tmp_path)
+    assert compare_store(folder) == []
