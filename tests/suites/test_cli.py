@@ -23,7 +23,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["run", "coconut_slurp", "--device", "tpu"], 2, "unknown device"),
     (["run", "coconut_slurp", "--device", "cuda"], 2, "no usable CUDA"),
     (["run", "coconut_slurp", "--data-root", "absent"], 3, "no such folder"),
-    (["run", "coconut_slurp", "--data-root", "."], 3, "no reader for the released SLURP layout"),
+    (["run", "coconut_slurp", "--data-root", "."], 3, "dataset/slurp/train.jsonl is missing"),
     (["run", "coconut_slurp", "train.batch_sise=3"], 2, "did you mean 'batch_size'"),
     (["run", "coconut_slurp", "train.batch_size=0"], 2, "greater than or equal to 1"),
     (["run", "coconut_slurp", "train.batch_size=three"], 2, "valid integer"),
