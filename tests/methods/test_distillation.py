@@ -214,3 +214,80 @@ def test_teacher_moves_with_the_method(data: tuple[slu.Config, Source]) -> None:
     method, *_ = make(Distillation, data, audio_kd=True)
     method.to(torch.float64)
     assert {p.dtype for p in method.teacher.module.parameters()} == {torch.float64}
+
+
+@pytest.mark.parametrize("lambda_mm", [0.0, 0.1])
+def test_mm_trains_the_projections_in_the_first_experience(lambda_mm: float, data: tuple[slu.Config, Source]) -> None:
+    """Spec section 12, property 8: so that the teacher's projection means something when NSPT starts."""
+    method, second, _ = make(Coconut, data, projection=8, lambda_mm=lambda_mm)
+    labels = second.table.columns["label"]
+    assert isinstance(labels, torch.Tensor)
+    rows = (labels < 2).nonzero().flatten()
+    first = ExperienceView(0, 2, rows, (0, 1), (0, 1), 4, len(labels), second.table, 8, 0, torch.device("cpu"))
+    batch = second.table.gather(rows[:8])
+    batch["is_memory"] = torch.zeros(8, dtype=torch.bool)
+    before = [p.clone() for p in (method.project_audio.weight, method.project_text.weight)]
+    optimizer = torch.optim.AdamW(method.parameters(), lr=0.01)
+    step(method, first, batch)["loss"].backward()
+    optimizer.step()
+    moved = [
+        not torch.equal(a, b)
+        for a, b in zip(before, (method.project_audio.weight, method.project_text.weight), strict=True)
+    ]
+    assert moved == [lambda_mm > 0] * 2
+
+
+def test_decoding_does_not_depend_on_the_projections(data: tuple[slu.Config, Source]) -> None:
+    method, _, batch = make(Coconut, data, projection=8)
+    method.eval()
+    tokens = method.predict(batch)["tokens"]
+    with torch.no_grad():
+        method.project_audio.weight.normal_()
+        method.project_text.weight.normal_()
+    assert torch.equal(tokens, method.predict(batch)["tokens"])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((6, 6, 6), (0, 1 / 2, 2 / 3)),
+        ((3,) * 6, (0, 1 / 2, 2 / 3, 3 / 4, 4 / 5, 5 / 6)),
+        ((11, 10, 10), (0, 11 / 21, 21 / 31)),
+        ((6, 5, 5, 5, 5, 5), (0, 6 / 11, 11 / 16, 16 / 21, 21 / 26, 26 / 31)),
+    ],
+    ids=["SLURP-3", "SLURP-6", "FSC-3", "FSC-6"],
+)
+def test_lambda_nspt_and_class_splits(
+    sizes: tuple[int, ...], expected: tuple[float, ...], data: tuple[slu.Config, Source]
+) -> None:
+    """Spec section 12, property 9: the schedule L_p / (L_p + L_n), and disjoint, complete groups of these sizes."""
+    from holdfast.datasets.streams import class_groups
+
+    method, *_ = make(Coconut, data, projection=8)
+    groups = class_groups([f"c{i:02d}" for i in range(sum(sizes))], len(sizes), "seeded", 3)
+    assert tuple(map(len, groups)) == sizes
+    assert sorted(c for group in groups for c in group) == list(range(sum(sizes)))
+    assert class_groups([f"c{i:02d}" for i in range(sum(sizes))], len(sizes), "alphabetical", 3)[0] == list(
+        range(sizes[0])
+    )
+    table = Table({})
+    for k, weight in enumerate(expected):
+        seen = tuple(c for group in groups[: k + 1] for c in group)
+        view = ExperienceView(
+            k, len(sizes), torch.arange(0), tuple(groups[k]), seen, sum(sizes), 0, table, 1, 0, torch.device("cpu")
+        )
+        assert method.weight_nspt(view) == pytest.approx(weight)
+
+
+def test_class_retrieval_names_the_nearest_text_vector(data: tuple[slu.Config, Source]) -> None:
+    method, _, batch = make(Coconut, data, projection=8)
+    method.eval()
+    found = method.predict(batch)["retrieved"]
+    h, mask = method.model.encode(batch)
+    audio = method.project_audio((h * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
+    for row, vector in zip(found.tolist(), audio, strict=True):
+        similarity = [
+            torch.cosine_similarity(vector, method.project_text(method.model.embed(token)), dim=0).item()
+            for token in method.model.intent_tokens
+        ]
+        assert similarity[row] == pytest.approx(max(similarity), abs=1e-6)
