@@ -48,7 +48,6 @@ class RehearsalConfig(MethodConfig):
 
     memory_size: float = Field(
         0.01, gt=0, description="|M|: rows kept, as a share of the training set if below 1, else their number (paper: 1 %)",
-        json_schema_extra={"sweep": {"low": 0.005, "high": 0.05, "log": True}},
     )  # fmt: skip
     selection: Literal["random", "herding", "closest"] = Field("random", description="which rows of a class are kept")
     fixed_memory: bool = Field(

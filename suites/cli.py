@@ -165,6 +165,9 @@ def run(
     data_root: Root = None,
     out: Out = None,
     tracking_uri: Annotated[str | None, typer.Option("--tracking-uri", help="MLflow store or server.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Runs at a time, each in a process of its own.")] = 1,
+    engine: Annotated[str, typer.Option("--engine", help="Of --workers: local or ray.")] = "local",
+    address: Annotated[str | None, typer.Option("--address", help="Of the Ray cluster.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run; start nothing.")] = False,
     json: Json = False,
 ) -> None:
@@ -191,6 +194,10 @@ def run(
     catalog.resolve(recipe)
     methods = catalog.chosen_methods(recipe, method or [])
     numbers = list(range(seeds)) if seeds else [seed or 0]
+    if workers > 1 and recipe.train.threads == 0:  # recorded: a run's numbers belong to a number of threads
+        from .search import apply
+
+        recipe = apply(recipe, {"train.threads": max(1, (os.cpu_count() or 1) // workers)})
     from . import runner
 
     console = _console(json)
@@ -210,7 +217,8 @@ def run(
         return None
     _finish(
         runner.run_invocation(
-            recipe, methods=methods, seeds=numbers, device=device, out=_out(out), tracking_uri=tracking_uri, console=console
+            recipe, methods=methods, seeds=numbers, device=device, out=_out(out), tracking_uri=tracking_uri, console=console,
+            workers=workers, engine_name=engine, address=address,
         ),
         console, json,
     )  # fmt: skip
@@ -218,14 +226,156 @@ def run(
 
 
 @app.command()
-def resume(
-    target: Annotated[str, typer.Argument(metavar="INVOCATION|RUN|last")], out: Out = None, json: Json = False
+def sweep(
+    target: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    overrides: Overrides = None,
+    profile: ProfileOption = None,
+    method: Annotated[list[str] | None, typer.Option("--method", help="The method that is tuned.")] = None,
+    trials: Annotated[int | None, typer.Option("--trials", min=1, help="Trials in all.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Trials at a time.")] = 1,
+    engine: Annotated[str, typer.Option("--engine", help="local or ray.")] = "local",
+    address: Annotated[str | None, typer.Option("--address", help="Of the Ray cluster.")] = None,
+    storage: Annotated[
+        str | None, typer.Option("--storage", help="URL of an Optuna database (default: a file in the study).")
+    ] = None,
+    study: Annotated[str | None, typer.Option("--study", help="The study's name.")] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option("--objective", help="METRIC[:min|max] of the validation stream; may be repeated."),
+    ] = None,
+    sampler: Annotated[str | None, typer.Option("--sampler", help="tpe, random, grid, cmaes or nsga2.")] = None,
+    pruner: Annotated[str | None, typer.Option("--pruner", help="median, hyperband or none.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Seconds after which no trial is begun.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--resume", help="Go on with the study of this name.")] = False,
+    show_space: Annotated[
+        bool, typer.Option("--show-space", help="Print what would be searched; start nothing.")
+    ] = False,
+    rerun: Annotated[
+        bool, typer.Option("--rerun-best", help="Run the best and the untuned recipe on fresh seeds.")
+    ] = False,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Fresh seeds of --rerun-best.")] = 3,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the sampler and of every trial.")] = 0,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    data_root: Root = None,
+    out: Out = None,
+    tracking_uri: Annotated[str | None, typer.Option("--tracking-uri", help="MLflow store or server.")] = None,
+    json: Json = False,
 ) -> None:
-    """Finish what was stopped or killed. Example: suites resume last"""
-    from . import runner
+    """Tune a method of a suite with Optuna. Example: suites sweep coconut_slurp --profile smoke --trials 8 --workers 2"""
+    from . import catalog, search
+    from . import sweep as sweeping
 
+    place = _out(out)
+    if again:
+        if study is None:
+            raise Fault(
+                code="usage",
+                what="--resume needs the name of the study",
+                where="--resume",
+                next="--study NAME --resume, or: suites resume STUDY",
+            )
+        found = sweeping.find(study, place.resolve())
+        if found is None:
+            raise Fault(
+                code="usage",
+                what=f"there is no study '{study}'",
+                where=str(place),
+                next="leave --resume out to start it",
+            )
+        return _sweep(found, trials, workers, engine, address, timeout, seeds if rerun else 0, json)
+    is_file = target.endswith((".yaml", ".yml")) or "/" in target
+    recipe = catalog.recipe(target, profile if profile or is_file else "demo", [*(overrides or []), *_root(data_root)])
+    catalog.resolve(recipe)
+    if show_space:
+        rows = search.describe(search.space(recipe, search.method_of(recipe, method or [])))
+        if json:
+            return _print({row[0]: row[1] for row in rows})
+        return _console(False).table("what is searched", ["field", "values"], rows)
+    made = sweeping.create(
+        recipe, methods=method or [], trials=trials, sampler=sampler, pruner=pruner, objectives=objective or [], seed=seed, device=device,
+        out=place, name=study, storage=storage, tracking_uri=tracking_uri,
+    )  # fmt: skip
+    return _sweep(made, None, workers, engine, address, timeout, seeds if rerun else 0, json)
+
+
+def _sweep(
+    study: Any,
+    trials: int | None,
+    workers: int,
+    engine: str,
+    address: str | None,
+    timeout: float | None,
+    seeds: int,
+    json: bool,
+) -> None:
+    """Drive a study, and show its end."""
+    from . import folders
+    from . import sweep as sweeping
+
+    if trials is not None and trials != study.plan["trials"]:
+        study.plan["trials"] = trials
+        folders.write_json(study.folder / "study.json", study.plan)
     console = _console(json)
-    _finish(runner.resume(target, out=_out(out), console=console), console, json)
+    document = sweeping.drive(study, console, workers=workers, engine_name=engine, address=address, timeout=timeout)
+    if seeds:
+        document["rerun"] = sweeping.rerun_best(study, document, seeds, console)
+    if json:
+        return _print(document)
+    names = [o["name"] for o in document["objectives"]]
+    rows = []
+    for row in sorted(document["trials"], key=lambda r: r["number"]):
+        values = row.get("values") or [row.get("value")]
+        shown = [f"{v:.4f}" if v is not None else "-" for v in (values if values != [None] else [None] * len(names))]
+        rows.append(
+            [
+                str(row["number"]),
+                row["state"],
+                *shown,
+                ", ".join(
+                    f"{k.rpartition('.')[2]}={v:.3g}" if isinstance(v, float) else f"{k.rpartition('.')[2]}={v}"
+                    for k, v in row["params"].items()
+                ),
+            ]
+        )
+    console.table(
+        f"study {document['study']}: {document['method']}; objectives are of the validation stream",
+        ["trial", "state", *(n.replace("/", "\n") for n in names), "values"],
+        rows,
+    )
+    best = document["best"]
+    if isinstance(best, dict):
+        console.line(
+            f"best:   trial {best['number']}, {names[0]} {best['value']:.4f}; suites run {study.folder / 'best.yaml'}"
+        )
+    elif best:
+        console.line(
+            f"front:  trials {', '.join(str(row['number']) for row in best)}; recipes {study.folder}/best*.yaml"
+        )
+    if "rerun" in document:
+        d = document["rerun"]["difference"]
+        interval = f" (95 %: {d['low']:+.4f} to {d['high']:+.4f})" if "low" in d else ""
+        console.line(f"fresh seeds, {document['rerun']['metric']}: best - untuned = {d['mean']:+.4f}{interval}")
+    console.line(f"study:  {study.folder}")
+    return None
+
+
+@app.command()
+def resume(
+    target: Annotated[str, typer.Argument(metavar="INVOCATION|RUN|STUDY|last")],
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Runs or trials at a time.")] = 1,
+    out: Out = None, json: Json = False,
+) -> None:  # fmt: skip
+    """Finish what was stopped or killed. Example: suites resume last"""
+    from . import runner, sweep
+
+    study = sweep.find(target, _out(out).resolve()) if target != "last" else None
+    if study is not None:
+        return _sweep(study, None, workers, "local", None, None, 0, json)
+    console = _console(json)
+    _finish(runner.resume(target, out=_out(out), console=console, workers=workers), console, json)
+    return None
 
 
 def _finish(document: dict[str, Any], console: Any, json: bool) -> None:

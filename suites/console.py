@@ -15,7 +15,8 @@ from rich.table import Table
 class Console:
     """Progress and lines. With ``json`` everything goes to standard error, so that standard output holds one document alone."""
 
-    def __init__(self, json: bool = False) -> None:
+    def __init__(self, json: bool = False, quiet: bool = False) -> None:
+        self.quiet = quiet  # in a worker: nothing is shown
         self.rich = Rich(stderr=json, highlight=False)
         self.notes = Rich(stderr=True, highlight=False)
         self._progress: Progress | None = None
@@ -25,6 +26,11 @@ class Console:
 
     def line(self, text: str) -> None:
         self.rich.print(text, markup=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """A line beside the results, on standard error."""
+        if not self.quiet:
+            self.notes.print(text, markup=False, soft_wrap=True)
 
     def warning(self, text: str) -> None:
         self.notes.print(f"warning: {text}", markup=False, soft_wrap=True)
@@ -66,6 +72,8 @@ class Console:
             self._plain(f"{done}/{total}")
 
     def _plain(self, text: str) -> None:
+        if self.quiet:
+            return
         if time.monotonic() - self._last >= 5:
             self._last = time.monotonic()
             self.notes.print(f"{self._text}: {text} {self._postfix}".rstrip(), markup=False, soft_wrap=True)

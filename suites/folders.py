@@ -72,7 +72,7 @@ def new_invocation(out: Path, suite: str, document: dict[str, Any]) -> Path:
 
 
 def status(run: Path) -> str:
-    """``new``, ``running``, ``finished``, ``failed`` or ``interrupted``."""
+    """``new``, ``running``, ``finished``, ``pruned``, ``failed`` or ``interrupted``."""
     path = run / "run.json"
     return str(read_json(path)["status"]) if path.exists() else "new"
 

@@ -105,6 +105,50 @@ class Claim(Section):
     by: float = 0.0
 
 
+class Range(Section):
+    """Values that a sweep may try: ``choices``, or ``low`` to ``high`` (``log`` evenly in the logarithm; ``step`` on a raster)."""
+
+    low: float | int | None = None
+    high: float | int | None = None
+    log: bool = False
+    step: float | int | None = Field(None, gt=0)
+    choices: tuple[float | int | str | bool | None, ...] | None = None
+
+    @model_validator(mode="after")
+    def _form(self) -> Range:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log or self.step:
+                raise ValueError("either choices, or low and high")
+            if not self.choices:
+                raise ValueError("choices is empty")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("give choices, or low and high")
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        if self.log and (self.low <= 0 or self.step):
+            raise ValueError("log needs low above 0 and no step")
+        return self
+
+
+class SweepSection(Section):
+    """What ``suites sweep`` tunes."""
+
+    method: str | None = Field(None, description="the method that is tuned; null: the first default")
+    objective: tuple[str, ...] = Field(
+        (), description="metrics of the validation stream or costs, METRIC[:min|max]; empty: the problem's main one"
+    )
+    params: dict[str, Range] = Field(
+        default_factory=dict, description="recipe path -> range; empty: the ranges of the method's own fields"
+    )
+    trials: int = Field(20, ge=1, le=100_000, description="trials")
+    sampler: Literal["tpe", "random", "grid", "cmaes", "nsga2"] = Field("tpe", description="how values are chosen")
+    pruner: Literal["none", "median", "hyperband"] = Field(
+        "none", description="when a poor trial is stopped after an experience"
+    )
+    threads: int = Field(1, ge=1, le=1024, description="torch threads a trial")
+
+
 class Recipe(Section):
     """A suite, declared."""
 
@@ -123,6 +167,7 @@ class Recipe(Section):
     train: TrainSection
     evaluate: EvaluateSection = EvaluateSection()
     claims: tuple[Claim, ...] = ()
+    sweep: SweepSection = SweepSection()
     profile: Profile | None = Field(None, description="the profile that was applied")
 
     @model_validator(mode="after")

@@ -36,6 +36,13 @@ class Interrupted(Exception):  # noqa: N818 - a state, not an error
     """Ctrl-C or SIGTERM arrived and the state is saved."""
 
 
+class Pruned(Exception):  # noqa: N818 - a state, not an error
+    """A sweep stops the run after an experience; what it measured stays."""
+
+
+AfterRow = Callable[[Path, int, dict[str, float]], None]  # run folder, experience, validation metrics; may raise Pruned
+
+
 @dataclass
 class Matrix:
     """Cells (value, count) of the main metric: row = after experience t, column = test experience j; and the pooled metrics a row."""
@@ -154,10 +161,10 @@ class Run:
 
     def __init__(
         self, recipe: Recipe, name: str, seed: int, folder: Path, source: Source, *, device: str, console: Console,
-        delivery: Delivery | None,
+        delivery: Delivery | None, after_row: AfterRow | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.name, self.seed, self.folder, self.source = recipe, name, seed, folder, source
-        self.device, self.console, self.delivery = device, console, delivery
+        self.device, self.console, self.delivery, self.after_row = device, console, delivery, after_row
         self.checkpoints = Checkpoints(folder / "checkpoint")
         self.matrix = Matrix()
         self.next_experience = 0
@@ -343,6 +350,8 @@ class Run:
         try:
             if not resumed:
                 self.save()
+            if self.after_row is not None and self.next_experience and not self.training:  # died while it was asked
+                self.after_row(self.folder, self.next_experience - 1, self.valid(self.next_experience - 1))
             for number in range(self.next_experience, len(self.stream)):
                 self.next_experience = number
                 self.training = True
@@ -351,6 +360,8 @@ class Run:
                 self.evaluate_row(number)
                 self.next_experience, self.training = number + 1, False
                 self.save()
+                if self.after_row is not None:
+                    self.after_row(self.folder, number, self.valid(number))
             summary = self.summarise()
         except NonFiniteLossError as error:
             raise Fault(
@@ -412,7 +423,12 @@ class Run:
         _, valid = self.evaluate("valid", seen)
         for name, value in valid.items():
             self.journal.append(f"valid/{name}", value, number, "experience")
+        self.matrix.pooled[number] = pooled | {f"valid/{name}": value for name, value in valid.items()}
         self.log.info("after experience %d: %s", number, {k: round(v, 4) for k, v in pooled.items()})
+
+    def valid(self, number: int) -> dict[str, float]:
+        """The validation metrics after experience ``number``."""
+        return {name: value for name, value in self.matrix.pooled[number].items() if name.startswith("valid/")}
 
     def summarise(self) -> dict[str, float]:
         """Summary metrics, written to the journal, ``matrix.csv`` and ``summary.json``."""
@@ -479,7 +495,8 @@ def _signals(run: Run) -> Iterator[None]:
 
 
 def run_invocation(
-    recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device: str, out: Path, tracking_uri: str | None, console: Console
+    recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device: str, out: Path, tracking_uri: str | None, console: Console,
+    workers: int = 1, engine_name: str = "local", address: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Start an invocation and run it to its end; returns the JSON document of ``suites run``."""
     device = device_of(device)
@@ -499,10 +516,21 @@ def run_invocation(
         "runs": [{"method": m, "seed": s, "folder": f"{m}-s{s}"} for s in seeds for m in methods],
     }
     invocation = folders.new_invocation(out, recipe.name, plan)
-    return _continue(invocation, None, recipe, source, console)
+    return _all(invocation, None, recipe, source, console, workers, engine_name, address)
 
 
-def resume(target: str, *, out: Path, console: Console) -> dict[str, Any]:
+def _all(
+    invocation: Path, wanted: list[str] | None, recipe: Recipe, source: Source, console: Console, workers: int, engine_name: str, address: str | None
+) -> dict[str, Any]:  # fmt: skip
+    """Run here, one after the other, or on several workers."""
+    if workers > 1 or engine_name != "local":
+        from .sweep import run_grid
+
+        run_grid(invocation, recipe, console, workers=workers, engine_name=engine_name, address=address)
+    return proceed(invocation, wanted, recipe, source, console)
+
+
+def resume(target: str, *, out: Path, console: Console, workers: int = 1) -> dict[str, Any]:
     """Finish what is unfinished of an invocation or a run; nothing to do gives the same document."""
     from .recipe import load
 
@@ -520,7 +548,7 @@ def resume(target: str, *, out: Path, console: Console) -> dict[str, Any]:
             code="data", what="the data is not what this invocation was started on (its checksum differs)", where=str(invocation),
             next="put the data back as it was, or start anew with: suites run",
         )  # fmt: skip
-    return _continue(invocation, wanted, recipe, source, console)
+    return _all(invocation, wanted, recipe, source, console, workers, "local", None)
 
 
 def _prepare(recipe: Recipe, console: Console) -> Source:
@@ -531,23 +559,30 @@ def _prepare(recipe: Recipe, console: Console) -> Source:
         return prepare(recipe, tick)
 
 
-def _continue(
-    invocation: Path, wanted: list[str] | None, recipe: Recipe, source: Source, console: Console
+def proceed(
+    invocation: Path,
+    wanted: list[str] | None,
+    recipe: Recipe,
+    source: Source,
+    console: Console,
+    after_row: AfterRow | None = None,
 ) -> dict[str, Any]:
+    """Run what is unfinished of an invocation (``wanted``: these of its runs); returns its document."""
     document = folders.read_json(invocation / "invocation.json")
     for entry in document["runs"]:
         folder = invocation / entry["folder"]
-        if (wanted is not None and entry["folder"] not in wanted) or folders.status(folder) == "finished":
+        if (wanted is not None and entry["folder"] not in wanted) or folders.status(folder) in ("finished", "pruned"):
             continue
         with folders.locked(folder):
-            _one(invocation, document, entry, recipe, source, console)
-    _plots(invocation, document, catalog.problem(recipe.problem).main)
+            _one(invocation, document, entry, recipe, source, console, after_row)
+    draw(invocation, catalog.problem(recipe.problem).main)
     return report(invocation)
 
 
 def _one(
-    invocation: Path, document: dict[str, Any], entry: dict[str, Any], recipe: Recipe, source: Source, console: Console
-) -> None:
+    invocation: Path, document: dict[str, Any], entry: dict[str, Any], recipe: Recipe, source: Source, console: Console,
+    after_row: AfterRow | None,
+) -> None:  # fmt: skip
     from .tracking import Delivery, resolve_uri
 
     folder = invocation / entry["folder"]
@@ -568,7 +603,9 @@ def _one(
         resolve_uri(invocation.parent, document["tracking_uri"]),
     )
     delivery.start()
-    run = Run(recipe, name, seed, folder, source, device=device, console=console, delivery=delivery)
+    run = Run(
+        recipe, name, seed, folder, source, device=device, console=console, delivery=delivery, after_row=after_row
+    )
 
     def end(status: str, mlflow: str) -> None:
         delivery.artifacts(
@@ -584,7 +621,7 @@ def _one(
                 if p.exists()
             ]
         )
-        outcome = delivery.finish(mlflow)
+        outcome = delivery.finish(mlflow, status)
         folders.write_json(
             folder / "run.json",
             {
@@ -605,6 +642,8 @@ def _one(
         with _signals(run), console.progress(entry["folder"]):
             run.execute()
             run.draw()
+    except Pruned:
+        return end("pruned", "KILLED")
     except (Interrupted, KeyboardInterrupt) as error:
         end("interrupted", "KILLED")
         raise Fault(
@@ -650,8 +689,13 @@ def _identity(document: dict[str, Any], uid: str, method: str, seed: int, recipe
         "holdfast.device": document["device"],
     }
     dataset = {"name": recipe.data.name, "source": data["source"], "digest": data["checksum"]}
+    trial = document.get("trial") or {}
+    if trial:
+        tags |= {"holdfast.study": trial["study"], "holdfast.trial": str(trial["number"])}
+        params |= {f"sweep.{name}": str(value) for name, value in trial["params"].items()}
     return RunIdentity(
-        run_uid=uid, suite=recipe.name, invocation_uid=document["uid"], method=method, seed=seed, params=params, tags=tags, dataset=dataset
+        run_uid=uid, suite=recipe.name, invocation_uid=trial.get("study_uid", document["uid"]), method=method, seed=seed, params=params,
+        tags=tags, dataset=dataset, name=f"trial-{trial['number']}" if trial else "", parent_name=trial.get("study", ""),
     )  # fmt: skip
 
 
@@ -663,10 +707,12 @@ def _flatten(document: dict[str, Any], prefix: str) -> dict[str, str]:
     return flat
 
 
-def _plots(invocation: Path, document: dict[str, Any], main: str) -> None:
-    """The picture of all methods of the invocation together."""
+def draw(invocation: Path, main: str) -> None:
+    """The picture of all methods of the invocation together, once all are finished."""
     from ..analysis.plots import metric_over_experiences
     from .journal import read
+
+    document = folders.read_json(invocation / "invocation.json")
 
     series: dict[str, list[list[float]]] = {}
     for entry in document["runs"]:

@@ -44,6 +44,8 @@ class RunIdentity:
     params: dict[str, str]
     tags: dict[str, str]
     dataset: dict[str, str]
+    name: str = ""  # by default <method>-s<seed>
+    parent_name: str = ""  # by default the folder of the invocation
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,9 @@ class Sender:
                     "mlflow.parentRunId": self._parent(client, number),
                     **identity.tags,
                 }
-                run = client.create_run(number, run_name=f"{identity.method}-s{identity.seed}", tags=tags)
+                run = client.create_run(
+                    number, run_name=identity.name or f"{identity.method}-s{identity.seed}", tags=tags
+                )
                 self.state["run_id"] = run.info.run_id
             self.save()
         if not self.state["inputs"]:
@@ -181,7 +185,9 @@ class Sender:
             parents = client.search_runs([number], where, max_results=1)
             if not parents:
                 tags = {INVOCATION: identity.invocation_uid, "holdfast.role": "invocation"}
-                parents = [client.create_run(number, run_name=self.folder.parent.name, tags=tags)]
+                parents = [
+                    client.create_run(number, run_name=identity.parent_name or self.folder.parent.name, tags=tags)
+                ]
             found["parent"], status = parents[0].info.run_id, parents[0].info.status
             if status != "FINISHED":
                 client.set_terminated(found["parent"], "FINISHED")
@@ -224,8 +230,10 @@ class Sender:
             self.state["artifacts"].append(name)
             self.save()
 
-    def end(self, status: str) -> None:
+    def end(self, status: str, how: str = "") -> None:
         if self.state["ended"] != status:
+            if how == "pruned":
+                self.client().set_tag(self.state["run_id"], "holdfast.state", how)
             self.client().set_terminated(self.state["run_id"], status)
             self.state["ended"] = status
             self.save()
@@ -239,6 +247,7 @@ class Delivery:
         self._sender = Sender(folder, identity, uri)
         self._sender.state["ended"] = None
         self._covered, self._paths, self._status = 0, [], ""  # type: tuple[int, list[Path], str]
+        self._how = ""
         self._wake, self._done = threading.Condition(), threading.Event()
         self._problem: str | None = None
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
@@ -268,7 +277,7 @@ class Delivery:
                     pass
                 if status:
                     self._sender.send_artifacts(self._paths)
-                    self._sender.end(status)
+                    self._sender.end(status, self._how)
                     self._problem = None
                     self._done.set()
                     return
@@ -280,10 +289,10 @@ class Delivery:
                     self._wake.wait(delay)
                 delay = min(10.0, 2 * delay)
 
-    def finish(self, status: str, timeout: float = 5.0) -> Outcome:
+    def finish(self, status: str, how: str = "", timeout: float = 5.0) -> Outcome:
         """Tell the store how the run ended; waits at most ``timeout`` seconds for what is left."""
         with self._wake:
-            self._status = status
+            self._status, self._how = status, how
             self._wake.notify()
         self._done.wait(timeout)
         state = self._sender.state
@@ -304,7 +313,7 @@ def _lines(path: Path, start: int, stop: int) -> list[dict[str, Any]]:
 
 def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -> dict[str, Any]:
     """Deliver what is left of every run below ``path`` that no process writes; returns counts and what went wrong."""
-    names = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+    names = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "pruned": "KILLED"}
     rows, end = [], time.monotonic() + deadline
     for file in sorted(path.resolve().rglob("identity.json")):
         folder = file.parent
@@ -323,7 +332,7 @@ def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -
                 if status in names:
                     wanted = ("recipe.yaml", "environment.json", "matrix.csv", "summary.json", "plots")
                     sender.send_artifacts([folder / name for name in wanted])
-                    sender.end(names[status])
+                    sender.end(names[status], status)
                 problem = None
                 break
             except Exception as error:
@@ -334,6 +343,37 @@ def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -
             {"folder": str(folder), "mlflow_run_id": sender.state["run_id"], "undelivered": left, "problem": problem}
         )
     return {"runs": rows, "undelivered": sum(row["undelivered"] for row in rows)}
+
+
+def study_summary(
+    uri: str, suite: str, uid: str, name: str, values: dict[str, float], params: dict[str, str], paths: list[Path]
+) -> str | None:
+    """Values, parameters and files of a study on its own run, the parent of its trials; what went wrong, or None."""
+    identity = RunIdentity(
+        run_uid="", suite=suite, invocation_uid=uid, method="", seed=0, params={}, tags={}, dataset={}, parent_name=name
+    )
+    try:
+        sender = Sender(Path(paths[0]).parent, identity, uri)
+        sender.state["run_id"], sender.state["inputs"] = "none", True  # only the parent is wanted
+        client = sender.client()
+        parent = sender._parent(client, sender._found["experiment"])
+        known = client.get_run(parent).data
+        for key, text in params.items():
+            if key not in known.params:
+                client.log_param(parent, key, text)
+        for key, value in values.items():
+            if known.metrics.get(key) != value:
+                client.log_metric(parent, key, value)
+        client.set_tag(parent, "holdfast.study", name)
+        for path in paths:
+            if path.is_dir():
+                client.log_artifacts(parent, str(path), artifact_path=path.name)
+            else:
+                client.log_artifact(parent, str(path))
+        client.set_terminated(parent, "FINISHED")
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
+    return None
 
 
 def compare_store(folder: Path, database: Path | None = None) -> list[str]:
