@@ -144,7 +144,7 @@ def grid(ranges: Mapping[str, Range]) -> list[dict[str, Any]]:
 
 
 def sampler(name: str, seed: int, n_startup: int = 10) -> Any:
-    """A sampler by name, seeded. Grid points are given to :func:`optuna.samplers.PartialFixedSampler` by the driver."""
+    """A sampler by name, seeded. The driver hands grid points in as trials to run."""
     import optuna
 
     if name in ("random", "grid"):

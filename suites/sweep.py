@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from . import catalog, folders, search
-from .engines import Engine, WorkerDiedError, engine
+from . import catalog, engines, folders, search
+from .engines import Engine, WorkerDiedError
 from .errors import Fault
 from .recipe import Recipe, digest, load, to_yaml
 from .search import Objective
@@ -108,7 +108,9 @@ def run_grid(
 ) -> None:
     """The unfinished runs of an invocation on several workers; raises Fault where some failed."""
     names = folders.unfinished(invocation)
-    runners = engine(engine_name, min(workers, max(1, len(names))), threads=recipe.train.threads or 1, address=address)
+    runners = engines.engine(
+        engine_name, min(workers, max(1, len(names))), threads=recipe.train.threads or 1, address=address
+    )
     attempts: collections.Counter[str] = collections.Counter()
     queue, running, failed = list(names), {}, {}  # type: ignore[var-annotated]
     try:
@@ -296,17 +298,16 @@ def _ask(study: Study, optuna_study: Any, number: int, trial: Any = None) -> tup
 
     The sampler is seeded from (seed, number) before every ask: a re-created one would draw its first values again.
     """
-    import optuna
+    from optuna.trial import TrialState
 
     from ..datasets.batches import derive
 
     plan = study.plan
     ranges = search.parse_ranges(plan["params"])
-    chosen = search.sampler(plan["sampler"], derive(plan["seed"], f"trial/{number}") % 2**31)
-    if plan["sampler"] == "grid":
-        chosen = optuna.samplers.PartialFixedSampler(search.grid(ranges)[number], chosen)
-    optuna_study.sampler = chosen
+    optuna_study.sampler = search.sampler(plan["sampler"], derive(plan["seed"], f"trial/{number}") % 2**31)
     if trial is None:
+        if plan["sampler"] == "grid" and not optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            optuna_study.enqueue_trial(search.grid(ranges)[number])
         trial = optuna_study.ask()
     values = {path: trial._suggest(path, d) for path, d in search.distributions(ranges).items()}
     return trial, values
@@ -372,14 +373,14 @@ def _drive(
     prune = plan["pruner"] != "none"
     main = plan["objectives"][0]["name"]
     optuna_study = _open(study)
-    unfinished = [t for t in optuna_study.get_trials(deepcopy=False) if not t.state.is_finished()]
+    unfinished = optuna_study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     finished = sum(t.state.is_finished() for t in optuna_study.get_trials(deepcopy=False))
     end = time.monotonic() + timeout if timeout else math.inf
     failures: list[str] = []
     if len(unfinished) + finished < plan["trials"] or unfinished:
         with console.progress("preparing data"):
             _source(study.recipe)
-        runners: Engine = engine(engine_name, workers, threads=study.recipe.train.threads or 1, address=address)
+        runners: Engine = engines.engine(engine_name, workers, threads=study.recipe.train.threads or 1, address=address)
         running: dict[Future[Any], tuple[int, Any, Path]] = {}
         attempts: collections.Counter[int] = collections.Counter()
         waiting = [(t.number, Trial(optuna_study, t._trial_id)) for t in unfinished]

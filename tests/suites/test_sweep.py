@@ -1,0 +1,337 @@
+"""Sweeps: what they refuse, that selection never sees the test stream, that nothing is lost or counted twice, and what stands at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from holdfast.suites import catalog, engines, folders, runner, search, sweep
+from holdfast.suites.console import Console
+from holdfast.suites.errors import Fault
+from holdfast.suites.recipe import Range, load_file
+
+pytest.importorskip("optuna")
+SUITES = Path(sys.executable).with_name("suites")
+SWEEP = [
+    "sweep",
+    "coconut_slurp",
+    "--profile",
+    "smoke",
+    "--sampler",
+    "random",
+    "--objective",
+    "valid/wer/average:min",
+    "--json",
+]
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return tmp_path
+
+
+def suites(*arguments: str, out: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([SUITES, *arguments], env=env, capture_output=True, text=True, timeout=280, cwd=out)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def found(document: dict[str, Any]) -> set[tuple[str, Any]]:
+    return {(json.dumps(t["params"], sort_keys=True), t["value"]) for t in document["trials"]}
+
+
+class Here:
+    """An engine that runs a job where it is submitted: what the driver does, without processes."""
+
+    slots = 1
+
+    def submit(self, slot: int, job: Any, *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(job(*arguments))
+        return future
+
+    def repair(self, slot: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def study(out: Path, trials: int = 3, **changes: Any) -> sweep.Study:
+    recipe = catalog.recipe("coconut_slurp", "smoke", changes.pop("overrides", []))
+    arguments: dict[str, Any] = {
+        "methods": ["er"], "trials": trials, "sampler": "random", "pruner": None, "objectives": ["valid/wer/average:min"], "seed": 0,
+        "device": "cpu", "out": out, "name": None, "storage": None, "tracking_uri": None,
+    }  # fmt: skip
+    return sweep.create(recipe, **(arguments | changes))
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "engine", lambda *a, **k: Here())
+
+
+def drive(made: sweep.Study) -> dict[str, Any]:
+    return sweep.drive(made, Console(json=True, quiet=True), workers=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sampler", "tpee"], "did you mean 'tpe'"),
+        (["--pruner", "medan"], "did you mean 'median'"),
+        (["--engine", "slurm"], "unknown engine 'slurm'"),
+        (["--objective", "accuracy/last"], "would select on the test stream"),
+        (["--objective", "valid/accuracy/last:up"], "is no direction"),
+        (
+            ["--objective", "valid/wer/average", "--objective", "cost/steps", "--pruner", "median"],
+            "cannot prune several",
+        ),
+        (["--objective", "cost/steps", "--pruner", "median"], "measured after every experience"),
+        (["--method", "er", "--method", "joint"], "tunes one method"),
+        (["--method", "errr"], "no method 'errr'"),
+        (["--sampler", "grid"], "a grid needs choices or a step"),
+        (["--study", "a/b"], "is no name for a study"),
+        (["--study", "none", "--resume"], "there is no study 'none'"),
+        (["--resume"], "needs the name of the study"),
+        (["--address", "here:1"], "belongs to --engine ray"),
+        (["--trials", "0"], "--trials"),
+        (["--workers", "0"], "--workers"),
+        (["--storage", "nonsense://x"], "the storage does not answer"),
+        (["sweep.params={train.lr: {low: 1, high: 0.1}}"], "must be below high"),
+        (["sweep.params={train.lr: {low: 0.1}}"], "give choices, or low and high"),
+        (["sweep.params={train.lr: {low: 0, high: 1, log: true}}"], "log needs low above 0"),
+        (
+            ["sweep.params={train.lrr: {low: 0.1, high: 1}, methods.coconut.temperature: {low: -1, high: 1}}"],
+            "2 errors",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_refused(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from holdfast.suites import cli
+
+    monkeypatch.setenv("HOLDFAST_RUNS", str(tmp_path))
+    command = ["sweep", "coconut_slurp", "--profile", "smoke", "--json", *arguments]
+    monkeypatch.setattr(sys, "argv", ["suites", *command])
+    assert cli._guard(lambda: cli.app(command, standalone_mode=False), True) == 2
+    assert message in json.loads(capsys.readouterr().out)["error"]["what"]
+
+
+def test_ray_without_ray_is_told(tmp_path: Path) -> None:
+    try:
+        import ray  # noqa: F401
+    except ModuleNotFoundError:
+        with pytest.raises(Fault, match="the engine ray is not installed"):
+            engines.engine("ray", 1)
+    else:
+        pytest.skip("ray is installed here")
+
+
+def test_the_space_of_every_recipe_and_method() -> None:
+    for row in catalog.recipes():
+        recipe = catalog.recipe(row["name"], "smoke")
+        for method in recipe.defaults:
+            assert search.distributions(search.space(recipe, method))
+
+
+def test_grids() -> None:
+    ranges = {"a": Range(choices=(1, "x")), "b": Range(low=0.1, high=0.3, step=0.1), "c": Range(low=1, high=2)}
+    points = search.grid(ranges)
+    assert len(points) == 2 * 3 * 2
+    assert [p["b"] for p in points[:6:2]] == pytest.approx([0.1, 0.2, 0.3])
+
+
+@pytest.mark.usefixtures("in_process")
+def test_test_labels_cannot_reach_the_objective(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the test stream's texts permuted every trial keeps its value, and the run's test metrics change."""
+    plain = drive(
+        study(tmp_path, 2, name="plain", overrides=["train.epochs=6", "train.epochs_first=6", "train.lr=0.003"])
+    )
+    real = runner.prepare
+
+    def permuted(*arguments: Any, **options: Any) -> Any:
+        source = real(*arguments, **options)
+        targets = {**source.info["targets"], "test": source.info["targets"]["test"][::-1]}
+        return replace(source, info={**source.info, "targets": targets})
+
+    monkeypatch.setattr(runner, "prepare", permuted)
+    sweep._data.cache_clear()
+    try:
+        other = drive(
+            study(tmp_path, 2, name="permuted", overrides=["train.epochs=6", "train.epochs_first=6", "train.lr=0.003"])
+        )
+    finally:
+        sweep._data.cache_clear()
+    assert found(plain) == found(other)
+    assert plain["best"]["params"] == other["best"]["params"]
+    summaries = [
+        [folders.read_json(Path(t["folder"]) / "er-s0" / "summary.json")["wer/last"] for t in d["trials"]]
+        for d in (plain, other)
+    ]
+    assert summaries[0] != summaries[1]
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_study_at_its_end(tmp_path: Path) -> None:
+    """best.yaml runs; MLflow holds a parent and a child a trial; resuming a finished study gives the same document; tpe after random."""
+    made = study(tmp_path, 3, name="one", sampler="tpe")
+    document = drive(made)
+    values = [t["value"] for t in document["trials"]]
+    assert document["best"]["value"] == min(values)
+    assert len({json.dumps(t["params"]) for t in document["trials"]}) == 3
+    best = load_file(made.folder / "best.yaml", None, [])
+    catalog.resolve(best)
+    assert best.defaults == ("er",)
+    assert best.train.lr == document["best"]["params"]["train.lr"]
+    assert {p.name for p in (made.folder / "plots").iterdir()} >= {"history.png", "slice.png"}
+    again = sweep.find("one", tmp_path)
+    assert again is not None
+    assert drive(again) == document
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
+        tags: dict[str, dict[str, str]] = {}
+        for run, key, value in store.execute("select run_uuid, key, value from tags"):
+            tags.setdefault(run, {})[key] = value
+        parents = [run for run, t in tags.items() if t.get("holdfast.role") == "invocation"]
+        assert len(parents) == 1
+        children = [t for t in tags.values() if t.get("mlflow.parentRunId") == parents[0]]
+        assert sorted(t["mlflow.runName"] for t in children) == ["trial-0", "trial-1", "trial-2"]
+        names = {name for (name,) in store.execute("select name from runs where run_uuid = ?", parents)}
+        assert names == {"one"}
+        best_values = store.execute(
+            "select value from metrics where run_uuid = ? and key = 'best/valid/wer/average'", parents
+        ).fetchall()
+        assert best_values == [(document["best"]["value"],)]
+
+
+@pytest.mark.usefixtures("in_process")
+def test_several_objectives_give_a_front(tmp_path: Path) -> None:
+    document = drive(study(tmp_path, 3, objectives=["valid/wer/average", "valid/slu_f1/average:max"]))
+    assert all(len(t["values"]) == 2 for t in document["trials"])
+    assert document["best"]
+    assert (Path(document["out"]) / "plots" / "pareto.png").exists()
+    for row in document["best"]:
+        for other in document["trials"]:
+            assert not (other["values"][0] < row["values"][0] and other["values"][1] > row["values"][1])
+
+
+@pytest.mark.usefixtures("in_process")
+def test_failures_are_results_and_end_a_hopeless_sweep(tmp_path: Path) -> None:
+    params = "sweep.params={methods.er.memory_size: {choices: [1, 24]}}"
+    document = drive(study(tmp_path, 2, sampler="grid", overrides=[params]))
+    assert [t["state"] for t in document["trials"]] == ["fail", "complete"]
+    assert "memory of 1 rows" in document["trials"][0]["error"]
+    hopeless = study(tmp_path, 9, name="hopeless", overrides=["sweep.params={methods.er.memory_size: {choices: [1]}}"])
+    with pytest.raises(Fault, match="5 trials in a row failed alike"):
+        drive(hopeless)
+    wrong = study(tmp_path, 1, name="wrong", objectives=["valid/accuracyy/last"])
+    with pytest.raises(Fault, match="no metric valid/accuracyy/last"):
+        drive(wrong)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_torn_journal_and_a_trial_begun_by_a_dead_driver(tmp_path: Path) -> None:
+    """The torn line is cut; the trial that was asked but never told is taken up under its number with its values."""
+    undisturbed = drive(study(tmp_path, 3, name="whole"))
+    made = study(tmp_path, 3, name="torn")
+    held = sweep._open(made)
+    trial, values = sweep._ask(made, held, 0)
+    del held, trial
+    with (made.folder / "optuna.journal").open("ab") as file:
+        file.write(b'{"op_code": 5, "worker_id": "x", "tri')
+    document = drive(made)
+    assert document["trials"][0]["params"] == values
+    assert found(document) == found(undisturbed)
+    assert [t["state"] for t in document["trials"]] == ["complete"] * 3
+
+
+def test_two_workers_give_what_one_gives_and_a_killed_one_costs_nothing(tmp_path: Path) -> None:
+    one = json.loads(suites(*SWEEP, "--trials", "4", "--method", "er", "--study", "one", out=tmp_path).stdout)
+    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    command = [str(SUITES), *SWEEP, "--trials", "4", "--method", "er", "--study", "two", "--workers", "2"]
+    process = subprocess.Popen(
+        command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    journal = tmp_path / "study-two" / "trials" / "0001" / "er-s0" / "journal.jsonl"
+    for _ in range(3000):
+        if journal.exists() and journal.stat().st_size:
+            break
+        time.sleep(0.01)
+    os.kill(int((journal.parents[1] / "worker.pid").read_text()), signal.SIGKILL)
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    two = json.loads(output)
+    assert found(one) == found(two)
+    assert [t["state"] for t in two["trials"]] == ["complete"] * 4
+
+
+def test_kill_the_driver_and_resume(tmp_path: Path) -> None:
+    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    command = [str(SUITES), *SWEEP, "--trials", "3", "--method", "er", "--study", "killed", "--pruner", "median"]
+    process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    journal = tmp_path / "study-killed" / "trials" / "0001" / "er-s0" / "journal.jsonl"
+    for _ in range(6000):
+        if journal.exists() and journal.stat().st_size:
+            break
+        time.sleep(0.01)
+    worker = int((journal.parents[1] / "worker.pid").read_text())
+    live = suites("resume", "killed", "--json", out=tmp_path, code=2)
+    assert "the study is live" in json.loads(live.stdout)["error"]["what"]
+    process.kill()
+    process.wait()
+    for _ in range(200):
+        if not Path(f"/proc/{worker}").exists():
+            break
+        time.sleep(0.05)
+    else:
+        raise AssertionError("the worker outlived its driver")
+    document = json.loads(suites("resume", "killed", "--json", out=tmp_path).stdout)
+    assert [t["number"] for t in document["trials"]] == [0, 1, 2]
+    assert {t["state"] for t in document["trials"]} <= {"complete", "pruned"}
+    answers = list((tmp_path / "study-killed" / "trials" / "0000").glob("answer-*.json"))
+    assert len(answers) == 3, "every experience was decided upon"
+    whole = json.loads(
+        suites(*SWEEP, "--trials", "3", "--method", "er", "--study", "whole", "--pruner", "median", out=tmp_path).stdout
+    )
+    assert found(document) == found(whole)
+
+
+@pytest.mark.slow
+def test_a_grid_of_runs_on_two_workers_equals_one_after_the_other(tmp_path: Path) -> None:
+    arguments = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--seeds", "2", "--json"]
+    serial = json.loads(suites(*arguments, out=tmp_path).stdout)
+    parallel = json.loads(suites(*arguments, "--workers", "2", out=tmp_path).stdout)
+    for a, b in zip(serial["runs"], parallel["runs"], strict=True):
+        assert {k: v for k, v in a["metrics"].items() if "seconds" not in k} == {
+            k: v for k, v in b["metrics"].items() if "seconds" not in k
+        }
+    assert (Path(parallel["out"]) / "plots" / "accuracy.png").exists()
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_best_is_run_again_on_fresh_seeds_beside_the_untuned(tmp_path: Path) -> None:
+    made = study(tmp_path, 2)
+    document = drive(made)
+    again = sweep.rerun_best(made, document, 2, Console(json=True, quiet=True))
+    assert again["seeds"] == [1000, 1001]
+    assert len(again["best"]) == len(again["default"]) == 2
+    d = again["difference"]
+    assert d["low"] <= d["mean"] <= d["high"]
