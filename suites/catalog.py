@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from .errors import Fault
-from .recipe import Recipe, fault, load, load_file, messages, read_yaml, suggestion, unknown_names
+from .recipe import Recipe, fault, load, load_file, new_messages, read_yaml, suggestion, unknown_names
 
 if TYPE_CHECKING:
     from ..analysis.problems import Evaluator
@@ -170,7 +170,7 @@ def _check(options: dict[str, Any], config: type[BaseModel], prefix: str) -> lis
     try:
         config(**options)
     except ValidationError as error:
-        errors += [line for line in messages(error, prefix) if not line.endswith("Extra inputs are not permitted")]
+        errors += new_messages(error, errors, prefix)
     return errors
 
 

@@ -235,7 +235,7 @@ def load(text: str, profile: str | None, overrides: Iterable[str], where: str = 
     try:
         recipe = Recipe.model_validate(document)
     except ValidationError as error:
-        errors += [line for line in messages(error) if not line.endswith("Extra inputs are not permitted")]
+        errors += new_messages(error, errors)
         raise fault(errors, where) from error
     if errors:
         raise fault(errors, where)
@@ -265,6 +265,19 @@ def messages(error: ValidationError, prefix: str = "") -> list[str]:
             if item["type"] != "extra_forbidden"
             else f"{path}: {item['msg']}"
         )
+    return lines
+
+
+def new_messages(error: ValidationError, told: list[str], prefix: str = "") -> list[str]:
+    """Pydantic's errors without the unknown fields that ``told`` names already, with what was probably meant."""
+    named = {line.partition(":")[0] for line in told}
+    lines = []
+    for line in messages(error, prefix):
+        path, _, what = line.partition(": ")
+        if what != "Extra inputs are not permitted":
+            lines.append(line)
+        elif path not in named:
+            lines.append(f"{path}: no such field")
     return lines
 
 

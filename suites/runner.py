@@ -40,7 +40,9 @@ class Pruned(Exception):  # noqa: N818 - a state, not an error
     """A sweep stops the run after an experience; what it measured stays."""
 
 
-AfterRow = Callable[[Path, int, dict[str, float]], None]  # run folder, experience, validation metrics; may raise Pruned
+AfterRow = Callable[
+    [Path, list[dict[str, float]]], None
+]  # run folder, validation metrics after each experience; may raise Pruned
 
 
 @dataclass
@@ -169,6 +171,7 @@ class Run:
         self.matrix = Matrix()
         self.next_experience = 0
         self.training = False
+        self.summarised = False
         self.stop_signal = 0
         self.seconds, self.steps = 0.0, 0
         self.mark = (time.perf_counter(), 0)
@@ -276,6 +279,7 @@ class Run:
             "seconds": self.seconds,
             "steps": self.steps,
             "best": list(self.best) if self.best is not None else None,
+            "summarised": self.summarised,
             "threads": self.recipe.train.threads,
         }
         self.checkpoints.save(state)
@@ -299,6 +303,7 @@ class Run:
         self.next_experience, self.training = state["next_experience"], state["training"]
         self.seconds, self.steps = state["seconds"], state["steps"]
         self.best = tuple(state["best"]) if state["best"] else None
+        self.summarised = state["summarised"]
         experience = self.stream[self.next_experience] if self.training else None
         self.strategy.load_state_dict(state["strategy"], experience=experience)
         self.mark = (time.perf_counter(), self.strategy.iteration)
@@ -351,7 +356,7 @@ class Run:
             if not resumed:
                 self.save()
             if self.after_row is not None and self.next_experience and not self.training:  # died while it was asked
-                self.after_row(self.folder, self.next_experience - 1, self.valid(self.next_experience - 1))
+                self.after_row(self.folder, self.valid(self.next_experience - 1))
             for number in range(self.next_experience, len(self.stream)):
                 self.next_experience = number
                 self.training = True
@@ -361,7 +366,7 @@ class Run:
                 self.next_experience, self.training = number + 1, False
                 self.save()
                 if self.after_row is not None:
-                    self.after_row(self.folder, number, self.valid(number))
+                    self.after_row(self.folder, self.valid(number))
             summary = self.summarise()
         except NonFiniteLossError as error:
             raise Fault(
@@ -426,9 +431,10 @@ class Run:
         self.matrix.pooled[number] = pooled | {f"valid/{name}": value for name, value in valid.items()}
         self.log.info("after experience %d: %s", number, {k: round(v, 4) for k, v in pooled.items()})
 
-    def valid(self, number: int) -> dict[str, float]:
-        """The validation metrics after experience ``number``."""
-        return {name: value for name, value in self.matrix.pooled[number].items() if name.startswith("valid/")}
+    def valid(self, number: int) -> list[dict[str, float]]:
+        """The validation metrics after the experiences 0 to ``number``."""
+        rows = [self.matrix.pooled[t] for t in range(number + 1)]
+        return [{name: value for name, value in row.items() if name.startswith("valid/")} for row in rows]
 
     def summarise(self) -> dict[str, float]:
         """Summary metrics, written to the journal, ``matrix.csv`` and ``summary.json``."""
@@ -441,16 +447,22 @@ class Run:
             for name, value in continual.summary(self.matrix.cells, self.problem.higher_is_better).items()
         }
         for name in self.matrix.pooled[rows - 1]:
-            if name != main:
-                values = [self.matrix.pooled[t][name] for t in range(rows)]
+            if (
+                name != main
+            ):  # a metric that some experience lacks (an empty group, say) is averaged over those that have it
+                values = [self.matrix.pooled[t][name] for t in range(rows) if name in self.matrix.pooled[t]]
                 summary[f"{name}/average"] = statistics.fmean(values)
                 summary[f"{name}/last"] = values[-1]
         summary |= {f"cost/{name}": value for name, value in self.strategy.method.cost().items()}
         summary["cost/steps"] = float(self.strategy.iteration)
-        for name, value in sorted(summary.items()):
-            self.journal.append(name, value, rows - 1, "experience")
         summary["cost/seconds_per_step"] = self.seconds / max(1, self.steps)
-        self.save()
+        if not self.summarised:  # a checkpoint that covers the summary's points says so: they are written once
+            for name, value in sorted(summary.items()):
+                if name != "cost/seconds_per_step":
+                    self.journal.append(name, value, rows - 1, "experience")
+            self.summarised = True
+            self.save()
+            reach("summary")
         write_atomic(self.folder / "matrix.csv", self.matrix.csv().encode())
         folders.write_json(self.folder / "summary.json", summary)
         return summary

@@ -12,6 +12,7 @@ import functools
 import json
 import math
 import os
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -65,14 +66,14 @@ def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
     console = Console(json=True, quiet=True)
     name = document["runs"][0]["folder"]
 
-    def ask(run: Path, number: int, valid: dict[str, float]) -> None:
-        """Tell the driver what this experience gave and wait for its word."""
-        metric = objective.rpartition("/")[
-            0
-        ]  # valid/accuracy/average: the value after each experience is valid/accuracy
+    def ask(run: Path, rows: list[dict[str, float]]) -> None:
+        """Tell the driver what the objective is so far and wait for its word."""
+        metric, _, how = objective.rpartition("/")  # of valid/accuracy/average: the mean of valid/accuracy so far
+        each, number = [row[metric] for row in rows], len(rows) - 1
+        value = sum(each) / len(each) if how == "average" else each[-1]
         question, answer = invocation / f"ask-{number}.json", invocation / f"answer-{number}.json"
         if not answer.exists():
-            folders.write_json(question, {"step": number, "value": valid[metric]})
+            folders.write_json(question, {"step": number, "value": value})
         while not answer.exists():
             time.sleep(0.02)
         if json.loads(answer.read_text())["prune"]:
@@ -243,6 +244,7 @@ def create(
         "tracking_uri": resolve_uri(out, tracking_uri), "git": folders.git_state(),
     }  # fmt: skip
     folders.write_json(folder / "study.json", plan)
+    (folder / "study.json").chmod(0o600)  # a storage's URL may hold a password
     return Study(folder, plan)
 
 
@@ -252,6 +254,11 @@ def find(target: str, out: Path) -> Study | None:
         if (path / "study.json").exists():
             return Study(path.resolve(), folders.read_json(path / "study.json"))
     return None
+
+
+def _public(storage: Any) -> str:
+    """A storage's URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", str(storage))
 
 
 class _OwnLock:
@@ -287,8 +294,8 @@ def _open(study: Study) -> Any:
     except Exception as error:
         raise Fault(
             code="usage",
-            what=f"the storage does not answer: {str(error).splitlines()[0]}",
-            where=str(storage),
+            what=f"the storage does not answer: {_public(str(error).splitlines()[0])}",
+            where=_public(storage),
             next="--storage URL of a database that runs",
         ) from error
 
@@ -296,7 +303,8 @@ def _open(study: Study) -> Any:
 def _ask(study: Study, optuna_study: Any, number: int, trial: Any = None) -> tuple[Any, dict[str, Any]]:
     """The trial ``number`` with its values; ``trial`` is one that a killed driver had begun.
 
-    The sampler is seeded from (seed, number) before every ask: a re-created one would draw its first values again.
+    The sampler is seeded from (seed, number) before every ask and from (seed, number, path) before every value: a re-created one would
+    draw its first values again.
     """
     from optuna.trial import TrialState
 
@@ -309,7 +317,12 @@ def _ask(study: Study, optuna_study: Any, number: int, trial: Any = None) -> tup
         if plan["sampler"] == "grid" and not optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             optuna_study.enqueue_trial(search.grid(ranges)[number])
         trial = optuna_study.ask()
-    values = {path: trial._suggest(path, d) for path, d in search.distributions(ranges).items()}
+    values = {}
+    for path, distribution in search.distributions(
+        ranges
+    ).items():  # a value drawn before a kill stays; the others do not shift
+        optuna_study.sampler = search.sampler(plan["sampler"], derive(plan["seed"], f"trial/{number}/{path}") % 2**31)
+        values[path] = trial._suggest(path, distribution)
     return trial, values
 
 
@@ -424,7 +437,7 @@ def _drive(
                         answer = {"state": "failed", "error": str(error), "metrics": {}}
                     problem = _tell(study, optuna_study, trial, answer)
                     _show(study, optuna_study, console, trial.number, problem or answer["state"])
-                    failures = [*failures, problem] if problem else []
+                    failures = [*failures, re.sub(r"[-+.\de]*\d[-+.\de]*", "#", problem)] if problem else []
                     if len(failures) >= EQUAL_FAILURES and len(set(failures[-EQUAL_FAILURES:])) == 1:
                         raise Fault(
                             code="run_failed",
@@ -487,7 +500,7 @@ def _tell(study: Study, optuna_study: Any, trial: Any, answer: dict[str, Any]) -
         raise Fault(
             code="run_failed",
             what=f"the storage did not keep the result of trial {trial.number}",
-            where=str(study.plan["storage"] or study.folder),
+            where=_public(study.plan["storage"] or study.folder),
             next="suites resume STUDY",
         )
     return str(problem) if problem else None
@@ -601,7 +614,6 @@ def _parent_run(study: Study, document: dict[str, Any], console: Console) -> Non
         "trials": str(len(document["trials"])),
     }
     paths = [
-        study.folder / "study.json",
         study.folder / "result.json",
         study.folder / "plots",
         *study.folder.glob("best*.yaml"),

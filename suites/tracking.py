@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import hashlib
 import json
 import logging
 import math
 import os
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -180,7 +182,12 @@ class Sender:
     def _parent(self, client: Any, number: str) -> str:
         """The invocation's run, found by its tag or made."""
         found, identity = self._found, self.identity
-        if "parent" not in found:
+        if "parent" in found:
+            return found["parent"]
+        # one process of this machine at a time: trials of a study come from several
+        name = hashlib.sha256(f"{self.uri}/{identity.invocation_uid}".encode()).hexdigest()[:24]
+        with (Path(tempfile.gettempdir()) / f"holdfast-{os.getuid()}-{name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             where = f"tags.`{INVOCATION}` = '{identity.invocation_uid}' and tags.`holdfast.role` = 'invocation'"
             parents = client.search_runs([number], where, max_results=1)
             if not parents:

@@ -36,6 +36,11 @@ BAD: list[tuple[list[str], int, str]] = [
     (["run", "coconut_slurp", "data.name=slurp"], 2, "unknown data set 'slurp'"),
     (["run", "coconut_slurp", "data.options.n_train=-4"], 2, "greater than or equal to 1"),
     (["run", "coconut_slurp", "nonsense"], 2, "is no override"),
+    (
+        ["run", "coconut_slurp", "claims=[{metric: a, better: er, than: joint, bye: 1}]"],
+        2,
+        "claims.0.bye: no such field",
+    ),
     (["run", "coconut_slurp", "name=mine"], 2, "cannot be overridden"),
     (["run", "coconut_slurp", "--wrong-option"], 2, "--wrong-option"),
     (["resume", "absent"], 2, "no invocation and no run"),

@@ -80,7 +80,7 @@ def test_smoke_of_every_suite(name: str, tmp_path: Path) -> None:
 
 
 POINTS = ["iteration:9", "update:8", "evaluation:2", "checkpoint_before_rename:3", "checkpoint_after_rename:3", "journal_append:6",
-          "mlflow_flush:1"]  # fmt: skip
+          "mlflow_flush:1", "summary"]  # fmt: skip
 
 
 @pytest.mark.parametrize("point", POINTS)

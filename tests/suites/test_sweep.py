@@ -263,6 +263,38 @@ def test_a_torn_journal_and_a_trial_begun_by_a_dead_driver(tmp_path: Path) -> No
     assert [t["state"] for t in document["trials"]] == ["complete"] * 3
 
 
+@pytest.mark.usefixtures("in_process")
+def test_values_drawn_before_a_kill_stay_and_the_others_do_not_shift(tmp_path: Path) -> None:
+    """A driver killed between two values of a trial: the rest are drawn as if nothing had happened."""
+    ranges = "sweep.params={train.lr: {low: 0.001, high: 0.01}, methods.er.memory_size: {low: 20, high: 40}, train.clip: {low: 1.0, high: 9.0}}"
+    whole = drive(study(tmp_path, 2, name="whole", overrides=[ranges]))
+    made = study(tmp_path, 2, name="cut", overrides=[ranges])
+    held = sweep._open(made)
+    real = search.distributions
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "distributions", lambda r: dict(list(real(r).items())[:1]))
+        sweep._ask(made, held, 0)
+    assert found(drive(made)) == found(whole)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_equal_failures_are_those_that_differ_in_numbers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = iter(range(100))
+
+    def answer(*arguments: Any) -> dict[str, Any]:
+        return {"state": "failed", "error": f"loss became non-finite by iteration {next(counter)}", "metrics": {}}
+
+    monkeypatch.setattr(sweep, "run_trial", answer)
+    with pytest.raises(Fault, match="5 trials in a row failed alike"):
+        drive(study(tmp_path, 9))
+
+
+def test_no_password_is_shown(tmp_path: Path) -> None:
+    with pytest.raises(Fault) as caught:
+        sweep._open(study(tmp_path, storage="postgresql://someone:secret@127.0.0.1:9/none"))
+    assert "secret" not in caught.value.where + caught.value.what
+
+
 def test_two_workers_give_what_one_gives_and_a_killed_one_costs_nothing(tmp_path: Path) -> None:
     one = json.loads(suites(*SWEEP, "--trials", "4", "--method", "er", "--study", "one", out=tmp_path).stdout)
     env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
