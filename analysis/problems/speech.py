@@ -15,7 +15,7 @@ class SpeechUnderstanding(Evaluator):
 
     main: ClassVar[str] = "accuracy"
     table: ClassVar[Sequence[str]] = (
-        "accuracy/average", "accuracy/last", "accuracy/forgetting", "accuracy/bwt", "wer/average", "slu_f1/last", "cost/seconds_per_step",
+        "accuracy/average", "accuracy/last", "accuracy/forgetting", "wer/average", "slu_f1/last", "cost/seconds_per_step",
     )  # fmt: skip
 
     def __init__(self, data: Data) -> None:

@@ -1,0 +1,44 @@
+"""Readers on real data beside the checkout; skipped where there is none."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+from holdfast.datasets import coconut_manifest, coconut_slurp
+
+spec = importlib.util.spec_from_file_location("shared_data", Path(__file__).with_name("shared.py"))
+assert spec is not None
+assert spec.loader is not None
+shared: Any = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(shared)
+DATA = shared.place()
+pytestmark = pytest.mark.skipif(DATA is None, reason="no shared data beside the checkout")
+
+
+def test_slurp_annotations_have_the_released_sizes(tmp_path: Path) -> None:
+    """Spec section 8.1: devel 2 033 sentences and 8 690 recordings, test 2 974 and 13 078; 18 scenarios, 59 test intents."""
+    root = shared.slurp(DATA, tmp_path)
+    rows, faults = coconut_slurp.released(coconut_slurp.Config(audio="spoken"), root)
+    assert faults == []
+    counts = {split: sum(row.split == split for row in rows) for split in ("train", "valid", "test")}
+    assert counts == {"train": 11_514, "valid": 2_033, "test": 2_974}
+    test = [row for row in rows if row.split == "test"]
+    assert len({row.scenario for row in test}) == 18
+    assert len({row.intent for row in test}) == 59
+    assert len({kind for row in test for kind, _ in row.entities}) == 53
+    _, missing = coconut_slurp.released(coconut_slurp.Config(), root)
+    assert len(missing) == 8_690 + 13_078, "one fault a recording that is not here"
+    assert all("missing" in fault for fault in missing)
+
+
+def test_recorded_digits_through_the_manifest(tmp_path: Path) -> None:
+    root = shared.fsdd(DATA, tmp_path, takes=10)
+    rows, faults = coconut_manifest.read(coconut_manifest.Config(), root)
+    assert faults == []
+    assert len(rows) == 10 * 6 * 10
+    source = coconut_manifest.load(coconut_manifest.Config(limit=None), root)
+    assert {split: len(table) for split, table in source.splits.items()} == {"train": 120, "valid": 180, "test": 300}
+    assert len(source.class_names) == 10
