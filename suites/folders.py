@@ -103,8 +103,10 @@ def find(target: str, out: Path) -> tuple[Path, list[str]]:
     for path in (Path(target), out / target):
         if (path / "invocation.json").exists():
             return path.resolve(), [run["folder"] for run in read_json(path / "invocation.json")["runs"]]
-        if (path.parent / "invocation.json").exists() and path.is_dir():
-            return path.parent.resolve(), [path.name]
+        if (path.parent / "invocation.json").exists():
+            planned = [run["folder"] for run in read_json(path.parent / "invocation.json")["runs"]]
+            if path.name in planned:  # begun or not
+                return path.parent.resolve(), [path.name]
     raise Fault(
         code="usage",
         what=f"'{target}' is no invocation and no run",

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites import catalog
+from holdfast.suites import catalog, folders
+from holdfast.suites.errors import Fault
 from holdfast.suites.journal import comparable
 from holdfast.suites.tracking import compare_store
 
@@ -149,6 +150,17 @@ def test_coconut_without_its_losses_is_experience_replay_to_the_bit(tmp_path: Pa
     er, coconut = (comparable(Path(run["folder"]) / "journal.jsonl") for run in report["runs"])
     own = ("cost/", "retrieval/", "valid/retrieval")  # what only one of them measures
     assert [p for p in er if not p[0].startswith(own)] == [p for p in coconut if not p[0].startswith(own)]
+
+
+def test_a_run_that_was_never_started_can_be_named(reference: Path, tmp_path: Path) -> None:
+    invocation = Path(shutil.copytree(reference.parent, tmp_path / reference.parent.name))
+    plan = json.loads((invocation / "invocation.json").read_text())
+    shutil.rmtree(invocation / "coconut-s0")
+    assert folders.find(str(invocation / "coconut-s0"), tmp_path) == (invocation, ["coconut-s0"])
+    assert folders.find(f"{invocation.name}/coconut-s0", tmp_path) == (invocation, ["coconut-s0"])
+    assert [run["folder"] for run in plan["runs"]] == ["coconut-s0"]
+    with pytest.raises(Fault, match="no invocation and no run"):
+        folders.find(str(invocation / "coconut-s7"), tmp_path)
 
 
 @pytest.mark.slow
