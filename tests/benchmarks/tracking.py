@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROUNDS = 2
+ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "2"))
 
 
 class NoDelivery:
