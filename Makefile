@@ -25,8 +25,9 @@ lint: $(STAMP) ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: $(STAMP) ## strict mypy over rooms and tests
 	MYPYPATH=.types $(BIN)/mypy --namespace-packages --explicit-package-bases -p holdfast -p tests
+JOBS ?= 2
 test: $(STAMP) lint types ## environment + checks + tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(JOBS) --dist worksteal
 test-slow: $(STAMP) ## what takes longer than a minute
 	$(BIN)/pytest -m slow
 benchmarks: $(STAMP) ## speed beside named peers (about ten minutes)

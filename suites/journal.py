@@ -14,22 +14,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from .checkpoints import write_atomic
 from .killpoints import reach
 
 Axis = Literal["experience", "iteration"]
+SENT = "journal.sent.jsonl"  # points cut off the journal that a store holds already
+MEASURED = "cost/seconds"  # measurements of time: no resume can repeat them
 
 
 class Journal:
-    """Append points; :meth:`sync` makes them durable and tells the byte position that a checkpoint records."""
+    """Append points; :meth:`sync` makes them durable and tells the byte position that a checkpoint records.
+
+    A point that a store holds already (see :func:`cut`) is written as it was sent, time included: the store keeps one of two equal rows.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._sent = {(p["name"], p["step"], p["axis"]): p for p in read(path.with_name(SENT))}
         self._file = path.open("ab")
 
     def append(self, name: str, value: float, step: int, axis: Axis) -> None:
         """Write one point. A non-finite value is written by its name."""
         number: float | str = value if math.isfinite(value) else repr(value)
         point = {"t": time.time_ns() // 1_000_000, "name": name, "value": number, "step": step, "axis": axis}
+        sent = self._sent.pop((name, step, axis), None)
+        if sent is not None and (sent["value"] == number or name.startswith(MEASURED)):
+            point = sent
         line = json.dumps(point).encode() + b"\n"
         half = len(line) // 2
         self._file.write(line[:half])
@@ -49,13 +59,23 @@ class Journal:
         self._file.close()
 
 
-def cut(path: Path, position: int) -> None:
-    """Shorten the journal to ``position`` bytes: what a checkpoint covers. Raises ValueError where it is shorter than that."""
+def cut(path: Path, position: int, sent: int = 0) -> None:
+    """Shorten the journal to ``position`` bytes: what a checkpoint covers. Raises ValueError where it is shorter than that.
+
+    ``sent`` is the position up to which a store holds the points. Where it lies behind the cut (the newest checkpoint was damaged and an
+    older one taken), the points between are set aside for :class:`Journal` to write again.
+    """
     size = path.stat().st_size if path.exists() else 0
     if size < position:
         raise ValueError(
             f"{path} holds {size} bytes, but its checkpoint covers {position}: the journal was changed by hand"
         )
+    aside = path.with_name(SENT)
+    if sent > position:
+        with path.open("rb") as file:
+            file.seek(position)
+            tail = file.read(sent - position)
+        write_atomic(aside, (aside.read_bytes() if aside.exists() else b"") + tail)
     with path.open("ab") as file:
         file.truncate(position)
 
@@ -72,6 +92,4 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 def comparable(path: Path) -> list[tuple[str, Any, int, str]]:
     """The points without their times, and without measurements of time (``cost/seconds...``): what a resume must repeat."""
-    return [
-        (p["name"], p["value"], p["step"], p["axis"]) for p in read(path) if not p["name"].startswith("cost/seconds")
-    ]
+    return [(p["name"], p["value"], p["step"], p["axis"]) for p in read(path) if not p["name"].startswith(MEASURED)]

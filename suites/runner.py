@@ -292,11 +292,13 @@ class Run:
         state = self.checkpoints.load(self.warn)
         position = state["journal"] if state else 0
         try:
-            cut(self.folder / "journal.jsonl", position)
+            cut(self.folder / "journal.jsonl", position, self.delivery.sent if self.delivery else 0)
         except ValueError as error:
             raise Fault(
                 code="data", what=str(error), where=str(self.folder), next="remove the run: suites runs remove"
             ) from error
+        if self.delivery is not None:
+            self.delivery.rewind(position)
         if state is None:
             return False
         self.matrix = Matrix.from_state(state["matrix"])

@@ -98,11 +98,9 @@ class Sender:
             "ended": None,
             "inputs": False,
         }
-        path = folder / "tracker.json"
-        if path.exists():
-            known = json.loads(path.read_text())
-            if known.get("uri") == uri:
-                self.state |= known
+        known = known_state(folder)
+        if known.get("uri") == uri:
+            self.state |= known
         self._client: Any = None
         self._found: dict[str, str] = {}  # what the store answered: a lost connection later does not ask again
 
@@ -246,6 +244,16 @@ class Sender:
             self.save()
 
 
+def known_state(folder: Path) -> dict[str, Any]:
+    """What ``tracker.json`` tells of the delivery; nothing where it is missing or damaged (the run is then found by its tag, and
+    a point sent twice is one row)."""
+    try:
+        state = json.loads((folder / "tracker.json").read_text())
+        return state if isinstance(state, dict) and isinstance(state.get("delivered"), int) else {}
+    except (OSError, ValueError):
+        return {}
+
+
 class Delivery:
     """The thread of one run. None of its methods waits for the store but :meth:`finish`, and that at most ``timeout``."""
 
@@ -261,6 +269,17 @@ class Delivery:
 
     def start(self) -> None:
         self._thread.start()
+
+    @property
+    def sent(self) -> int:
+        """The byte of the journal up to which the store holds the points."""
+        return int(self._sender.state["delivered"])
+
+    def rewind(self, position: int) -> None:
+        """Start at ``position`` again where delivery had come further: the journal was cut there. Before the first :meth:`cover`."""
+        if self.sent > position:
+            self._sender.state["delivered"] = position
+            self._sender.save()
 
     def cover(self, offset: int) -> None:
         """Points up to this byte of the journal may be delivered: a checkpoint covers them."""

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from holdfast.suites import catalog, folders
 from holdfast.suites.errors import Fault
 from holdfast.suites.journal import comparable
-from holdfast.suites.tracking import compare_store
+from holdfast.suites.tracking import RunIdentity, Sender, compare_store
 
 SUITES = Path(sys.executable).with_name("suites")
 SMALL = ["--profile", "smoke", "--method", "coconut", "--json"]
@@ -124,13 +125,31 @@ def test_live_lock_then_sigterm_then_resume(reference: Path, tmp_path: Path) -> 
 
 
 def test_damaged_checkpoint_falls_back(reference: Path, tmp_path: Path) -> None:
+    """Also where the store holds already what the damaged checkpoint covered: no point is lost there, none counts twice."""
     suites("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at="iteration:14", check=False)
     newest = max(tmp_path.glob("*/coconut-s0/checkpoint/*.pt"), key=lambda p: int(p.stem))
+    folder = newest.parent.parent
+    identity = json.loads((folder / "identity.json").read_text())
+    uri = identity.pop("uri")
+    sender = Sender(folder, RunIdentity(**identity), uri)
+    while sender.send(torch.load(newest, weights_only=True)["journal"]):
+        pass
     newest.write_bytes(newest.read_bytes()[:-7] + b"damage!")
     done = suites("resume", "last", "--json", out=tmp_path)
     assert "falling back" in done.stderr
-    folder = Path(document(done)["runs"][0]["folder"])
+    assert Path(document(done)["runs"][0]["folder"]) == folder
     assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
+    suites("sync", str(folder), "--json", out=tmp_path)
+    assert compare_store(folder) == []
+
+
+def test_a_damaged_tracker_file_costs_nothing(tmp_path: Path) -> None:
+    suites("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at="iteration:14", check=False)
+    folder = next(tmp_path.glob("*/coconut-s0"))
+    (folder / "tracker.json").write_text("{ no JSON")
+    suites("resume", "last", "--json", out=tmp_path)
+    suites("sync", str(folder), "--json", out=tmp_path)
+    assert compare_store(folder) == []
 
 
 def test_dead_tracking_server_does_not_stop_a_run(reference: Path, tmp_path: Path) -> None:
