@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -38,8 +38,11 @@ def _out(out: Path | None) -> Path:
     return out or Path(os.environ.get("HOLDFAST_RUNS") or "runs")
 
 
+_document: TextIO | None = None  # with --json: the real standard output, kept for the one document
+
+
 def _print(document: Any) -> None:
-    sys.stdout.write(json_.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    (_document or sys.stdout).write(json_.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def _console(json: bool) -> Any:
@@ -311,12 +314,12 @@ def _sweep(
     json: bool,
 ) -> None:
     """Drive a study, and show its end."""
-    from . import folders
     from . import sweep as sweeping
+    from .board import values_text
 
     if trials is not None and trials != study.plan["trials"]:
         study.plan["trials"] = trials
-        folders.write_json(study.folder / "study.json", study.plan)
+        study.save()
     console = _console(json)
     document = sweeping.drive(study, console, workers=workers, engine_name=engine, address=address, timeout=timeout)
     if seeds:
@@ -333,10 +336,7 @@ def _sweep(
                 str(row["number"]),
                 row["state"],
                 *shown,
-                ", ".join(
-                    f"{k.rpartition('.')[2]}={v:.3g}" if isinstance(v, float) else f"{k.rpartition('.')[2]}={v}"
-                    for k, v in row["params"].items()
-                ),
+                values_text(row["params"]),
             ]
         )
     console.table(
@@ -365,16 +365,21 @@ def _sweep(
 def resume(
     target: Annotated[str, typer.Argument(metavar="INVOCATION|RUN|STUDY|last")],
     workers: Annotated[int, typer.Option("--workers", min=1, help="Runs or trials at a time.")] = 1,
+    engine: Annotated[str, typer.Option("--engine", help="local or ray.")] = "local",
+    address: Annotated[str | None, typer.Option("--address", help="Of the Ray cluster.")] = None,
     out: Out = None, json: Json = False,
 ) -> None:  # fmt: skip
     """Finish what was stopped or killed. Example: suites resume last"""
-    from . import runner, sweep
+    from . import folders, runner, sweep
 
-    study = sweep.find(target, _out(out).resolve()) if target != "last" else None
+    place = _out(out).resolve()
+    target = folders.newest(place) if target == "last" else target
+    study = sweep.find(target, place)
     if study is not None:
-        return _sweep(study, None, workers, "local", None, None, 0, json)
+        return _sweep(study, None, workers, engine, address, None, 0, json)
     console = _console(json)
-    _finish(runner.resume(target, out=_out(out), console=console, workers=workers), console, json)
+    document = runner.resume(target, out=place, console=console, workers=workers, engine_name=engine, address=address)
+    _finish(document, console, json)
     return None
 
 
@@ -436,8 +441,8 @@ def runs_list(out: Out = None, json: Json = False) -> None:
     rows = folders.list_runs(_out(out))
     if json:
         return _print(rows)
-    table = [[f"{r['invocation']}/{r['method']}-s{r['seed']}", r["profile"] or "", r["status"]] for r in rows]
-    _console(False).table(f"runs in {_out(out)}", ["run", "profile", "status"], table)
+    table = [[f"{r['invocation']}/{r['method']}-s{r['seed']}", r["profile"] or "", r["status"], r["mlflow_run_id"] or ""] for r in rows]  # fmt: skip
+    _console(False).table(f"runs in {_out(out)}", ["run", "profile", "status", "MLflow run"], table)
 
 
 @runs_app.command("remove")
@@ -451,19 +456,26 @@ def runs_remove(path: Path, json: Json = False) -> None:
 
 
 @app.command()
-def sync(path: Annotated[Path | None, typer.Argument(help="OUT, an invocation or a run.")] = None, out: Out = None,
+def sync(path: Annotated[Path | None, typer.Argument(help="OUT, a study, an invocation or a run.")] = None, out: Out = None,
          tracking_uri: Annotated[str | None, typer.Option("--tracking-uri")] = None, json: Json = False) -> None:  # fmt: skip
     """Deliver to MLflow what a dead or slow server did not take."""
-    from . import tracking
+    from . import folders, sweep, tracking
 
-    document = tracking.sync(path or _out(out), tracking_uri)
+    place = path or _out(out)
+    document = tracking.sync(place, tracking_uri)
+    document["studies"] = []
+    for folder in folders.studies(place):
+        study = sweep.Study(folder, folders.read_json(folder / "study.json"))
+        if (folder / "result.json").exists():
+            problem = sweep.parent_run(study, folders.read_json(folder / "result.json"), tracking_uri)
+            document["studies"].append({"folder": str(folder), "problem": problem})
     if json:
         _print(document)
     else:
         for row in document["runs"]:
             problem = f": {row['problem']}" if row["problem"] else ""
             _console(False).line(f"{row['folder']}: {row['undelivered']} points left{problem}")
-    if any(row["problem"] or row["undelivered"] for row in document["runs"]):
+    if any(row["problem"] or row.get("undelivered") for row in [*document["runs"], *document["studies"]]):
         raise typer.Exit(4)
 
 
@@ -558,9 +570,12 @@ def doctor(out: Out = None, json: Json = False) -> None:
 
 def main() -> None:
     """Entry point: every failure is one message and one exit code."""
+    global _document
     wants_json = "--json" in sys.argv
+    if wants_json:  # libraries that print (Ray does) print beside it
+        _document, sys.stdout = sys.stdout, sys.stderr
     code = _guard(lambda: app(standalone_mode=False), wants_json)
-    sys.stdout.flush()
+    (_document or sys.stdout).flush()
     sys.exit(code)
 
 

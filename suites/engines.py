@@ -6,7 +6,9 @@ Each local worker is an executor of its own, so that a killed worker breaks its 
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from typing import Any, Protocol
 from .errors import Fault
 
 Job = Callable[..., Any]
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class WorkerDiedError(RuntimeError):
@@ -36,7 +39,7 @@ class Engine(Protocol):
 
 def _start_worker(driver: int, threads: int, gpu: str | None) -> None:
     """In a worker, first: threads, its GPU, and a watch on the driver, so that it dies with it."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in THREADS:
         os.environ[name] = str(threads)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
@@ -105,9 +108,14 @@ class Local:
 
 
 class OnRay:
-    """Tasks on a Ray cluster, or on a local one; resources a job from the recipe's ``sweep`` section."""
+    """Tasks on a Ray cluster, or on a Ray of this machine alone that ends with the driver; each asks for ``cpus`` and ``gpus``.
 
-    def __init__(self, workers: int, address: str | None, cpus: float = 1.0, gpus: float = 0.0) -> None:
+    The folders of the runs and of the prepared data must be the same on every machine of the cluster (a shared file system).
+    """
+
+    def __init__(
+        self, workers: int, address: str | None, threads: int = 1, cpus: float = 1.0, gpus: float = 0.0
+    ) -> None:
         try:
             import ray
         except ModuleNotFoundError as error:
@@ -119,29 +127,43 @@ class OnRay:
             ) from error
         self._ray: Any = ray
         self.slots = workers
+        _listens(address)
+        if address is None:
+            os.environ.setdefault("RAY_worker_niceness", "0")  # by default its workers yield to everything else
+        variables = {name: value for name, value in os.environ.items() if name.startswith(("HOLDFAST_", "MLFLOW_"))}
+        variables |= dict.fromkeys(THREADS, str(threads))
         try:
             ray.init(
-                address=address, num_cpus=None if address else workers, include_dashboard=False, log_to_driver=False
-            )
+                address=address, num_cpus=None if address else math.ceil(workers * cpus), include_dashboard=False,
+                log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": variables},
+            )  # fmt: skip
         except (ConnectionError, ValueError, RuntimeError) as error:
+            raise _absent(address, error) from error
+        lacking = [
+            f"{name} (a job asks for {wanted:g}, the largest machine has {most:g})"
+            for name, wanted in (("CPU", cpus), ("GPU", gpus))
+            if wanted > (most := max((n["Resources"].get(name, 0.0) for n in ray.nodes() if n["Alive"]), default=0.0))
+        ]
+        if lacking:
+            ray.shutdown()
             raise Fault(
                 code="usage",
-                what=f"no Ray cluster answers: {error}",
-                where=f"--address {address}",
-                next="start one: ray start --head",
-            ) from error
-        self._resources = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
+                what=f"the Ray cluster has too little {', '.join(lacking)}: jobs would wait for ever",
+                where="sweep.cpus, sweep.gpus",
+                next="ask for less",
+            )
+        self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_without_cwd)
 
     def submit(self, slot: int, job: Job, *arguments: Any) -> Future[Any]:
         outer: Future[Any] = Future()
-        reference = self._ray.remote(**self._resources)(_without_cwd).remote(job, *arguments)
+        reference, dead = self._task.remote(job, *arguments), self._ray.exceptions
 
         def wait() -> None:
             try:
                 outer.set_result(self._ray.get(reference))
-            except self._ray.exceptions.WorkerCrashedError as error:
-                outer.set_exception(WorkerDiedError(str(error)))
-            except Exception as error:
+            except (dead.WorkerCrashedError, dead.NodeDiedError, dead.OutOfMemoryError, dead.OwnerDiedError) as error:
+                outer.set_exception(WorkerDiedError(str(error).strip().splitlines()[0]))
+            except BaseException as error:
                 outer.set_exception(error)
 
         threading.Thread(target=wait, daemon=True).start()
@@ -154,6 +176,25 @@ class OnRay:
         self._ray.shutdown()
 
 
+def _absent(address: str | None, error: Exception) -> Fault:
+    return Fault(
+        code="usage",
+        what=f"no Ray cluster answers: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+        where=f"--address {address}",
+        next="start one: ray start --head",
+    )
+
+
+def _listens(address: str | None) -> None:
+    """Raise Fault at once where nobody listens at HOST:PORT: Ray itself would ask for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except OSError as error:
+            raise _absent(address, error) from error
+
+
 def _without_cwd(job: Job, *arguments: Any) -> Any:
     """In a Ray task: its working directory must not hide packages (a folder ``datasets`` there would)."""
     import sys
@@ -162,8 +203,13 @@ def _without_cwd(job: Job, *arguments: Any) -> Any:
     return job(*arguments)
 
 
-def engine(name: str, workers: int, *, threads: int = 1, address: str | None = None) -> Engine:
-    """An engine by name. Raises Fault for an unknown one or one that is not installed."""
+def engine(
+    name: str, workers: int, *, threads: int = 1, address: str | None = None, cpus: float | None = None, gpus: float = 0.0
+) -> Engine:  # fmt: skip
+    """An engine by name; a job on Ray asks for ``cpus`` (None: its threads) and ``gpus``, which may be fractions.
+
+    Raises Fault for an unknown engine, for one that is not installed, and for a cluster that does not answer or is too small.
+    """
     if workers < 1:
         raise Fault(code="usage", what="--workers must be at least 1", where="--workers", next="--workers 1")
     if address is not None and name != "ray":
@@ -174,7 +220,7 @@ def engine(name: str, workers: int, *, threads: int = 1, address: str | None = N
             next="--engine ray --address ADDRESS",
         )
     if name == "ray":
-        return OnRay(workers, address)
+        return OnRay(workers, address, threads, float(threads) if cpus is None else cpus, gpus)
     if name != "local":
         raise Fault(
             code="usage",

@@ -77,10 +77,36 @@ def status(run: Path) -> str:
     return str(read_json(path)["status"]) if path.exists() else "new"
 
 
+def mlflow_run(run: Path) -> str | None:
+    """The id of a run in MLflow, where it has one."""
+    path = run / "run.json"
+    return read_json(path).get("mlflow_run_id") if path.exists() else None
+
+
 def invocations(out: Path) -> list[Path]:
-    """Invocation folders under OUT, oldest first."""
-    found = [path.parent for path in out.glob("*/invocation.json")] if out.is_dir() else []
+    """Invocation folders under OUT, oldest first; trials of studies are among them."""
+    patterns = ("*/invocation.json", "study-*/trials/*/invocation.json", "study-*/rerun-*/*/invocation.json")
+    found = [path.parent for pattern in patterns for path in out.glob(pattern)] if out.is_dir() else []
     return sorted(found, key=lambda folder: (folder / "invocation.json").stat().st_mtime_ns)
+
+
+def studies(out: Path) -> list[Path]:
+    """Folders of studies: OUT itself, or below it, oldest first."""
+    found = [path.parent for pattern in ("study.json", "*/study.json") for path in out.glob(pattern)]
+    return sorted(found, key=lambda folder: (folder / "study.json").stat().st_mtime_ns)
+
+
+def newest(out: Path) -> str:
+    """What ``last`` means: the newest invocation or study that is not finished, or the newest of all; a study counts as a whole."""
+    known = [(folder, not unfinished(folder)) for folder in invocations(out) if folder.parent == out]
+    known += [(folder, (folder / "result.json").exists()) for folder in studies(out)]
+    if not known:
+        raise Fault(
+            code="usage", what="there is no invocation to resume", where=str(out), next="suites run coconut_slurp"
+        )
+    known.sort(key=lambda pair: min(path.stat().st_mtime_ns for path in pair[0].glob("*.json")))
+    open_ones = [folder for folder, finished in known if not finished]
+    return str((open_ones or [folder for folder, _ in known])[-1])
 
 
 def unfinished(invocation: Path) -> list[str]:
@@ -92,14 +118,7 @@ def unfinished(invocation: Path) -> list[str]:
 def find(target: str, out: Path) -> tuple[Path, list[str]]:
     """(invocation, names of the runs meant) of ``last``, a path, or a name under OUT. Raises Fault where there is none."""
     if target == "last":
-        known = invocations(out)
-        if not known:
-            raise Fault(
-                code="usage", what="there is no invocation to resume", where=str(out), next="suites run coconut_slurp"
-            )
-        open_ones = [folder for folder in known if unfinished(folder)]
-        folder = (open_ones or known)[-1]
-        return folder, [run["folder"] for run in read_json(folder / "invocation.json")["runs"]]
+        target = newest(out)
     for path in (Path(target), out / target):
         if (path / "invocation.json").exists():
             return path.resolve(), [run["folder"] for run in read_json(path / "invocation.json")["runs"]]
@@ -116,21 +135,27 @@ def find(target: str, out: Path) -> tuple[Path, list[str]]:
 
 
 @contextmanager
-def locked(run: Path) -> Iterator[None]:
-    """Hold the run folder's lock: one writer. Raises Fault that names the process which holds it."""
+def locked(run: Path, patience: float = 0.0) -> Iterator[None]:
+    """Hold the run folder's lock: one writer. Raises Fault that names the process which holds it, still after ``patience`` seconds."""
     run.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + patience
     with (run / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise Fault(
-                code="usage",
-                what=f"the run is live: process {holder} writes it",
-                where=str(run),
-                next=f"wait for it, or stop it (kill {holder}), then resume",
-            ) from error
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() < end:
+                    time.sleep(0.1)
+                    continue
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise Fault(
+                    code="usage",
+                    what=f"the run is live: process {holder} writes it",
+                    where=str(run),
+                    next=f"wait for it, or stop it (kill {holder}), then resume",
+                ) from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -181,8 +206,8 @@ def list_runs(out: Path) -> list[dict[str, Any]]:
         for entry in document["runs"]:
             folder = invocation / entry["folder"]
             found.append(
-                {"invocation": invocation.name, "suite": document["suite"], "profile": document["profile"], "method": entry["method"],
-                 "seed": entry["seed"], "status": status(folder), "folder": str(folder)}
+                {"invocation": str(invocation.relative_to(out)), "suite": document["suite"], "profile": document["profile"], "method": entry["method"],
+                 "seed": entry["seed"], "status": status(folder), "folder": str(folder), "mlflow_run_id": mlflow_run(folder)}
             )  # fmt: skip
     return found
 

@@ -147,6 +147,8 @@ class SweepSection(Section):
         "none", description="when a poor trial is stopped after an experience"
     )
     threads: int = Field(1, ge=1, le=1024, description="torch threads a trial")
+    cpus: float | None = Field(None, gt=0, description="CPUs that a trial asks of Ray; null: its threads")
+    gpus: float = Field(0.0, ge=0, description="GPUs, or a fraction of one, that a trial asks of Ray")
 
 
 class Recipe(Section):

@@ -540,11 +540,13 @@ def _all(
     if workers > 1 or engine_name != "local":
         from .sweep import run_grid
 
-        run_grid(invocation, recipe, console, workers=workers, engine_name=engine_name, address=address)
+        run_grid(invocation, wanted, recipe, console, workers=workers, engine_name=engine_name, address=address)
     return proceed(invocation, wanted, recipe, source, console)
 
 
-def resume(target: str, *, out: Path, console: Console, workers: int = 1) -> dict[str, Any]:
+def resume(
+    target: str, *, out: Path, console: Console, workers: int = 1, engine_name: str = "local", address: str | None = None
+) -> dict[str, Any]:  # fmt: skip
     """Finish what is unfinished of an invocation or a run; nothing to do gives the same document."""
     from .recipe import load
 
@@ -562,7 +564,7 @@ def resume(target: str, *, out: Path, console: Console, workers: int = 1) -> dic
             code="data", what="the data is not what this invocation was started on (its checksum differs)", where=str(invocation),
             next="put the data back as it was, or start anew with: suites run",
         )  # fmt: skip
-    return _all(invocation, wanted, recipe, source, console, workers, "local", None)
+    return _all(invocation, wanted, recipe, source, console, workers, engine_name, address)
 
 
 def _prepare(recipe: Recipe, console: Console) -> Source:
@@ -580,14 +582,18 @@ def proceed(
     source: Source,
     console: Console,
     after_row: AfterRow | None = None,
+    patience: float = 0.0,
 ) -> dict[str, Any]:
-    """Run what is unfinished of an invocation (``wanted``: these of its runs); returns its document."""
+    """Run what is unfinished of an invocation (``wanted``: these of its runs); returns its document.
+
+    ``patience``: seconds to wait for a process that holds a run (a worker outlives a killed driver by a moment).
+    """
     document = folders.read_json(invocation / "invocation.json")
     for entry in document["runs"]:
         folder = invocation / entry["folder"]
         if (wanted is not None and entry["folder"] not in wanted) or folders.status(folder) in ("finished", "pruned"):
             continue
-        with folders.locked(folder):
+        with folders.locked(folder, patience):
             _one(invocation, document, entry, recipe, source, console, after_row)
     draw(invocation, catalog.problem(recipe.problem).main)
     return report(invocation)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from . import catalog, engines, folders, search
+from .board import Board, values_text
 from .engines import Engine, WorkerDiedError
 from .errors import Fault
 from .recipe import Recipe, digest, load, to_yaml
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .console import Console
 
 ATTEMPTS = 3  # of a trial whose worker dies
+PATIENCE = 20.0  # seconds that a trial waits for a dead driver's worker to let go of its folder
 EQUAL_FAILURES = 5  # in a row: then the sweep stops
 
 
@@ -80,7 +82,7 @@ def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
             raise runner.Pruned
 
     try:
-        runner.proceed(invocation, None, recipe, _source(recipe), console, ask if prune else None)
+        runner.proceed(invocation, None, recipe, _source(recipe), console, ask if prune else None, PATIENCE)
     except Fault as error:
         return {"state": "failed", "error": f"{error.what}", "metrics": {}}
     except Exception as error:
@@ -98,20 +100,28 @@ def run_part(invocation: str, name: str) -> str:
     folder = Path(invocation)
     recipe = load(folders.read_json(folder / "invocation.json")["recipe"], None, [])
     try:
-        runner.proceed(folder, [name], recipe, _source(recipe), Console(json=True, quiet=True))
+        runner.proceed(folder, [name], recipe, _source(recipe), Console(json=True, quiet=True), patience=PATIENCE)
     except Fault as error:
         return error.what
     return ""
 
 
 def run_grid(
-    invocation: Path, recipe: Recipe, console: Console, *, workers: int, engine_name: str, address: str | None
+    invocation: Path,
+    wanted: list[str] | None,
+    recipe: Recipe,
+    console: Console,
+    *,
+    workers: int,
+    engine_name: str,
+    address: str | None,
 ) -> None:
-    """The unfinished runs of an invocation on several workers; raises Fault where some failed."""
-    names = folders.unfinished(invocation)
+    """The unfinished runs of an invocation (``wanted``: these of them) on several workers; raises Fault where some failed."""
+    names = [name for name in folders.unfinished(invocation) if wanted is None or name in wanted]
     runners = engines.engine(
-        engine_name, min(workers, max(1, len(names))), threads=recipe.train.threads or 1, address=address
-    )
+        engine_name, min(workers, max(1, len(names))), threads=recipe.train.threads or 1, address=address,
+        cpus=recipe.sweep.cpus, gpus=recipe.sweep.gpus,
+    )  # fmt: skip
     attempts: collections.Counter[str] = collections.Counter()
     queue, running, failed = list(names), {}, {}  # type: ignore[var-annotated]
     try:
@@ -162,6 +172,11 @@ class Study:
 
     def trial_folder(self, number: int) -> Path:
         return self.folder / "trials" / f"{number:04d}"
+
+    def save(self) -> None:
+        """Write the plan. A storage's URL may hold a password: for the owner alone."""
+        folders.write_json(self.folder / "study.json", self.plan)
+        (self.folder / "study.json").chmod(0o600)
 
 
 def create(
@@ -243,9 +258,9 @@ def create(
         "trials": count, "sampler": sampler, "pruner": pruner, "seed": seed, "device": runner.device_of(device), "storage": storage,
         "tracking_uri": resolve_uri(out, tracking_uri), "git": folders.git_state(),
     }  # fmt: skip
-    folders.write_json(folder / "study.json", plan)
-    (folder / "study.json").chmod(0o600)  # a storage's URL may hold a password
-    return Study(folder, plan)
+    made = Study(folder, plan)
+    made.save()
+    return made
 
 
 def find(target: str, out: Path) -> Study | None:
@@ -287,10 +302,14 @@ def _open(study: Study) -> Any:
                     file.truncate(data.rfind(b"\n") + 1)
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_OwnLock()))  # type: ignore[arg-type, unused-ignore]
     try:
-        return optuna.create_study(
+        made = optuna.create_study(
             storage=storage, study_name=study.plan["study"], directions=[o.direction for o in study.objectives], load_if_exists=True,
             pruner=search.pruner(study.plan["pruner"]), sampler=search.sampler("random", 0),
         )  # fmt: skip
+        owner = made.user_attrs.get("holdfast.uid")
+        if owner is None and not made.get_trials(deepcopy=False):
+            made.set_user_attr("holdfast.uid", study.plan["uid"])
+            owner = study.plan["uid"]
     except Exception as error:
         raise Fault(
             code="usage",
@@ -298,6 +317,14 @@ def _open(study: Study) -> Any:
             where=_public(storage),
             next="--storage URL of a database that runs",
         ) from error
+    if owner != study.plan["uid"]:
+        raise Fault(
+            code="usage",
+            what=f"the storage holds another study named '{study.plan['study']}'",
+            where=_public(storage),
+            next="--study another name",
+        )
+    return made
 
 
 def _ask(study: Study, optuna_study: Any, number: int, trial: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -379,77 +406,89 @@ def drive(
 def _drive(
     study: Study, console: Console, workers: int, engine_name: str, address: str | None, timeout: float | None
 ) -> dict[str, Any]:
-    import optuna
     from optuna.trial import Trial, TrialState
 
-    plan = study.plan
+    plan, recipe = study.plan, study.recipe
     prune = plan["pruner"] != "none"
     main = plan["objectives"][0]["name"]
     optuna_study = _open(study)
-    unfinished = optuna_study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    finished = sum(t.state.is_finished() for t in optuna_study.get_trials(deepcopy=False))
+    known = optuna_study.get_trials(deepcopy=False)
+    unfinished = [t for t in known if t.state == TrialState.RUNNING]
     end = time.monotonic() + timeout if timeout else math.inf
     failures: list[str] = []
-    if len(unfinished) + finished < plan["trials"] or unfinished:
-        with console.progress("preparing data"):
-            _source(study.recipe)
-        runners: Engine = engines.engine(engine_name, workers, threads=study.recipe.train.threads or 1, address=address)
+    if len(known) < plan["trials"] or unfinished:
+        _prepare_data(study, console)
+        runners: Engine = engines.engine(
+            engine_name, workers, threads=recipe.train.threads or 1, address=address, cpus=recipe.sweep.cpus, gpus=recipe.sweep.gpus
+        )  # fmt: skip
+        board = Board(plan["study"], max(plan["trials"], len(known)), workers)
+        board.states |= {t.number: _state(t) for t in known if t.state.is_finished()}
+        board.best = _best(study, optuna_study)
         running: dict[Future[Any], tuple[int, Any, Path]] = {}
         attempts: collections.Counter[int] = collections.Counter()
         waiting = [(t.number, Trial(optuna_study, t._trial_id)) for t in unfinished]
         again: list[tuple[Any, Path]] = []
-        asked = len(unfinished) + finished
-        console.status(plan["study"])
+        asked = len(known)
         try:
-            while True:
-                for slot in range(runners.slots):
-                    if slot in [s for s, _, _ in running.values()] or time.monotonic() > end:
-                        continue
-                    if again:
-                        trial, folder = again.pop(0)
-                    elif waiting:
-                        number, trial = waiting.pop(0)
-                        trial, values = _ask(study, optuna_study, number, trial)
-                        folder = _prepare_trial(study, number, values)
-                    elif asked < plan["trials"]:
-                        trial, values = _ask(study, optuna_study, asked)
-                        asked += 1
-                        folder = _prepare_trial(study, trial.number, values)
-                    else:
-                        continue
-                    running[runners.submit(slot, run_trial, str(folder), prune, main)] = (slot, trial, folder)
-                if not running:
-                    break
-                done, _ = wait(list(running), timeout=0.02 if prune else None, return_when=FIRST_COMPLETED)
-                if prune:
-                    for _, trial, folder in running.values():
-                        _decide(trial, folder)
-                for future in done:
-                    slot, trial, folder = running.pop(future)
-                    try:
-                        answer = future.result()
-                    except WorkerDiedError as error:
-                        runners.repair(slot)
-                        attempts[trial.number] += 1
-                        if attempts[trial.number] < ATTEMPTS:
-                            again.append((trial, folder))
+            with board.live(console):
+                while True:
+                    for slot in range(runners.slots):
+                        if slot in [s for s, _, _ in running.values()] or time.monotonic() > end:
                             continue
-                        answer = {"state": "failed", "error": str(error), "metrics": {}}
-                    problem = _tell(study, optuna_study, trial, answer)
-                    _show(study, optuna_study, console, trial.number, problem or answer["state"])
-                    failures = [*failures, re.sub(r"[-+.\de]*\d[-+.\de]*", "#", problem)] if problem else []
-                    if len(failures) >= EQUAL_FAILURES and len(set(failures[-EQUAL_FAILURES:])) == 1:
-                        raise Fault(
-                            code="run_failed",
-                            what=f"{EQUAL_FAILURES} trials in a row failed alike: {problem}",
-                            where=str(study.folder),
-                            next="narrow the ranges (sweep.params), then: suites resume STUDY",
-                        )
+                        if again:
+                            trial, folder = again.pop(0)
+                        elif waiting:
+                            number, trial = waiting.pop(0)
+                            trial, values = _ask(study, optuna_study, number, trial)
+                            folder = _prepare_trial(study, number, values)
+                        elif asked < plan["trials"]:
+                            trial, values = _ask(study, optuna_study, asked)
+                            asked += 1
+                            folder = _prepare_trial(study, trial.number, values)
+                        else:
+                            continue
+                        running[runners.submit(slot, run_trial, str(folder), prune, main)] = (slot, trial, folder)
+                        board.begin(trial.number, trial.params)
+                    if not running:
+                        break
+                    done, _ = wait(list(running), timeout=0.02 if prune else None, return_when=FIRST_COMPLETED)
+                    if prune:
+                        for _, trial, folder in running.values():
+                            _decide(trial, folder, board)
+                    for future in done:
+                        slot, trial, folder = running.pop(future)
+                        try:
+                            answer = future.result()
+                        except WorkerDiedError as error:
+                            runners.repair(slot)
+                            attempts[trial.number] += 1
+                            if attempts[trial.number] < ATTEMPTS:
+                                again.append((trial, folder))
+                                continue
+                            answer = {"state": "failed", "error": str(error), "metrics": {}}
+                        problem = _tell(study, optuna_study, trial, answer)
+                        board.end(trial.number, _state(optuna_study.get_trials(deepcopy=False)[trial.number]), problem)
+                        board.best = _best(study, optuna_study)
+                        console.note(board.line(trial.number, problem or answer["state"]))
+                        failures = [*failures, re.sub(r"[-+.\de]*\d[-+.\de]*", "#", problem)] if problem else []
+                        if len(failures) >= EQUAL_FAILURES and len(set(failures[-EQUAL_FAILURES:])) == 1:
+                            raise Fault(
+                                code="run_failed",
+                                what=f"{EQUAL_FAILURES} trials in a row failed alike: {problem}",
+                                where=str(study.folder),
+                                next=f"narrow the ranges (sweep.params), then: suites resume {plan['study']}",
+                            )
+        except KeyboardInterrupt as error:
+            raise Fault(
+                code="interrupted",
+                what="stopped; the trials keep their last checkpoints",
+                where=str(study.folder),
+                next=f"suites resume {study.folder}",
+            ) from error
         finally:
             runners.close()
     document = report(study, optuna_study)
     _outcome(study, optuna_study, document, console)
-    del optuna
     states = {t.state for t in optuna_study.get_trials(deepcopy=False)}
     if states == {TrialState.FAIL}:
         raise Fault(
@@ -461,7 +500,48 @@ def _drive(
     return document
 
 
-def _decide(trial: Any, folder: Path) -> None:
+def _state(trial: Any) -> str:
+    """Of a trial of Optuna's, in the words of :data:`board.STATES`."""
+    name = str(trial.state.name.lower())
+    return "failed" if name == "fail" else name
+
+
+def _best(study: Study, optuna_study: Any) -> str:
+    """The best trial so far, for the board; several objectives have a front instead."""
+    from optuna.trial import TrialState
+
+    if not optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        return ""
+    if len(study.objectives) > 1:
+        return f"front of {len(optuna_study.best_trials)} trials"
+    best = optuna_study.best_trial
+    return f"{best.value:.4f} (trial {best.number}: {values_text(best.params)})"
+
+
+def _prepare_data(study: Study, console: Console) -> None:
+    """Make the data here, once; it must be the data that the study was begun on. Warns where the code is another."""
+    from . import runner
+
+    runner.device_of(study.plan["device"])
+    with console.progress("preparing data"):
+        source = _source(study.recipe)
+    if "data" not in study.plan:
+        study.plan["data"] = {"source": source.source, "checksum": source.checksum}
+        study.save()
+    elif study.plan["data"]["checksum"] != source.checksum:
+        raise Fault(
+            code="data",
+            what="the data is not what this study was begun on (its checksum differs): values would not be comparable",
+            where=str(study.folder),
+            next="put the data back as it was, or begin another study",
+        )
+    if study.plan["git"] != folders.git_state():
+        console.warning(
+            f"the code changed since the study was begun: then {study.plan['git']}, now {folders.git_state()}"
+        )
+
+
+def _decide(trial: Any, folder: Path, board: Board) -> None:
     """Answer what a trial's worker asks: report the value, and say whether it is to stop."""
     for question in sorted(folder.glob("ask-*.json")):
         answer = folder / question.name.replace("ask", "answer")
@@ -470,6 +550,7 @@ def _decide(trial: Any, folder: Path) -> None:
         with suppress(ValueError):  # being written
             asked = json.loads(question.read_text())
             trial.report(asked["value"], asked["step"])
+            board.report(trial.number, asked["step"], asked["value"])
             folders.write_json(answer, {"prune": bool(trial.should_prune())})
 
 
@@ -504,17 +585,6 @@ def _tell(study: Study, optuna_study: Any, trial: Any, answer: dict[str, Any]) -
             next="suites resume STUDY",
         )
     return str(problem) if problem else None
-
-
-def _show(study: Study, optuna_study: Any, console: Console, number: int, how: str) -> None:
-    from optuna.trial import TrialState
-
-    trials = optuna_study.get_trials(deepcopy=False)
-    counts = collections.Counter(t.state.name.lower() for t in trials)
-    text = ", ".join(f"{n} {name}" for name, n in counts.items())
-    if len(study.objectives) == 1 and any(t.state == TrialState.COMPLETE for t in trials):
-        text += f"; best {optuna_study.best_value:.4f} (trial {optuna_study.best_trial.number})"
-    console.note(f"trial {number}: {how}; of {study.plan['trials']}: {text}")
 
 
 def report(study: Study, optuna_study: Any) -> dict[str, Any]:
@@ -562,7 +632,9 @@ def _outcome(study: Study, optuna_study: Any, document: dict[str, Any], console:
         (study.folder / name).write_text(text + yaml.safe_dump(document_yaml, sort_keys=False, width=120))
     folders.write_json(study.folder / "result.json", document)
     _pictures(study, optuna_study, console)
-    _parent_run(study, document, console)
+    problem = parent_run(study, document)
+    if problem:
+        console.warning(f"the study's summary is not in MLflow ({problem}): suites sync {study.folder}")
 
 
 def _pictures(study: Study, optuna_study: Any, console: Console) -> None:
@@ -601,8 +673,8 @@ def _pictures(study: Study, optuna_study: Any, console: Console) -> None:
             pyplot.close("all")
 
 
-def _parent_run(study: Study, document: dict[str, Any], console: Console) -> None:
-    """The study's own run in MLflow: its best value, recipes and pictures. A store that does not answer costs a warning."""
+def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -> str | None:
+    """The study's own run in MLflow: its best value, recipes and pictures; what went wrong, where a store does not answer."""
     from .tracking import study_summary
 
     best = document["best"]
@@ -618,8 +690,8 @@ def _parent_run(study: Study, document: dict[str, Any], console: Console) -> Non
         study.folder / "plots",
         *study.folder.glob("best*.yaml"),
     ]
-    problem = study_summary(
-        study.plan["tracking_uri"],
+    return study_summary(
+        uri or study.plan["tracking_uri"],
         study.plan["suite"],
         study.plan["uid"],
         study.plan["study"],
@@ -627,10 +699,6 @@ def _parent_run(study: Study, document: dict[str, Any], console: Console) -> Non
         params,
         [p for p in paths if p.exists()],
     )
-    if problem:
-        console.warning(
-            f"the study's summary is not in MLflow ({problem}): suites resume {study.plan['study']} sends it"
-        )
 
 
 def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Console) -> dict[str, Any]:

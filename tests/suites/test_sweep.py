@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import pwd
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
@@ -18,9 +21,12 @@ from typing import Any
 
 import pytest
 from holdfast.suites import catalog, engines, folders, runner, search, sweep
+from holdfast.suites.board import Board
 from holdfast.suites.console import Console
 from holdfast.suites.errors import Fault
 from holdfast.suites.recipe import Range, load_file
+from holdfast.suites.tracking import compare_store
+from rich import console
 
 pytest.importorskip("optuna")
 SUITES = Path(sys.executable).with_name("suites")
@@ -136,14 +142,10 @@ def test_what_is_refused(
     assert message in json.loads(capsys.readouterr().out)["error"]["what"]
 
 
-def test_ray_without_ray_is_told(tmp_path: Path) -> None:
-    try:
-        import ray  # noqa: F401
-    except ModuleNotFoundError:
-        with pytest.raises(Fault, match="the engine ray is not installed"):
-            engines.engine("ray", 1)
-    else:
-        pytest.skip("ray is installed here")
+def test_ray_without_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+    with pytest.raises(Fault, match="the engine ray is not installed"):
+        engines.engine("ray", 1)
 
 
 def test_the_space_of_every_recipe_and_method() -> None:
@@ -344,6 +346,180 @@ def test_kill_the_driver_and_resume(tmp_path: Path) -> None:
         suites(*SWEEP, "--trials", "3", "--method", "er", "--study", "whole", "--pruner", "median", out=tmp_path).stdout
     )
     assert found(document) == found(whole)
+
+
+RANDOM = ["--trials", "4", "--method", "er", "--workers", "2", "--engine", "ray"]
+
+
+def started(journal: Path) -> int:
+    """Wait until a trial has written points; the process that writes them."""
+    for _ in range(12000):
+        if journal.exists() and journal.stat().st_size:
+            return int((journal.parents[1] / "worker.pid").read_text())
+        time.sleep(0.01)
+    raise AssertionError("the trial did not begin")
+
+
+@pytest.mark.usefixtures("in_process")
+def test_ray_gives_what_one_process_gives_and_a_killed_worker_costs_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    here = drive(study(tmp_path, 4, name="here"))
+    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [str(SUITES), *SWEEP, *RANDOM, "--study", "ray"], env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+    os.kill(started(tmp_path / "study-ray" / "trials" / "0001" / "er-s0" / "journal.jsonl"), signal.SIGKILL)
+    output, errors = process.communicate(timeout=280)
+    assert process.returncode == 0, errors
+    document = json.loads(output)
+    assert found(document) == found(here)
+    assert [t["state"] for t in document["trials"]] == ["complete"] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_process")
+def test_the_driver_of_ray_is_killed_and_the_study_resumed(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    here = drive(study(tmp_path, 4, name="here"))
+    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [str(SUITES), *SWEEP, *RANDOM, "--study", "ray"], env=env, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )  # fmt: skip
+    started(tmp_path / "study-ray" / "trials" / "0002" / "er-s0" / "journal.jsonl")
+    process.kill()
+    process.wait()
+    document = json.loads(suites("resume", "ray", "--engine", "ray", "--workers", "2", "--json", out=tmp_path).stdout)
+    assert found(document) == found(here)
+    assert [t["state"] for t in document["trials"]] == ["complete"] * 4
+
+
+def test_a_ray_cluster_that_is_absent_or_too_small_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    absent = suites(*SWEEP, *RANDOM, "--address", "127.0.0.1:9", out=tmp_path, code=2)
+    assert "no Ray cluster answers" in json.loads(absent.stdout)["error"]["what"]
+    small = suites(*SWEEP, *RANDOM, "sweep.gpus=3", out=tmp_path, code=2)
+    assert "too little GPU (a job asks for 3, the largest machine has 0)" in json.loads(small.stdout)["error"]["what"]
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
+    """A PostgreSQL server of its own; its URL. As root it runs as the user postgres, for it refuses root."""
+    pytest.importorskip("psycopg2")
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not places:
+        pytest.skip("no PostgreSQL server is installed")
+    folder = tmp_path_factory.mktemp("postgres")
+    other: dict[str, Any] = {}
+    if os.getuid() == 0:
+        try:
+            owner = pwd.getpwnam("postgres")
+        except KeyError:
+            pytest.skip("root has no user postgres to run the server")
+        for place in (folder, *list(folder.parents)[:2]):  # pytest's folders are closed to other users
+            place.chmod(place.stat().st_mode | 0o011)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+        other = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+    data, port = folder / "data", free_port()
+
+    def do(*command: str) -> None:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, **other)
+        assert done.returncode == 0, done.stderr
+
+    do(str(places[-1]), "-D", str(data), "-U", "tester", "--auth=trust", "--no-sync")
+    control = str(places[-1].with_name("pg_ctl"))
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    do(control, "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start")
+    try:
+        yield f"postgresql+psycopg2://tester@127.0.0.1:{port}/postgres"
+    finally:
+        do(control, "-D", str(data), "-m", "immediate", "stop")
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_study_on_postgresql(tmp_path: Path, postgres: str) -> None:
+    """The same values as with the file; a trial that a dead driver had begun is taken up; a name is one study's."""
+    file = drive(study(tmp_path, 3, name="file"))
+    made = study(tmp_path, 3, name="served", storage=postgres)
+    held = sweep._open(made)
+    _, values = sweep._ask(made, held, 0)
+    del held
+    document = drive(made)
+    assert document["trials"][0]["params"] == values
+    assert found(document) == found(file)
+    assert not (made.folder / "optuna.journal").exists()
+    other = study(tmp_path / "elsewhere", 3, name="served", storage=postgres)
+    with pytest.raises(Fault, match="holds another study named 'served'"):
+        drive(other)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_dead_tracking_server_does_not_stop_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = drive(study(tmp_path, 2, name="alive"))
+    made = study(tmp_path, 2, name="dead", tracking_uri="http://127.0.0.1:9")
+    assert found(drive(made)) == found(alive)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    document = json.loads(suites("sync", str(made.folder), "--tracking-uri", uri, "--json", out=tmp_path).stdout)
+    assert document["undelivered"] == 0
+    assert [row["problem"] for row in document["studies"]] == [None]
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
+        names = [name for (name,) in store.execute("select name from runs")]
+        assert sorted(names) == sorted(["alive", "dead", *["trial-0", "trial-1"] * 2])
+        ended = {status for (status,) in store.execute("select status from runs")}
+        assert ended == {"FINISHED"}
+    for trial in alive["trials"]:
+        assert compare_store(Path(trial["folder"]) / "er-s0") == []
+    listed = {row["folder"]: row["mlflow_run_id"] for row in folders.list_runs(tmp_path)}
+    assert listed[str(Path(alive["trials"][0]["folder"]) / "er-s0")]
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_study_goes_on_with_its_own_data_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = study(tmp_path, 1)
+    drive(made)
+    made.plan["trials"] = 2
+    real = sweep._source
+    monkeypatch.setattr(sweep, "_source", lambda recipe: replace(real(recipe), checksum="another"))
+    with pytest.raises(Fault, match="not what this study was begun on"):
+        drive(made)
+
+
+def test_last_is_the_newest_that_is_not_finished_be_it_a_study_or_a_run(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="no invocation to resume"):
+        folders.newest(tmp_path)
+    for name, status in (("a", "finished"), ("b", "interrupted"), ("c", "finished")):
+        plan = {"runs": [{"method": "er", "seed": 0, "folder": "er-s0"}]}
+        (tmp_path / name / "er-s0").mkdir(parents=True)
+        folders.write_json(tmp_path / name / "invocation.json", plan)
+        folders.write_json(tmp_path / name / "er-s0" / "run.json", {"status": status})
+    assert folders.newest(tmp_path) == str(tmp_path / "b")
+    made = study(tmp_path, 2)
+    assert folders.newest(tmp_path) == str(made.folder)
+    folders.write_json(made.folder / "result.json", {})
+    assert folders.newest(tmp_path) == str(tmp_path / "b")
+
+
+def test_the_board_says_how_things_stand() -> None:
+    now = [0.0]
+    board = Board("tuned", planned=6, workers=2, clock=lambda: now[0])
+    assert board.left() is None
+    board.begin(0, {"train.lr": 0.00123, "a.b": "x"})
+    board.begin(1, {"train.lr": 0.1, "a.b": "y"})
+    board.report(1, 0, 0.5)
+    now[0] = 10.0
+    board.end(0, "complete", None)
+    board.best = "0.9 (trial 0)"
+    assert board.counts() == "1 complete, 1 running, 4 waiting"
+    assert board.left() == pytest.approx((5 * 10 - 10) / 2)
+    board.end(1, "failed", "loss became nan")
+    text = io.StringIO()
+    board.begin(2, {"train.lr": 0.2, "a.b": "z"})
+    console.Console(file=text, width=200).print(board)
+    shown = text.getvalue()
+    assert "tuned: 1 complete, 1 running, 1 failed, 3 waiting" in shown
+    assert "best 0.9 (trial 0)" in shown
+    assert "failed (1; last: trial 1): loss became nan" in shown
+    assert "lr=0.2, b=z" in shown
+    assert board.line(0, "finished").startswith("trial 0: finished; of 6: 1 complete")
 
 
 @pytest.mark.slow

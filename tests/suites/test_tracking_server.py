@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,11 @@ from holdfast.suites.tracking import _make_store, compare_store
 BIN = Path(sys.executable).parent
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
 class Server:
     """``mlflow server`` on SQLite, on loopback; can be killed and started again on the same port."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
         self.database = folder / "server.db"
         _make_store(self.database)
         self.process: subprocess.Popen[bytes] | None = None
@@ -116,8 +110,8 @@ class Proxy:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("server"))
+def server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("server"), free_port())
     made.start()
     yield made
     made.kill()
@@ -184,9 +178,9 @@ def test_every_point_arrives_once_whatever_the_network_does(modes: list[str], se
     assert params["train.epochs"] == "2"
 
 
-def test_a_server_that_dies_in_the_middle_and_comes_back(tmp_path: Path) -> None:
+def test_a_server_that_dies_in_the_middle_and_comes_back(tmp_path: Path, free_port: Callable[[], int]) -> None:
     (tmp_path / "server").mkdir()
-    server = Server(tmp_path / "server")
+    server = Server(tmp_path / "server", free_port())
     server.start()
     out = tmp_path / "out"
     out.mkdir()
