@@ -30,5 +30,5 @@ test: $(STAMP) lint types ## environment + checks + tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(JOBS) --dist worksteal
 test-slow: $(STAMP) ## what takes longer than a minute
 	$(BIN)/pytest -m slow
-benchmarks: $(STAMP) ## speed beside named peers (about ten minutes)
-	cd /tmp && for each in loop supcon tracking; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done
+benchmarks: $(STAMP) ## speed beside named peers (about fifteen minutes)
+	cd /tmp && for each in loop supcon sweep tracking; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done

@@ -26,9 +26,12 @@ class WorkerDiedError(RuntimeError):
 
 
 class Engine(Protocol):
-    """``submit`` to a free slot; a future's WorkerDiedError says that the job must be given again."""
+    """``submit`` to a free slot; a future's WorkerDiedError says that the job must be given again. ``warm`` lets every worker run a first
+    job whose result nobody waits for."""
 
     slots: int
+
+    def warm(self, job: Job) -> None: ...
 
     def submit(self, slot: int, job: Job, *arguments: Any) -> Future[Any]: ...
 
@@ -75,6 +78,10 @@ class Local:
                 max_workers=1, initializer=_start_worker, initargs=(os.getpid(), self.threads, gpu), context=None
             )
         return self._executors[slot]
+
+    def warm(self, job: Job) -> None:
+        for slot in range(self.slots):
+            self._executor(slot).submit(job)
 
     def submit(self, slot: int, job: Job, *arguments: Any) -> Future[Any]:
         from concurrent.futures.process import BrokenProcessPool
@@ -153,6 +160,9 @@ class OnRay:
                 next="ask for less",
             )
         self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_without_cwd)
+
+    def warm(self, job: Job) -> None:
+        """Ray chooses the worker of every task itself: nothing to warm."""
 
     def submit(self, slot: int, job: Job, *arguments: Any) -> Future[Any]:
         outer: Future[Any] = Future()

@@ -14,6 +14,7 @@ import math
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -54,6 +55,14 @@ def _data(key: str, text: str) -> Source:
 def _source(recipe: Recipe) -> Source:
     key = json.dumps([recipe.data.model_dump(), recipe.model.model_dump()], sort_keys=True, default=str)
     return _data(key, to_yaml(recipe))
+
+
+def warm() -> None:
+    """Import in a new worker what its first trial needs, while the driver is still busy."""
+    import mlflow.tracking  # noqa: F401
+
+    from ..methods import strategy  # noqa: F401
+    from . import runner  # noqa: F401
 
 
 def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
@@ -417,7 +426,6 @@ def _drive(
     end = time.monotonic() + timeout if timeout else math.inf
     failures: list[str] = []
     if len(known) < plan["trials"] or unfinished:
-        _prepare_data(study, console)
         runners: Engine = engines.engine(
             engine_name, workers, threads=recipe.train.threads or 1, address=address, cpus=recipe.sweep.cpus, gpus=recipe.sweep.gpus
         )  # fmt: skip
@@ -430,6 +438,9 @@ def _drive(
         again: list[tuple[Any, Path]] = []
         asked = len(known)
         try:
+            runners.warm(warm)
+            _prepare_data(study, console)
+            threading.Thread(target=_ahead, args=(study,), daemon=True).start()
             with board.live(console):
                 while True:
                     for slot in range(runners.slots):
@@ -498,6 +509,17 @@ def _drive(
             next="narrow the ranges (sweep.params), and sweep again",
         )
     return document
+
+
+def _ahead(study: Study) -> None:
+    """While the driver waits for its first trials: import what the study's end needs, and make the store's tables."""
+    with suppress(Exception):  # whoever needs them meets the error
+        import sklearn.ensemble  # noqa: F401
+        from optuna.visualization import matplotlib  # noqa: F401
+
+        from .tracking import make_local_store
+
+        make_local_store(study.plan["tracking_uri"])
 
 
 def _state(trial: Any) -> str:

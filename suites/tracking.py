@@ -12,6 +12,8 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,13 +78,46 @@ def _points(path: Path, start: int, stop: int) -> tuple[list[dict[str, Any]], in
 
 def _make_store(database: Path) -> None:
     """Make MLflow's SQLite store beside its place and rename it: a process that dies meanwhile leaves no half-made tables."""
-    from mlflow.tracking import MlflowClient
-
+    client = _client_class()
     for stale in database.parent.glob(f".{database.name}.*.part*"):
         stale.unlink()
     part = database.with_name(f".{database.name}.{os.getpid()}.part")
-    MlflowClient(tracking_uri=f"sqlite:///{part}").search_experiments()
+    client(tracking_uri=f"sqlite:///{part}").search_experiments()
     os.replace(part, database)
+
+
+def _client_class() -> Any:
+    """MLflow's client, imported with the settings that a run needs."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    # No retries below us: a repeated "create run" whose answer was lost would make a second run; we look for the first one.
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # standard output is ours: --json
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient
+
+
+@contextmanager
+def _database(uri: str) -> Iterator[None]:
+    """The SQLite file of ``uri``, made where it is missing, under a lock: two processes may come at once."""
+    database = Path(uri.removeprefix("sqlite:///"))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with (database.parent / f".{database.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not database.exists():
+            _make_store(database)
+        yield
+
+
+def make_local_store(uri: str) -> None:
+    """Make the tables of a SQLite store ahead of its first run; nothing for another kind of store."""
+    _client_class()
+    if uri.startswith("sqlite:///"):
+        with _database(uri):
+            pass
 
 
 class Sender:
@@ -111,25 +146,12 @@ class Sender:
         """The client, with the run found or made. SQLite stores are made under a file lock: two processes may come at once."""
         if self._client is not None:
             return self._client
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        # No retries below us: a repeated "create run" whose answer was lost would make a second run; we look for the first one.
-        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # standard output is ours: --json
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-        from mlflow.tracking import MlflowClient
-
+        MlflowClient = _client_class()  # noqa: N806
         if not self.uri.startswith("sqlite:///"):
             client = MlflowClient(tracking_uri=self.uri)
             self._find(client)
         else:
-            database = Path(self.uri.removeprefix("sqlite:///"))
-            database.parent.mkdir(parents=True, exist_ok=True)
-            with (database.parent / f".{database.name}.lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                if not database.exists():
-                    _make_store(database)
+            with _database(self.uri):
                 client = MlflowClient(tracking_uri=self.uri)
                 self._find(client)
         self._client = client
