@@ -404,9 +404,23 @@ def test_accumulated_gradients_are_those_of_the_large_batch() -> None:
     assert torch.allclose(results[0], results[1], rtol=1e-9)
 
 
-def test_mixed_precision_trains() -> None:
-    for precision in ("bf16",):
-        recorder = Recorder()
-        strategy, experiences = build(MemoryTeacher, recorder, precision=precision)
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_trains_and_resumes(precision: str) -> None:
+    """Near the float32 losses, and bitwise equal after a stop: the scaler's state (fp16) is in the checkpoint."""
+    plain, whole = Recorder(), Recorder()
+    for recorder, used in ((plain, "fp32"), (whole, precision)):
+        finish(*build(MemoryTeacher, recorder, precision=used, clip=1.0))
+    for (_, exact), (_, rounded) in zip(plain.lines, whole.lines, strict=True):
+        assert rounded["loss"] == pytest.approx(exact["loss"], rel=0.1)
+    first = Recorder(4)
+    strategy, experiences = build(MemoryTeacher, first, precision=precision, clip=1.0)
+    with pytest.raises(KeyboardInterrupt):
         finish(strategy, experiences)
-        assert recorder.lines[-1][1]["loss"] < recorder.lines[0][1]["loss"] * 2
+    first.saved.seek(0)
+    state = torch.load(first.saved, weights_only=True)
+    assert bool(state["scaler"]) == (precision == "fp16")
+    second = Recorder()
+    strategy, experiences = build(MemoryTeacher, second, precision=precision, clip=1.0)
+    strategy.load_state_dict(state, experience=experiences[0])
+    finish(strategy, experiences)
+    assert first.lines + second.lines == whole.lines
