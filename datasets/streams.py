@@ -56,21 +56,31 @@ def benchmark(
     return CLScenario(streams)
 
 
-def class_groups(
-    class_names: Sequence[str], n_experiences: int, order: Literal["seeded", "alphabetical"], seed: int
-) -> list[list[int]]:
+Order = Literal["seeded", "alphabetical"] | Sequence[str]
+
+
+def class_groups(class_names: Sequence[str], n_experiences: int, order: Order, seed: int) -> list[list[int]]:
     """Split classes into ``n_experiences`` disjoint groups; surplus classes go to the first ones.
 
-    ``seeded``: a permutation from (seed, "class_order"); ``alphabetical``: by name. ValueError where there are fewer classes than
-    experiences.
+    ``seeded``: a permutation from (seed, "class_order"); ``alphabetical``: by name; else the names themselves in their order. ValueError
+    where there are fewer classes than experiences, and where the names are not those of the classes, each once.
     """
     n = len(class_names)
     if n < n_experiences:
         raise ValueError(f"{n} classes cannot make {n_experiences} experiences: lower data.experiences")
     if order == "alphabetical":
         ids = sorted(range(n), key=lambda i: class_names[i])
-    else:
+    elif order == "seeded":
         ids = torch.randperm(n, generator=generator(seed, "class_order")).tolist()
+    else:
+        place = {name: i for i, name in enumerate(class_names)}
+        wrong = [f"no class '{name}'" for name in order if name not in place]
+        wrong += [f"'{name}' is left out" for name in class_names if name not in order]
+        if wrong or len(order) != n:
+            raise ValueError(
+                f"data.class_order must name every class once: {'; '.join(wrong[:5]) or 'some are named twice'}"
+            )
+        ids = [place[name] for name in order]
     size, surplus = divmod(n, n_experiences)
     groups, start = [], 0
     for k in range(n_experiences):
@@ -83,7 +93,7 @@ def class_groups(
 def class_incremental(
     source: Source,
     n_experiences: int,
-    order: Literal["seeded", "alphabetical"] = "seeded",
+    order: Order = "seeded",
     seed: int = 0,
     field: str = "label",
     hidden: frozenset[str] = frozenset(),
@@ -100,7 +110,7 @@ def class_incremental(
 def range_incremental(
     source: Source,
     n_experiences: int,
-    order: Literal["seeded", "alphabetical"] = "seeded",
+    order: Order = "seeded",
     seed: int = 0,
     field: str = "label",
     hidden: frozenset[str] = frozenset(),

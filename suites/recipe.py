@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import Fault
 
@@ -35,11 +35,32 @@ class DataSection(Section):
         "classes",
         description="what an experience is: a group of classes of the column label; a range of its values; or what the data set's column experience says",
     )
-    class_order: Literal["seeded", "alphabetical"] = Field(
-        "seeded", description="order of the classes or ranges over experiences; alphabetical: by name or ascending"
+    class_order: str | tuple[str, ...] = Field(
+        "seeded",
+        description="order of the classes or ranges over experiences: seeded; alphabetical (by name or ascending); or all class names in their order",
     )
     hidden_from_training: tuple[str, ...] = Field((), description="columns that no method may see")
     options: dict[str, Any] = Field(default_factory=dict, description="fields of the data set's Config")
+
+    @field_validator("class_order", mode="before")
+    @classmethod
+    def _an_order(cls, value: Any) -> Any:
+        known = ("seeded", "alphabetical")
+        if isinstance(value, str) and value not in known:
+            raise ValueError(
+                f"no such order{suggestion(value, known)} (there are: seeded, alphabetical, a list of all class names)"
+            )
+        if not isinstance(value, str) and not (
+            isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+        ):
+            raise ValueError("seeded, alphabetical, or a list of all class names")
+        return value
+
+    @model_validator(mode="after")
+    def _named_classes(self) -> DataSection:
+        if not isinstance(self.class_order, str) and self.split != "classes":
+            raise ValueError("class_order: names belong to split: classes")
+        return self
 
 
 class ModelSection(Section):
@@ -260,13 +281,9 @@ def messages(error: ValidationError, prefix: str = "") -> list[str]:
     lines = []
     for item in error.errors():
         path = ".".join([prefix, *map(str, item["loc"])] if prefix else list(map(str, item["loc"])))
-        given = item.get("input")
+        given, text = item.get("input"), item["msg"].removeprefix("Value error, ")
         tail = "" if isinstance(given, dict | list | BaseModel) or item["type"] == "missing" else f" (given: {given!r})"
-        lines.append(
-            f"{path or 'recipe'}: {item['msg']}{tail}"
-            if item["type"] != "extra_forbidden"
-            else f"{path}: {item['msg']}"
-        )
+        lines.append(f"{path or 'recipe'}: {text}{tail}" if item["type"] != "extra_forbidden" else f"{path}: {text}")
     return lines
 
 

@@ -270,6 +270,12 @@ def test_lambda_nspt_and_class_splits(
     assert class_groups([f"c{i:02d}" for i in range(sum(sizes))], len(sizes), "alphabetical", 3)[0] == list(
         range(sizes[0])
     )
+    named = [f"c{i:02d}" for i in reversed(range(sum(sizes)))]
+    assert class_groups(sorted(named), len(sizes), named, 3)[-1] == list(range(sizes[-1]))
+    with pytest.raises(ValueError, match="no class 'x'; 'c00' is left out"):
+        class_groups(sorted(named), len(sizes), ["x", *named[:-1]], 3)
+    with pytest.raises(ValueError, match="some are named twice"):
+        class_groups(sorted(named), len(sizes), [*named, named[0]], 3)
     table = Table({})
     for k, weight in enumerate(expected):
         seen = tuple(c for group in groups[: k + 1] for c in group)
