@@ -395,23 +395,19 @@ def test_a_ray_cluster_that_is_absent_or_too_small_is_told(tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
+def postgres(free_port: Callable[[], int]) -> Iterator[str]:
     """A PostgreSQL server of its own; its URL. As root it runs as the user postgres, for it refuses root."""
     pytest.importorskip("psycopg2")
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not places:
         pytest.skip("no PostgreSQL server is installed")
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-postgres-"))  # pytest's folders are closed to other users
     other: dict[str, Any] = {}
     if os.getuid() == 0:
         try:
             owner = pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("root has no user postgres to run the server")
-        for place in (folder, *folder.parents):  # pytest's folders are closed to other users
-            if place == Path(tempfile.gettempdir()) or place == place.parent:
-                break
-            place.chmod(place.stat().st_mode | 0o011)
         os.chown(folder, owner.pw_uid, owner.pw_gid)
         other = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
     data, port = folder / "data", free_port()
@@ -428,6 +424,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], i
         yield f"postgresql+psycopg2://tester@127.0.0.1:{port}/postgres"
     finally:
         do(control, "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder)
 
 
 @pytest.mark.usefixtures("in_process")
