@@ -92,7 +92,7 @@ def _finish(
     }
     info = {"modality": "table", "input_shape": (len(mean),), "label_name": name}
     label = columns["train"]["label"]
-    integers = bool((label == label.round()).all())
+    integers = bool((label == label.round()).all()) and float(label.max() - label.min()) <= 200
     bins = (
         {"many_above": 100, "few_below": 20}
         if integers
