@@ -48,7 +48,7 @@ def rnc(f: Tensor, y: Tensor, *, temperature: float = 2.0) -> Tensor:
         own = torch.eye(m, dtype=torch.bool, device=f.device)
         logits = -distances(f) / temperature
         away = (y[:, None] - y[None]).abs().masked_fill(own, -1.0)  # the anchor itself comes last
-        order = away.argsort(1, descending=True, stable=True)
+        order = torch.argsort(away, dim=1, descending=True, stable=True)
         falling = -away.gather(1, order)  # ascending
         top = logits.detach().masked_fill(own, -torch.inf).amax(1, keepdim=True)
         sums = (logits - top).masked_fill(own, -1e30).gather(1, order).logcumsumexp(1) + top

@@ -193,7 +193,8 @@ class ResNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.levels(x).flatten(2).mean(2)  # type: ignore[no-any-return]
+        out: Tensor = self.levels(x)
+        return out.flatten(2).mean(2)
 
 
 class PairEncoder(nn.Module):
@@ -216,10 +217,22 @@ class PairEncoder(nn.Module):
         return torch.cat([(u - v).abs(), u * v], 1)
 
 
-def _torchvision(name: str, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
-    from torchvision import models
+class Dropped(nn.Module):
+    """An encoder with dropout on its features."""
 
-    network = getattr(models, name)(weights=None)
+    def __init__(self, encoder: nn.Module, rate: float) -> None:
+        super().__init__()
+        self.encoder, self.dropout = encoder, nn.Dropout(rate)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        out: Tensor = self.dropout(self.encoder(*inputs))
+        return out
+
+
+def _torchvision(name: str, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
+    import importlib
+
+    network = getattr(importlib.import_module("torchvision.models"), name)(weights=None)
     if shape[0] != 3:
         network.conv1 = nn.Conv2d(shape[0], 64, 7, stride=2, padding=3, bias=False)
     d = int(network.fc.in_features)
@@ -246,8 +259,5 @@ def build(config: Config, info: Mapping[str, Any], seed: int) -> RegressionModel
     else:
         encoder, d = _torchvision(kind, shape)
     if config.dropout:
-        if kind == "bilstm":
-            encoder.lstm.dropout = config.dropout if config.layers > 1 else 0.0
-        else:
-            encoder = nn.Sequential(encoder, nn.Dropout(config.dropout))
+        encoder = Dropped(encoder, config.dropout)
     return RegressionModel(config, encoder, d, info)
