@@ -59,5 +59,5 @@ def ranksim(f: Tensor, y: Tensor, *, generator: torch.Generator, step: float = 2
         z = F.normalize(f[rows], dim=1)
         labels = values.to(torch.float64)
         wanted = ranks(-(labels[:, None] - labels[None]).abs()).to(z.dtype)
-        found: Tensor = _Rank.apply(z @ z.T, step)  # type: ignore[no-untyped-call]
+        found: Tensor = _Rank.apply(z @ z.T, step)
         return (found - wanted).square().mean(1).sum()
