@@ -290,6 +290,8 @@ class BMSE(Regressor):
         self.noise = nn.Parameter(torch.tensor(float(torch.tensor(config.sigma).expm1().log())))  # σ = softplus(noise)
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
+        unit = (self.spread * self.scale).float()  # a standard deviation in scaled labels
         prediction = self.read(self._model.encode(self.input(batch, ctx)))
         sigma = F.softplus(self.noise).clamp(min=1e-3)
-        return {"loss": balanced_mse(prediction, self.standardised(batch["label"]), sigma), "sigma": sigma}
+        loss = balanced_mse(prediction * unit, self.standardised(batch["label"]) * unit, sigma)
+        return {"loss": loss / unit.square(), "sigma": sigma}

@@ -83,14 +83,15 @@ def mae(method: Method, source: Source, split: str = "test") -> float:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
 def test_every_method_beats_the_median_and_keeps_its_state(kind: type[reg.Regressor], source: Source) -> None:
-    method = made(kind, source)
+    milder = {"ranksim": {"ranksim_weight": 0.1}, "conr": {"conr_weight": 0.2}}  # defaults are for thousands of steps
+    method = made(kind, source, **milder.get(kind.name, {}))
     losses = list(train(method, view_of(source)))
     assert all(torch.isfinite(torch.tensor(losses)))
     label = source.splits["test"].columns["label"]
     assert isinstance(label, torch.Tensor)
     constant = float((label - label.median()).abs().mean())
     assert mae(method, source) < (0.95 if kind is sup.SimCLR else 0.75) * constant
-    again = made(kind, source, seed=5)
+    again = made(kind, source, seed=5, **milder.get(kind.name, {}))
     again.load_state_dict(method.state_dict())
     assert mae(again, source) == mae(method, source)
 
