@@ -1,0 +1,39 @@
+"""Adaptive contrast (AdaCon, Dai et al., MICCAI 2021): supervised contrast with a margin that grows with label distance."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .coconut import zero
+
+
+def adacon(z: Tensor, y: Tensor, cdf: Tensor, *, scale: float = 150.0, norm: float = 0.2) -> Tensor:
+    """SupCon over logits ``scale (z_i·z_k + 1[y_i≠y_k] clamp(norm |F(y_i) - F(y_k)|, 0, 2))``, F the empirical distribution of labels.
+
+    Args:
+        z: [V·N, d] unit rows; y: [N] labels (equality is exact); cdf: [N], F(y) in percent (0 to 100) or any unit of ``norm``.
+
+    Returns:
+        A scalar: mean over anchors with a positive; a zero with a graph where there is none. Source: spec section 7.
+    """
+    if z.dim() != 2 or y.dim() != 1 or cdf.shape != y.shape or (len(y) and len(z) % len(y)):
+        raise ValueError(f"z [V·N, d], y and cdf [N], not {list(z.shape)}, {list(y.shape)}, {list(cdf.shape)}")
+    with torch.autocast(z.device.type, enabled=False):
+        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        m = len(z)
+        if m < 2:
+            return zero(z)
+        y = y.detach().to(z.device, torch.float64).repeat(m // len(y))
+        f = cdf.detach().to(z.device, z.dtype).repeat(m // len(cdf))
+        own = torch.eye(m, dtype=torch.bool, device=z.device)
+        same = (y[:, None] == y[None]) & ~own
+        margin = (norm * (f[:, None] - f[None]).abs()).clamp(0, 2).masked_fill(y[:, None] == y[None], 0.0)
+        logits = scale * (z @ z.T + margin)
+        log_p = logits - logits.masked_fill(own, -torch.inf).logsumexp(1, keepdim=True)
+        count = same.sum(1)
+        counted = count > 0
+        if not bool(counted.any()):
+            return zero(z)
+        each = -(log_p * same).sum(1)[counted] / count[counted]
+        return each.mean()

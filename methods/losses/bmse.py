@@ -1,0 +1,30 @@
+"""Balanced MSE over a batch (Ren et al., CVPR 2022, the Monte Carlo form BMC)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .coconut import zero
+
+
+def balanced_mse(prediction: Tensor, label: Tensor, sigma: Tensor) -> Tensor:
+    """Cross-entropy with target i over the logits ``-(ŷ_i - y_j)² / (2σ²)``, times ``2σ²`` (detached).
+
+    Args:
+        prediction, label: [B]; sigma: a positive scalar with a gradient.
+
+    Returns:
+        A scalar of at least float32; a zero with a graph for an empty batch. Source: spec section 7.
+    """
+    if prediction.dim() != 1 or label.shape != prediction.shape:
+        raise ValueError(f"prediction and label must be [B], not {list(prediction.shape)} and {list(label.shape)}")
+    with torch.autocast(prediction.device.type, enabled=False):
+        prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
+        if not len(prediction):
+            return zero(prediction)
+        variance = sigma.to(prediction.dtype).square()
+        logits = -(prediction[:, None] - label.to(prediction.dtype)[None]).square() / (2 * variance)
+        rows = torch.arange(len(label), device=label.device)
+        return F.cross_entropy(logits, rows) * (2 * variance).detach()

@@ -1,0 +1,43 @@
+"""ConR (Keramati et al., ICLR 2024): rows that are predicted near but lie far in label are pushed apart."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .coconut import zero
+
+
+def conr(
+    z: Tensor, y: Tensor, prediction: Tensor, *, window: float = 1.0, temperature: float = 0.2, push: float = 0.01
+) -> Tensor:
+    """``L_i = mean_{j∈P_i} -log[ e^{s_ij} / (Σ_{k∈P_i} e^{s_ik} + Σ_{k∈N_i} e^{η|Δy|} e^{s_ik}) ]``; P_i = {j≠i: |y_i-y_j| ≤ w},
+    N_i = {k: |y_i-y_k| > w and |ŷ_i-ŷ_k| ≤ w}; 0 where P_i or N_i is empty. Mean over all rows.
+
+    Args:
+        z: [M, d] unit rows; y, prediction: [M], in the units of ``window``; push: η.
+
+    Returns:
+        A scalar of at least float32 with a graph. Source: spec section 7, with proper masks (the public code adds 1 for every other row).
+    """
+    if z.dim() != 2 or y.shape != z.shape[:1] or prediction.shape != y.shape or not temperature > 0:
+        raise ValueError(
+            f"z [M, d], y and prediction [M], not {list(z.shape)}, {list(y.shape)}, {list(prediction.shape)}"
+        )
+    with torch.autocast(z.device.type, enabled=False):
+        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        if len(z) < 2:
+            return zero(z)
+        y, prediction = y.detach().double(), prediction.detach().double()
+        own = torch.eye(len(z), dtype=torch.bool, device=z.device)
+        away = (y[:, None] - y[None]).abs()
+        near = (prediction[:, None] - prediction[None]).abs() <= window
+        positive, negative = (away <= window) & ~own, (away > window) & near
+        counted = positive.any(1) & negative.any(1)
+        if not bool(counted.any()):
+            return zero(z)
+        s = z @ z.T / temperature
+        weighted = s + push * away.to(s.dtype) * negative
+        log_sum = weighted.masked_fill(~(positive | negative), -torch.inf)[counted].logsumexp(1)
+        mean = (s * positive).sum(1)[counted] / positive.sum(1)[counted]
+        return (log_sum - mean).sum() / len(z)

@@ -1,0 +1,63 @@
+"""RankSim (Gong et al., ICML 2022): features should be ranked by similarity as labels are by distance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .coconut import zero
+
+
+def ranks(s: Tensor) -> Tensor:
+    """Descending ranks along the last axis divided by its length: the largest has 1/n, the smallest 1; ties in an arbitrary order."""
+    n = s.shape[-1]
+    place = torch.argsort(torch.argsort(s, dim=-1, descending=True, stable=True), dim=-1)
+    return (place + 1).to(s.dtype) / n
+
+
+class _Rank(torch.autograd.Function):
+    """Ranks, with the gradient of black-box differentiation: ``-(rk(s) - rk(s + λ g)) / λ`` for the incoming gradient g."""
+
+    @staticmethod
+    def forward(ctx: Any, s: Tensor, step: float) -> Tensor:
+        out = ranks(s)
+        ctx.save_for_backward(s, out)
+        ctx.step = step
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        s, out = ctx.saved_tensors
+        return -(out - ranks(s + ctx.step * gradients[0])) / (ctx.step + 1e-8), None
+
+
+def ranksim(f: Tensor, y: Tensor, *, generator: torch.Generator, step: float = 2.0) -> Tensor:
+    """``Σ_i mean_j (rk(S_i)_j - rk(-|y_i - y|)_j)²`` over one random row of each distinct label, S the cosine similarities of f.
+
+    Args:
+        f: [B, d]; y: [B]; step: λ of the black-box gradient; generator: draws the row of each label.
+
+    Returns:
+        A scalar of at least float32; a zero with a graph for fewer than two distinct labels. Source: spec section 7.
+    """
+    if f.dim() != 2 or y.shape != f.shape[:1] or not step > 0:
+        raise ValueError(f"f [B, d], y [B] and a positive step, not {list(f.shape)}, {list(y.shape)}, {step}")
+    with torch.autocast(f.device.type, enabled=False):
+        f = f.to(torch.promote_types(f.dtype, torch.float32))
+        order = torch.randperm(len(y), generator=generator).to(y.device)
+        shuffled = y.detach()[order]
+        values, place = shuffled.unique(return_inverse=True)
+        if len(values) < 2:
+            return zero(f)
+        first = torch.full((len(values),), len(y), device=y.device).scatter_reduce(
+            0, place, torch.arange(len(y), device=y.device), "amin"
+        )
+        rows = order[first]
+        z = F.normalize(f[rows], dim=1)
+        labels = values.to(torch.float64)
+        wanted = ranks(-(labels[:, None] - labels[None]).abs()).to(z.dtype)
+        found: Tensor = _Rank.apply(z @ z.T, step)
+        return (found - wanted).square().mean(1).sum()

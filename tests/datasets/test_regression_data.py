@@ -1,0 +1,218 @@
+"""Tables and faces: what readers make of good files, and one clear message for bad ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from holdfast.datasets import supremix_agedb, supremix_tabular
+from holdfast.datasets.batches import DataError, Source
+from PIL import Image
+from pydantic import ValidationError
+
+from .shared import place
+
+
+def table(path: Path, text: str, **options: object) -> Source:
+    path.write_text(text)
+    return supremix_tabular.load(supremix_tabular.Config(**options), path)
+
+
+GOOD = "a,kind,b,y\n" + "".join(f"{i},{'red' if i % 2 else 'blue'},{i * i},{3 * i + 1}\n" for i in range(40))
+
+
+def test_a_table_with_categories_is_standardised_by_its_training_rows(tmp_path: Path) -> None:
+    source = table(tmp_path / "t.csv", GOOD)
+    x, y = source.splits["train"].columns["x"], source.splits["train"].columns["label"]
+    assert isinstance(x, torch.Tensor)
+    assert x.shape == (28, 4)
+    assert torch.allclose(x.mean(0), torch.zeros(4), atol=1e-5)
+    assert torch.allclose(x.std(0, unbiased=False), torch.ones(4), atol=1e-4)
+    assert isinstance(y, torch.Tensor)
+    labels = torch.cat([t.columns["label"] for t in source.splits.values()])  # type: ignore[misc]
+    assert sorted(labels.tolist()) == [3.0 * i + 1 for i in range(40)]
+    assert source.info["label_name"] == "y"
+    assert source.checksum == table(tmp_path / "t.csv", GOOD).checksum
+    assert source.checksum != table(tmp_path / "t.csv", GOOD, seed=1).checksum
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ";", " "])
+def test_other_delimiters_and_no_header(tmp_path: Path, delimiter: str) -> None:
+    rows = "".join(delimiter.join(map(str, (i, i * i, 2 * i))) + "\n" for i in range(30))
+    source = table(tmp_path / "t.txt", rows)
+    assert source.info == {**source.info, "input_shape": (2,), "label_name": "2"}
+
+
+def test_a_split_column_and_a_dropped_one(tmp_path: Path) -> None:
+    words = ["train", "val", "test", "train"]
+    text = "id,x,y,part\n" + "".join(f"n{i},{i},{i % 7},{words[i % 4]}\n" for i in range(40))
+    source = table(tmp_path / "t.csv", text, split_column="part", target="y", drop=("id",))
+    assert {k: len(v) for k, v in source.splits.items()} == {"train": 20, "valid": 10, "test": 10}
+    assert source.info["input_shape"] == (1,)
+
+
+def test_missing_inputs_take_the_training_median(tmp_path: Path) -> None:
+    text = GOOD.replace("\n4,blue", "\n,blue")
+    with pytest.raises(DataError, match=r"line 6: no value in column 'a'; set data.options.missing=median"):
+        table(tmp_path / "t.csv", text)
+    assert torch.isfinite(table(tmp_path / "t.csv", text, missing="median").splits["train"].columns["x"]).all()  # type: ignore[arg-type]
+
+
+def replaced(old: str, new: str) -> str:
+    return GOOD.replace(old, new, 1)
+
+
+BAD = {
+    "nan target": (replaced("\n5,red,25,16", "\n5,red,25,nan"), {}, "line 7: the target 'y' is nan"),
+    "infinite target": (replaced("\n5,red,25,16", "\n5,red,25,inf"), {}, "line 7: the target 'y' is inf"),
+    "word as target": (
+        replaced("\n5,red,25,16", "\n5,red,25,many"),
+        {},
+        "line 7: 'many' in the target column 'y' is no number",
+    ),
+    "empty target": (replaced("\n5,red,25,16", "\n5,red,25,"), {}, "line 7: '' in the target column 'y' is no number"),
+    "constant target": ("a,y\n" + "".join(f"{i},2\n" for i in range(30)), {}, "all 22 training targets are 2"),
+    "one row": ("a,y\n1,2\n", {}, "1 rows of data"),
+    "text in a numeric column": (
+        replaced("\n5,red,25,16", "\n5,red,big,16"),
+        {},
+        "line 7: 'big' in the numeric column 'b'",
+    ),
+    "unknown split": (GOOD, {"split_column": "kind"}, "split 'blue' is none of train, valid"),
+    "no such target": (GOOD, {"target": "z"}, "data.options.target: no column 'z'"),
+    "ragged": (replaced("\n5,red,25,16", "\n5,red,25,16,9"), {}, "line 7: 5 fields, not 4"),
+    "empty": ("\n\n", {}, "empty"),
+    "target alone": ("y\n" + "".join(f"{i}\n" for i in range(30)), {}, "no input column"),
+    "names twice": (replaced("a,kind", "b,kind"), {}, "column names occur twice: b"),
+    "not text": (None, {}, "unreadable"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_table_is_one_message(tmp_path: Path, name: str) -> None:
+    text, options, message = BAD[name]
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\xff\xfe\x00bad" if text is None else text.encode())
+    with pytest.raises(DataError, match=message.replace("(", r"\(")):
+        supremix_tabular.load(supremix_tabular.Config(**options), path)  # type: ignore[arg-type]
+
+
+def test_a_folder_without_a_table_and_one_with_two(tmp_path: Path) -> None:
+    config = supremix_tabular.Config()
+    with pytest.raises(DataError, match="no such folder"):
+        supremix_tabular.load(config, tmp_path / "no")
+    with pytest.raises(DataError, match=r"0 tables there \(none\)"):
+        supremix_tabular.load(config, tmp_path)
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(GOOD)
+    with pytest.raises(DataError, match="2 tables there"):
+        supremix_tabular.load(config, tmp_path)
+    chosen = supremix_tabular.load(supremix_tabular.Config(file="a.csv"), tmp_path)
+    assert len(chosen.splits["train"]) == 28
+
+
+def test_a_fraction_is_part_of_the_training_rows_and_leaves_the_others_alone() -> None:
+    whole = supremix_tabular.load(supremix_tabular.Config(n_train=100, n_test=20), None)
+    part = supremix_tabular.load(supremix_tabular.Config(n_train=100, n_test=20, fraction=0.2), None)
+    assert len(part.splits["train"]) == 20
+    rows = {tuple(r) for r in whole.splits["train"].columns["x"].tolist()}  # type: ignore[union-attr]
+    assert {tuple(r) for r in part.splits["train"].columns["x"].tolist()} < rows  # type: ignore[union-attr]
+    assert torch.equal(whole.splits["test"].columns["x"], part.splits["test"].columns["x"])  # type: ignore[arg-type]
+    with pytest.raises(ValidationError):
+        supremix_tabular.Config(fraction=0)
+
+
+def test_imbalance_thins_high_labels_in_training_alone() -> None:
+    def angles(imbalanced: bool) -> dict[str, torch.Tensor]:
+        source = supremix_agedb.load(supremix_agedb.Config(imbalanced=imbalanced), None)
+        return {k: t.columns["label"] for k, t in source.splits.items()}  # type: ignore[misc]
+
+    even, skewed = angles(False), angles(True)
+    assert torch.equal(even["test"], skewed["test"])
+    assert set(torch.bincount(even["test"].long()).tolist()) == {10}
+    counts = torch.bincount(skewed["train"].long(), minlength=61)
+    assert int(counts.sum()) == 1200
+    assert int(counts[:12].sum()) > 6 * int(counts[30:].sum())
+    source = supremix_tabular.load(supremix_tabular.Config(imbalanced=True), None)
+    label = source.splits["train"].columns["label"]
+    test = source.splits["test"].columns["label"]
+    assert isinstance(label, torch.Tensor)
+    assert isinstance(test, torch.Tensor)
+    assert 100 < len(label) < 900
+    assert float(label.mean()) < float(test.mean()) - 2
+
+
+def test_rotation_turns_the_picture() -> None:
+    picture = torch.zeros(1, 1, 8, 8)
+    picture[..., 3:5, 4:] = 1  # a bar to the right
+    quarter = supremix_agedb.rotate(picture, torch.tensor([90.0])).float()[0, 0]
+    still = supremix_agedb.rotate(picture, torch.tensor([0.0])).float()[0, 0]
+    assert still[:, 9:].sum() > 5 * still[:, :7].sum()
+    assert quarter[:7].sum() > 5 * quarter[9:].sum() or quarter[9:].sum() > 5 * quarter[:7].sum()
+    assert abs(float(quarter[:, :7].sum() - quarter[:, 9:].sum())) < 0.2 * float(quarter.sum())
+
+
+def faces(root: Path, lines: str) -> Source:
+    (root / "AgeDB").mkdir(exist_ok=True)
+    for i in range(6):
+        Image.fromarray(np.full((20, 10, 3), 40 * i, np.uint8)).save(root / "AgeDB" / f"{i}_x_{20 + i}_f.png")
+    (root / "agedb.csv").write_text("age,path,split\n" + lines)
+    return supremix_agedb.load(supremix_agedb.Config(size=8), root)
+
+
+GOOD_FACES = "".join(
+    f"{20 + i},AgeDB/{i}_x_{20 + i}_f.png,{'train' if i < 3 else 'val' if i < 4 else 'test'}\n" for i in range(6)
+)
+
+
+def test_faces_in_the_released_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
+    source = faces(tmp_path, GOOD_FACES)
+    x, y = source.splits["train"].columns["x"], source.splits["train"].columns["label"]
+    assert isinstance(x, torch.Tensor)
+    assert x.shape == (3, 3, 8, 8)
+    assert x[:, 0, 0, 0].tolist() == [0, 40, 80]
+    assert isinstance(y, torch.Tensor)
+    assert y.tolist() == [20, 21, 22]
+    assert len(source.splits["test"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (GOOD_FACES.replace("21,", "old,", 1), "line 3: 'old' in the target column 'age' is no number"),
+        (GOOD_FACES.replace(",val", ",maybe"), "line 5: split 'maybe' is none of"),
+        (GOOD_FACES + "30,AgeDB/none.png,test\n", "line 8: no image AgeDB/none.png"),
+        ("", "no row in the split 'train'"),
+    ],
+)
+def test_bad_faces_are_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str, message: str) -> None:
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(DataError, match=message):
+        faces(tmp_path, lines)
+
+
+def test_an_image_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "AgeDB").mkdir()
+    (tmp_path / "AgeDB" / "a.jpg").write_bytes(b"no image")
+    (tmp_path / "agedb.csv").write_text("age,path,split\n3,AgeDB/a.jpg,train\n")
+    with pytest.raises(DataError, match="no readable image"):
+        supremix_agedb.load(supremix_agedb.Config(size=8), tmp_path)
+
+
+real = place()
+
+
+@pytest.mark.skipif(real is None, reason="no shared data beside the checkout")
+@pytest.mark.parametrize(
+    ("file", "rows", "inputs"),
+    [("concrete.txt.gz", 1030, 8), ("yacht.txt.gz", 308, 6), ("energy.txt.gz", 768, 8), ("abalone.csv.gz", 4177, 10)],
+)
+def test_real_tables(file: str, rows: int, inputs: int) -> None:
+    assert real is not None
+    source = supremix_tabular.load(supremix_tabular.Config(file=file), real / "uci")
+    assert sum(len(t) for t in source.splits.values()) == rows
+    assert source.info["input_shape"] == (inputs,)

@@ -1,0 +1,201 @@
+"""The regression methods in a plain torch loop: they learn, keep all state, and do what their settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from holdfast.datasets import supremix_agedb, supremix_tabular
+from holdfast.datasets.batches import ExperienceView, Source, generator
+from holdfast.methods import imbalanced_regression as im
+from holdfast.methods import regression as reg
+from holdfast.methods import supremix as sup
+from holdfast.methods.base import Method, StepContext
+from holdfast.methods.networks import regression as networks
+
+KINDS: list[type[reg.Regressor]] = [
+    reg.Regressor, reg.MSE, sup.SimCLR, sup.SupCon, sup.RnC, sup.YAware, sup.AdaCon, sup.MixNeg, sup.MixPos, sup.SupReMix,
+    im.Mixup, im.CMixup, im.RankSim, im.LDS, im.FDS, im.ConR, im.BMSE,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def source() -> Source:
+    return supremix_tabular.load(supremix_tabular.Config(n_train=200, n_test=60, noise=0.0), None)
+
+
+def view_of(source: Source, **changes: Any) -> ExperienceView:
+    table = source.splits["train"]
+    given: dict[str, Any] = {
+        "experience": 0, "n_experiences": 1, "index": torch.arange(len(table)), "classes": (), "classes_seen": (), "n_classes": 0,
+        "n_train": len(table), "table": table, "batch_size": 32, "seed": 0, "device": torch.device("cpu"),
+    }  # fmt: skip
+    return ExperienceView(**given | changes)
+
+
+def made(kind: type[reg.Regressor], source: Source, seed: int = 0, **fields: Any) -> Any:
+    torch.manual_seed(seed)
+    model = networks.build(networks.Config(hidden=32, projection=16), source.info, seed)
+    config = kind.Config(**{"label_scale": "percent", **fields})
+    return kind(config, model, seed)
+
+
+def train(method: Any, view: ExperienceView, epochs: int = 8) -> Iterator[float]:
+    """Every stage in a plain loop; the mean loss of each epoch."""
+    augment = generator(0, "augment")
+    torch.manual_seed(1)
+    method.before_experience(view)
+    for stage in method.stages(view):
+        method.before_stage(stage, view)
+        if stage.optimizers is None:
+            optimizer: Any = torch.optim.Adam(method.parameters(), lr=3e-3)
+        else:
+            spec = stage.optimizers["main"]
+            optimizer = getattr(torch.optim, spec.name)(spec.parameters, **spec.arguments)
+        for epoch in range(stage.epochs or epochs):
+            ctx = StepContext(view, stage.name, epoch, 0, augment)
+            method.before_epoch(ctx)
+            method.train()
+            losses = []
+            for batch in view.batches(train=True):
+                optimizer.zero_grad()
+                loss = getattr(method, stage.step)(batch, ctx)["loss"]
+                loss.backward()
+                optimizer.step()
+                losses.append(float(loss.detach()))
+            method.after_epoch(ctx)
+            yield sum(losses) / len(losses)
+        method.after_stage(stage, view)
+    method.after_experience(view)
+
+
+def mae(method: Method, source: Source, split: str = "test") -> float:
+    table = source.splits[split]
+    method.eval()
+    with torch.no_grad():
+        value = method.predict(table.gather(torch.arange(len(table))))["value"]
+    label = table.columns["label"]
+    assert isinstance(label, torch.Tensor)
+    return float((value - label).abs().mean())
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
+def test_every_method_beats_the_median_and_keeps_its_state(kind: type[reg.Regressor], source: Source) -> None:
+    milder = {"ranksim": {"ranksim_weight": 0.1}, "conr": {"conr_weight": 0.2}}  # defaults are for thousands of steps
+    method = made(kind, source, **milder.get(kind.name, {}))
+    losses = list(train(method, view_of(source)))
+    assert all(torch.isfinite(torch.tensor(losses)))
+    label = source.splits["test"].columns["label"]
+    assert isinstance(label, torch.Tensor)
+    constant = float((label - label.median()).abs().mean())
+    assert mae(method, source) < (0.95 if kind is sup.SimCLR else 0.75) * constant
+    again = made(kind, source, seed=5, **milder.get(kind.name, {}))
+    again.load_state_dict(method.state_dict())
+    assert mae(again, source) == mae(method, source)
+
+
+def test_a_probe_leaves_the_encoder_as_it_is_and_finetuning_does_not(source: Source) -> None:
+    for second in ("probe", "finetune"):
+        method = made(sup.SupReMix, source, second=second, second_epochs=1, epochs=1)
+        steps = train(method, view_of(source))
+        next(steps)
+        before = {k: v.clone() for k, v in method.model.state_dict().items()}
+        list(steps)
+        same = all(torch.equal(v, before[k]) for k, v in method.model.encoder.state_dict(prefix="encoder.").items())
+        assert same == (second == "probe")
+
+
+def test_label_scale_makes_the_range_a_hundred(source: Source) -> None:
+    method = made(reg.Regressor, source)
+    view = view_of(source)
+    method.before_experience(view)
+    scaled = method.scaled(view.labels())
+    assert float(scaled.min()) == pytest.approx(0, abs=1e-9)
+    assert float(scaled.max()) == pytest.approx(100)
+    plain = method.standardised(view.labels())
+    assert float(plain.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(plain.std(unbiased=False)) == pytest.approx(1, abs=1e-5)
+
+
+def test_units_of_the_label_do_not_matter_to_a_percent_scale(source: Source) -> None:
+    def run(factor: float) -> float:
+        table = source.splits["train"]
+        columns = {**table.columns, "label": table.columns["label"] * factor}  # type: ignore[operator]
+        method = made(sup.SupReMix, source, epochs=2, second_epochs=2)
+        list(train(method, view_of(source, table=type(table)(columns))))
+        return float(method.center) / factor + sum(
+            float(p.detach().double().abs().sum()) for p in method.head.parameters()
+        )
+
+    assert run(1.0) == pytest.approx(run(4.0), rel=1e-6)
+
+
+def test_memory_holds_an_equal_share_of_every_experience(source: Source) -> None:
+    method = made(reg.Regressor, source, memory_size=20)
+    for number in (0, 1):
+        rows = torch.arange(100) + 100 * number
+        view = view_of(source, experience=number, n_experiences=2, index=rows)
+        list(train(method, view, epochs=1))
+        kept = method.memory()
+        assert len(kept) == 10 * (number + 1)
+        assert len(set(kept.tolist())) == len(kept)
+    assert int((kept < 100).sum()) == 10
+    again = made(reg.Regressor, source, memory_size=20)
+    again.load_state_dict(method.state_dict())
+    assert torch.equal(again.memory(), kept)
+
+
+def test_partners_of_cmixup_are_near_in_label(source: Source) -> None:
+    view = view_of(source)
+    ctx = StepContext(view, "train", 0, 0, generator(0, "augment"))
+    away = {}
+    for kind in (im.Mixup, im.CMixup):
+        method = made(kind, source)
+        method.before_experience(view)
+        batch = next(view.batches(train=True))
+        label = method.scaled(batch["label"])
+        chosen = torch.cat([method.partners(batch, view.index, ctx) for _ in range(20)])
+        away[kind.name] = float((method.scaled(view.labels()[chosen]) - label.repeat(20)).abs().mean())
+    assert away["cmixup"] < 2.0 < 10 < away["mixup"]
+
+
+def test_labels_without_spread_and_with_nan_are_refused(source: Source) -> None:
+    table = source.splits["train"]
+    for value, message in (
+        (torch.full((200,), 3.0), "are 3: there is nothing"),
+        (torch.full((200,), float("nan")), "NaN"),
+    ):
+        view = view_of(source, table=type(table)({**table.columns, "label": value}))
+        with pytest.raises(ValueError, match=message):
+            made(reg.Regressor, source).before_experience(view)
+
+
+def test_pools_take_a_smaller_last_batch(source: Source) -> None:
+    method = made(sup.SupReMix, source, pool=4, epochs=1, second_epochs=1)
+    assert all(value > 0 for value in train(method, view_of(source)))  # 200 rows in batches of 32: the last has 8
+
+
+def test_views_come_from_the_generator_alone() -> None:
+    source = supremix_agedb.load(supremix_agedb.Config(n_train=61), None)
+    batch = source.splits["train"].gather(torch.arange(8))
+    for options in ({"views": "noise", "shift": 2}, {"views": "crop"}):
+        model = networks.build(networks.Config(**options), source.info, 0)
+        first = model.view(batch, generator(0, "a"))["x"]
+        torch.manual_seed(9)
+        assert torch.equal(first, model.view(batch, generator(0, "a"))["x"])
+        assert not torch.equal(first, model.view(batch, generator(0, "b"))["x"])
+        assert first.shape == batch["x"].shape
+        assert bool(first.isfinite().all())
+
+
+@pytest.mark.parametrize(("modality", "shape"), [("series", (3, 40)), ("volume", (1, 8, 8, 8)), ("image", (3, 20, 20))])
+def test_encoders_of_all_dimensions(modality: str, shape: tuple[int, ...]) -> None:
+    info = {"modality": modality, "input_shape": shape}
+    model = networks.build(networks.Config(encoder="resnet", width=4), info, 0)
+    batch = {"x": torch.randn(5, *shape)}
+    z = model.project(model.encode(model.view(batch, generator(0, "a"))))
+    assert torch.allclose(z.norm(dim=1), torch.ones(5), atol=1e-5)
+    with pytest.raises(ValueError, match="takes no"):
+        networks.build(networks.Config(encoder="bilstm"), info, 0)
