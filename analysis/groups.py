@@ -36,7 +36,7 @@ def group_metrics(labels: Array, bias: Array, predicted: Array) -> dict[str, flo
     matrix = group_matrix(labels, bias, predicted)
     right = (predicted == labels).astype(float)
     same = labels == bias
-    diagonal = np.eye(*matrix.shape, dtype=bool)
+    diagonal = np.equal.outer(np.arange(matrix.shape[0]), np.arange(matrix.shape[1]))
     filled = matrix[~np.isnan(matrix)]
     found = {
         "accuracy": _mean(right),
@@ -44,7 +44,7 @@ def group_metrics(labels: Array, bias: Array, predicted: Array) -> dict[str, flo
         "aligned": _mean(right[same]),
         "conflict": _mean(right[~same]),
         "aligned_group_mean": _mean(matrix[diagonal]),
-        "conflict_group_mean": _mean(matrix[~diagonal]),
+        "conflict_group_mean": _mean(matrix[np.logical_not(diagonal)]),
         "worst_group": float(filled.min()) if len(filled) else math.nan,
     }
     found["gap"] = found["aligned"] - found["conflict"]

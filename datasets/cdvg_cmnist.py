@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from .batches import DataError, Source, derive
@@ -141,6 +142,7 @@ def check(config: Config, root: Path | None) -> dict[str, Any]:
     source = load(config, root)
     rows: dict[str, Any] = {"source": source.source, "size": source.info["size"]}
     for split, part in source.splits.items():
-        aligned = part.columns["label"] == part.columns["bias"]
-        rows[split] = {"rows": len(part), "aligned": round(float(aligned.double().mean()), 4)}  # type: ignore[union-attr]
+        labels, bias = part.columns["label"], part.columns["bias"]
+        assert isinstance(labels, torch.Tensor) and isinstance(bias, torch.Tensor)
+        rows[split] = {"rows": len(part), "aligned": round(float((labels == bias).double().mean()), 4)}
     return rows

@@ -113,7 +113,9 @@ def image_source(
     Raises DataError where training holds one class only, or an image is not square.
     """
     train = splits["train"]
-    found = set(torch.as_tensor(train.columns["label"]).tolist())  # type: ignore[arg-type]
+    labels = train.columns["label"]
+    assert isinstance(labels, torch.Tensor)
+    found = set(labels.tolist())
     if len(found) < 2:
         raise DataError(f"the training images hold {len(found)} class; a classifier needs two or more")
     digest = hashlib.sha256()

@@ -261,6 +261,7 @@ class Cdvg(Views):
 
     Config: ClassVar[type[CdvgConfig]] = CdvgConfig
     config: CdvgConfig
+    critic_steps: Tensor
     name: ClassVar[str] = "cdvg"
     summary: ClassVar[str] = "translator that moves the bias, then contrast between bias modes"
 

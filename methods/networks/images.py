@@ -73,6 +73,9 @@ def _encoder(config: Config, channels: int, size: int) -> tuple[nn.Module, int]:
 class ImageClassifier(nn.Module):
     """g(f(x)); ``info`` of the data gives classes, channels and size, and what the oracle recolourer must know."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
         super().__init__()
         self.config, self.info = config, info

@@ -125,6 +125,8 @@ class Recolour(nn.Module):
     ``info``: ``carrier`` foreground or background, ``palette`` [C, 3] in [0, 1]. Raises ValueError for data that says neither.
     """
 
+    palette: Tensor
+
     def __init__(self, info: Mapping[str, Any]) -> None:
         super().__init__()
         if "carrier" not in info or "palette" not in info:
