@@ -143,6 +143,7 @@ def check(config: Config, root: Path | None) -> dict[str, Any]:
     rows: dict[str, Any] = {"source": source.source, "size": source.info["size"]}
     for split, part in source.splits.items():
         labels, bias = part.columns["label"], part.columns["bias"]
-        assert isinstance(labels, torch.Tensor) and isinstance(bias, torch.Tensor)
+        assert isinstance(labels, torch.Tensor)
+        assert isinstance(bias, torch.Tensor)
         rows[split] = {"rows": len(part), "aligned": round(float((labels == bias).double().mean()), 4)}
     return rows
