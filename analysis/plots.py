@@ -180,6 +180,7 @@ def ordinality(distance: Any, dissimilarity: Any, name: str, path: Path) -> None
     axes.plot(centre, quartiles[:, 1], marker="o", markersize=3)
     axes.fill_between(centre, quartiles[:, 0], quartiles[:, 2], alpha=0.2)
     axes.set(xlabel=f"distance in {name}", ylabel="1 - cosine of embeddings")
+    figure.savefig(path, dpi=120)
 
 
 def group_heatmap(matrix: Any, path: Path) -> None:
