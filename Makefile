@@ -20,7 +20,7 @@ install: $(STAMP) ## the environment
 demo: $(STAMP) ## environment + suites run coconut_slurp
 	$(BIN)/suites run coconut_slurp
 smoke: $(STAMP) ## every suite in seconds
-	$(BIN)/suites run coconut_slurp --profile smoke
+	for each in $$($(BIN)/suites list --json | $(BIN)/python -c 'import json, sys; print(*[row["name"] for row in json.load(sys.stdin)])'); do $(BIN)/suites run $$each --profile smoke || exit 1; done
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: $(STAMP) ## strict mypy over rooms and tests
@@ -31,4 +31,4 @@ test: $(STAMP) lint types ## environment + checks + tests
 test-slow: $(STAMP) ## what takes longer than a minute
 	$(BIN)/pytest -m slow
 benchmarks: $(STAMP) ## speed beside named peers (about fifteen minutes)
-	cd /tmp && for each in loop supcon sweep tracking; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done
+	cd /tmp && for each in loop supcon supremix encoder sweep tracking; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done
