@@ -56,7 +56,7 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         rows = [[known.get(w, 1) for w in words(text, config.max_words)] or [1] for text in texts]
         return Ragged.from_list([torch.tensor(row) for row in rows])
 
-    splits = {}
+    splits: dict[str, dict[str, torch.Tensor | Ragged]] = {}
     for name in SPLITS:
         rows = pairs[name]
         if not rows:
