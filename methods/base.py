@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -25,11 +25,15 @@ class MethodConfig(BaseModel):
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """An optimizer of a stage: a torch.optim class name, its arguments, and the parameters it moves."""
+    """An optimizer of a stage: a torch.optim class name, its arguments, and the parameters it moves.
+
+    ``factor`` multiplies the learning rate by the number of steps this optimizer made; None: the recipe's schedule.
+    """
 
     parameters: list[nn.Parameter]
     name: str = "AdamW"
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    factor: Callable[[int], float] | None = None
 
 
 @dataclass(frozen=True)

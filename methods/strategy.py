@@ -383,6 +383,9 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
                 name: torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
                 for name, optimizer in self.optimizers.items()
             }
+        for name, spec in specs.items():
+            if spec.factor is not None:
+                self.schedulers[name] = torch.optim.lr_scheduler.LambdaLR(self.optimizers[name], spec.factor)
         self._open.clear()
         if "main" in self.optimizers:
             self.optimizer = self.optimizers["main"]

@@ -233,7 +233,7 @@ class Run:
         hidden = {**self.source.splits["train"].columns}  # all columns: the problem may see what the method may not
         try:
             found = self.problem.after_stage(
-                stage.name, strategy.method, _Rows(type(train.table)(hidden), train.rows), self.pictures
+                stage.name, strategy.method, _Rows(type(train.table)(hidden), train.rows, number), self.pictures
             )
         except GateError as error:
             raise Fault(
@@ -476,6 +476,7 @@ class _Rows:
 
     table: Any
     rows: Any
+    number: int = 0
 
 
 class _KillBetweenUpdates:

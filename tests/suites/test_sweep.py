@@ -11,10 +11,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,28 @@ def study(out: Path, trials: int = 3, **changes: Any) -> sweep.Study:
         "device": "cpu", "out": out, "name": None, "storage": None, "tracking_uri": None,
     }  # fmt: skip
     return sweep.create(recipe, **(arguments | changes))
+
+
+def started(journal: Path) -> int:
+    """Wait until a trial has written points; the process that writes them."""
+    for _ in range(12000):
+        if journal.exists() and journal.stat().st_size:
+            return int((journal.parents[1] / "worker.pid").read_text())
+        time.sleep(0.01)
+    raise AssertionError("the trial did not begin")
+
+
+@contextmanager
+def sweeping(out: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A sweep that goes on beside the test; ended with it."""
+    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [str(SUITES), *SWEEP, *arguments], env=env, cwd=out, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -301,18 +324,9 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
 
 def test_two_workers_give_what_one_gives_and_a_killed_one_costs_nothing(tmp_path: Path) -> None:
     one = json.loads(suites(*SWEEP, "--trials", "4", "--method", "er", "--study", "one", out=tmp_path).stdout)
-    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    command = [str(SUITES), *SWEEP, "--trials", "4", "--method", "er", "--study", "two", "--workers", "2"]
-    process = subprocess.Popen(
-        command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    journal = tmp_path / "study-two" / "trials" / "0001" / "er-s0" / "journal.jsonl"
-    for _ in range(3000):
-        if journal.exists() and journal.stat().st_size:
-            break
-        time.sleep(0.01)
-    os.kill(int((journal.parents[1] / "worker.pid").read_text()), signal.SIGKILL)
-    output, errors = process.communicate(timeout=200)
+    with sweeping(tmp_path, "--trials", "4", "--method", "er", "--study", "two", "--workers", "2") as process:
+        os.kill(started(tmp_path / "study-two" / "trials" / "0001" / "er-s0" / "journal.jsonl"), signal.SIGKILL)
+        output, errors = process.communicate(timeout=280)
     assert process.returncode == 0, errors
     two = json.loads(output)
     assert found(one) == found(two)
@@ -320,19 +334,12 @@ def test_two_workers_give_what_one_gives_and_a_killed_one_costs_nothing(tmp_path
 
 
 def test_kill_the_driver_and_resume(tmp_path: Path) -> None:
-    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    command = [str(SUITES), *SWEEP, "--trials", "3", "--method", "er", "--study", "killed", "--pruner", "median"]
-    process = subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = tmp_path / "study-killed" / "trials" / "0001" / "er-s0" / "journal.jsonl"
-    for _ in range(6000):
-        if journal.exists() and journal.stat().st_size:
-            break
-        time.sleep(0.01)
-    worker = int((journal.parents[1] / "worker.pid").read_text())
-    live = suites("resume", "killed", "--json", out=tmp_path, code=2)
-    assert "the study is live" in json.loads(live.stdout)["error"]["what"]
-    process.kill()
-    process.wait()
+    with sweeping(tmp_path, "--trials", "3", "--method", "er", "--study", "killed", "--pruner", "median") as process:
+        worker = started(journal)
+        live = suites("resume", "killed", "--json", out=tmp_path, code=2)
+        assert "the study is live" in json.loads(live.stdout)["error"]["what"]
+        process.kill()
     for _ in range(200):
         if not Path(f"/proc/{worker}").exists():
             break
@@ -353,25 +360,13 @@ def test_kill_the_driver_and_resume(tmp_path: Path) -> None:
 RANDOM = ["--trials", "4", "--method", "er", "--workers", "2", "--engine", "ray"]
 
 
-def started(journal: Path) -> int:
-    """Wait until a trial has written points; the process that writes them."""
-    for _ in range(12000):
-        if journal.exists() and journal.stat().st_size:
-            return int((journal.parents[1] / "worker.pid").read_text())
-        time.sleep(0.01)
-    raise AssertionError("the trial did not begin")
-
-
 @pytest.mark.usefixtures("in_process")
 def test_ray_gives_what_one_process_gives_and_a_killed_worker_costs_nothing(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     here = drive(study(tmp_path, 4, name="here"))
-    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [str(SUITES), *SWEEP, *RANDOM, "--study", "ray"], env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
-    os.kill(started(tmp_path / "study-ray" / "trials" / "0001" / "er-s0" / "journal.jsonl"), signal.SIGKILL)
-    output, errors = process.communicate(timeout=280)
+    with sweeping(tmp_path, *RANDOM, "--study", "ray") as process:
+        os.kill(started(tmp_path / "study-ray" / "trials" / "0001" / "er-s0" / "journal.jsonl"), signal.SIGKILL)
+        output, errors = process.communicate(timeout=280)
     assert process.returncode == 0, errors
     document = json.loads(output)
     assert found(document) == found(here)
@@ -383,13 +378,9 @@ def test_ray_gives_what_one_process_gives_and_a_killed_worker_costs_nothing(tmp_
 def test_the_driver_of_ray_is_killed_and_the_study_resumed(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     here = drive(study(tmp_path, 4, name="here"))
-    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [str(SUITES), *SWEEP, *RANDOM, "--study", "ray"], env=env, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )  # fmt: skip
-    started(tmp_path / "study-ray" / "trials" / "0002" / "er-s0" / "journal.jsonl")
-    process.kill()
-    process.wait()
+    with sweeping(tmp_path, *RANDOM, "--study", "ray") as process:
+        started(tmp_path / "study-ray" / "trials" / "0002" / "er-s0" / "journal.jsonl")
+        process.kill()
     document = json.loads(suites("resume", "ray", "--engine", "ray", "--workers", "2", "--json", out=tmp_path).stdout)
     assert found(document) == found(here)
     assert [t["state"] for t in document["trials"]] == ["complete"] * 4
@@ -404,21 +395,19 @@ def test_a_ray_cluster_that_is_absent_or_too_small_is_told(tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
+def postgres(free_port: Callable[[], int]) -> Iterator[str]:
     """A PostgreSQL server of its own; its URL. As root it runs as the user postgres, for it refuses root."""
     pytest.importorskip("psycopg2")
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not places:
         pytest.skip("no PostgreSQL server is installed")
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-postgres-"))  # pytest's folders are closed to other users
     other: dict[str, Any] = {}
     if os.getuid() == 0:
         try:
             owner = pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("root has no user postgres to run the server")
-        for place in (folder, *list(folder.parents)[:2]):  # pytest's folders are closed to other users
-            place.chmod(place.stat().st_mode | 0o011)
         os.chown(folder, owner.pw_uid, owner.pw_gid)
         other = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
     data, port = folder / "data", free_port()
@@ -435,6 +424,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], i
         yield f"postgresql+psycopg2://tester@127.0.0.1:{port}/postgres"
     finally:
         do(control, "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder)
 
 
 @pytest.mark.usefixtures("in_process")

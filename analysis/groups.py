@@ -1,0 +1,51 @@
+"""Classification with groups (class, bias): the group matrix and what is read off it (CDvG spec section 7)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+def group_matrix(labels: Array, bias: Array, predicted: Array) -> Array:
+    """``a[y, b]``: accuracy in the group (y, b), NaN where it is empty. Labels, biases and predictions are [N] integers."""
+    shape = (int(labels.max()) + 1, int(bias.max()) + 1) if len(labels) else (0, 0)
+    right, count = np.zeros(shape), np.zeros(shape)
+    np.add.at(right, (labels, bias), predicted == labels)
+    np.add.at(count, (labels, bias), 1)
+    with np.errstate(invalid="ignore"):
+        return right / count
+
+
+def _mean(values: Array) -> float:
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else math.nan
+
+
+def group_metrics(labels: Array, bias: Array, predicted: Array) -> dict[str, float]:
+    """Accuracies over rows and over groups. Measures without a row (no conflicting image, say) are left out.
+
+    ``accuracy``: all rows (the unbiased accuracy where bias does not depend on the class); ``group_mean``: mean of a[y, b];
+    ``aligned``, ``conflict``: rows with b = y, b ≠ y; ``aligned_group_mean``, ``conflict_group_mean``: the same over groups;
+    ``worst_group``; ``gap`` = aligned - conflict.
+    """
+    matrix = group_matrix(labels, bias, predicted)
+    right = (predicted == labels).astype(float)
+    same = labels == bias
+    diagonal = np.equal.outer(np.arange(matrix.shape[0]), np.arange(matrix.shape[1]))
+    filled = matrix[~np.isnan(matrix)]
+    found = {
+        "accuracy": _mean(right),
+        "group_mean": _mean(filled),
+        "aligned": _mean(right[same]),
+        "conflict": _mean(right[~same]),
+        "aligned_group_mean": _mean(matrix[diagonal]),
+        "conflict_group_mean": _mean(matrix[np.logical_not(diagonal)]),
+        "worst_group": float(filled.min()) if len(filled) else math.nan,
+    }
+    found["gap"] = found["aligned"] - found["conflict"]
+    return {name: value for name, value in found.items() if not math.isnan(value)}

@@ -1,0 +1,149 @@
+"""Colored MNIST (LfF's generator) and, as an option, a background colour (ReBias's Biased MNIST); spec sections 8 and 12.
+
+Under the data root lie MNIST's four idx files, or a folder ``mnist``, ``MNIST/raw`` or ``raw`` with them, compressed or not. Without a data
+root scikit-learn's digits are coloured instead (8 x 8, the stand-in).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from .batches import DataError, Source, derive
+from .images import BACKGROUNDS, PALETTE, Array, assign, colour, colour_background, image_source, read_idx, table
+
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+STD = {1: 0.05, 2: 0.02, 3: 0.01, 4: 0.005, 5: 0.002}  # colour noise by severity
+
+
+class Config(BaseModel):
+    """How strong the bias is, what carries it, and how many rows there are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rho: float = Field(
+        1.0, ge=0, le=1, description="ρ: share of training images whose colour is their class's; 1: no exception"
+    )
+    carrier: Literal["foreground", "background"] = Field(
+        "foreground", description="what is coloured: the digit (Colored MNIST) or the ground (Biased MNIST)"
+    )
+    severity: int = Field(2, ge=1, le=5, description="1 to 5: colour noise .05, .02, .01, .005, .002 (foreground only)")
+    n_train: int | None = Field(
+        None, ge=20, description="training images; null: all but the validation's (stand-in: 1300)"
+    )
+    n_valid: int | None = Field(
+        None, ge=1, description="validation images of the training distribution; null: 5000 (stand-in: 100)"
+    )
+    n_test: int | None = Field(None, ge=1, description="test images, colour independent of class; null: all")
+    size: Literal[8, 16, 28] | None = Field(
+        None, description="real digits: side in pixels; 16 and 8 are means of the 32 px image; null: 28"
+    )
+    seed: int = Field(0, ge=0, description="order of the rows and colour noise")
+
+
+def _find(root: Path) -> Path:
+    for inner in ("", "mnist", "MNIST/raw", "MNIST", "raw"):
+        folder = root / inner
+        if any((folder / (FILES["train"][0] + end)).is_file() for end in ("", ".gz")):
+            return folder
+    raise DataError(f"{root}: no {FILES['train'][0]} there; --data-root names the folder of MNIST's idx files")
+
+
+def _released(config: Config, root: Path) -> dict[str, tuple[Array, Array]]:
+    folder = _find(root)
+    parts = {}
+    for split, (images, labels) in FILES.items():
+        x, y = read_idx(folder / images), read_idx(folder / labels)
+        if x.ndim != 3 or y.ndim != 1 or len(x) != len(y) or (len(y) and y.max() > 9):
+            raise DataError(f"{folder}: {images} and {labels} do not fit together")
+        parts[split] = (_resize(x, config.size), y.astype(np.int64))
+    return parts
+
+
+def _resize(grey: Array, size: int | None) -> Array:
+    """Padded with black to 32 px and averaged down; 28 or None: as it is."""
+    if size in (None, grey.shape[1]):
+        return grey
+    assert size is not None
+    padded = np.pad(grey, ((0, 0), (2, 2), (2, 2)))
+    k = 32 // size
+    return np.round(padded.reshape(len(grey), size, k, size, k).mean((2, 4))).astype(np.uint8)
+
+
+def _stand_in(config: Config) -> dict[str, tuple[Array, Array]]:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    order = np.random.default_rng(derive(config.seed, "digits")).permutation(len(digits.target))
+    grey = np.round(digits.images * (255 / 16)).astype(np.uint8)[order]
+    labels = digits.target.astype(np.int64)[order]
+    return {"train": (grey[:1400], labels[:1400]), "test": (grey[1400:], labels[1400:])}
+
+
+def grey_digits(config: Config, root: Path | None) -> dict[str, tuple[Array, Array]]:
+    """Grey images [N, S, S] uint8 and labels [N] of train, valid and test, before any colour. Raises DataError."""
+    parts = _stand_in(config) if root is None else _released(config, root)
+    grey, labels = parts["train"]
+    n_valid = config.n_valid or (100 if root is None else 5000)
+    n_train = config.n_train or len(labels) - n_valid
+    if n_train + n_valid > len(labels):
+        raise DataError(
+            f"data.options.n_train + n_valid = {n_train + n_valid}, but there are {len(labels)} training digits"
+        )
+    stop = len(labels) - n_valid
+    test = tuple(a[: config.n_test] for a in parts["test"])
+    return {
+        "train": (grey[:n_train], labels[:n_train]),
+        "valid": (grey[stop:], labels[stop:]),
+        "test": (test[0], test[1]),
+    }
+
+
+def paint(grey: Array, labels: Array, rho: float, config: Config, purpose: str, shift: int = 0) -> tuple[Array, Array]:
+    """Images [N, S, S, 3] and bias [N] of one split. ``shift``: the colour of class c is c + shift modulo 10."""
+    bias = (assign(labels, rho, 10) + shift) % 10
+    if config.carrier == "background":
+        return colour_background(grey, bias), bias
+    noise = np.random.default_rng(derive(config.seed, f"colour/{purpose}")).standard_normal((len(grey), 3))
+    return colour(grey, bias, noise, STD[config.severity], np.asarray(PALETTE)), bias
+
+
+def carrier_info(config: Config) -> dict[str, Any]:
+    """What the oracle recolourer must know."""
+    colours = PALETTE if config.carrier == "foreground" else tuple(tuple(v / 255 for v in c) for c in BACKGROUNDS)
+    return {"carrier": config.carrier, "palette": colours}
+
+
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+    """Columns ``image``, ``label``, ``bias``. ``test`` and ``unbiased`` (the training digits again, for the readers of the translation
+    report) have colours that do not depend on the class; ``valid`` has the training distribution. Raises DataError.
+    """
+    splits = {}
+    digits = grey_digits(config, root)
+    for split, (grey, labels) in {**digits, "unbiased": digits["train"]}.items():
+        rho = config.rho if split in ("train", "valid") else 0.1
+        images, bias = paint(grey, labels, rho, config, split)
+        splits[split] = table(images, labels, bias)
+    return image_source(
+        splits, [str(c) for c in range(10)], "stand-in" if root is None else "real", carrier_info(config)
+    )
+
+
+def check(config: Config, root: Path | None) -> dict[str, Any]:
+    """Counts and the share of aligned images."""
+    source = load(config, root)
+    rows: dict[str, Any] = {"source": source.source, "size": source.info["size"]}
+    for split, part in source.splits.items():
+        labels, bias = part.columns["label"], part.columns["bias"]
+        assert isinstance(labels, torch.Tensor)
+        assert isinstance(bias, torch.Tensor)
+        rows[split] = {"rows": len(part), "aligned": round(float((labels == bias).double().mean()), 4)}
+    return rows

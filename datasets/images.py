@@ -1,0 +1,139 @@
+"""What the image sets share: bias assignment, colouring, the Source of an image set with a bias column."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .batches import DataError, Source, Table
+
+Array = npt.NDArray[Any]
+
+# Ten colours of the LfF generator, RGB in [0, 1] (spec section 8).
+PALETTE: tuple[tuple[float, float, float], ...] = (
+    (0.98368233, 0.312519, 0.16857535),
+    (0.99052966, 0.91560525, 0.3515122),
+    (0.672964, 0.46107048, 0.5798082),
+    (0.78325194, 0.8315559, 0.6013294),
+    (0.088015795, 0.77796334, 0.98180777),
+    (0.32139337, 0.96105456, 0.44644988),
+    (0.024615884, 0.23565048, 0.7586663),
+    (0.55524695, 0.10158014, 0.76176316),
+    (0.2077232, 0.3929485, 0.018702388),
+    (0.8336576, 0.20240927, 0.2669431),
+)
+# Ten background colours of Biased MNIST (ReBias), 0 to 255.
+BACKGROUNDS: tuple[tuple[int, int, int], ...] = (
+    (255, 0, 0), (0, 255, 0), (0, 0, 255), (225, 225, 0), (225, 0, 225), (0, 255, 255), (255, 128, 0), (255, 0, 128), (128, 0, 255),
+    (128, 128, 128),
+)  # fmt: skip
+
+
+def assign(labels: Array, rho: float, n_classes: int) -> Array:
+    """Bias of every row [N] int64: class c holds the share ``rho`` of bias c and (1 - rho) / (C - 1) of every other.
+
+    The k-th row of class c in file order takes the first bias j with ``round_half_even(n_c · (r_0 + ... + r_j)) > k``. Source: LfF's
+    generator (spec section 8). ValueError for a share outside [0, 1] or labels outside 0..C-1.
+    """
+    if not 0 <= rho <= 1:
+        raise ValueError(f"rho is a share between 0 and 1, not {rho}")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:
+        raise ValueError(f"labels must lie in 0..{n_classes - 1}")
+    bias = np.zeros(len(labels), np.int64)
+    for c in range(n_classes):
+        rows = np.flatnonzero(labels == c)
+        shares = np.full(n_classes, (1 - rho) / (n_classes - 1) if n_classes > 1 else 0.0)
+        shares[c] = rho if n_classes > 1 else 1.0
+        milestones = np.round(len(rows) * np.cumsum(shares))
+        bias[rows] = np.minimum((milestones[None, :] <= np.arange(len(rows))[:, None]).sum(1), n_classes - 1)
+    return bias
+
+
+def colour(grey: Array, bias: Array, noise: Array, std: float, palette: Array) -> Array:
+    """Foreground colour: ``trunc(clip(palette[b] + std · noise, 0, 1) · grey)``.
+
+    Args:
+        grey: [N, H, W] uint8; bias: [N]; noise: [N, 3], one standard normal draw a channel of an image.
+
+    Returns:
+        [N, H, W, 3] uint8.
+    """
+    tint = np.clip(palette[bias].astype(np.float32) + np.float32(std) * noise.astype(np.float32), 0, 1)
+    return (tint[:, None, None, :] * grey[..., None].astype(np.float32)).astype(np.uint8)
+
+
+def colour_background(grey: Array, bias: Array) -> Array:
+    """Background colour: white where grey > 127, the bias's colour elsewhere; [N, H, W, 3] uint8."""
+    ground = np.asarray(BACKGROUNDS, np.uint8)[bias][:, None, None, :]
+    return np.where(grey[..., None] > 127, np.uint8(255), ground).astype(np.uint8)
+
+
+def read_idx(path: Path) -> Array:
+    """An idx file of bytes, gzip-compressed or not. Raises DataError where it is missing, cut short or something else."""
+    found = next((p for p in (path, path.with_name(path.name + ".gz")) if p.is_file()), None)
+    if found is None:
+        raise DataError(f"{path}: missing (also as .gz)")
+    try:
+        raw = gzip.decompress(found.read_bytes()) if found.suffix == ".gz" else found.read_bytes()
+        zero, kind, dims = struct.unpack(">HBB", raw[:4])
+        shape = struct.unpack(f">{dims}I", raw[4 : 4 + 4 * dims])
+        if zero != 0 or kind != 8:
+            raise ValueError("not an idx file of bytes")
+        return np.frombuffer(raw, np.uint8, offset=4 + 4 * dims).reshape(shape)
+    except (OSError, EOFError, ValueError, struct.error) as error:
+        raise DataError(f"{found}: no readable idx file ({error})") from error
+
+
+def table(images: Array, labels: Array, bias: Array, **columns: Array) -> Table:
+    """Columns ``image`` [N, 3, H, W] uint8, ``label`` and ``bias`` [N] int64, and those given."""
+    extra = {name: torch.from_numpy(np.array(value)) for name, value in columns.items()}
+    return Table(
+        {
+            "image": torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))),
+            "label": torch.from_numpy(labels.astype(np.int64)),
+            "bias": torch.from_numpy(bias.astype(np.int64)),
+            **extra,
+        }
+    )
+
+
+def image_source(
+    splits: Mapping[str, Table], class_names: Sequence[str], source: str, info: Mapping[str, Any] | None = None
+) -> Source:
+    """A Source with the checksum of all its columns; ``info`` gains ``classes``, ``channels`` and ``size``.
+
+    Raises DataError where training holds one class only, or an image is not square.
+    """
+    train = splits["train"]
+    labels = train.columns["label"]
+    assert isinstance(labels, torch.Tensor)
+    found = set(labels.tolist())
+    if len(found) < 2:
+        raise DataError(f"the training images hold {len(found)} class; a classifier needs two or more")
+    digest = hashlib.sha256()
+    for name in sorted(splits):
+        for column in sorted(splits[name].columns):
+            value = splits[name].columns[column]
+            assert isinstance(value, torch.Tensor)
+            digest.update(f"{name}/{column}/{tuple(value.shape)}".encode())
+            digest.update(value.contiguous().numpy().tobytes())
+    image = train.columns["image"]
+    assert isinstance(image, torch.Tensor)
+    _, channels, height, width = image.shape
+    if height != width:
+        raise DataError(f"images must be square, these are {height} x {width}")
+    return Source(
+        splits=dict(splits),
+        class_names=list(class_names),
+        info={"classes": len(class_names), "channels": channels, "size": height, **(info or {})},
+        source=source,
+        checksum=digest.hexdigest(),
+    )

@@ -1,0 +1,360 @@
+"""CDvG: contrastive debiasing via generative bias-transformation (Jung et al., ICML 2023, arXiv 2112.01021).
+
+A translator that is to move an image to another class takes the shortcut and moves the bias; views of one image under different modes are then
+contrasted. Spec: sections 2 and 3. The paper's idea is sourced; the translator is StarGAN v1's, and what stands in the spec as a reading is a field.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ..datasets.batches import Batch, ExperienceView, derive
+from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, Update
+from .losses.cdvg import critic_loss, generator_loss, gradient_penalty, ntxent, views_ce
+from .losses.coconut import zero
+from .losses.supcon import supcon
+from .networks.translators import Critic, Preset, Recolour, Shallow, StarGAN, crop, pad, padded_size
+
+
+class ViewsConfig(MethodConfig):
+    """Stage 2: views, classifier, contrast (spec section 3)."""
+
+    temperature: float = Field(
+        0.1, gt=0, le=10, description="τ of the contrastive loss (our reading)", json_schema_extra={"sweep": {"low": 0.05, "high": 0.5, "log": True}}
+    )  # fmt: skip
+    lambda_con: float = Field(
+        1.0, ge=0, le=1000, description="λ, weight of the contrastive loss (our reading)", json_schema_extra={"sweep": {"low": 0.1, "high": 10.0, "log": True}}
+    )  # fmt: skip
+    contrast: Literal["ntxent", "supcon", "none"] = Field(
+        "ntxent", description="positives: the other view of the image; all views of its class; no contrast"
+    )
+    view_mode: Literal["pair", "original", "all"] = Field(
+        "pair", description="two translated views; the image and one; one view a mode"
+    )
+    ce_on: Literal["views", "original", "both"] = Field("views", description="where cross-entropy acts")
+    keep_own: bool = Field(
+        False, description="a view of the image's own class is the image itself, not its translation"
+    )
+    objective: Literal["joint", "two_stage"] = Field(
+        "joint", description="joint; two_stage: contrast alone, then a linear head on the frozen encoder"
+    )
+    translate_views: Literal["online", "cached", "none"] = Field(
+        "online", description="translator in the loop; all translations made once, as bytes; no translator (augmentation alone)"
+    )  # fmt: skip
+    projection: int = Field(64, ge=1, le=8192, description="P, width of the projection's output")
+
+
+class CdvgConfig(ViewsConfig):
+    """Stage 1: the translator (spec section 2), and its gate."""
+
+    translator: Preset = Field("auto", description="auto: shallow up to 16 px, StarGAN v1 above")
+    reach: Literal[1, 3, 5, 9] = Field(3, description="receptive field of the shallow translator in pixels")
+    width: int = Field(32, ge=4, le=256, description="channels of the translator's first convolution (StarGAN: 64)")
+    blocks: int = Field(6, ge=1, le=16, description="residual blocks of StarGAN's translator")
+    critic_width: int = Field(32, ge=4, le=256, description="channels of the critic's first convolution (StarGAN: 64)")
+    translator_epochs: int = Field(
+        37, ge=1, le=100_000, description="epochs of stage 1 (spec's toy: 1500 critic steps)"
+    )
+    translator_batch: int = Field(
+        32, ge=2, le=4096, description="rows a critic step; a batch is cut into as many steps"
+    )
+    translator_lr: float = Field(5e-4, gt=0, le=1, description="Adam, both networks, falling to 0 in the second half")
+    translator_betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's moments")
+    n_critic: int = Field(2, ge=1, le=100, description="critic steps a translator step")
+    lambda_cls: float = Field(1.0, ge=0, description="l_cls")
+    lambda_rec: float = Field(10.0, ge=0, description="l_rec", json_schema_extra={"sweep": {"low": 1.0, "high": 100.0, "log": True}})  # fmt: skip
+    lambda_gp: float = Field(10.0, ge=0, description="l_gp")
+    gate: Literal["warn", "stop", "off"] = Field("warn", description="what a failed translation report does")
+    max_content_moved: float = Field(0.3, ge=0, le=1, description="gate: largest share of translations read as the target class")  # fmt: skip
+    min_content_kept: float = Field(0.6, ge=0, le=1, description="gate: smallest share of translations still read as their class")  # fmt: skip
+
+
+class Projection(nn.Sequential):
+    """p: H -> H -> ReLU -> P."""
+
+    def __init__(self, features: int, out: int) -> None:
+        super().__init__(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, out))
+
+
+class Views(Method):
+    """Stage 2 on any translator: the base of CDvG, its oracle and its ablations."""
+
+    Config: ClassVar[type[ViewsConfig]] = ViewsConfig
+    config: ViewsConfig
+
+    def __init__(self, config: ViewsConfig, model: nn.Module, seed: int = 0) -> None:
+        super().__init__(config, model, seed)
+        self._modes: tuple[int, ...] = ()
+        self._cache: Tensor | None = None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "projections"))
+            self.project = Projection(self._model.features_out, config.projection)
+
+    @property
+    def _model(self) -> Any:
+        return self.model
+
+    @property
+    def modes(self) -> tuple[int, ...]:
+        """The classes whose bias the translator knows."""
+        return self._modes
+
+    def translate(self, x: Tensor, mode: Tensor) -> Tensor:
+        """x [B, 3, S, S] in [-1, 1] under the bias of class ``mode`` [B]; same shape and range."""
+        raise NotImplementedError(f"{type(self).__name__} must define translate")
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"modes": list(self._modes)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self._modes = tuple(state["modes"])
+
+    def before_experience(self, view: ExperienceView) -> None:
+        self._modes = tuple(view.classes)
+        self._cache = None
+        if len(view.classes) < 2 and self.config.translate_views != "none":
+            warnings.warn("one class has no other mode to be translated to: cross-entropy alone", stacklevel=2)
+        if self.config.objective == "two_stage" and self.config.contrast == "none":
+            raise ValueError("objective two_stage trains the encoder by contrast alone: contrast must not be none")
+
+    def stages(self, view: ExperienceView) -> list[Stage]:
+        if self.config.objective == "joint":
+            return [Stage("classifier")]
+        return [Stage("encoder", step="contrast_step"), Stage("classifier", step="head_step")]
+
+    # -- views -----------------------------------------------------------------------------------------------------
+
+    def draw_modes(self, n: int, count: int, order: torch.Generator) -> Tensor:
+        """``count`` distinct modes for each of ``n`` images, uniform without replacement: [count, n]."""
+        known = torch.tensor(self.modes)
+        return known[torch.rand(n, len(known), generator=order).argsort(1)[:, :count]].T
+
+    def views(self, x: Tensor, batch: Batch, ctx: StepContext) -> list[Tensor]:
+        """Steps 1 and 2: the views [V] x [B, 3, S, S], translated without gradients, augmented one by one."""
+        c, labels = self.config, batch["label"]
+        if c.translate_views == "none" or len(self.modes) < 2:
+            return [self._model.views(x, ctx.augment) for _ in range(2)]
+        if c.view_mode == "original":
+            known = torch.tensor(self.modes)
+            score = torch.rand(len(x), len(known), generator=ctx.augment)
+            score[known[None, :] == labels.cpu()[:, None]] = -1  # a mode other than the image's class
+            modes = known[score.argmax(1)][None]
+        else:
+            modes = self.draw_modes(len(x), 2 if c.view_mode == "pair" else len(self.modes), ctx.augment)
+        made = [self._view(x, mode.to(x.device), batch, ctx) for mode in modes]
+        made = [x, *made] if c.view_mode == "original" else made
+        return [self._model.views(v, ctx.augment) for v in made]
+
+    @torch.no_grad()
+    def _view(self, x: Tensor, mode: Tensor, batch: Batch, ctx: StepContext) -> Tensor:
+        if self.config.translate_views == "cached":
+            made = self._cached(ctx.view)[mode.cpu(), batch["index"].cpu()].to(x.device).float() / 127.5 - 1
+        else:
+            made = self.translate(x, mode)
+        if self.config.keep_own:
+            made = torch.where((mode == batch["label"])[:, None, None, None], x, made)
+        return made
+
+    def _cached(self, view: ExperienceView) -> Tensor:
+        """All translations of this experience's rows as bytes [C, rows of the table, 3, S, S]; made again after a resume, from the translator alone."""
+        if self._cache is None:
+            shape = (max(self.modes) + 1, len(view.table), *cast(Tensor, view.table.columns["image"]).shape[1:])
+            size = torch.Size(shape).numel()
+            if size > 4 * 2**30:
+                warnings.warn(f"cached translations take {size / 2**30:.1f} GiB: translate_views online needs none", stacklevel=2)  # fmt: skip
+            cache = torch.zeros(shape, dtype=torch.uint8)
+            for batch in view.batches():
+                x = self._model.pixels(batch)
+                for m in self.modes:
+                    made = self.translate(x, torch.full((len(x),), m, device=x.device))
+                    cache[m, batch["index"].cpu()] = ((made + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+            self._cache = cache
+        return self._cache
+
+    # -- steps -----------------------------------------------------------------------------------------------------
+
+    def weights(self, x: Tensor, batch: Batch, ctx: StepContext) -> tuple[Tensor | None, Tensor | None]:
+        """Weights w [B] of the cross-entropy, and a loss of what gives them; neither here."""
+        return None, None
+
+    def contrast(self, z: Tensor, labels: Tensor, n_views: int) -> Tensor:
+        """L_con of projections [V·B, P]."""
+        c = self.config
+        if c.contrast == "none" or len(labels) < 2:
+            return zero(z)
+        if c.contrast == "ntxent" and n_views == 2:
+            return ntxent(*z.chunk(2), temperature=c.temperature)
+        image = torch.arange(len(labels), device=z.device)
+        return supcon(z, (labels if c.contrast == "supcon" else image).repeat(n_views), temperature=c.temperature)
+
+    def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
+        c, labels = self.config, batch["label"]
+        x = self._model.pixels(batch)  # [B, 3, S, S]
+        views = self.views(x, batch, ctx)  # (1), (2)
+        n = len(views)
+        weights, host_loss = self.weights(x, batch, ctx)
+        original = [self._model.views(x, ctx.augment)] if c.ce_on != "views" else []
+        h = self._model.encode(torch.cat([*views, *original]))  # (3) one forward: BatchNorm sees every view
+        o = self._model.classify(h)  # [(V+1)·B, C]
+        ce_rows = o[: n * len(x)] if c.ce_on == "views" else o[n * len(x) :] if c.ce_on == "original" else o
+        loss = views_ce(ce_rows, labels, weights)  # (4)
+        logs = {"loss/ce": loss}
+        if c.lambda_con > 0 and c.contrast != "none":  # (5)
+            contrast = self.contrast(self.project(h[: n * len(x)]), labels, n)
+            loss = loss + c.lambda_con * contrast  # (6)
+            logs["loss/contrast"] = contrast
+        if host_loss is not None:
+            loss = loss + host_loss
+            logs["loss/host"] = host_loss
+        return {"loss": loss, **logs}
+
+    def contrast_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
+        """two_stage, first: f and p by L_con alone."""
+        views = self.views(self._model.pixels(batch), batch, ctx)
+        z = self.project(self._model.encode(torch.cat(views)))
+        return {"loss": self.contrast(z, batch["label"], len(views))}
+
+    def head_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
+        """two_stage, second: linear g on the frozen f, cross-entropy on views."""
+        self._model.encoder.eval()
+        with torch.no_grad():
+            h = self._model.encode(torch.cat(self.views(self._model.pixels(batch), batch, ctx)))
+        return {"loss": views_ce(self._model.classify(h), batch["label"])}
+
+    def predict(self, batch: Batch) -> dict[str, Tensor]:
+        """``label`` [B] of the original, untranslated image."""
+        return self._model.predict(batch)
+
+
+class Simclr(Views):
+    """No translator: views by augmentation alone (the ablation of spec section 6)."""
+
+    name: ClassVar[str] = "cdvg_augment"
+    summary: ClassVar[str] = "CDvG's second stage on augmented views, no translator (ablation)"
+
+    def __init__(self, config: ViewsConfig, model: nn.Module, seed: int = 0) -> None:
+        super().__init__(config.model_copy(update={"translate_views": "none"}), model, seed)
+
+
+class CdvgOracle(Views):
+    """CDvG with the true recolourer as translator: the ceiling of the method. It knows what carries the bias."""
+
+    name: ClassVar[str] = "cdvg_oracle"
+    summary: ClassVar[str] = "CDvG with the true recolourer as translator (oracle: knows the bias; ceiling)"
+
+    def __init__(self, config: ViewsConfig, model: nn.Module, seed: int = 0) -> None:
+        super().__init__(config, model, seed)
+        self.recolour = Recolour(self._model.info)
+
+    def translate(self, x: Tensor, mode: Tensor) -> Tensor:
+        return self.recolour(x, mode)
+
+
+class Cdvg(Views):
+    """Translator first, then a classifier on contrasted views of different bias modes."""
+
+    Config: ClassVar[type[CdvgConfig]] = CdvgConfig
+    config: CdvgConfig
+    critic_steps: Tensor
+    name: ClassVar[str] = "cdvg"
+    summary: ClassVar[str] = "translator that moves the bias, then contrast between bias modes"
+
+    def __init__(self, config: CdvgConfig, model: nn.Module, seed: int = 0) -> None:
+        super().__init__(config, model, seed)
+        self.size = padded_size(self._model.size)
+        self.register_buffer("critic_steps", torch.zeros((), dtype=torch.int64))
+        preset = (
+            config.translator if config.translator != "auto" else "shallow" if self._model.size <= 16 else "stargan"
+        )
+        classes = self._model.classes
+        depth = max(1, self.size.bit_length() - 2)  # log2(S) - 1
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "translator"))
+            self.translator: nn.Module = (
+                Shallow(classes, config.width, config.reach)
+                if preset == "shallow"
+                else StarGAN(classes, config.width, config.blocks, 1 if self.size <= 16 else 2)
+            )
+            self.critic = Critic(classes, self.size, config.critic_width, depth)
+        self.translator.requires_grad_(False)
+        self.critic.requires_grad_(False)
+
+    @property
+    def gate(self) -> dict[str, Any]:
+        """What the problem's report holds the translator to."""
+        c = self.config
+        return {"action": c.gate, "max_content_moved": c.max_content_moved, "min_content_kept": c.min_content_kept}
+
+    @torch.no_grad()
+    def translate(self, x: Tensor, mode: Tensor) -> Tensor:
+        return crop(self.translator(pad(x, self.size), mode), x.shape[-1])
+
+    def stages(self, view: ExperienceView) -> list[Stage]:
+        c = self.config
+        if len(view.classes) < 2 or c.translate_views == "none":
+            return super().stages(view)
+        steps = c.translator_epochs * sum(
+            -(-min(view.batch_size, len(view.index) - start) // c.translator_batch)
+            for start in range(0, len(view.index), view.batch_size)
+        )
+        arguments = {"lr": c.translator_lr, "betas": c.translator_betas}
+        optimizers = {
+            "critic": OptimizerSpec(list(self.critic.parameters()), "Adam", arguments, _late_decay(steps)),
+            "translator": OptimizerSpec(
+                list(self.translator.parameters()), "Adam", arguments, _late_decay(steps // c.n_critic)
+            ),
+        }
+        first = Stage("translator", c.translator_epochs, optimizers, step="translator_step")
+        return [first, *super().stages(view)]
+
+    def after_stage(self, stage: Stage, view: ExperienceView) -> None:
+        if stage.name == "translator":
+            self.translator.requires_grad_(False)
+            self.critic.requires_grad_(False)
+            self._cache = None
+
+    def translator_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
+        """One batch, cut into critic steps of ``translator_batch`` rows; every ``n_critic``-th is followed by a translator step."""
+        c = self.config
+        x, y = pad(self._model.pixels(batch), self.size), batch["label"]
+        for real, labels in zip(x.split(c.translator_batch), y.split(c.translator_batch), strict=True):
+            modes = labels[torch.randperm(len(labels), generator=ctx.augment).to(labels.device)]  # y' may equal y
+            alpha = torch.rand(len(real), 1, 1, 1, generator=ctx.augment).to(real.device)
+            self.critic.requires_grad_(True)
+            self.translator.requires_grad_(False)
+            fake = self.translator(real, modes)
+            src_real, cls_real = self.critic(real)
+            adversarial, classes = critic_loss(src_real, self.critic(fake)[0], cls_real, labels)
+            penalty = gradient_penalty(lambda z: self.critic(z)[0], real, fake, alpha)
+            loss = adversarial + c.lambda_cls * classes + c.lambda_gp * penalty
+            yield Update(loss, "critic", logs={"critic/adversarial": adversarial, "critic/classes": classes, "critic/penalty": penalty})  # fmt: skip
+            self.critic_steps.add_(1)
+            if int(self.critic_steps) % c.n_critic:
+                continue
+            self.critic.requires_grad_(False)
+            self.translator.requires_grad_(True)
+            fake = self.translator(real, modes)
+            src, cls = self.critic(fake)
+            adversarial, classes, rebuilt = generator_loss(src, cls, modes, real, self.translator(fake, labels))
+            loss = adversarial + c.lambda_cls * classes + c.lambda_rec * rebuilt
+            yield Update(loss, "translator", logs={"translator/adversarial": adversarial, "translator/classes": classes, "translator/rebuilt": rebuilt})  # fmt: skip
+        self.critic.requires_grad_(False)
+        self.translator.requires_grad_(False)
+
+    def cost(self) -> dict[str, float]:
+        return {"critic_steps": float(self.critic_steps)}
+
+
+def _late_decay(steps: int) -> Callable[[int], float]:
+    """1 in the first half of ``steps``, then linearly to 0."""
+
+    def factor(step: int) -> float:
+        return min(1.0, max(0.0, 2 * (1 - step / max(1, steps))))
+
+    return factor

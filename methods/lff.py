@@ -1,0 +1,121 @@
+"""LfF: a network that is amplified to learn the bias tells the other which images are hard (Nam et al., NeurIPS 2020); CDvG with its weights.
+
+Spec: CDvG section 6 and, for the combination, section 3 ("plug-in use").
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..datasets.batches import Batch, ExperienceView
+from .base import Method, MethodConfig, StepContext
+from .cdvg import Cdvg, CdvgConfig
+from .losses.cdvg import views_ce
+from .losses.lff import gce, moving_average, relative_difficulty
+
+
+class LffConfig(MethodConfig):
+    """Fields of the biased network."""
+
+    q: float = Field(0.7, gt=0, le=1, description="q of the generalised cross-entropy", json_schema_extra={"sweep": {"low": 0.3, "high": 0.9}})  # fmt: skip
+    alpha: float = Field(0.7, ge=0, lt=1, description="α of the moving averages of each image's losses")
+
+
+def sample_weights(
+    view: ExperienceView, batch: Batch, biased: Tensor, debiased: Tensor, alpha: float, prefix: str = "lff"
+) -> Tensor:
+    """w [B] from the cross-entropies [B] of both networks on the batch's original images.
+
+    The averages of every row live in the view's sidecar (in the checkpoint); each is divided by its class's largest in the whole training set.
+    """
+    side, n = view.sidecar, len(view.table)
+    names = [f"{prefix}/biased", f"{prefix}/debiased"]
+    if names[0] not in side:
+        for name in names:
+            side[name] = torch.zeros(n)
+        side[f"{prefix}/seen"] = torch.zeros(n, dtype=torch.bool)
+    rows, labels = batch["index"].cpu(), batch["label"].cpu()
+    every = view.table.columns["label"]
+    assert isinstance(every, Tensor)
+    scaled = []
+    for name, value in zip(names, (biased, debiased), strict=True):
+        held = side[name]
+        held[rows] = moving_average(held[rows], value.detach().float().cpu(), side[f"{prefix}/seen"][rows], alpha=alpha)
+        largest = torch.zeros(view_classes(every)).scatter_reduce(0, every.cpu(), held, "amax")
+        scaled.append(held[rows] / (largest[labels] + 1e-8))
+    side[f"{prefix}/seen"][rows] = True
+    return relative_difficulty(*scaled).to(batch["label"].device)
+
+
+def view_classes(labels: Tensor) -> int:
+    """Number of classes of a label column."""
+    return int(labels.max()) + 1
+
+
+class LfF(Method):
+    """L = mean gce(f_b(x), y) + mean w · CE(f_d(x), y); predictions are f_d's."""
+
+    Config: ClassVar[type[LffConfig]] = LffConfig
+    config: LffConfig
+    name: ClassVar[str] = "lff"
+    summary: ClassVar[str] = "learning from failure: what a biased network finds hard weighs more"
+
+    def __init__(self, config: LffConfig, model: nn.Module, seed: int = 0) -> None:
+        super().__init__(config, model, seed)
+        self.biased = self._model.twin(seed, "biased")
+
+    @property
+    def _model(self) -> Any:
+        return self.model
+
+    def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
+        c, labels = self.config, batch["label"]
+        x = self._model.views(self._model.pixels(batch), ctx.augment)
+        biased = self.biased.classify(self.biased.encode(x))  # [B, C]
+        debiased = self._model.classify(self._model.encode(x))  # [B, C]
+        weights = sample_weights(
+            ctx.view, batch, F.cross_entropy(biased, labels, reduction="none"),
+            F.cross_entropy(debiased, labels, reduction="none"), c.alpha,
+        )  # fmt: skip
+        loss_biased = gce(biased, labels, q=c.q).mean()
+        loss = views_ce(debiased, labels, weights)
+        return {"loss": loss + loss_biased, "loss/biased": loss_biased, "loss/debiased": loss, "lff/weight": weights.mean()}  # fmt: skip
+
+    def predict(self, batch: Batch) -> dict[str, Tensor]:
+        return self._model.predict(batch)
+
+
+class CdvgLffConfig(CdvgConfig):
+    """CDvG's fields and the biased network's."""
+
+    q: float = Field(0.7, gt=0, le=1, description="q of the generalised cross-entropy")
+    alpha: float = Field(0.7, ge=0, lt=1, description="α of the moving averages of each image's losses")
+
+
+class CdvgLff(Cdvg):
+    """CDvG whose cross-entropy is weighted by LfF; the biased network sees original images."""
+
+    Config: ClassVar[type[CdvgLffConfig]] = CdvgLffConfig
+    config: CdvgLffConfig
+    name: ClassVar[str] = "cdvg_lff"
+    summary: ClassVar[str] = "CDvG with LfF's weights on its cross-entropy"
+
+    def __init__(self, config: CdvgLffConfig, model: nn.Module, seed: int = 0) -> None:
+        super().__init__(config, model, seed)
+        self.biased = self._model.twin(seed, "biased")
+
+    def weights(self, x: Tensor, batch: Batch, ctx: StepContext) -> tuple[Tensor | None, Tensor | None]:
+        labels = batch["label"]
+        biased = self.biased.classify(self.biased.encode(self._model.views(x, ctx.augment)))
+        with torch.no_grad():
+            debiased = self._model.classify(self._model.encode(x))
+        weights = sample_weights(
+            ctx.view, batch, F.cross_entropy(biased, labels, reduction="none"),
+            F.cross_entropy(debiased, labels, reduction="none"), self.config.alpha,
+        )  # fmt: skip
+        return weights, gce(biased, labels, q=self.config.q).mean()

@@ -1,0 +1,467 @@
+"""CDvG: golden losses and networks, plain-loop oracles, properties of the spec's section 11, both stages in a plain torch loop."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from holdfast.datasets import cdvg_cmnist
+from holdfast.datasets.batches import Batch, ExperienceView, Source, generator
+from holdfast.methods.base import MethodConfig, Stage, StepContext
+from holdfast.methods.cdvg import Cdvg, CdvgConfig, CdvgOracle, ViewsConfig
+from holdfast.methods.erm import ERM
+from holdfast.methods.lff import CdvgLff, CdvgLffConfig, LfF, LffConfig
+from holdfast.methods.losses.cdvg import critic_loss, generator_loss, gradient_penalty, ntxent, views_ce
+from holdfast.methods.losses.lff import gce, moving_average, relative_difficulty
+from holdfast.methods.losses.supcon import supcon
+from holdfast.methods.networks import images
+from holdfast.methods.networks.translators import Critic, Recolour, Shallow, StarGAN, crop, pad
+from torch import Tensor
+
+
+@pytest.fixture(scope="module")
+def golden_values(golden: Path) -> dict[str, Any]:
+    with np.load(golden / "cdvg.npz") as file:
+        return {name: file[name] for name in file.files}
+
+
+def tensor(value: Any) -> Tensor:
+    return torch.from_numpy(np.array(value))
+
+
+@pytest.mark.parametrize("case", range(5))
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+def test_ntxent_golden(golden_values: dict[str, Any], case: int, dtype: torch.dtype, rtol: float) -> None:
+    g = {k.split("/")[-1]: v for k, v in golden_values.items() if k.startswith(f"ntxent/{case}/")}
+    z1, z2 = (tensor(g[n]).to(dtype).requires_grad_() for n in ("z1", "z2"))
+    loss = ntxent(z1, z2, temperature=float(g["tau"]))
+    loss.backward()
+    assert loss.item() == pytest.approx(float(g["loss"]), rel=rtol, abs=rtol)
+    for z, name in ((z1, "grad_z1"), (z2, "grad_z2")):
+        assert z.grad is not None
+        torch.testing.assert_close(z.grad.double(), tensor(g[name]), rtol=rtol, atol=10 * rtol)
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_supcon_of_views_golden(golden_values: dict[str, Any], case: int) -> None:
+    g = {k.split("/")[-1]: v for k, v in golden_values.items() if k.startswith(f"supcon/{case}/")}
+    z = tensor(g["z"]).requires_grad_()  # [B, V, d]
+    loss = supcon(z.transpose(0, 1).flatten(0, 1), tensor(g["y"]).repeat(z.shape[1]), temperature=float(g["tau"]))
+    loss.backward()
+    assert loss.item() == pytest.approx(float(g["loss"]), rel=1e-9, abs=1e-12)
+    torch.testing.assert_close(z.grad, tensor(g["grad_z"]), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", range(2))
+def test_objective_golden(golden_values: dict[str, Any], case: int) -> None:
+    g = {k.split("/")[-1]: v for k, v in golden_values.items() if k.startswith(f"objective/{case}/")}
+    leaves = {n: tensor(g[n]).requires_grad_() for n in ("logits1", "logits2", "z1", "z2")}
+    ce = views_ce(torch.cat([leaves["logits1"], leaves["logits2"]]), tensor(g["y"]))
+    con = ntxent(leaves["z1"], leaves["z2"], temperature=float(g["tau"]))
+    total = ce + float(g["lam"]) * con
+    total.backward()
+    for name, value in (("ce", ce), ("con", con), ("total", total)):
+        assert value.item() == pytest.approx(float(g[name]), rel=1e-9)
+    for name, leaf in leaves.items():
+        torch.testing.assert_close(leaf.grad, tensor(g[f"grad_{name}"]), rtol=1e-6, atol=1e-9)
+
+
+def test_stargan_golden(golden_values: dict[str, Any]) -> None:
+    """Networks of the public code's parameters give its images, loss terms and gradient norms."""
+    g = {k.removeprefix("stargan/0/"): v for k, v in golden_values.items() if k.startswith("stargan/0/")}
+    g = {(k.split("|")[0] if "|" in k else k): v for k, v in g.items()}
+    translator = StarGAN(int(g["c_dim"]), int(g["conv_dim"]), int(g["g_repeat"]), 2).double()
+    critic = Critic(int(g["c_dim"]), int(g["image_size"]), int(g["conv_dim"]), int(g["d_repeat"])).double()
+    for net, letter in ((translator, "G"), (critic, "D")):
+        names = sorted(n for n in g if n[0] == letter and n[1:].isdigit())
+        parameters = list(net.parameters())
+        assert len(names) == len(parameters)
+        with torch.no_grad():
+            for name, p in zip(names, parameters, strict=True):
+                assert tuple(p.shape) == g[name].shape
+                p.copy_(tensor(g[name]))
+    x, org, trg = tensor(g["x"]), tensor(g["y_org"]), tensor(g["y_trg"])
+    fake = translator(x, trg)
+    src, cls = critic(x)
+    torch.testing.assert_close(src, tensor(g["d_src_real"]), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(cls, tensor(g["d_cls_real"]), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(fake, tensor(g["x_fake"]), rtol=1e-5, atol=1e-6)
+
+    adversarial, classes = critic_loss(src, critic(fake.detach())[0], cls, org)
+    penalty = gradient_penalty(lambda z: critic(z)[0], x, fake, tensor(g["alpha"]))
+    loss = adversarial + float(g["lambda_cls"]) * classes + float(g["lambda_gp"]) * penalty
+    assert adversarial.item() == pytest.approx(float(g["d_loss_real"]) + float(g["d_loss_fake"]), rel=1e-4)
+    assert classes.item() == pytest.approx(float(g["d_loss_cls"]), rel=1e-5)
+    assert penalty.item() == pytest.approx(float(g["d_loss_gp"]), rel=1e-4)
+    assert loss.item() == pytest.approx(float(g["d_loss"]), rel=1e-4)
+    assert _norm(torch.autograd.grad(loss, list(critic.parameters()))) == pytest.approx(
+        float(g["d_grad_norm"]), rel=1e-4
+    )
+
+    rebuilt = translator(fake, org)
+    torch.testing.assert_close(rebuilt, tensor(g["x_rec"]), rtol=1e-5, atol=1e-5)
+    terms = generator_loss(*critic(fake), trg, x, rebuilt)
+    for value, name in zip(terms, ("g_loss_fake", "g_loss_cls", "g_loss_rec"), strict=True):
+        assert value.item() == pytest.approx(float(g[name]), rel=1e-4)
+    loss = terms[0] + float(g["lambda_cls"]) * terms[1] + float(g["lambda_rec"]) * terms[2]
+    assert loss.item() == pytest.approx(float(g["g_loss"]), rel=1e-4)
+    assert _norm(torch.autograd.grad(loss, list(translator.parameters()))) == pytest.approx(
+        float(g["g_grad_norm"]), rel=1e-3
+    )
+
+
+def _norm(gradients: Any) -> float:
+    return math.sqrt(sum(float(v.square().sum()) for v in gradients))
+
+
+def test_gradient_penalty_golden_and_of_a_linear_critic(golden_values: dict[str, Any]) -> None:
+    w, x = tensor(golden_values["gp/w"]).double(), tensor(golden_values["gp/x"]).double()
+    alpha = torch.rand(len(x), 1, 1, 1, dtype=torch.float64)
+    curved = gradient_penalty(lambda z: (z * w + 0.25 * z * z).flatten(1).sum(1), x, x, alpha)
+    assert curved.item() == pytest.approx(float(golden_values["gp/value"]), rel=1e-4)
+    found = gradient_penalty(lambda z: (z * w).flatten(1).sum(1), x, x.flip(0), alpha)
+    assert found.item() == pytest.approx((float(w.norm()) - 1) ** 2, rel=1e-9)
+    unit = w / w.norm()
+    assert gradient_penalty(lambda z: (z * unit).flatten(1).sum(1), x, x, alpha).item() < 1e-20
+    whole = gradient_penalty(lambda z: torch.stack([(z * w).flatten(1).sum(1)] * 3, 1), x, x, alpha)
+    assert whole.item() == pytest.approx((3 * float(w.norm()) - 1) ** 2, rel=1e-9)  # the sum of the map
+
+
+@pytest.mark.parametrize("case", range(2))
+def test_gce_golden(golden_values: dict[str, Any], case: int) -> None:
+    g = {k.split("/")[-1]: v for k, v in golden_values.items() if k.startswith(f"gce/{case}/")}
+    logits = tensor(g["logits"]).requires_grad_()
+    loss = gce(logits, tensor(g["y"]), q=float(g["q"]))
+    loss.mean().backward()
+    torch.testing.assert_close(loss.detach(), tensor(g["loss"]), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(logits.grad, tensor(g["grad_of_mean"]), rtol=1e-9, atol=1e-12)
+
+
+def test_lff_weights_golden(golden_values: dict[str, Any]) -> None:
+    from holdfast.methods.lff import sample_weights
+
+    y = tensor(golden_values["lff/y"])
+    view = _view_of(Source({"train": _labels(y)}, [str(c) for c in range(int(y.max()) + 1)], {}, "x", "x"))
+    for rows, b, d, w in zip(*(golden_values[f"lff/{n}"] for n in ("idx", "loss_b", "loss_d", "weight")), strict=True):
+        index = tensor(rows)
+        found = sample_weights(view, {"index": index, "label": y[index]}, tensor(b), tensor(d), 0.7)
+        torch.testing.assert_close(found, tensor(w), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        view.sidecar["lff/biased"], tensor(golden_values["lff/ema_b_final"]), rtol=1e-4, atol=1e-6
+    )
+    torch.testing.assert_close(
+        view.sidecar["lff/debiased"], tensor(golden_values["lff/ema_d_final"]), rtol=1e-4, atol=1e-6
+    )
+
+
+def _labels(y: Tensor) -> Any:
+    from holdfast.datasets.batches import Table
+
+    return Table({"label": y})
+
+
+def test_ntxent_against_plain_loops_and_its_invariances() -> None:
+    order = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        n, d = (int(torch.randint(2, 9, (), generator=order)) for _ in range(2))
+        tau = float(torch.rand((), generator=order)) + 0.05
+        z1, z2 = torch.randn(2, n, d, generator=order, dtype=torch.float64)
+        rows = [[float(v) for v in r / r.norm()] for r in torch.cat([z1, z2])]
+        total = 0.0
+        for i, a in enumerate(rows):
+            s = [sum(p * q for p, q in zip(a, b, strict=True)) / tau for b in rows]
+            total += math.log(sum(math.exp(v) for k, v in enumerate(s) if k != i)) - s[(i + n) % (2 * n)]
+        found = ntxent(z1, z2, temperature=tau).item()
+        assert found == pytest.approx(total / (2 * n), rel=1e-9)
+        same = torch.randperm(n, generator=order)
+        rotation, _ = torch.linalg.qr(torch.randn(d, d, generator=order, dtype=torch.float64))
+        for a, b in ((z2, z1), (z1 * 3, z2 * 0.1), (z1[same], z2[same]), (z1 @ rotation, z2 @ rotation)):
+            assert ntxent(a, b, temperature=tau).item() == pytest.approx(found, rel=1e-9)
+    assert ntxent(torch.ones(5, 3), torch.ones(5, 3)).item() == pytest.approx(math.log(9), rel=1e-5)
+    assert math.isfinite(ntxent(torch.randn(4, 3), torch.randn(4, 3), temperature=0.01).item())
+    with pytest.raises(ValueError, match="two views"):
+        ntxent(torch.zeros(2, 3), torch.zeros(3, 3))
+
+
+def test_weight_of_lff() -> None:
+    b, d = torch.rand(2, 50)
+    w = relative_difficulty(b, d)
+    assert bool(((w >= 0) & (w <= 1)).all())
+    assert relative_difficulty(torch.ones(1), torch.ones(1)).item() == pytest.approx(0.5)
+    assert relative_difficulty(torch.zeros(1), torch.zeros(1)).item() == 0  # no NaN
+    assert bool((relative_difficulty(b + 0.1, d) >= w).all())
+    seen = torch.tensor([True, False])
+    torch.testing.assert_close(moving_average(torch.ones(2), torch.zeros(2), seen, alpha=0.7), torch.tensor([0.7, 0.0]))
+
+
+# -- the method ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def source() -> Source:
+    return cdvg_cmnist.load(cdvg_cmnist.Config(n_train=120, n_test=60, n_valid=40), None)
+
+
+def _view_of(source: Source, batch_size: int = 40) -> ExperienceView:
+    table = source.splits["train"].without(frozenset({"bias"}))
+    labels = table.columns["label"]
+    assert isinstance(labels, Tensor)
+    classes = tuple(sorted(set(labels.tolist())))
+    return ExperienceView(
+        0, 1, torch.arange(len(table)), classes, classes, len(classes), len(table), table, batch_size, 0, torch.device("cpu")
+    )  # fmt: skip
+
+
+def _model(source: Source, **options: Any) -> Any:
+    torch.manual_seed(3)
+    return images.build(images.Config(width=8, features=16, **options), source.info, 0)
+
+
+def _run(method: Any, view: ExperienceView, epochs: int = 1) -> list[Stage]:
+    """Both stages in a plain torch loop, with Adam for every optimizer."""
+    order = generator(0, "augment")
+    method.before_experience(view)
+    stages = method.stages(view)
+    for stage in stages:
+        method.before_stage(stage, view)
+        specs = stage.optimizers
+        optimizers = (
+            {"main": torch.optim.Adam([p for p in method.parameters() if p.requires_grad], 1e-3)}
+            if specs is None
+            else {name: torch.optim.Adam(s.parameters, **s.arguments) for name, s in specs.items()}
+        )
+        for epoch in range(epochs):
+            for batch in view.batches():
+                result = getattr(method, stage.step)(batch, StepContext(view, stage.name, epoch, 0, order))
+                updates = (
+                    [("main", result["loss"])] if isinstance(result, dict) else ((u.optimizer, u.loss) for u in result)
+                )
+                for name, loss in updates:
+                    optimizers[name].zero_grad()
+                    loss.backward()
+                    optimizers[name].step()
+        method.after_stage(stage, view)
+    return stages
+
+
+def _weights(module: torch.nn.Module) -> list[Tensor]:
+    return [p.detach().clone() for p in module.parameters()]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"view_mode": "original"}, {"view_mode": "all"}, {"ce_on": "original"}, {"ce_on": "both"}, {"contrast": "supcon"},
+        {"contrast": "none"}, {"objective": "two_stage"}, {"translate_views": "cached"}, {"translate_views": "none"},
+        {"keep_own": True}, {"translator": "stargan", "width": 4, "blocks": 1}, {"reach": 9},
+    ],
+)  # fmt: skip
+def test_every_option_trains_and_the_translator_is_frozen_in_the_second_stage(
+    source: Source, options: dict[str, Any]
+) -> None:
+    view = _view_of(source)
+    method = Cdvg(
+        CdvgConfig(width=options.pop("width", 8), critic_width=8, translator_epochs=1, **options), _model(source)
+    )
+    start, critic_start = _weights(method.translator), _weights(method.critic)
+    kept: list[list[Tensor]] = []
+    original = method.after_stage
+
+    def after_stage(stage: Stage, view: ExperienceView) -> None:
+        original(stage, view)
+        if stage.name == "translator":
+            kept.append(_weights(method.translator))
+
+    method.after_stage = after_stage  # type: ignore[method-assign]
+    before = _weights(method.model)
+    stages = _run(method, view)
+    trained = method.config.translate_views != "none"
+    assert (stages[0].name == "translator") == trained
+    after = kept[0] if kept else start
+    assert any(not torch.equal(a, b) for a, b in zip(start, after, strict=True)) == trained
+    assert any(not torch.equal(a, b) for a, b in zip(critic_start, _weights(method.critic), strict=True)) == trained
+    assert all(torch.equal(a, b) for a, b in zip(after, _weights(method.translator), strict=True))
+    assert not any(p.requires_grad for p in [*method.translator.parameters(), *method.critic.parameters()])
+    assert any(not torch.equal(a, b) for a, b in zip(before, _weights(method.model), strict=True))
+    batch = next(view.batches())
+    assert method.predict(batch)["label"].shape == (40,)
+
+
+def test_a_step_of_one_network_leaves_the_other(source: Source) -> None:
+    view = _view_of(source)
+    method = Cdvg(CdvgConfig(width=8, critic_width=8, n_critic=1), _model(source))
+    method.before_experience(view)
+    nets = {"critic": method.critic, "translator": method.translator}
+    seen = []
+    for update in method.translator_step(
+        next(view.batches()), StepContext(view, "translator", 0, 0, generator(0, "a"))
+    ):
+        for net in nets.values():
+            net.zero_grad()
+        update.loss.backward()
+        other = nets["translator" if update.optimizer == "critic" else "critic"]
+        assert all(p.grad is None or not bool(p.grad.any()) for p in other.parameters())
+        assert any(p.grad is not None and bool(p.grad.any()) for p in nets[update.optimizer].parameters())
+        seen.append(update.optimizer)
+    assert seen == ["critic", "translator"] * 2  # 40 rows in critic steps of 32
+
+
+def test_n_critic_counts_over_batches(source: Source) -> None:
+    view = _view_of(source)
+    method = Cdvg(CdvgConfig(width=8, critic_width=8, n_critic=3, translator_batch=40), _model(source))
+    method.before_experience(view)
+    seen: list[str] = []
+    for _ in range(2):
+        for batch in view.batches():
+            seen += [
+                u.optimizer for u in method.translator_step(batch, StepContext(view, "t", 0, 0, generator(0, "a")))
+            ]
+    assert seen == ["critic", "critic", "critic", "translator"] * 2
+
+
+def test_modes_are_distinct_uniform_and_known(source: Source) -> None:
+    method = CdvgOracle(ViewsConfig(), _model(source))
+    method._modes = (0, 2, 5, 9)
+    m = method.draw_modes(20_000, 2, generator(0, "modes"))
+    assert bool((m[0] != m[1]).all())
+    counts = torch.bincount(m.flatten(), minlength=10)[[0, 2, 5, 9]].double()
+    assert counts.sum() == 40_000
+    assert float(((counts - 10_000) ** 2 / 10_000).sum()) < 20  # chi-square with 3 degrees of freedom: p about 2e-4
+
+
+def test_without_contrast_and_with_the_identity_it_is_erm(source: Source) -> None:
+    class Identity(CdvgOracle):
+        name = ""
+
+        def translate(self, x: Tensor, mode: Tensor) -> Tensor:
+            return x
+
+    view = _view_of(source)
+    ours = Identity(ViewsConfig(lambda_con=0), _model(source))
+    erm = ERM(MethodConfig(), _model(source))
+    _run(ours, view, 2)
+    _run(erm, view, 2)
+    for a, b in zip(_weights(ours.model), _weights(erm.model), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    assert all(p.grad is None for p in ours.project.parameters())
+
+
+def test_the_step_is_affine_in_lambda(source: Source) -> None:
+    view = _view_of(source)
+    batch = next(view.batches())
+    losses = []
+    for lam in (0.5, 1.0, 2.0):
+        method = CdvgOracle(ViewsConfig(lambda_con=lam), _model(source))
+        method.before_experience(view)
+        losses.append(
+            float(method.training_step(batch, StepContext(view, "c", 0, 0, generator(0, "a")))["loss"].detach())
+        )
+    assert losses[2] - losses[1] == pytest.approx(2 * (losses[1] - losses[0]), rel=1e-4)
+
+
+def test_one_class_trains_with_a_warning(source: Source) -> None:
+    view = _view_of(source)
+    view.classes = (3,)
+    view.index = view.index[view.labels() == 3]
+    method = Cdvg(CdvgConfig(width=8, critic_width=8), _model(source))
+    with pytest.warns(UserWarning, match="one class"):
+        stages = _run(method, view)
+    assert [s.name for s in stages] == ["classifier"]
+
+
+@pytest.mark.parametrize("kind", [Shallow, StarGAN])
+def test_translators_are_bounded_independent_of_the_batch_and_of_the_mode_of_work(kind: Any) -> None:
+    net = kind(4, 8, 3) if kind is Shallow else kind(4, 8, 1, 1)
+    x, mode = torch.rand(5, 3, 16, 16) * 2 - 1, torch.tensor([0, 1, 2, 3, 0])
+    out = net.train()(x, mode)
+    assert out.shape == x.shape
+    assert float(out.detach().abs().max()) <= 1
+    torch.testing.assert_close(net.eval()(x, mode), out)
+    torch.testing.assert_close(net(x[1:2], mode[1:2]), out[1:2], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(net(x, (mode + 1) % 4), out, atol=1e-4)
+
+
+@pytest.mark.parametrize("reach", [1, 3, 5, 9])
+def test_reach_of_the_shallow_translator(reach: int) -> None:
+    net = Shallow(3, 8, reach).double()
+    x = torch.rand(1, 3, 21, 21, dtype=torch.float64).requires_grad_()
+    net(x, torch.tensor([1]))[0, :, 10, 10].sum().backward()
+    assert x.grad is not None
+    touched = x.grad[0].abs().sum(0).nonzero()
+    assert int(touched.min()) >= 10 - reach // 2
+    assert int(touched.max()) <= 10 + reach // 2
+
+
+def test_padding_is_black_and_comes_off_again() -> None:
+    x = torch.rand(2, 3, 28, 28)
+    assert pad(x, 32).shape[-1] == 32
+    assert float(pad(x, 32)[..., 0, :].max()) == -1
+    assert torch.equal(crop(pad(x, 32), 28), x)
+    with pytest.raises(ValueError, match="depth"):
+        Critic(3, 4, 8, 3)
+
+
+@pytest.mark.parametrize("carrier", ["foreground", "background"])
+def test_recolouring_moves_the_colour_to_that_of_the_data(carrier: Any) -> None:
+    """The oracle's image of mode b is what the data set paints for bias b, up to its colour noise."""
+    config = cdvg_cmnist.Config(carrier=carrier, rho=1.0, severity=5, n_train=200, n_valid=50)
+    source = cdvg_cmnist.load(config, None)
+    grey, labels = cdvg_cmnist.grey_digits(config, None)["train"]
+    want, bias = cdvg_cmnist.paint(grey, labels, 0.1, config, "other")
+    image: Any = source.splits["train"].columns["image"]
+    made = Recolour(source.info)(image.float() / 127.5 - 1, torch.from_numpy(bias))
+    difference = (made - (torch.from_numpy(want).permute(0, 3, 1, 2).float() / 127.5 - 1)).abs()
+    assert float(difference.mean()) < 0.02
+    with pytest.raises(ValueError, match="oracle recolourer"):
+        Recolour({})
+
+
+def test_bias_labels_do_not_reach_training(source: Source) -> None:
+    """Another bias column, and none at all, leave every weight as it was."""
+    results = []
+    for hidden in (True, False):
+        view = _view_of(source)
+        if not hidden:
+            columns = dict(view.table.columns) | {"bias": torch.zeros(len(view.table), dtype=torch.int64)}
+            view.table = type(view.table)(columns)
+        method = CdvgLff(CdvgLffConfig(width=8, critic_width=8, translator_epochs=1), _model(source))
+        _run(method, view)
+        results.append(_weights(method))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_lff_trains_both_networks(source: Source) -> None:
+    view = _view_of(source)
+    method = LfF(LffConfig(), _model(source))
+    before = _weights(method)
+    _run(method, view, 2)
+    changed = [not torch.equal(a, b) for a, b in zip(before, _weights(method), strict=True)]
+    assert all(changed)
+    assert not torch.equal(*(next(n.parameters()) for n in (method.biased, method.model)))
+    assert bool(view.sidecar["lff/seen"].all())
+
+
+def test_crop_and_flip_show_parts_of_the_image() -> None:
+    net = images.build(images.Config(augment="crop_flip", width=4), {"classes": 2, "channels": 3, "size": 8}, 0)
+    x = torch.rand(64, 3, 8, 8)
+    made = net.views(x, generator(0, "a"))
+    assert made.shape == x.shape
+    padded = torch.nn.functional.pad(x, (4, 4, 4, 4), value=-1.0)
+    for i in range(64):
+        windows = [padded[i, :, r : r + 8, c : c + 8] for r in range(9) for c in range(9)]
+        assert any(torch.equal(made[i], w) or torch.equal(made[i], w.flip(2)) for w in windows)
+
+
+def test_every_encoder_gives_logits() -> None:
+    for encoder in ("cnn", "mlp", "resnet20", "resnet18"):
+        net = images.build(images.Config(encoder=encoder, normalize=True), {"classes": 4, "channels": 3, "size": 32}, 0)  # type: ignore[arg-type]
+        batch: Batch = {
+            "image": torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8),
+            "label": torch.tensor([0, 3]),
+        }
+        assert net.eval().predict(batch)["label"].shape == (2,)
+        assert net.features(batch).shape == (2, net.features_out)
