@@ -195,3 +195,40 @@ def width_of_bins(label: Tensor, n_bins: int = 50) -> dict[str, float]:
     """Bins of labels that are no integers: the training range in ``n_bins`` parts."""
     low, high = float(label.min()), float(label.max())
     return {"origin": low, "width": max((high - low) / n_bins, 1e-12)}
+
+
+def labelled_files(
+    root: Path, folder: str, suffixes: Sequence[str], label: str
+) -> dict[str, list[tuple[str, Path, float]]]:
+    """Rows (place, file, label) of each split by ``root/labels.csv`` (columns id, ``label``, split) and ``root/<folder>/<id><suffix>``.
+
+    Raises DataError where the csv, a column or a file is missing, or a value is wrong.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no folder; --data-root names the folder that holds labels.csv and {folder}/")
+    rows: dict[str, list[tuple[str, Path, float]]] = {split: [] for split in SPLITS}
+    faults: list[str] = []
+    for where, row in read_rows(root / "labels.csv", ("id", label, "split")):
+        value, split = target(row[label], where, label, faults), split_of(row["split"], where, faults)
+        name = row["id"]
+        if not name or Path(name).name != name:
+            faults.append(f"{where}: '{name[:40]}' is no name of a file in {folder}/")
+            continue
+        found = [path for suffix in suffixes if (path := root / folder / f"{name}{suffix}").is_file()]
+        if not found:
+            faults.append(f"{where}: no {folder}/{name} with {' or '.join(suffixes)}")
+            continue
+        rows[split].append((where, found[0], value))
+    refuse(str(root / "labels.csv"), faults)
+    return rows
+
+
+def load_array(path: Path) -> NDArray[Any]:
+    """A ``.npy`` array of finite numbers. Raises DataError where it is none (pickles are refused)."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: no readable .npy file ({str(error).splitlines()[0]})") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        raise DataError(f"{path}: not an array of finite numbers")
+    return array

@@ -69,25 +69,37 @@ def one(kind: str, n: int) -> dict[str, float]:
     return {"seconds": min(times), "mib": peak, "loss": float(loss.detach()), "gradient": float(z.grad.abs().sum())}
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def measure(kind: str, n: int) -> dict[str, float] | None:
     done = subprocess.run([sys.executable, __file__, "--one", kind, str(n)], capture_output=True, text=True)
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
 def main(sizes: list[int]) -> None:
+    say("| N | form | seconds a step | peak MiB | loss |\n|---|---|---|---|---|")
     for n in sizes:
         ours = measure("ours", n)
         assert ours is not None, "the loss failed"
+        say(f"| {n} | ours | {ours['seconds']:.4f} | {ours['mib']:.0f} | {ours['loss']:.6f} |")
         gib = 2 * 4 * D * (2 * n) ** 3 / 2**30  # the mixtures and their product with the anchor
         plain = measure("straightforward", n) if gib < LIMIT_GIB else None
         if plain is None:
+            say(f"| {n} | [M, M, M, d] | - | {gib * 1024:.0f} or more, does not fit | - |")
             continue
         assert abs(plain["loss"] - ours["loss"]) < 1e-4 * abs(ours["loss"]), (plain, ours)
         assert abs(plain["gradient"] - ours["gradient"]) < 1e-3 * ours["gradient"], (plain, ours)
+        say(f"| {n} | [M, M, M, d] | {plain['seconds']:.4f} | {plain['mib']:.0f} | {plain['loss']:.6f} |")
+        say(
+            f"| {n} | ratio | {plain['seconds'] / ours['seconds']:.1f} x | {plain['mib'] / max(ours['mib'], 1):.0f} x | |"
+        )
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        pass
+        say(json.dumps(one(sys.argv[2], int(sys.argv[3]))))
     else:
         main([int(a) for a in sys.argv[1:]] or [64, 128, 256])

@@ -1,0 +1,111 @@
+"""Volumes with a label each: ``labels.csv`` (id, age, split) and ``volumes/<id>.npy`` or ``.nii.gz`` [D, H, W]; or generated blobs."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from .batches import DataError, Source
+from .regression import SPLITS, RegressionData, finish, labelled_files, load_array
+
+# NIfTI-1: code of the data type -> NumPy's
+TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
+
+
+class Config(RegressionData):
+    """Size of volumes and of the stand-in."""
+
+    size: int = Field(16, ge=4, le=256, description="side of the cube that a volume is resampled to")
+    n_train: int = Field(400, ge=20, le=100_000, description="stand-in: training volumes")
+    n_test: int = Field(205, ge=41, le=100_000, description="stand-in: test volumes, as many for validation")
+
+
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+    """Volumes under ``root``, or the stand-in. Raises DataError where files or values are missing."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    if root is None:
+        for k, split in enumerate(SPLITS):
+            count = config.n_train if split == "train" else config.n_test
+            parts[split] = blobs(count, config.size, np.random.default_rng([config.seed, 41, k]))
+    else:
+        for split, rows in labelled_files(root, "volumes", (".npy", ".nii.gz", ".nii"), "age").items():
+            volumes = []
+            for number, (_, path, _) in enumerate(rows):
+                volumes.append(resample(read(path), config.size))
+                if progress is not None:
+                    progress(number + 1, len(rows))
+            x = torch.stack(volumes) if volumes else torch.empty(0, 1, config.size, config.size, config.size)
+            parts[split] = {"x": x, "label": torch.tensor([y for _, _, y in rows], dtype=torch.float64)}
+    shape = (1, config.size, config.size, config.size)
+    info = {"modality": "volume", "input_shape": shape, "label_name": "age" if root is not None else "size"}
+    shots = {"many_above": 100, "few_below": 20} if root is not None else {"many_above": 9, "few_below": 4}
+    return finish(config, parts, info, "stand-in" if root is None else "real", shots)
+
+
+def blobs(count: int, size: int, g: np.random.Generator) -> dict[str, Tensor]:
+    """Soft ellipsoids at random places in noise; the label, 0 to 40, says how large they are."""
+    label = np.arange(count) % 41
+    radius = (0.2 + 0.5 * label / 40)[:, None, None, None]
+    axis = np.linspace(-1, 1, size)
+    stretch, centre = g.uniform(0.85, 1.15, (count, 3)), g.uniform(-0.2, 0.2, (count, 3))
+    square = np.zeros((count, size, size, size))
+    for d in range(3):
+        shape = [1, 1, 1, 1]
+        shape[d + 1] = size
+        place = (axis[None] - centre[:, d : d + 1]) / stretch[:, d : d + 1]
+        square = square + np.square(place).reshape(count, *shape[1:])
+    x = 1 / (1 + np.exp((np.sqrt(square) - radius) / 0.08)) + 0.2 * g.normal(size=square.shape)
+    return {"x": torch.from_numpy(x[:, None].astype(np.float32)), "label": torch.from_numpy(label.astype(np.float64))}
+
+
+def read(path: Path) -> NDArray[np.float32]:
+    """A volume [D, H, W]. Raises DataError where the file holds none."""
+    array = load_array(path) if path.suffix == ".npy" else nifti(path)
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim != 3 or not array.size:
+        raise DataError(f"{path}: {list(array.shape)} is no volume of three dimensions")
+    return array.astype(np.float32)
+
+
+def nifti(path: Path) -> NDArray[np.float64]:
+    """The values of a NIfTI-1 file (one file, also gzipped), scaled as its header says. Raises DataError for any other."""
+    try:
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: unreadable ({error})") from error
+    order = next((o for o in "<>" if len(raw) >= 352 and int(np.frombuffer(raw, f"{o}i4", 1)[0]) == 348), None)
+    if order is None or raw[344:347] != b"n+1":
+        raise DataError(f"{path}: no NIfTI-1 file")
+    dim = np.frombuffer(raw, f"{order}i2", 8, 40)
+    code = int(np.frombuffer(raw, f"{order}i2", 1, 70)[0])
+    offset, slope, intercept = (float(v) for v in np.frombuffer(raw, f"{order}f4", 3, 108))
+    shape = [int(n) for n in dim[1 : 1 + int(dim[0])]]
+    if code not in TYPES or not 1 <= int(dim[0]) <= 7 or min(shape) < 1:
+        raise DataError(f"{path}: data type {code} or shape {shape} is not read")
+    kind = np.dtype(f"{order}{TYPES[code]}")
+    count = int(np.prod(shape))
+    if len(raw) < int(offset) + count * kind.itemsize:
+        raise DataError(f"{path}: cut short")
+    values = np.frombuffer(raw, kind, count, int(offset)).astype(np.float64).reshape(shape, order="F")
+    if slope and np.isfinite(slope):
+        values = values * slope + intercept
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: holds NaN or infinities")
+    return values
+
+
+def resample(volume: NDArray[np.float32], size: int) -> Tensor:
+    """[1, size, size, size] with mean 0 and deviation 1."""
+    x = torch.from_numpy(np.ascontiguousarray(volume))[None, None]
+    x = F.interpolate(x, (size, size, size), mode="trilinear", align_corners=False)[0]
+    return (x - x.mean()) / x.std().clamp(min=1e-6)

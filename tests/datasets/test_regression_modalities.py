@@ -1,0 +1,217 @@
+"""Sentence pairs, series, recordings and volumes: what their readers make of good files, and one message for bad ones."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from holdfast.datasets import supremix_imdb_wiki, supremix_stsb, supremix_timeseries, supremix_volumes
+from holdfast.datasets.batches import DataError, Ragged
+from PIL import Image
+
+from .shared import place
+
+HEADER = "index\tgenre\tsentence1\tsentence2\tscore\n"
+
+
+def sts(root: Path, line: str = "") -> Path:
+    folder = root / "glue_data" / "STS-B"
+    folder.mkdir(parents=True, exist_ok=True)
+    for stem, count in (("train", 12), ("dev", 4), ("test", 3)):
+        rows = "".join(f'{i}\tx\tA "man {i} runs.\tThe man walks\t{i % 6}.000\n' for i in range(count))
+        (folder / f"{stem}_new.tsv").write_text(HEADER + rows + (line if stem == "train" else ""))
+    return root
+
+
+def test_sentence_pairs_in_the_released_layout(tmp_path: Path) -> None:
+    source = supremix_stsb.load(supremix_stsb.Config(), sts(tmp_path))
+    assert {k: len(t) for k, t in source.splits.items()} == {"train": 12, "valid": 4, "test": 3}
+    first = source.splits["train"].columns["first"]
+    assert isinstance(first, Ragged)
+    assert first.lengths.tolist() == [4] * 12
+    known = source.info["words"]
+    back = {i: w for w, i in known.items()}
+    assert [back[int(i)] for i in first.values[:4]] == ["a", "man", "0", "runs"]
+    assert source.info["vocabulary"] == len(known) + 2
+    rare = supremix_stsb.load(supremix_stsb.Config(min_count=12), tmp_path)
+    values = rare.splits["train"].columns["first"].values  # type: ignore[union-attr]
+    assert int(values[2]) == 1  # "0" is unknown now
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("9\tx\ta\tb\tnan\n", "train_new.tsv line 14: the target 'score' is nan"),
+        ("9\tx\ta\tb\thigh\n", "'high' in the target column"),
+        ("9\tx\ta\tb\t7\n", "the score 7 is not in 0 to 5"),
+        ("9\tx\ta\t3\n", "4 fields, not 5"),
+    ],
+)
+def test_bad_pairs_are_one_message(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        supremix_stsb.load(supremix_stsb.Config(), sts(tmp_path, line))
+    with pytest.raises(DataError, match=r"no train\.tsv"):
+        supremix_stsb.load(supremix_stsb.Config(balanced=False), tmp_path)
+
+
+def test_generated_pairs_differ_between_splits_and_have_all_scores() -> None:
+    pairs = supremix_stsb.stand_in(supremix_stsb.Config())
+    texts = [{(a, b) for a, b, _ in rows} for rows in pairs.values()]
+    assert sum(map(len, texts)) == len(set.union(*texts))
+    scores = [y for _, _, y in pairs["train"]]
+    assert min(scores) == 0
+    assert max(scores) > 4.5
+    for a, b, y in pairs["test"][:50]:
+        assert (y == 5.0) == (a == b)
+
+
+def series(path: Path, n: int = 200, bad: str = "") -> Path:
+    rows = "".join(f"2020-01-{i},{i},{i * 10}\n" for i in range(n))
+    path.write_text("date,a,OT\n" + rows + bad)
+    return path
+
+
+def test_windows_end_the_horizon_before_their_target_and_stay_in_their_split(tmp_path: Path) -> None:
+    config = supremix_timeseries.Config(window=8, horizon=3, stride=2)
+    parts, name = supremix_timeseries.windows(config, series(tmp_path / "s.csv"))
+    assert name == "OT"
+    for split, low, high in (("train", 0, 140), ("valid", 140, 160), ("test", 160, 200)):
+        x, y = parts[split]["x"], parts[split]["label"] / 10
+        assert x.shape[1:] == (2, 8)
+        assert torch.equal(x[:, 0, -1] + 3, y)
+        assert bool(((y >= low) & (y < high)).all())
+        assert torch.equal(x[:, 1], 10 * x[:, 0])
+    source = supremix_timeseries.load(config, tmp_path)
+    x = source.splits["train"].columns["x"]
+    assert isinstance(x, torch.Tensor)
+    assert torch.allclose(x.mean((0, 2)), torch.zeros(2), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("n", "bad", "options", "message"),
+    [
+        (200, "2020-02-01,word,4\n", {}, "s.csv line 202: 'word' in column 'a' is no finite number"),
+        (200, "2020-02-01,3,nan\n", {}, "'nan' in column 'OT'"),
+        (30, "", {"window": 96}, "30 rows are too few"),
+        (200, "", {"target": "date"}, "the target must be a numeric column"),
+        (200, "", {"target": "b"}, "no column 'b'"),
+    ],
+)
+def test_bad_series_are_one_message(tmp_path: Path, n: int, bad: str, options: dict[str, object], message: str) -> None:
+    config = supremix_timeseries.Config(**{"window": 8, "horizon": 3, **options})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=message):
+        supremix_timeseries.load(config, series(tmp_path / "s.csv", n, bad))
+
+
+def labels(root: Path, text: str) -> None:
+    (root / "labels.csv").write_text("id,age,split\n" + text)
+
+
+def test_recordings_with_labels(tmp_path: Path) -> None:
+    (tmp_path / "eeg").mkdir()
+    for i in range(5):
+        np.save(tmp_path / "eeg" / f"r{i}.npy", np.arange(2 * (20 + i), dtype=np.float32).reshape(2, -1) + i)
+    good = "r0,20,train\nr1,30,train\nr2,40,train\nr3,50,val\nr4,60,test\n"
+    labels(tmp_path, good)
+    config = supremix_timeseries.Config(samples=20)
+    source = supremix_timeseries.load(config, tmp_path)
+    assert source.info["input_shape"] == (2, 20)
+    for text, message in (
+        (good + "r9,3,test\n", "line 7: no eeg/r9"),
+        (good + "../x,3,test\n", "is no name of a file"),
+        (good.replace("20,", "old,"), "'old' in the target column 'age'"),
+        (good.replace("val", "perhaps"), "split 'perhaps'"),
+    ):
+        labels(tmp_path, text)
+        with pytest.raises(DataError, match=message):
+            supremix_timeseries.load(config, tmp_path)
+    labels(tmp_path, good)
+    with pytest.raises(DataError, match=r"not \[2, 24 or more\]"):
+        supremix_timeseries.load(supremix_timeseries.Config(samples=24), tmp_path)
+    np.save(tmp_path / "eeg" / "r1.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(DataError, match=r"r1\.npy: no readable"):
+        supremix_timeseries.load(config, tmp_path)
+
+
+def nifti(values: np.ndarray, order: str = "<", slope: float = 2.0, intercept: float = 1.0) -> bytes:
+    header = bytearray(352)
+    struct.pack_into(f"{order}i", header, 0, 348)
+    struct.pack_into(f"{order}8h", header, 40, 3, *values.shape, 1, 1, 1, 1)
+    struct.pack_into(f"{order}h", header, 70, 4)
+    struct.pack_into(f"{order}3f", header, 108, 352.0, slope, intercept)
+    header[344:348] = b"n+1\0"
+    return bytes(header) + values.astype(f"{order}i2").tobytes(order="F")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_nifti_files_are_read_with_their_scale(tmp_path: Path, order: str) -> None:
+    values = np.arange(24).reshape(2, 3, 4)
+    path = tmp_path / "v.nii.gz"
+    path.write_bytes(gzip.compress(nifti(values, order)))
+    assert np.array_equal(supremix_volumes.nifti(path), values * 2 + 1)
+    for raw, message in ((b"short", "no NIfTI-1"), (nifti(values)[:-4], "cut short")):
+        path.write_bytes(gzip.compress(raw))
+        with pytest.raises(DataError, match=message):
+            supremix_volumes.nifti(path)
+    path.write_bytes(b"not zipped")
+    with pytest.raises(DataError, match="unreadable"):
+        supremix_volumes.nifti(path)
+
+
+def test_volumes_with_labels(tmp_path: Path) -> None:
+    (tmp_path / "volumes").mkdir()
+    g = np.random.default_rng(0)
+    for i in range(4):
+        np.save(tmp_path / "volumes" / f"v{i}.npy", g.normal(size=(6, 7, 8)))
+    (tmp_path / "volumes" / "v4.nii").write_bytes(nifti(g.integers(0, 90, (5, 5, 5))))
+    labels(tmp_path, "v0,20,train\nv1,30,train\nv2,40,train\nv3,50,val\nv4,60,test\n")
+    source = supremix_volumes.load(supremix_volumes.Config(size=4), tmp_path)
+    x = source.splits["train"].columns["x"]
+    assert isinstance(x, torch.Tensor)
+    assert x.shape == (3, 1, 4, 4, 4)
+    assert torch.allclose(x.mean((1, 2, 3, 4)), torch.zeros(3), atol=1e-5)
+    np.save(tmp_path / "volumes" / "v1.npy", np.zeros((3, 3)))
+    with pytest.raises(DataError, match=r"\[3, 3\] is no volume"):
+        supremix_volumes.load(supremix_volumes.Config(size=4), tmp_path)
+
+
+def test_blobs_grow_with_their_label() -> None:
+    part = supremix_volumes.blobs(410, 12, np.random.default_rng(0))
+    mass = part["x"].sum((1, 2, 3, 4))
+    assert float(torch.corrcoef(torch.stack([mass.double(), part["label"]]))[0, 1]) > 0.9
+
+
+def test_film_faces_have_their_own_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "imdb_crop").mkdir()
+    lines = "age,path,split\n"
+    for i in range(6):
+        Image.fromarray(np.full((9, 9), 30 * i, np.uint8)).save(tmp_path / "imdb_crop" / f"{i}.png")
+        lines += f"{20 + i},imdb_crop/{i}.png,{('train', 'train', 'train', 'train', 'val', 'test')[i]}\n"
+    (tmp_path / "imdb_wiki.csv").write_text(lines)
+    source = supremix_imdb_wiki.load(supremix_imdb_wiki.Config(size=8), tmp_path)
+    assert {k: len(t) for k, t in source.splits.items()} == {"train": 4, "valid": 1, "test": 1}
+    stand_in = supremix_imdb_wiki.load(supremix_imdb_wiki.Config(), None).splits["train"].columns["label"]
+    assert isinstance(stand_in, torch.Tensor)
+    assert float(stand_in.float().mean()) < 20
+
+
+real = place()
+
+
+@pytest.mark.skipif(real is None, reason="no shared data beside the checkout")
+def test_real_pairs_and_series() -> None:
+    assert real is not None
+    source = supremix_stsb.load(supremix_stsb.Config(), real / "stsb")
+    assert {k: len(t) for k, t in source.splits.items()} == {"train": 5249, "valid": 1000, "test": 1000}
+    label = source.splits["train"].columns["label"]
+    assert isinstance(label, torch.Tensor)
+    assert len(label.unique()) == 132
+    hourly = supremix_timeseries.load(
+        supremix_timeseries.Config(file="ETTh1.csv.gz", target="OT"), real / "time_series"
+    )
+    assert hourly.info["input_shape"] == (7, 96)
