@@ -165,7 +165,9 @@ class SelecMix(Method):
 
     @staticmethod
     def partners(features: Tensor, labels: Tensor) -> Tensor:
-        """For every row [B] its most contradicting one: of the same class the least alike, else of another class the most alike; cosine."""
+        """For every row [B] a contradicting one, alike by cosine: at even places the least alike of its class, at odd ones (and where there is
+        none) the most alike of another class. The places are random, for batches are shuffled.
+        """
         u = F.normalize(features.float(), dim=1)
         s = u @ u.T
         itself = torch.eye(len(s), dtype=torch.bool, device=s.device)
