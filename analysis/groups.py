@@ -26,16 +26,17 @@ def _mean(values: Array) -> float:
     return float(values.mean()) if len(values) else math.nan
 
 
-def group_metrics(labels: Array, bias: Array, predicted: Array) -> dict[str, float]:
+def group_metrics(labels: Array, bias: Array, predicted: Array, usual: Array | None = None) -> dict[str, float]:
     """Accuracies over rows and over groups. Measures without a row (no conflicting image, say) are left out.
 
     ``accuracy``: all rows (the unbiased accuracy where bias does not depend on the class); ``group_mean``: mean of a[y, b];
     ``aligned``, ``conflict``: rows with b = y, b ≠ y; ``aligned_group_mean``, ``conflict_group_mean``: the same over groups;
-    ``worst_group``; ``gap`` = aligned - conflict.
+    ``worst_group``; ``gap`` = aligned - conflict. ``usual`` [N]: the bias that counts as aligned, where it is not the class's own number (then there
+    are no aligned and conflicting groups).
     """
     matrix = group_matrix(labels, bias, predicted)
     right = (predicted == labels).astype(float)
-    same = labels == bias
+    same = (labels if usual is None else usual) == bias
     diagonal = np.equal.outer(np.arange(matrix.shape[0]), np.arange(matrix.shape[1]))
     filled = matrix[~np.isnan(matrix)]
     found = {
@@ -47,5 +48,7 @@ def group_metrics(labels: Array, bias: Array, predicted: Array) -> dict[str, flo
         "conflict_group_mean": _mean(matrix[np.logical_not(diagonal)]),
         "worst_group": float(filled.min()) if len(filled) else math.nan,
     }
+    if usual is not None:
+        del found["aligned_group_mean"], found["conflict_group_mean"]
     found["gap"] = found["aligned"] - found["conflict"]
     return {name: value for name, value in found.items() if not math.isnan(value)}

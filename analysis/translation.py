@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -58,11 +58,16 @@ class Reader(nn.Module):
 
 @torch.no_grad()
 def report(
-    translate: Translate, reader: Reader, images: Tensor, labels: Tensor, modes: Sequence[int]
+    translate: Translate,
+    reader: Reader,
+    images: Tensor,
+    labels: Tensor,
+    modes: Sequence[int],
+    usual: Mapping[int, int] | None = None,
 ) -> tuple[dict[str, float], Tensor]:
     """Shares over all images and all modes m; ``content_moved`` over m ≠ y alone.
 
-    ``content_kept``: still read as y; ``bias_moved``: bias read as m; ``content_moved``: content read as m; ``content_read``: the reader's own
+    ``content_kept``: still read as y; ``bias_moved``: bias read as m's (``usual[m]``, else m); ``content_moved``: content read as m; ``content_read``: the reader's own
     accuracy on the untranslated images, the ceiling of ``content_kept``. Also a grid [rows, 1 + modes, C, S, S] in [-1, 1]: an image and its translations.
     ValueError without images.
     """
@@ -76,7 +81,7 @@ def report(
         translated = torch.cat([translate(a, b).cpu() for a, b in zip(x.split(256), target.split(256), strict=True)])
         read_content, read_bias = reader.read(translated)
         kept.append(read_content == labels)
-        moved.append(read_bias == m)
+        moved.append(read_bias == (usual or {}).get(m, m))
         content.append((read_content == m)[labels != m])
         columns.append(translated[:10])
     own, _ = reader.read(x)

@@ -38,7 +38,11 @@ class Groups(Evaluator):
 
     def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
         labels, bias = self._columns(split, index)
-        return groups.group_metrics(labels, bias, np.array([int(p["label"]) for p in predictions], dtype=np.int64))
+        usual = self.data.splits[split].columns.get("usual")
+        predicted = np.array([int(p["label"]) for p in predictions], dtype=np.int64)
+        return groups.group_metrics(
+            labels, bias, predicted, None if usual is None else usual.numpy()[np.asarray(index, dtype=np.int64)]
+        )
 
     def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
         """The group matrix."""
@@ -59,10 +63,18 @@ class Groups(Evaluator):
             part = self.data.splits["unbiased" if "unbiased" in self.data.splits else "test"].columns
             self._reader = Reader.fit(part["image"], part["label"], part["bias"])
         held_out = self.data.splits["valid"].columns
-        images, labels = held_out["image"][:1000], held_out["label"][:1000]
+        rows = (
+            np.flatnonzero(held_out["experience"].numpy() == experience.number)
+            if "experience" in held_out
+            else np.arange(len(held_out["label"]))
+        )
+        images, labels = held_out["image"][rows[:1000]], held_out["label"][rows[:1000]]
+        usual = {}  # mode -> the bias usual for that class, where the data says so
+        if "usual" in held_out:
+            usual = dict(zip(labels.tolist(), held_out["usual"][rows[:1000]].tolist(), strict=True))
         known = np.isin(labels.numpy(), np.asarray(method.modes))
         images, labels = images[known], labels[known]
-        found, shown = report(method.translate, self._reader, images, labels, method.modes)
+        found, shown = report(method.translate, self._reader, images, labels, method.modes, usual)
         translation_grid(shown, folder / f"translations-{experience.number}.png")
         gate = method.gate
         problems = [

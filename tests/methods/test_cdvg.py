@@ -13,8 +13,19 @@ from holdfast.datasets import cdvg_cmnist
 from holdfast.datasets.batches import Batch, ExperienceView, Source, generator
 from holdfast.methods.base import MethodConfig, Stage, StepContext
 from holdfast.methods.cdvg import Cdvg, CdvgConfig, CdvgOracle, ViewsConfig
+from holdfast.methods.debias import (
+    BiasConConfig,
+    BiasConOracle,
+    DisEnt,
+    DisEntConfig,
+    Rebias,
+    RebiasConfig,
+    SelecMix,
+    SelecMixConfig,
+)
 from holdfast.methods.erm import ERM
 from holdfast.methods.lff import CdvgLff, CdvgLffConfig, LfF, LffConfig
+from holdfast.methods.losses.biascon import biascon, hsic
 from holdfast.methods.losses.cdvg import critic_loss, generator_loss, gradient_penalty, ntxent, views_ce
 from holdfast.methods.losses.lff import gce, moving_average, relative_difficulty
 from holdfast.methods.losses.supcon import supcon
@@ -465,3 +476,60 @@ def test_every_encoder_gives_logits() -> None:
         }
         assert net.eval().predict(batch)["label"].shape == (2,)
         assert net.features(batch).shape == (2, net.features_out)
+
+
+def test_biascon_against_plain_loops() -> None:
+    order = torch.Generator().manual_seed(1)
+    for _ in range(40):
+        n = int(torch.randint(2, 10, (), generator=order))
+        z = torch.randn(n, 4, generator=order, dtype=torch.float64)
+        y, b = torch.randint(0, 3, (2, n), generator=order).tolist()
+        u = [r / r.norm() for r in z]
+        each = []
+        for i in range(n):
+            positives = [q for q in range(n) if y[q] == y[i] and b[q] != b[i]]
+            s = [float(u[i] @ u[k]) / 0.2 for k in range(n)]
+            if positives:
+                everything = math.log(sum(math.exp(s[k]) for k in range(n) if k != i))
+                each.append(sum(everything - s[q] for q in positives) / len(positives))
+        found = biascon(z, torch.tensor(y), torch.tensor(b), temperature=0.2)
+        assert found.item() == pytest.approx(sum(each) / len(each) if each else 0.0, rel=1e-9)
+
+
+def test_hsic_against_sums_over_tuples() -> None:
+    """The unbiased estimator as the mean over all quadruples of distinct rows."""
+    from itertools import permutations
+
+    x, y = torch.randn(6, 2, dtype=torch.float64), torch.randn(6, 3, dtype=torch.float64)
+    k, m = (torch.exp(-(torch.cdist(v, v) ** 2) / (2 * v.shape[1])) for v in (x, y))
+    terms = [k[i, j] * (m[i, j] + m[q, r] - 2 * m[i, q]) for i, j, q, r in permutations(range(6), 4)]
+    assert hsic(x, y).item() == pytest.approx(float(torch.stack(terms).mean()), rel=1e-9)
+    assert hsic(x[:3], y[:3]).item() == 0
+    assert hsic(x, 3 * x).item() > hsic(x, y.flip(0)).item()
+
+
+def test_partners_contradict() -> None:
+    features = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [1.0, 0.05]])
+    labels = torch.tensor([0, 0, 0, 1])
+    assert SelecMix.partners(features, labels).tolist() == [2, 3, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"), [(DisEnt, DisEntConfig(swap_after=2)), (Rebias, RebiasConfig()), (SelecMix, SelecMixConfig()), (BiasConOracle, BiasConConfig())]
+)  # fmt: skip
+def test_baselines_move_all_their_weights(source: Source, kind: Any, config: Any) -> None:
+    view = _view_of(source)
+    method = kind(config, _model(source))
+    if kind is BiasConOracle:
+        with pytest.raises(ValueError, match="hidden_from_training"):
+            method.before_experience(view)
+        view.table = source.splits["train"]
+    before = dict(method.named_parameters())
+    before = {n: p.detach().clone() for n, p in before.items()}
+    _run(method, view, 2)
+    unused = ("model.head", "biased.head") if kind is DisEnt else ()
+    for name, p in method.named_parameters():
+        if kind is BiasConOracle and name.startswith("project"):
+            continue  # moves only where a batch has a pair of one class and two colours; rho = 1 has none
+        assert torch.equal(p, before[name]) == name.startswith(unused or ("-",)), name
+    assert method.predict(next(view.batches()))["label"].shape == (40,)

@@ -1,0 +1,129 @@
+"""Any folder of images with a label and a bias column: ``index.csv`` with the columns path, label, bias, split (names are options).
+
+Without a data root: digits with a patch in the corner whose brightness is the class's (a local bias).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from . import cdvg_cmnist
+from .batches import DataError, Source
+from .images import Array, assign, image_source, table
+
+SPLITS = ("train", "valid", "test")
+
+
+class Config(BaseModel):
+    """Names of the columns, and the size to which images are brought."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    index: str = Field("index.csv", description="the csv file under the data root")
+    path_column: str = Field("path", description="image, relative to the data root")
+    label_column: str = Field("label", description="class, any text")
+    bias_column: str = Field("bias", description="bias attribute, any text; used by the evaluation alone")
+    split_column: str = Field("split", description="train, valid or test")
+    size: int = Field(32, ge=4, le=512, description="side in pixels; the shorter side is scaled, the middle is cut")
+    rho: float = Field(1.0, ge=0, le=1, description="stand-in: share of training images with their class's patch")
+    n_train: int = Field(1300, ge=20, le=1300, description="stand-in: training images")
+    n_test: int = Field(397, ge=10, le=397, description="stand-in: test images")
+    seed: int = Field(0, ge=0, description="stand-in: order of the digits")
+
+
+def read_image(path: Path, size: int) -> Array:
+    """[size, size, 3] uint8; grey images get three equal channels. Raises DataError where there is no readable image."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as opened:
+            if opened.mode == "F" and not np.isfinite(np.asarray(opened)).all():
+                raise DataError(f"{path}: pixels that are not numbers")
+            image = opened.convert("RGB")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no readable image ({error})") from error
+    scale = size / min(image.size)
+    width, height = (max(size, round(scale * v)) for v in image.size)
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = (width - size) // 2, (height - size) // 2
+    return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+def from_rows(
+    rows: dict[str, list[tuple[Path, str, str]]], size: int, progress: Callable[[int, int], None] | None = None
+) -> Source:
+    """A Source of (file, label, bias) by split; classes and biases are numbered in alphabetical order, equal names alike.
+
+    Raises DataError where a split is empty, or a class occurs in no training image.
+    """
+    for split in SPLITS:
+        if not rows.get(split):
+            raise DataError(f"the split '{split}' holds no image")
+    classes = sorted({label for _, label, _ in rows["train"]})
+    unknown = sorted({label for part in rows.values() for _, label, _ in part} - set(classes))
+    if unknown:
+        raise DataError(f"no training image of the classes {', '.join(unknown)}")
+    biases = sorted({bias for part in rows.values() for _, _, bias in part})
+    biases = [*(c for c in classes if c in biases), *(b for b in biases if b not in classes)] if set(classes) <= set(biases) else biases  # fmt: skip
+    total, done = sum(map(len, rows.values())), 0
+    splits = {}
+    for split, part in rows.items():
+        images = np.zeros((len(part), size, size, 3), np.uint8)
+        for k, (path, _, _) in enumerate(part):
+            images[k] = read_image(path, size)
+            done += 1
+            if progress is not None and done % 100 == 0:
+                progress(done, total)
+        labels = np.array([classes.index(label) for _, label, _ in part])
+        splits[split] = table(images, labels, np.array([biases.index(bias) for _, _, bias in part]))
+    return image_source(splits, classes, "real", {"biases": biases})
+
+
+def _released(config: Config, root: Path) -> dict[str, list[tuple[Path, str, str]]]:
+    path = root / config.index
+    if not path.is_file():
+        raise DataError(f"{path}: missing; --data-root names the folder that holds it")
+    wanted = [config.path_column, config.label_column, config.bias_column, config.split_column]
+    rows: dict[str, list[tuple[Path, str, str]]] = {split: [] for split in SPLITS}
+    faults = []
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        absent = [c for c in wanted if c not in (reader.fieldnames or [])]
+        if absent:
+            raise DataError(f"{path}: no column {', '.join(absent)}")
+        for row in reader:
+            image, label, bias, split = ((row[c] or "").strip() for c in wanted)
+            if split not in SPLITS or not label or not bias:
+                faults.append(f"line {reader.line_num}: needs a label, a bias and a split of {', '.join(SPLITS)}")
+            elif not (root / image).is_file():
+                faults.append(f"line {reader.line_num}: no file {image}")
+            else:
+                rows[split].append((root / image, label, bias))
+    if faults:
+        more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""
+        raise DataError(f"{path}: {'; '.join(faults[:5])}{more}")
+    return rows
+
+
+def patch(grey: Array, bias: Array) -> Array:
+    """Grey digits [N, 8, 8] with a 2 x 2 patch in the upper left corner, of brightness (b + 1) / 10; [N, 8, 8, 3] uint8."""
+    images = np.repeat(grey[..., None], 3, 3)
+    images[:, :2, :2] = np.round(255 * (bias + 1) / 10).astype(np.uint8)[:, None, None, None]
+    return images
+
+
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+    """Columns ``image``, ``label``, ``bias``. Raises DataError with what is wrong with the folder."""
+    if root is not None:
+        return from_rows(_released(config, root), config.size, progress)
+    digits = cdvg_cmnist.grey_digits(cdvg_cmnist.Config(n_train=config.n_train, n_test=config.n_test, seed=config.seed), None)  # fmt: skip
+    splits = {}
+    for split, (grey, labels) in {**digits, "unbiased": digits["train"]}.items():
+        bias = assign(labels, config.rho if split in ("train", "valid") else 0.1, 10)
+        splits[split] = table(patch(grey, bias), labels, bias)
+    return image_source(splits, [str(c) for c in range(10)], "stand-in")
