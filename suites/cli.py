@@ -6,6 +6,7 @@ import errno
 import json as json_
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -572,11 +573,25 @@ def main() -> None:
     """Entry point: every failure is one message and one exit code."""
     global _document
     wants_json = "--json" in sys.argv
+    _plain_warnings()
     if wants_json:  # libraries that print (Ray does) print beside it
         _document, sys.stdout = sys.stdout, sys.stderr
     code = _guard(lambda: app(standalone_mode=False), wants_json)
     (_document or sys.stdout).flush()
     sys.exit(code)
+
+
+def _plain_warnings() -> None:
+    """Our own warnings as one line for a person; those of libraries as Python shows them."""
+    shown, rooms = warnings.showwarning, Path(__file__).resolve().parents[1]
+
+    def show(message: Any, category: Any, filename: str, *rest: Any, **named: Any) -> None:
+        if category is UserWarning and rooms in Path(filename).resolve().parents:
+            sys.stderr.write(f"warning: {message}\n")
+        else:
+            shown(message, category, filename, *rest, **named)
+
+    warnings.showwarning = show
 
 
 DISK = {

@@ -38,7 +38,10 @@ class Console:
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table = Table(title=title, title_justify="left")
         for number, name in enumerate(header):
-            table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+            widest = max((len(row[number]) for row in rows), default=0) if number == 0 else 0  # names are to be copied
+            table.add_column(
+                name, justify="left" if number == 0 else "right", overflow="fold", min_width=min(widest, 24)
+            )
         for row in rows:
             table.add_row(*row)
         self.rich.print(table)
