@@ -213,7 +213,11 @@ class PairEncoder(nn.Module):
         return h.amax(1)
 
     def forward(self, first: Tensor, first_lengths: Tensor, second: Tensor, second_lengths: Tensor) -> Tensor:
-        u, v = self.one(first, first_lengths), self.one(second, second_lengths)
+        longest = max(first.shape[1], second.shape[1])
+        both = torch.cat(
+            [F.pad(t, (0, longest - t.shape[1])) for t in (first, second)]
+        )  # one pass of the LSTM for both
+        u, v = self.one(both, torch.cat([first_lengths, second_lengths])).chunk(2)
         return torch.cat([(u - v).abs(), u * v], 1)
 
 
