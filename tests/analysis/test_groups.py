@@ -70,7 +70,7 @@ def test_a_translator_that_moves_the_content_is_stopped(problem: Groups, tmp_pat
         problem.after_stage("translator", wrong, EXPERIENCE, tmp_path)
     with pytest.warns(UserWarning, match="labels of translated views are wrong"):
         found = problem.after_stage("translator", _method(wrong.translate, "warn"), EXPERIENCE, tmp_path)
-    assert found["content_moved"] > 0.9
+    assert found["content_moved"] > 0.8
     assert found["gate_passed"] == 0
 
 
