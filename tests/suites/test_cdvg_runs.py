@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,13 +24,22 @@ def suites(*arguments: str, out: Path, kill_at: str = "") -> tuple[int, Any]:
     return done.returncode, json.loads(done.stdout) if done.stdout else None
 
 
+@pytest.fixture
+def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
+    """A folder for runs that has MLflow's tables already: making them takes seconds."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return tmp_path
+
+
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    _, report = suites(*SMALL, out=tmp_path_factory.mktemp("reference"))
+def reference(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    out = tmp_path_factory.mktemp("reference")
+    shutil.copy(empty_store, out / "mlflow.db")
+    _, report = suites(*SMALL, out=out)
     return Path(report["runs"][0]["folder"])
 
 
-@pytest.mark.parametrize("point", ["update:6", "iteration:7", "iteration:12"])
+@pytest.mark.parametrize("point", ["update:6", "iteration:12"])
 def test_a_run_killed_in_either_stage_resumes(point: str, reference: Path, tmp_path: Path) -> None:
     code, _ = suites(*SMALL, out=tmp_path, kill_at=point)
     assert code == -signal.SIGKILL
