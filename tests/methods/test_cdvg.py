@@ -533,3 +533,25 @@ def test_baselines_move_all_their_weights(source: Source, kind: Any, config: Any
             continue  # moves only where a batch has a pair of one class and two colours; rho = 1 has none
         assert torch.equal(p, before[name]) == name.startswith(unused or ("-",)), name
     assert method.predict(next(view.batches()))["label"].shape == (40,)
+
+
+def test_the_strategy_follows_an_optimizers_own_factor(source: Source) -> None:
+    """The translator's learning rates have fallen to 0 at the end of its stage; the classifier's stays the recipe's."""
+    from holdfast.datasets.streams import single
+    from holdfast.methods.strategy import MethodStrategy, TrainingSettings
+
+    rates: dict[str, list[float]] = {}
+
+    class Watched(Cdvg):
+        name = ""
+
+        def after_stage(self, stage: Stage, view: ExperienceView) -> None:
+            rates[stage.name] = [o.param_groups[0]["lr"] for o in strategy.optimizers.values()]
+            super().after_stage(stage, view)
+
+    method = Watched(CdvgConfig(width=8, critic_width=8, translator_epochs=2, n_critic=1), _model(source))
+    settings = TrainingSettings(batch_size=40, optimizer="Adam", optimizer_arguments={"lr": 1e-3})
+    strategy = MethodStrategy(method=method, settings=settings)
+    (experience,) = single(source, frozenset({"bias"})).streams["train"]
+    strategy.train(experience, eval_streams=[])
+    assert rates == {"translator": [0.0, 0.0], "classifier": [1e-3]}

@@ -1,0 +1,58 @@
+"""A method of two stages with three optimizers and running losses of every image: killed in either stage, it resumes to the same numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from holdfast.suites.journal import comparable
+
+SUITES = Path(sys.executable).with_name("suites")
+SMALL = ["run", "cdvg_cmnist", "--profile", "smoke", "--method", "cdvg_lff", "--json"]
+
+
+def suites(*arguments: str, out: Path, kill_at: str = "") -> tuple[int, Any]:
+    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1", "HOLDFAST_KILL_AT": kill_at}
+    done = subprocess.run([SUITES, *arguments], env=env, capture_output=True, text=True, timeout=300, cwd=out)
+    return done.returncode, json.loads(done.stdout) if done.stdout else None
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
+    """A folder for runs that has MLflow's tables already: making them takes seconds."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    out = tmp_path_factory.mktemp("reference")
+    shutil.copy(empty_store, out / "mlflow.db")
+    _, report = suites(*SMALL, out=out)
+    return Path(report["runs"][0]["folder"])
+
+
+@pytest.mark.parametrize("point", ["update:6", "iteration:12"])
+def test_a_run_killed_in_either_stage_resumes(point: str, reference: Path, tmp_path: Path) -> None:
+    code, _ = suites(*SMALL, out=tmp_path, kill_at=point)
+    assert code == -signal.SIGKILL
+    code, report = suites("resume", "last", "--json", out=tmp_path)
+    assert code == 0
+    folder = Path(report["runs"][0]["folder"])
+    assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
+    assert (folder / "plots" / "translations-0.png").exists()
+    assert (folder / "plots" / "groups.png").exists()
+
+
+def test_a_failed_gate_stops_the_run_with_a_message(tmp_path: Path) -> None:
+    """The smoke translator has had a few steps only: the gate must say so and leave no traceback."""
+    code, report = suites(*SMALL, "methods.cdvg_lff.gate=stop", out=tmp_path)
+    assert code != 0
+    assert "does not keep the content" in report["error"]["what"]
