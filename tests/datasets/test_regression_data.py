@@ -96,7 +96,7 @@ def test_a_bad_table_is_one_message(tmp_path: Path, name: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"\xff\xfe\x00bad" if text is None else text.encode())
     with pytest.raises(DataError, match=message.replace("(", r"\(")):
-        supremix_tabular.load(supremix_tabular.Config(**options), path)  # type: ignore[arg-type]
+        supremix_tabular.load(supremix_tabular.Config(**options), path)
 
 
 def test_a_folder_without_a_table_and_one_with_two(tmp_path: Path) -> None:

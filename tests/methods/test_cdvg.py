@@ -115,7 +115,8 @@ def test_stargan_golden(golden_values: dict[str, Any]) -> None:
 
     rebuilt = translator(fake, org)
     torch.testing.assert_close(rebuilt, tensor(g["x_rec"]), rtol=1e-5, atol=1e-5)
-    terms = generator_loss(*critic(fake), trg, x, rebuilt)
+    src, cls = critic(fake)
+    terms = generator_loss(src, cls, trg, x, rebuilt)
     for value, name in zip(terms, ("g_loss_fake", "g_loss_cls", "g_loss_rec"), strict=True):
         assert value.item() == pytest.approx(float(g[name]), rel=1e-4)
     loss = terms[0] + float(g["lambda_cls"]) * terms[1] + float(g["lambda_rec"]) * terms[2]
@@ -469,7 +470,7 @@ def test_crop_and_flip_show_parts_of_the_image() -> None:
 
 def test_every_encoder_gives_logits() -> None:
     for encoder in ("cnn", "mlp", "resnet20", "resnet18"):
-        net = images.build(images.Config(encoder=encoder, normalize=True), {"classes": 4, "channels": 3, "size": 32}, 0)  # type: ignore[arg-type]
+        net = images.build(images.Config(encoder=encoder, normalize=True), {"classes": 4, "channels": 3, "size": 32}, 0)
         batch: Batch = {
             "image": torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8),
             "label": torch.tensor([0, 3]),

@@ -182,7 +182,7 @@ def test_lds_weights_have_mean_one_and_favour_rare_labels() -> None:
     counts = torch.tensor([100.0, 50, 10, 1, 0, 0, 0, 0], dtype=torch.float64)
     for reweight in ("sqrt_inv", "inverse"):
         for smooth in (True, False):
-            w = bin_weights(counts, reweight=reweight, smooth=smooth)  # type: ignore[arg-type]
+            w = bin_weights(counts, reweight=reweight, smooth=smooth)
             assert float((w * counts).sum() / counts.sum()) == pytest.approx(1)
             assert float(w[3]) > float(w[0])
     plain = bin_weights(counts, smooth=False)

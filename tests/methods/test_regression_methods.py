@@ -38,7 +38,7 @@ def view_of(source: Source, **changes: Any) -> ExperienceView:
 def made(kind: type[reg.Regressor], source: Source, seed: int = 0, **fields: Any) -> Any:
     torch.manual_seed(seed)
     model = networks.build(networks.Config(hidden=32, projection=16), source.info, seed)
-    config = kind.Config(**{"label_scale": "percent", **fields})
+    config: Any = kind.Config(**{"label_scale": "percent", **fields})
     return kind(config, model, seed)
 
 
@@ -83,7 +83,10 @@ def mae(method: Method, source: Source, split: str = "test") -> float:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
 def test_every_method_beats_the_median_and_keeps_its_state(kind: type[reg.Regressor], source: Source) -> None:
-    milder = {"ranksim": {"ranksim_weight": 0.1}, "conr": {"conr_weight": 0.2}}  # defaults are for thousands of steps
+    milder: dict[str, dict[str, Any]] = {
+        "ranksim": {"ranksim_weight": 0.1},
+        "conr": {"conr_weight": 0.2},
+    }  # defaults are for thousands of steps
     method = made(kind, source, **milder.get(kind.name, {}))
     losses = list(train(method, view_of(source)))
     assert all(torch.isfinite(torch.tensor(losses)))
@@ -122,7 +125,9 @@ def test_label_scale_makes_the_range_a_hundred(source: Source) -> None:
 def test_units_of_the_label_do_not_matter_to_a_percent_scale(source: Source) -> None:
     def run(factor: float) -> float:
         table = source.splits["train"]
-        columns = {**table.columns, "label": table.columns["label"] * factor}  # type: ignore[operator]
+        label = table.columns["label"]
+        assert isinstance(label, torch.Tensor)
+        columns = {**table.columns, "label": label * factor}
         method = made(sup.SupReMix, source, epochs=2, second_epochs=2)
         list(train(method, view_of(source, table=type(table)(columns))))
         return float(method.center) / factor + sum(
