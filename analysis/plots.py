@@ -202,8 +202,11 @@ def group_heatmap(matrix: Any, path: Path) -> None:
 
 def translation_grid(grid: Any, path: Path) -> None:
     """Images [rows, columns, C, S, S] in [-1, 1]: the first column the image itself, the others its translations to mode 0, 1, ..."""
+    import numpy as np
+
+    grid = np.pad(grid.numpy(), [(0, 0)] * 3 + [(0, 1)] * 2, constant_values=1.0)  # a white line between images
     rows, columns, _, size, _ = grid.shape
-    picture = ((grid.numpy() + 1) / 2).clip(0, 1).transpose(0, 3, 1, 4, 2).reshape(rows * size, columns * size, -1)
+    picture = ((grid + 1) / 2).clip(0, 1).transpose(0, 3, 1, 4, 2).reshape(rows * size, columns * size, -1)
     figure, axes = _figure(0.6 * columns, 0.6 * rows + 0.4)
     axes.imshow(picture if picture.shape[2] == 3 else picture[..., 0], interpolation="nearest", cmap="gray")
     axes.set(xticks=[(k + 0.5) * size for k in range(columns)], yticks=[])
