@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from .batches import DataError, Source
+from .batches import DataError, Source, refuse
 from .coconut_slurp import SpeechConfig, _limited, finish, known_in_train, split_voices
 from .spoken import grammar, recordings
 from .spoken.features import SAMPLE_RATE
@@ -146,7 +146,7 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         return finish(config, rows, features, "intent", "stand-in", checksum)
     rows, faults = released(config, root)
     if config.on_fault == "error":
-        recordings.refuse(faults, str(root))
+        refuse(str(root), faults)
     rows, dropped = known_in_train(rows, "intent")
     checksum = recordings.digest(
         [[r.id, r.split, r.words, r.intent, r.path.stat().st_size if r.path else 0] for r in rows]

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 
-from .batches import DataError, Source, generator
+from .batches import DataError, Source, generator, refuse
 from .coconut_slurp import SpeechConfig, _limited, finish, known_in_train, split_voices
 from .spoken import grammar, recordings
 from .spoken.recordings import Sentence, clean_words
@@ -183,7 +183,7 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         return finish(config, rows, features, config.split_by, "stand-in", recordings.digest([r.id for r in rows]))
     rows, faults = read(config, root)
     if config.on_fault == "error":
-        recordings.refuse(faults, str(root))
+        refuse(str(root), faults)
     rows, dropped = known_in_train(rows, config.split_by)
     checksum = recordings.digest(
         [[r.id, r.split, r.words, r.intent, r.path.stat().st_size if r.path else 0] for r in rows]

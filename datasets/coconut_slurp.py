@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .batches import DataError, Source, generator
+from .batches import DataError, Source, generator, refuse
 from .spoken import grammar, recordings
 from .spoken.corpus import spoken as spoken_rows
 from .spoken.features import SAMPLE_RATE
@@ -128,8 +128,10 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
                     rows += _sentences(json.loads(line), split, root, config)
                 except json.JSONDecodeError as error:
                     faults.append(f"{where}: broken JSON: {error.msg} at column {error.colno}")
-                except (KeyError, TypeError, IndexError, ValueError) as error:
-                    faults.append(f"{where}: {type(error).__name__} {error}")
+                except KeyError as error:
+                    faults.append(f"{where}: no field {error}")
+                except (TypeError, IndexError, ValueError, AttributeError) as error:
+                    faults.append(f"{where}: not in the released form: {error}")
         except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
             faults.append(f"{path.name}: unreadable ({error})")
     if config.limit is not None:
@@ -148,7 +150,12 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
 
 def _sentences(document: dict[str, Any], split: str, root: Path, config: Config) -> list[Sentence]:
     """The rows of one line: one a recording, or one where the sentence is spoken."""
+    if not isinstance(document, dict):
+        raise TypeError(f"a line is an object of fields, not a {type(document).__name__}")
     surfaces = {int(t["id"]): str(t["surface"]) for t in document["tokens"]}
+    absent = sorted({int(i) for e in document["entities"] for i in e["span"]} - set(surfaces))
+    if absent:
+        raise ValueError(f"an entity spans the token {absent[0]}, which the sentence does not have")
     entities = tuple(
         (str(e["type"]), clean_words(" ".join(surfaces[int(i)] for i in e["span"]))) for e in document["entities"]
     )
@@ -208,7 +215,7 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         return finish(config, rows, features, "scenario", "stand-in", checksum, entities=config.entities)
     rows, faults = released(config, root)
     if config.on_fault == "error":
-        recordings.refuse(faults, str(root))
+        refuse(str(root), faults)
     rows, dropped = known_in_train(rows, "scenario")
     info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
     if config.audio == "spoken":

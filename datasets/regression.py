@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from .batches import DataError, Ragged, Source, Table, generator
+from .batches import DataError, Ragged, Source, Table, generator, refuse
 
 SPLITS = ("train", "valid", "test")
 SPLIT_WORDS = {
@@ -27,7 +27,6 @@ SPLIT_WORDS = {
     "dev": "valid",
     "test": "test",
 }
-SHOWN = 10
 
 
 class RegressionData(BaseModel):
@@ -51,13 +50,6 @@ class RegressionData(BaseModel):
         None, ge=0, description="a bin is few-shot with fewer training rows; null: the data set's own"
     )
     seed: int = Field(0, ge=0, description="of the stand-in, the splits and the fraction; not the run's seed")
-
-
-def refuse(what: str, faults: Sequence[str]) -> None:
-    """Raise DataError with the first of ``faults``; nothing where there is none."""
-    if faults:
-        more = f"\n  and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise DataError(f"{what}: {len(faults)} faults\n  " + "\n  ".join(faults[:SHOWN]) + more)
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from . import cache
-from .batches import DataError, Source
-from .regression import SPLITS, RegressionData, finish, read_rows, refuse, split_of, target
+from .batches import DataError, Source, refuse
+from .regression import SPLITS, RegressionData, finish, read_rows, split_of, target
 
 ANGLES = 61
 Columns = dict[str, Tensor]

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from .batches import DataError, Ragged, Source
-from .regression import SPLITS, RegressionData, finish, read_text, refuse, target
+from .batches import DataError, Ragged, Source, refuse
+from .regression import SPLITS, RegressionData, finish, read_text, target
 
 FILES = {"train": "train", "valid": "dev", "test": "test"}
 SHOTS = {

@@ -17,14 +17,13 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from .batches import DataError, Source
+from .batches import DataError, Source, refuse
 from .regression import (
     SPLITS,
     RegressionData,
     finish,
     number,
     read_text,
-    refuse,
     seeded_split,
     split_of,
     standardise,

@@ -16,8 +16,8 @@ from pydantic import Field
 from torch import Tensor
 
 from . import supremix_tabular
-from .batches import DataError, Source
-from .regression import SPLITS, RegressionData, finish, labelled_files, load_array, number, refuse, width_of_bins
+from .batches import DataError, Source, refuse
+from .regression import SPLITS, RegressionData, finish, labelled_files, load_array, number, width_of_bins
 
 
 class Config(RegressionData):

@@ -18,12 +18,11 @@ import torchaudio
 from torch import Tensor
 
 from .. import cache
-from ..batches import DataError, Ragged, Source, Table
+from ..batches import SHOWN, DataError, Ragged, Source, Table
 from . import corpus, grammar
 from .features import SAMPLE_RATE, log_mel
 
 Features = Literal["log_mel", "waveform"]
-SHOWN = 10  # faults in a message; ``suites data check`` lists all
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,6 @@ def fault_of(path: Path, rate: int | None = None) -> str | None:
     if rate is not None and info.samplerate != rate:
         return f"{path}: {info.samplerate} Hz, expected {rate}"
     return None
-
-
-def refuse(faults: Sequence[str], what: str) -> None:
-    """Raise DataError with the first faults; nothing where there is none."""
-    if faults:
-        more = f"\n  and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise DataError(f"{what}: {len(faults)} faults\n  " + "\n  ".join(faults[:SHOWN]) + more)
 
 
 def read(path: Path) -> Tensor:

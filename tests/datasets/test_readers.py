@@ -130,12 +130,12 @@ SLURP_DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "empty file": (lambda r: _audio(r).write_bytes(b""), "audio-train0-headset.flac: unreadable"),
     "wrong rate": (lambda r: trees.tone(_audio(r), 1, rate=8000), "8000 Hz, expected 16000"),
     "broken JSON": (lambda r: _write(r, ANNOTATIONS, _line(4, '{"slurp_id": 3,')), "train.jsonl line 5: broken JSON"),
-    "no scenario": (lambda r: _write(r, ANNOTATIONS, _field(2, scenario=None)), "train.jsonl line 3: KeyError 'scenario'"),
-    "empty sentence": (lambda r: _write(r, ANNOTATIONS, _field(2, sentence=" ")), "line 3: ValueError empty sentence"),
+    "no scenario": (lambda r: _write(r, ANNOTATIONS, _field(2, scenario=None)), "train.jsonl line 3: no field 'scenario'"),
+    "empty sentence": (lambda r: _write(r, ANNOTATIONS, _field(2, sentence=" ")), "line 3: not in the released form: empty sentence"),
     "entity beyond the tokens": (
-        lambda r: _write(r, ANNOTATIONS, _field(1, entities=[{"span": [99], "type": "time"}])), "line 2: KeyError 99",
+        lambda r: _write(r, ANNOTATIONS, _field(1, entities=[{"span": [99], "type": "time"}])), "line 2: not in the released form: an entity spans the token 99",
     ),
-    "a list, no object": (lambda r: _write(r, ANNOTATIONS, _line(0, "[1, 2]")), "line 1: TypeError"),
+    "a list, no object": (lambda r: _write(r, ANNOTATIONS, _line(0, "[1, 2]")), "line 1: not in the released form: a line is an object of fields, not a list"),
     "no annotations": (lambda r: (r / ANNOTATIONS).unlink(), "train.jsonl is missing"),
     "not UTF-8": (lambda r: (r / ANNOTATIONS).write_bytes(b"\xff\xfe{}"), "train.jsonl: unreadable"),
 }  # fmt: skip
