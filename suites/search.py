@@ -39,30 +39,23 @@ def method_of(recipe: Recipe, given: Sequence[str]) -> str:
 
 
 def space(recipe: Recipe, method: str) -> dict[str, Range]:
-    """Recipe path → range: the recipe's own ``sweep.params``, else the sweep ranges on the fields of the method's Config and ``train.lr``.
+    """Recipe path → range: what the recipe's own ``sweep.params`` say of this method; where they say nothing, the sweep ranges on the
+    fields of the method's Config, and ``train.lr``.
 
-    Raises Fault with all that is wrong: unknown paths, values that the recipe refuses at either end, another method's fields.
+    Raises Fault with all that is wrong: unknown paths, values that the recipe refuses at either end.
     """
-    if recipe.sweep.params:
-        ranges = {
-            path: r
-            for path, r in recipe.sweep.params.items()
-            if not path.startswith("methods.") or path.split(".")[1] == method
-        }
-    else:
+    ranges = {
+        path: r
+        for path, r in recipe.sweep.params.items()
+        if not path.startswith("methods.") or path.split(".")[1] == method
+    }
+    if not ranges:  # the recipe says nothing of this method
         kind = catalog.method(str(recipe.methods[method].get("use", method)))
         ranges = {"train.lr": LEARNING_RATE}
         for name, info in kind.Config.model_fields.items():
             extra = info.json_schema_extra
             if isinstance(extra, dict) and isinstance(extra.get("sweep"), dict):
                 ranges[f"methods.{method}.{name}"] = Range.model_validate(extra["sweep"])
-    if not ranges:
-        raise Fault(
-            code="recipe",
-            what=f"nothing to tune: sweep.params has no range for '{method}'",
-            where="sweep.params",
-            next="suites show NAME",
-        )
     errors: list[str] = []
     for path, r in ranges.items():
         for value in r.choices if r.choices is not None else (r.low, r.high):
