@@ -99,6 +99,8 @@ class Pretrained(nn.Module):
         self.net.config.apply_spec_augment = False  # augmentation is drawn from the run's own generator
         if freeze_extractor and hasattr(self.net, "feature_extractor"):
             self.net.feature_extractor.requires_grad_(False)
+            # transformers asks for gradients of the extractor's input while it trains: half a step's time, for nothing
+            self.net.feature_extractor._requires_grad = False
         if checkpointing:
             self.net.activation_checkpointing_enable()
 

@@ -49,6 +49,13 @@ def test_normalisation_over_valid_samples() -> None:
     assert torch.isfinite(speech.normalise(torch.zeros(2, 10), torch.tensor([0, 10]))).all()
 
 
+@pytest.mark.parametrize("freeze", [True, False])
+def test_nothing_is_propagated_back_through_a_frozen_extractor(folder: Path, freeze: bool) -> None:
+    encoder = speech.Pretrained(str(folder), freeze_extractor=freeze).train()
+    x, _ = waves([3200, 1600])
+    assert encoder.net.feature_extractor(x).requires_grad is not freeze
+
+
 def test_padding_changes_no_row(folder: Path) -> None:
     encoder = speech.Pretrained(str(folder)).eval()
     x, lengths = waves([6400, 3300])
