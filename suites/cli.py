@@ -395,7 +395,10 @@ def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
 
     folder = Path(document["out"])
     recipe = read_yaml(json_.loads((folder / "invocation.json").read_text())["recipe"], "recipe")
-    shown = list(catalog.problem(recipe["problem"]).table)
+    measured = {name for r in document["runs"] for name in r["metrics"]}
+    shown = [name for name in catalog.problem(recipe["problem"]).table if name in measured]
+    if recipe["data"]["experiences"] == 1:  # the average over one experience is the last, and nothing is forgotten
+        shown = [name for name in shown if not (name.endswith(("/average", "/forgetting")) and name.rpartition("/")[0] + "/last" in measured)]  # fmt: skip
     rows = []
     for method in dict.fromkeys(r["method"] for r in document["runs"]):
         mine = [r["metrics"] for r in document["runs"] if r["method"] == method and r["metrics"]]
