@@ -112,7 +112,7 @@ def seeded_split(n: int, seed: int, valid: float, test: float) -> dict[str, Tens
     return {"test": order[:n_test], "valid": order[n_test : n_test + n_valid], "train": order[n_test + n_valid :]}
 
 
-def _kept(config: RegressionData, label: Tensor) -> Tensor:
+def kept(config: RegressionData, label: Tensor) -> Tensor:
     """Training rows that ``imbalanced`` and ``fraction`` leave, ascending."""
     rows = torch.arange(len(label))
     if config.imbalanced:
@@ -154,7 +154,7 @@ def finish(
                 f"the split '{name}' has {int((~label.isfinite()).sum())} targets that are no finite number"
             )
         if name == "train":
-            rows = _kept(config, label)
+            rows = kept(config, label)
             if len(rows) < 2:
                 raise DataError(f"{len(rows)} training rows are left: a regression needs two or more")
             columns = {key: take(column, rows) for key, column in columns.items()}

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 
 from .batches import DataError, Ragged, Source, refuse
-from .regression import SPLITS, RegressionData, finish, read_text, target
+from .regression import SPLITS, RegressionData, finish, kept, read_text, target
 
 FILES = {"train": "train", "valid": "dev", "test": "test"}
 SHOTS = {
@@ -37,7 +37,7 @@ _SLOTS: tuple[tuple[tuple[str, ...], ...], ...] = (
 class Config(RegressionData):
     """Length of sentences and size of the stand-in."""
 
-    max_words: int = Field(40, ge=4, le=512, description="words of a sentence that are read")
+    max_words: int = Field(40, ge=4, le=512, description="words of a sentence that are read (by our own encoder)")
     min_count: int = Field(1, ge=1, le=1000, description="a word is known if training has it so often")
     balanced: bool = Field(
         True, description="read the *_new.tsv files of the imbalanced split; false: GLUE's own files"
@@ -57,6 +57,7 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         return Ragged.from_list([torch.tensor(row) for row in rows])
 
     splits: dict[str, dict[str, torch.Tensor | Ragged]] = {}
+    texts: dict[str, list[tuple[str, str]]] = {}
     for name in SPLITS:
         rows = pairs[name]
         if not rows:
@@ -67,7 +68,15 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
             "second": column([b for _, b, _ in rows]),
             "label": label,
         }
-    info = {"modality": "text", "vocabulary": len(known) + 2, "label_name": "similarity", "words": known}
+        stay = kept(config, label).tolist() if name == "train" else range(len(rows))
+        texts[name] = [rows[i][:2] for i in stay]
+    info = {
+        "modality": "text",
+        "vocabulary": len(known) + 2,
+        "label_name": "similarity",
+        "words": known,
+        "texts": texts,
+    }
     return finish(config, splits, info, "stand-in" if root is None else "real", SHOTS)
 
 

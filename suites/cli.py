@@ -659,6 +659,10 @@ def _translate(error: Exception) -> Fault:
             where="the run or cache folder",
             next="make room or choose another place (--out, HOLDFAST_CACHE), then: suites resume last",
         )
+    if isinstance(error, ValueError) and str(error).startswith(
+        "model.options"
+    ):  # does not fit the data, as its builder says
+        return Fault(code="recipe", what=str(error), where="model.options", next="suites show NAME")
     if isinstance(error, ValueError) and "memory_size" in str(error):
         return Fault(code="recipe", what=str(error), where="methods", next="raise methods.<name>.memory_size")
     return Fault(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -45,3 +45,48 @@ def free_port() -> Callable[[], int]:
             return int(s.getsockname()[1])
 
     return find
+
+
+@pytest.fixture(scope="session")
+def tiny_bert() -> Callable[..., Path]:
+    """``tiny_bert(folder, texts)``: a BERT of two layers with random weights and a word-piece tokenizer of the words of ``texts``."""
+    pytest.importorskip("transformers")
+
+    def write(folder: Path, texts: Iterable[str], *, hidden: int = 16, embeddings: int | None = None) -> Path:
+        import torch
+        import transformers
+        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+        words = sorted({word for text in texts for word in text.lower().split()})
+        letters = sorted({letter for word in words for letter in word})
+        pieces = [
+            "[PAD]",
+            "[UNK]",
+            "[CLS]",
+            "[SEP]",
+            "[MASK]",
+            *letters,
+            *(f"##{letter}" for letter in letters),
+            *words,
+        ]
+        known = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+        tokenizer = Tokenizer(models.WordPiece(known, unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
+        transformers.PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
+            model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        ).save_pretrained(folder)  # fmt: skip
+        config = transformers.BertConfig(
+            vocab_size=embeddings or len(known), hidden_size=hidden, num_hidden_layers=2, num_attention_heads=2, intermediate_size=2 * hidden,
+            max_position_embeddings=64,
+        )  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            transformers.BertModel(config).save_pretrained(folder)
+        return folder
+
+    return write

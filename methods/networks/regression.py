@@ -1,7 +1,7 @@
 """Encoders of scalar regression by modality, with a projector, and the views of each modality (SupReMix spec sections 5, 6 and 12).
 
 Views are made from the generator given, batch-wise: crops, flips and colour for photographs; noise and small shifts for small images, series
-and volumes; noise on standardised inputs of tables; dropped words for texts.
+and volumes; noise on standardised inputs of tables; dropped words for texts (special tokens stay).
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...datasets.batches import Batch
+from ...datasets.batches import Batch, Source
+from . import texts
 
-Encoder = Literal["auto", "mlp", "conv", "resnet", "resnet18", "resnet50", "bilstm"]
+Encoder = Literal["auto", "mlp", "conv", "resnet", "resnet18", "resnet50", "bilstm", "transformers"]
 OF_MODALITY = {"table": "mlp", "image": "conv", "series": "resnet", "volume": "resnet", "text": "bilstm"}
 FITS = {
     "mlp": ("table", "series", "image"), "conv": ("image",), "resnet": ("image", "series", "volume"), "resnet18": ("image",),
-    "resnet50": ("image",), "bilstm": ("text",),
+    "resnet50": ("image",), "bilstm": ("text",), "transformers": ("text",),
 }  # fmt: skip
 
 
@@ -29,8 +30,21 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     encoder: Encoder = Field(
-        "auto", description="auto: by modality; resnet: residual, of as many dimensions as the input"
+        "auto",
+        description="auto: by modality; resnet: residual, of as many dimensions as the input; transformers: a text model of that library",
     )
+    encoder_name: str = Field(
+        "google-bert/bert-base-uncased", description="of transformers: a hub name or a local folder"
+    )
+    revision: str | None = Field(None, description="of transformers: commit or branch on the hub; null: main")
+    pooling: texts.Pooling = Field("mean", description="of transformers: mean over tokens, or the first token")
+    pair: texts.Form = Field(
+        "joint", description="of transformers: both texts as one sequence, or apart, compared as |u - v| and u · v"
+    )
+    max_tokens: int = Field(
+        128, ge=4, le=8192, description="of transformers: tokens read at most (fewer where the model takes fewer)"
+    )
+    checkpointing: bool = Field(False, description="of transformers: gradient checkpointing")
     width: int = Field(16, ge=1, le=1024, description="channels of the first convolution; doubled at each level")
     levels: int = Field(2, ge=1, le=5, description="of conv and resnet: levels, each halves the sides")
     hidden: int = Field(128, ge=1, le=8192, description="of mlp and bilstm: hidden width")
@@ -48,11 +62,13 @@ class Config(BaseModel):
         0.1, ge=0, le=10, description="standard deviation of the noise of a view, inputs being about 1"
     )
     shift: int = Field(1, ge=0, le=64, description="largest shift of images, series and volumes of a view, in pixels")
-    drop: float = Field(0.1, ge=0, lt=1, description="of texts: share of words that a view leaves out")
+    drop: float = Field(0.1, ge=0, lt=1, description="of texts: share of words (tokens) that a view leaves out")
 
 
 class RegressionModel(nn.Module):
     """``encode(batch)`` [B, features], ``project(features)`` [B, projection] of unit length, ``view(batch, generator)`` another view."""
+
+    kept: Tensor
 
     def __init__(self, config: Config, encoder: nn.Module, d_features: int, info: Mapping[str, Any]) -> None:
         super().__init__()
@@ -62,6 +78,13 @@ class RegressionModel(nn.Module):
             config.views == "auto" and self.modality == "image" and info["input_shape"][0] == 3
         )
         self.encoder, self.d_features = encoder, d_features
+        tokens = info.get("tokens")  # of a text model of transformers; None: our own words
+        self.sequences = ("pair",) if tokens and config.pair == "joint" else ("first", "second")
+        self.columns = tuple(part for name in self.sequences for part in (name, f"{name}_lengths"))
+        if tokens and tokens["types"]:
+            self.columns += ("pair_types",)
+        self.unknown = tokens["unknown"] if tokens else 1
+        self.register_buffer("kept", torch.tensor(tokens["kept"] if tokens else [0]), persistent=False)
         self.projector = nn.Sequential(
             nn.Linear(d_features, d_features), nn.ReLU(), nn.Linear(d_features, config.projection)
         )
@@ -76,7 +99,7 @@ class RegressionModel(nn.Module):
     def encode(self, batch: Batch) -> Tensor:
         """Features of a batch that :meth:`inputs` or :meth:`view` made, [B, features]."""
         if self.modality == "text":
-            f: Tensor = self.encoder(batch["first"], batch["first_lengths"], batch["second"], batch["second_lengths"])
+            f: Tensor = self.encoder(*(batch[name] for name in self.columns))
         else:
             f = self.encoder(batch["x"])
         return f
@@ -89,7 +112,7 @@ class RegressionModel(nn.Module):
     def view(self, batch: Batch, order: torch.Generator) -> Batch:
         """A random view of a batch, from the generator alone."""
         if self.modality == "text":
-            return {**batch, **{name: self._words(batch[name], order) for name in ("first", "second")}}
+            return {**batch, **{name: self._words(batch[name], order) for name in self.sequences}}
         x = self.inputs(batch)["x"]
         if self.crop:
             return {**batch, "x": photograph(x, order, self.flip)}
@@ -100,7 +123,7 @@ class RegressionModel(nn.Module):
 
     def _words(self, tokens: Tensor, order: torch.Generator) -> Tensor:
         gone = (torch.rand(tokens.shape, generator=order) < self.config.drop).to(tokens.device)
-        return torch.where(gone & (tokens > 0), 1, tokens)  # 1: the unknown word
+        return torch.where(gone & ~torch.isin(tokens, self.kept), self.unknown, tokens)
 
 
 def shifted(x: Tensor, most: int, order: torch.Generator) -> Tensor:
@@ -218,7 +241,7 @@ class PairEncoder(nn.Module):
             [F.pad(t, (0, longest - t.shape[1])) for t in (first, second)]
         )  # one pass of the LSTM for both
         u, v = self.one(both, torch.cat([first_lengths, second_lengths])).chunk(2)
-        return torch.cat([(u - v).abs(), u * v], 1)
+        return texts.compared(u, v)
 
 
 class Dropped(nn.Module):
@@ -244,6 +267,13 @@ def _torchvision(name: str, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
     return network, d
 
 
+def prepare(config: Config, source: Source) -> Source:
+    """Texts as the tokens of the model that reads them; all else as it is. Raises as :func:`texts.tokenise` does."""
+    if config.encoder != "transformers":
+        return source
+    return texts.tokenise(source, config.encoder_name, config.revision, config.pair, config.max_tokens)
+
+
 def build(config: Config, info: Mapping[str, Any], seed: int) -> RegressionModel:
     """The model, weights from torch's global generator. Raises ValueError where the encoder does not fit the modality."""
     modality = str(info["modality"])
@@ -260,6 +290,12 @@ def build(config: Config, info: Mapping[str, Any], seed: int) -> RegressionModel
         encoder, d = ResNet(len(shape) - 1, shape[0], config.width, config.levels), config.width << (config.levels - 1)
     elif kind == "bilstm":
         encoder, d = PairEncoder(int(info["vocabulary"]), config.words, config.hidden, config.layers), 4 * config.hidden
+    elif kind == "transformers":
+        encoder = texts.TextPairs(
+            config.encoder_name, info["tokens"], revision=config.revision, pooling=config.pooling, form=config.pair,
+            checkpointing=config.checkpointing,
+        )  # fmt: skip
+        d = encoder.d_out
     else:
         encoder, d = _torchvision(kind, shape)
     if config.dropout:

@@ -11,6 +11,8 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
+from . import hub
+
 RATE = 16_000
 
 
@@ -72,28 +74,14 @@ class Pretrained(nn.Module):
 
     Raises:
         ModuleNotFoundError: without the extra ``text`` (transformers).
-        OSError: the name or folder holds no such model.
+        FileNotFoundError: there is no such model (:mod:`holdfast.methods.networks.hub`).
     """
 
     def __init__(
         self, name: str, *, mask: bool = True, freeze_extractor: bool = True, checkpointing: bool = False
     ) -> None:
         super().__init__()
-        try:
-            from transformers import AutoModel
-            from transformers.utils import logging as progress
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                "pretrained speech encoders need transformers: pip install 'holdfast[text]'"
-            ) from error
-        with torch.random.fork_rng(devices=[]):  # a freshly made head must not move the run's generator
-            shown = progress.is_progress_bar_enabled()
-            progress.disable_progress_bar()  # standard error is ours
-            try:
-                self.net: Any = AutoModel.from_pretrained(name)
-            finally:
-                if shown:
-                    progress.enable_progress_bar()
+        self.net: Any = hub.model(name)
         self.mask = mask
         self.d_out = int(self.net.config.hidden_size)
         self.net.config.apply_spec_augment = False  # augmentation is drawn from the run's own generator

@@ -1,0 +1,74 @@
+"""Models and tokenizers of ``transformers`` by name: a local folder, else the hub's cache on this machine, else the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def model(name: str, revision: str | None = None) -> Any:
+    """``AutoModel`` in float32; torch's generators are where they were. Raises as :func:`_found` does."""
+    import_transformers()
+    from transformers import AutoModel
+    from transformers.utils import logging as progress
+
+    with torch.random.fork_rng(devices=[]):  # a freshly made head must not move the run's generator
+        shown = progress.is_progress_bar_enabled()
+        progress.disable_progress_bar()  # standard error is ours
+        try:
+            return _found(AutoModel.from_pretrained, name, revision, dtype=torch.float32)
+        finally:
+            if shown:
+                progress.enable_progress_bar()
+
+
+def tokenizer(name: str, revision: str | None = None) -> Any:
+    """``AutoTokenizer``. Raises as :func:`_found` does."""
+    import_transformers()
+    from transformers import AutoTokenizer
+
+    return _found(AutoTokenizer.from_pretrained, name, revision)
+
+
+def config(name: str, revision: str | None = None) -> Any:
+    """``AutoConfig``. Raises as :func:`_found` does."""
+    import_transformers()
+    from transformers import AutoConfig
+
+    return _found(AutoConfig.from_pretrained, name, revision)
+
+
+def import_transformers() -> None:
+    """Raises ModuleNotFoundError that says what to install."""
+    try:
+        import transformers  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("pretrained encoders need transformers: pip install 'holdfast[text]'") from error
+
+
+def _found(load: Callable[..., Any], name: str, revision: str | None, **options: Any) -> Any:
+    """What ``load`` makes of the name: from this machine, and only where it is not here from the hub.
+
+    Raises:
+        FileNotFoundError: no such model in a folder, in the cache or on the hub, or nothing that can be read.
+    """
+    from safetensors import SafetensorError
+
+    failed = (OSError, ValueError, SafetensorError)  # not there, no tokenizer there, cut weights
+    local = {"revision": revision or "main", **options}
+    try:
+        return load(name, local_files_only=True, **local)
+    except failed as error:
+        first = error
+    if not Path(name).exists() and not name.startswith((".", "/", "~")):
+        try:
+            return load(name, **local)
+        except failed as error:
+            first = error
+    raise FileNotFoundError(
+        f"there is no readable transformers model '{name}': neither a folder here, nor in the hub's cache, nor a name that the hub gives out "
+        f"({str(first).splitlines()[0]}). Where there is no internet, save the model in a folder and name that in model.options.encoder_name"
+    ) from first

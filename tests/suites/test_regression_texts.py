@@ -1,0 +1,73 @@
+"""Sentence pairs through a text model in a folder, by the real command line: a run, a kill and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from holdfast.datasets import supremix_stsb
+from holdfast.suites.journal import comparable
+
+SUITES = Path(sys.executable).with_name("suites")
+
+
+def suites(*arguments: str, out: Path, kill_at: str = "", code: int = 0) -> Any:
+    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1"}
+    if kill_at:
+        env["HOLDFAST_KILL_AT"] = kill_at
+    done = subprocess.run([SUITES, *arguments], env=env, capture_output=True, text=True, timeout=300, cwd=out)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return json.loads(done.stdout) if done.stdout else None
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    folder = tmp_path_factory.mktemp("texts")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Callable[..., Path]) -> list[str]:
+    source = supremix_stsb.load(supremix_stsb.Config(n_train=48, n_test=20), None)
+    folder = tiny_bert(
+        tmp_path_factory.mktemp("model"), [text for pair in source.info["texts"]["train"] for text in pair]
+    )
+    return [
+        "run", "supremix_stsb", "--profile", "smoke", "--json", "model.options.encoder=transformers", f"model.options.encoder_name={folder}",
+    ]  # fmt: skip
+
+
+def test_a_killed_run_of_a_text_model_ends_as_an_undisturbed_one(out: Path, small: list[str]) -> None:
+    chosen = [*small, "--method", "supremix", "data.options.fraction=0.9"]
+    whole = suites(*chosen, out=out)["runs"]
+    suites(*chosen, out=out, kill_at="iteration:5", code=-9)
+    resumed = suites("resume", "last", "--json", out=out)["runs"][0]
+
+    def numbers(run: Any) -> dict[str, float]:
+        return {k: v for k, v in run["metrics"].items() if k != "cost/seconds_per_step"}
+
+    assert numbers(resumed) == numbers(whole[0])
+    assert comparable(Path(resumed["folder"]) / "journal.jsonl") == comparable(
+        Path(whole[0]["folder"]) / "journal.jsonl"
+    )
+
+
+def test_a_text_model_that_is_not_there_is_one_message(out: Path, small: list[str]) -> None:
+    before = sorted(path.name for path in out.iterdir())
+    error = suites(*small[:-1], "model.options.encoder_name=./nowhere", out=out, code=3)["error"]
+    assert error["code"] == "data"
+    assert "no readable transformers model './nowhere'" in error["what"]
+    table = ["run", "supremix_tabular", "--profile", "smoke", "--json", *small[5:]]
+    error = suites(*table, out=out, code=2)["error"]
+    assert error["code"] == "recipe"
+    assert "takes pairs of texts" in error["what"]
+    assert sorted(path.name for path in out.iterdir()) == before
