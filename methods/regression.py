@@ -180,6 +180,10 @@ class MSE(Regressor):
 class TwoStageConfig(RegressionConfig):
     """Fields of pre-training and of the regressor after it (spec section 4)."""
 
+    epochs: int | None = Field(
+        None, ge=0, description="epochs of pre-training; null: the recipe's; 0: straight to the second stage"
+    )
+
     second: Literal["probe", "finetune"] = Field(
         "probe", description="probe: a linear head on the frozen encoder; finetune: both are trained"
     )

@@ -78,6 +78,11 @@ class Checkpoints:
 
     def load(self, warn: Callable[[str], None]) -> dict[str, Any] | None:
         """The newest checkpoint that is whole; None where there is none. A damaged one is told to ``warn`` and passed over."""
+        found = self.newest(warn)
+        return found[0] if found else None
+
+    def newest(self, warn: Callable[[str], None]) -> tuple[dict[str, Any], str] | None:
+        """As :meth:`load`, with the checkpoint's sha256."""
         import torch
 
         for number in reversed(self.numbers()):
@@ -94,5 +99,5 @@ class Checkpoints:
                 )
                 continue
             state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-            return state
+            return state, str(wanted)
         return None

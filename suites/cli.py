@@ -176,7 +176,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Run a suite. Example: suites run coconut_slurp --seeds 3 methods.coconut.temperature=0.2"""
-    from . import catalog
+    from . import catalog, weights
 
     if seed is not None and seeds is not None:
         raise Fault(
@@ -194,7 +194,7 @@ def run(
         )
     given = [*(overrides or []), *_root(data_root)]
     is_file = target.endswith((".yaml", ".yml")) or "/" in target
-    recipe = catalog.recipe(target, profile if profile or is_file else "demo", given)
+    recipe = weights.located(catalog.recipe(target, profile if profile or is_file else "demo", given), _out(out))
     catalog.resolve(recipe)
     methods = catalog.chosen_methods(recipe, method or [])
     numbers = list(range(seeds)) if seeds else [seed or 0]
@@ -268,7 +268,7 @@ def sweep(
     json: Json = False,
 ) -> None:
     """Tune a method of a suite with Optuna. Example: suites sweep coconut_slurp --profile smoke --trials 8 --workers 2"""
-    from . import catalog, search
+    from . import catalog, search, weights
     from . import sweep as sweeping
 
     place = _out(out)
@@ -291,6 +291,7 @@ def sweep(
         return _sweep(found, trials, workers, engine, address, timeout, seeds if rerun else 0, json)
     is_file = target.endswith((".yaml", ".yml")) or "/" in target
     recipe = catalog.recipe(target, profile if profile or is_file else "demo", [*(overrides or []), *_root(data_root)])
+    recipe = weights.located(recipe, place)
     catalog.resolve(recipe)
     if show_space:
         rows = search.describe(search.space(recipe, search.method_of(recipe, method or [])))

@@ -177,8 +177,10 @@ def git_state() -> dict[str, Any]:
         return {}
 
 
-def environment(device: str, threads: int, data: dict[str, Any]) -> dict[str, Any]:
-    """What a reader needs to judge a run's numbers: versions, git state, hardware, threads, data."""
+def environment(
+    device: str, threads: int, data: dict[str, Any], weights: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a reader needs to judge a run's numbers: versions, git state, hardware, threads, data, the run its weights are from."""
     import torch
 
     versions = {}
@@ -195,6 +197,7 @@ def environment(device: str, threads: int, data: dict[str, Any]) -> dict[str, An
         "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
         "threads": threads,
         "data": data,
+        **({"weights": weights} if weights else {}),
     }
 
 

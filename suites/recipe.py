@@ -68,6 +68,10 @@ class ModelSection(Section):
 
     name: str = Field(description="a module of holdfast.methods.networks")
     options: dict[str, Any] = Field(default_factory=dict, description="fields of the model's Config")
+    weights: str | None = Field(
+        None,
+        description="a finished run (folder or name) whose model's weights every run starts from; of an invocation the run of the same seed and method; null: new ones",
+    )
 
 
 class TrainSection(Section):

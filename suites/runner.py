@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import catalog, folders
+from . import catalog, folders, weights
 from .checkpoints import Checkpoints, write_atomic
 from .errors import Fault
 from .journal import Journal, cut
@@ -356,6 +356,7 @@ class Run:
         self.journal = Journal(self.folder / "journal.jsonl")
         try:
             if not resumed:
+                weights.take(self.folder, self.strategy.method.model)
                 self.save()
             if self.after_row is not None and self.next_experience and not self.training:  # died while it was asked
                 self.after_row(self.folder, self.valid(self.next_experience - 1))
@@ -518,6 +519,7 @@ def run_invocation(
     out = out.resolve()
     catalog.resolve(recipe)
     source = _prepare(recipe, console)
+    weights.check(recipe, methods, seeds, source)
     plan = {
         "schema": 1,
         "suite": recipe.name,
@@ -610,14 +612,17 @@ def _one(
     name, seed = entry["method"], entry["seed"]
     device = document["device"]
     data = {"name": recipe.data.name, "source": source.source, "checksum": source.checksum}
-    started = (
-        folders.read_json(folder / "run.json") if (folder / "run.json").exists() else {"uid": secrets.token_hex(16)}
-    )
+    if (folder / "run.json").exists():
+        started = folders.read_json(folder / "run.json")
+    else:
+        started = {"uid": secrets.token_hex(16), **weights.facts(recipe, name, seed)}
     folders.write_json(
         folder / "run.json", {**started, "status": "running", "method": name, "seed": seed, "suite": recipe.name}
     )
     write_atomic(folder / "recipe.yaml", document["recipe"].encode())
-    folders.write_json(folder / "environment.json", folders.environment(device, recipe.train.threads, data))
+    folders.write_json(
+        folder / "environment.json", folders.environment(device, recipe.train.threads, data, started.get("weights"))
+    )
     delivery = Delivery(
         folder,
         _identity(document, started["uid"], name, seed, recipe, data),
@@ -785,6 +790,7 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
     device = device_of(device)
     catalog.resolve(recipe)
     source = prepare(recipe)
+    weights.check(recipe, methods, seeds, source)
     torch.set_num_threads(recipe.train.threads or os.cpu_count() or 1)
     rows = []
     for name in methods:
@@ -824,7 +830,8 @@ def _time_step(strategy: MethodStrategy, experience: Any) -> float:
     view = strategy._ensure_view(experience)
     strategy.method.to(strategy.device)
     strategy.method.before_experience(view)
-    stage = strategy.method.stages(view)[0]
+    stages = strategy.method.stages(view)
+    stage = next((stage for stage in stages if strategy.epochs_of(stage, view)), stages[0])
     strategy._begin_stage(stage, view)
     strategy.method.train()
     times = []

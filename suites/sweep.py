@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from . import catalog, engines, folders, search
+from . import catalog, engines, folders, search, weights
 from .board import Board, values_text
 from .engines import Engine, WorkerDiedError
 from .errors import Fault
@@ -369,7 +369,7 @@ def _prepare_trial(study: Study, number: int, values: Mapping[str, Any]) -> Path
         return folder
     plan, recipe = study.plan, search.apply(study.recipe, values)
     folder.mkdir(parents=True, exist_ok=True)
-    source = _source(study.recipe)
+    source = _source(recipe)  # a trial may have other data (a fraction, say)
     folders.write_json(
         folder / "invocation.json",
         {
@@ -547,6 +547,7 @@ def _prepare_data(study: Study, console: Console) -> None:
     runner.device_of(study.plan["device"])
     with console.progress("preparing data"):
         source = _source(study.recipe)
+    weights.check(study.recipe, [study.plan["method"]], [study.plan["seed"]], source)
     if "data" not in study.plan:
         study.plan["data"] = {"source": source.source, "checksum": source.checksum}
         study.save()

@@ -7,7 +7,7 @@ and volumes; noise on standardised inputs of tables; dropped words for texts (sp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -68,6 +68,7 @@ class Config(BaseModel):
 class RegressionModel(nn.Module):
     """``encode(batch)`` [B, features], ``project(features)`` [B, projection] of unit length, ``view(batch, generator)`` another view."""
 
+    replaceable: ClassVar[tuple[str, ...]] = ("projector.",)  # stays new where another run's does not fit
     kept: Tensor
 
     def __init__(self, config: Config, encoder: nn.Module, d_features: int, info: Mapping[str, Any]) -> None:
