@@ -34,7 +34,10 @@ class RegressionData(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     fraction: float = Field(
-        1.0, gt=0, le=1, description="share of the training rows that is used, drawn by seed (few data)"
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the training rows that every stage uses, drawn by seed (few data); scales and words are those of all training rows",
     )
     imbalanced: bool = Field(
         False,

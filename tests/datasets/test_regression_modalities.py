@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from holdfast.datasets import supremix_imdb_wiki, supremix_stsb, supremix_timeseries, supremix_volumes
+from holdfast.datasets import supremix_agedb, supremix_imdb_wiki, supremix_stsb, supremix_timeseries, supremix_volumes
 from holdfast.datasets.batches import DataError, Ragged
 from PIL import Image
 
@@ -199,6 +200,79 @@ def test_film_faces_have_their_own_csv(tmp_path: Path, monkeypatch: pytest.Monke
     stand_in = supremix_imdb_wiki.load(supremix_imdb_wiki.Config(), None).splits["train"].columns["label"]
     assert isinstance(stand_in, torch.Tensor)
     assert float(stand_in.float().mean()) < 20
+
+
+def volumes(root: Path) -> Path:
+    (root / "volumes").mkdir()
+    lines = ""
+    for i in range(14):
+        np.save(root / "volumes" / f"v{i}.npy", np.random.default_rng(i).normal(size=(5, 5, 5)))
+        lines += f"v{i},{20 + i},{'train' if i < 10 else ('val', 'test')[i % 2]}\n"
+    labels(root, lines)
+    return root
+
+
+def faces(root: Path) -> Path:
+    (root / "wiki_crop").mkdir()
+    lines = "age,path,split\n"
+    for i in range(14):
+        Image.fromarray(np.full((9, 9), 15 * i, np.uint8)).save(root / "wiki_crop" / f"{i}.png")
+        lines += f"{20 + i},wiki_crop/{i}.png,{'train' if i < 10 else ('val', 'test')[i % 2]}\n"
+    for name in ("agedb.csv", "imdb_wiki.csv"):
+        (root / name).write_text(lines)
+    return root
+
+
+def windows(root: Path) -> Path:
+    series(root / "s.csv")
+    return root
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
+@pytest.mark.parametrize(
+    ("module", "tree", "options"),
+    [
+        (supremix_stsb, sts, {}),
+        (supremix_timeseries, windows, {"window": 8, "horizon": 3}),
+        (supremix_volumes, volumes, {"size": 4}),
+        (supremix_agedb, faces, {"size": 8}),
+        (supremix_imdb_wiki, faces, {"size": 8}),
+    ],
+)
+def test_a_fraction_of_real_data_leaves_validation_and_test_whole(
+    module: Any, tree: Any, options: dict[str, Any], fraction: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "data").mkdir()
+    root = tree(tmp_path / "data")
+    whole, part = (module.load(module.Config(fraction=f, **options), root) for f in (1.0, fraction))
+    drawn = {module.load(module.Config(fraction=fraction, seed=seed, **options), root).checksum for seed in range(6)}
+    assert len(part.splits["train"]) == max(2, round(fraction * len(whole.splits["train"])))
+    for split in ("valid", "test"):
+        for name, column in whole.splits[split].columns.items():
+            other = part.splits[split].columns[name]
+            one, two = (c.values if isinstance(c, Ragged) else c for c in (column, other))
+            assert torch.equal(one, two)
+    of = whole.splits["train"].columns["label"].tolist()
+    assert set(part.splits["train"].columns["label"].tolist()) <= set(of)
+    assert part.checksum in drawn
+    assert len(drawn) > 1  # the seed draws; two seeds may draw the same two of ten rows
+
+
+def test_the_texts_of_a_fraction_are_those_of_its_rows(tmp_path: Path) -> None:
+    source = supremix_stsb.load(supremix_stsb.Config(n_train=60, n_test=20, fraction=0.3, imbalanced=True), None)
+    known = {i: word for word, i in source.info["words"].items()}
+    for split, table in source.splits.items():
+        texts = source.info["texts"][split]
+        assert len(texts) == len(table)
+        for k, name in enumerate(("first", "second")):
+            column = table.columns[name]
+            assert isinstance(column, Ragged)
+            for i, pair in enumerate(texts):
+                ids = column.values[column.offsets[i] : column.offsets[i + 1]].tolist()
+                heard = supremix_stsb.words(pair[k], 40)
+                assert len(ids) == len(heard)
+                assert all(known.get(number, word) == word for number, word in zip(ids, heard, strict=True))
 
 
 real = place()
