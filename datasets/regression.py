@@ -162,7 +162,9 @@ def finish(
                 raise DataError(f"{len(rows)} training rows are left: a regression needs two or more")
             columns = {key: take(column, rows) for key, column in columns.items()}
             if float(label[rows].min()) == float(label[rows].max()):
-                raise DataError(f"all {len(rows)} training targets are {float(label[0]):g}: there is nothing to learn")
+                raise DataError(
+                    f"all {len(rows)} training targets are {float(label[rows[0]]):g}: there is nothing to learn"
+                )
         columns["label"] = columns["label"].float()  # type: ignore[union-attr]
         tables[name] = Table(columns)
     given = {key: getattr(config, key) for key in ("many_above", "few_below") if getattr(config, key) is not None}

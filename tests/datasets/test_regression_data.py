@@ -9,6 +9,7 @@ import pytest
 import torch
 from holdfast.datasets import supremix_agedb, supremix_tabular
 from holdfast.datasets.batches import DataError, Source
+from holdfast.datasets.regression import SPLITS, RegressionData, finish
 from PIL import Image
 from pydantic import ValidationError
 
@@ -122,6 +123,12 @@ def test_a_fraction_is_part_of_the_training_rows_and_leaves_the_others_alone() -
     assert torch.equal(whole.splits["test"].columns["x"], part.splits["test"].columns["x"])  # type: ignore[arg-type]
     with pytest.raises(ValidationError):
         supremix_tabular.Config(fraction=0)
+
+
+def test_rows_that_are_left_with_one_label_are_refused_with_that_label() -> None:
+    column = {"x": torch.zeros(50, 1), "label": torch.tensor([9.0] + [4.0] * 49)}
+    with pytest.raises(DataError, match="all 5 training targets are 4: there is nothing to learn"):
+        finish(RegressionData(fraction=0.1), dict.fromkeys(SPLITS, column), {}, "real", {})
 
 
 def test_imbalance_thins_high_labels_in_training_alone() -> None:

@@ -23,7 +23,7 @@ def sts(root: Path, line: str = "") -> Path:
     folder = root / "glue_data" / "STS-B"
     folder.mkdir(parents=True, exist_ok=True)
     for stem, count in (("train", 12), ("dev", 4), ("test", 3)):
-        rows = "".join(f'{i}\tx\tA "man {i} runs.\tThe man walks\t{i % 6}.000\n' for i in range(count))
+        rows = "".join(f'{i}\tx\tA "man {i} runs.\tThe man walks\t{i * 0.4:.3f}\n' for i in range(count))
         (folder / f"{stem}_new.tsv").write_text(HEADER + rows + (line if stem == "train" else ""))
     return root
 
