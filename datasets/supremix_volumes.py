@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +16,6 @@ from torch.nn import functional as F
 
 from .batches import DataError, Source
 from .regression import SPLITS, RegressionData, finish, labelled_files, load_array
-
-# NIfTI-1: code of the data type -> NumPy's
-TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
 
 
 class Config(RegressionData):
@@ -77,28 +75,34 @@ def read(path: Path) -> NDArray[np.float32]:
 
 
 def nifti(path: Path) -> NDArray[np.float64]:
-    """The values of a NIfTI-1 file (one file, also gzipped), scaled as its header says. Raises DataError for any other."""
+    """The values of a NIfTI file (one file, also gzipped), scaled as its header says. Raises DataError for any other.
+
+    It is unpacked whole before nibabel reads it, for the checksum at its end.
+    """
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.imageglobals import LoggingOutputSuppressor
+    from nibabel.spatialimages import HeaderDataError
+
     try:
         raw = path.read_bytes()
         raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: unreadable ({error})") from error
-    order = next((o for o in "<>" if len(raw) >= 352 and int(np.frombuffer(raw, f"{o}i4", 1)[0]) == 348), None)
-    if order is None or raw[344:347] != b"n+1":
+    kinds = (nibabel.Nifti1Image, nibabel.Nifti2Image)
+    kind = next((k for k in kinds if k.header_class.may_contain_header(raw)), None)
+    if kind is None:
         raise DataError(f"{path}: no NIfTI-1 file")
-    dim = np.frombuffer(raw, f"{order}i2", 8, 40)
-    code = int(np.frombuffer(raw, f"{order}i2", 1, 70)[0])
-    offset, slope, intercept = (float(v) for v in np.frombuffer(raw, f"{order}f4", 3, 108))
-    shape = [int(n) for n in dim[1 : 1 + int(dim[0])]]
-    if code not in TYPES or not 1 <= int(dim[0]) <= 7 or min(shape) < 1:
-        raise DataError(f"{path}: data type {code} or shape {shape} is not read")
-    kind = np.dtype(f"{order}{TYPES[code]}")
-    count = int(np.prod(shape))
-    if len(raw) < int(offset) + count * kind.itemsize:
-        raise DataError(f"{path}: cut short")
-    values = np.frombuffer(raw, kind, count, int(offset)).astype(np.float64).reshape(shape, order="F")
-    if slope and np.isfinite(slope):
-        values = values * slope + intercept
+    with LoggingOutputSuppressor():  # it tells every odd header; where a volume lies in space is not read here
+        try:
+            image = kind.from_bytes(raw)
+            if image.get_data_dtype().kind not in "iuf":
+                raise DataError(f"{path}: data type {image.get_data_dtype()} is not read")
+            values: NDArray[np.float64] = np.asarray(image.get_fdata(dtype=np.float64))
+        except (ImageFileError, HeaderDataError, ValueError) as error:
+            raise DataError(f"{path}: no NIfTI-1 file ({str(error).splitlines()[0]})") from error
+        except OSError as error:
+            raise DataError(f"{path}: cut short ({str(error).splitlines()[0]})") from error
     if not np.isfinite(values).all():
         raise DataError(f"{path}: holds NaN or infinities")
     return values

@@ -149,6 +149,20 @@ def nifti(values: np.ndarray, order: str = "<", slope: float = 2.0, intercept: f
     return bytes(header) + values.astype(f"{order}i2").tobytes(order="F")
 
 
+def test_nifti_files_of_the_second_version_and_of_fractions(tmp_path: Path) -> None:
+    import nibabel
+
+    values = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+        path = tmp_path / "v.nii"
+        kind(values, np.eye(4)).to_filename(path)
+        assert np.array_equal(supremix_volumes.nifti(path), values)
+    values[0, 0, 0] = np.nan
+    nibabel.Nifti1Image(values, np.eye(4)).to_filename(path)
+    with pytest.raises(DataError, match="holds NaN"):
+        supremix_volumes.nifti(path)
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_nifti_files_are_read_with_their_scale(tmp_path: Path, order: str) -> None:
     values = np.arange(24).reshape(2, 3, 4)
@@ -159,9 +173,27 @@ def test_nifti_files_are_read_with_their_scale(tmp_path: Path, order: str) -> No
         path.write_bytes(gzip.compress(raw))
         with pytest.raises(DataError, match=message):
             supremix_volumes.nifti(path)
-    path.write_bytes(b"not zipped")
-    with pytest.raises(DataError, match="unreadable"):
-        supremix_volumes.nifti(path)
+    whole = gzip.compress(nifti(np.arange(4096).reshape(16, 16, 16) * 37 % 1009))
+
+    def changed(place: int, form: str, value: object) -> bytes:
+        raw = bytearray(nifti(values))
+        struct.pack_into(form, raw, place, value)
+        return gzip.compress(bytes(raw))
+
+    for raw, message in (
+        (b"not zipped", "unreadable"),
+        (b"", "no NIfTI-1"),
+        (whole[: len(whole) // 2], "unreadable"),
+        (whole[:-4], "unreadable"),
+        (whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:], "unreadable"),  # the checksum is another
+        (changed(70, "<h", 128), "data type .* is not read"),  # three bytes a voxel
+        (changed(70, "<h", 999), "no NIfTI-1"),
+        (changed(344, "4s", b"xx1\0"), "no NIfTI-1"),
+        (changed(42, "<h", -2), "no NIfTI-1|cut short"),
+    ):
+        path.write_bytes(raw)
+        with pytest.raises(DataError, match=message):
+            supremix_volumes.nifti(path)
 
 
 def test_volumes_with_labels(tmp_path: Path) -> None:
