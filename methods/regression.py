@@ -18,6 +18,7 @@ from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext
 from .memory import random_selection
 from .rehearsal import Memory
 
+CONSTANT = 1e-4  # a feature that varies less over the training rows is taken as it is: dividing by that would blow up other rows
 Loss = Literal["l1", "mse", "huber", "focal_l1", "focal_mse"]
 
 
@@ -234,7 +235,8 @@ class TwoStage(Regressor):
         with torch.no_grad():
             f = torch.cat([self._model.encode(self._model.inputs(b)).float() for b in view.batches(rows)])
         self.feature_mean.copy_(f.mean(0))
-        self.feature_std.copy_(f.std(0, unbiased=False).clamp(min=1e-4))
+        std = f.std(0, unbiased=False)
+        self.feature_std.copy_(torch.where(std < CONSTANT, 1.0, std))
 
     def probe_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         self._model.encoder.eval()

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 from holdfast.datasets import supremix_agedb, supremix_tabular
-from holdfast.datasets.batches import ExperienceView, Source, generator
+from holdfast.datasets.batches import ExperienceView, Source, Table, generator
 from holdfast.methods import imbalanced_regression as im
 from holdfast.methods import regression as reg
 from holdfast.methods import supremix as sup
 from holdfast.methods.base import Method, StepContext
 from holdfast.methods.networks import regression as networks
+from pydantic import ValidationError
 
 KINDS: list[type[reg.Regressor]] = [
     reg.Regressor, reg.MSE, sup.SimCLR, sup.SupCon, sup.RnC, sup.YAware, sup.AdaCon, sup.MixNeg, sup.MixPos, sup.SupReMix,
@@ -54,7 +55,7 @@ def train(method: Any, view: ExperienceView, epochs: int = 8) -> Iterator[float]
         else:
             spec = stage.optimizers["main"]
             optimizer = getattr(torch.optim, spec.name)(spec.parameters, **spec.arguments)
-        for epoch in range(stage.epochs or epochs):
+        for epoch in range(epochs if stage.epochs is None else stage.epochs):
             ctx = StepContext(view, stage.name, epoch, 0, augment)
             method.before_epoch(ctx)
             method.train()
@@ -108,6 +109,53 @@ def test_a_probe_leaves_the_encoder_as_it_is_and_finetuning_does_not(source: Sou
         list(steps)
         same = all(torch.equal(v, before[k]) for k, v in method.model.encoder.state_dict(prefix="encoder.").items())
         assert same == (second == "probe")
+
+
+@pytest.mark.parametrize("second", ["probe", "finetune"])
+def test_no_epochs_of_pre_training_go_straight_to_the_second_stage(source: Source, second: str) -> None:
+    method = made(sup.SupReMix, source, epochs=0, second=second, second_epochs=2)
+    before = {k: v.clone() for k, v in method.model.state_dict().items()}
+    assert len(list(train(method, view_of(source)))) == 2
+    now = method.model.state_dict()
+    changed = {k.split(".")[0] for k, v in now.items() if not torch.equal(v, before[k])}
+    assert changed == (set() if second == "probe" else {"encoder"})
+    for kind in KINDS:
+        if not issubclass(kind, reg.TwoStage):
+            with pytest.raises(ValidationError):
+                kind.Config(epochs=0)
+
+
+class Alone(torch.nn.Module):
+    """A model whose features are the inputs."""
+
+    d_features = 3
+    encoder = torch.nn.Identity()
+
+    def inputs(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return batch
+
+    def encode(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return batch["x"]
+
+    def project(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(features, dim=1)
+
+
+def test_a_feature_that_no_training_row_has_moves_a_prediction_by_no_more_than_itself() -> None:
+    x = torch.randn(200, 3, generator=generator(0, "x"))
+    x[:, 2] = 0.5
+    table = Table({"x": x, "label": x[:, 0] * 4 + 20})
+    method = sup.SupReMix(sup.SupReMixConfig(epochs=0, second_epochs=3), Alone(), 0)
+    list(train(method, view_of(Source({"train": table}, (), {}, "made", ""))))
+    method.eval()
+    new = x[:1].repeat(2, 1)
+    new[1, 2] += 0.1
+    with torch.no_grad():
+        one, other = method.predict({"x": new})["value"].tolist()
+        weight = float(method.head.weight[0, 2])
+    assert weight != 0
+    assert other - one == pytest.approx(0.1 * weight * float(method.spread), rel=1e-4)
+    assert method.feature_std[:2].tolist() == pytest.approx(x[:, :2].std(0, unbiased=False).tolist(), rel=1e-5)
 
 
 def test_label_scale_makes_the_range_a_hundred(source: Source) -> None:
