@@ -122,7 +122,7 @@ def test_no_epochs_of_pre_training_go_straight_to_the_second_stage(source: Sourc
     for kind in KINDS:
         if not issubclass(kind, reg.TwoStage):
             with pytest.raises(ValidationError):
-                kind.Config(epochs=0)
+                kind.Config.model_validate({"epochs": 0})
 
 
 class Alone(torch.nn.Module):
