@@ -206,7 +206,7 @@ class TwoStage(Regressor):
 
     def contrast(self, features: Tensor, label: Tensor, ctx: StepContext) -> Tensor:
         """The pre-training loss of features [V·N, d], all first views first, and labels [N] in scaled units."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define contrast")
 
     def stages(self, view: ExperienceView) -> list[Stage]:
         c = self.config

@@ -31,6 +31,7 @@ PACKAGES = (
     "scikit-learn",
     "pydantic",
 )
+ENDED = ("finished", "pruned")  # a run of such a status is never taken up again
 
 
 def read_json(path: Path) -> Any:
@@ -54,19 +55,24 @@ def write_json(path: Path, document: Any) -> None:
     write_atomic(path, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode())
 
 
-def new_invocation(out: Path, suite: str, document: dict[str, Any]) -> Path:
-    """Create ``OUT/<suite>-<UTC time>-<4 hex>/`` with ``invocation.json``. Raises Fault where OUT cannot be written."""
-    name = f"{suite}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
-    folder = out / name
+def make(folder: Path, what: str) -> None:
+    """Make a new folder with those above it. Raises Fault, which calls it ``what``, where that cannot be."""
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise Fault(
             code="usage",
-            what=f"cannot make the folder of the runs: {error.strerror}",
+            what=f"cannot make {what}: {error.strerror}",
             where=str(folder),
             next="choose another place with --out DIR or HOLDFAST_RUNS",
         ) from error
+
+
+def new_invocation(out: Path, suite: str, document: dict[str, Any]) -> Path:
+    """Create ``OUT/<suite>-<UTC time>-<4 hex>/`` with ``invocation.json``. Raises Fault where OUT cannot be written."""
+    name = f"{suite}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+    folder = out / name
+    make(folder, "the folder of the runs")
     write_json(folder / "invocation.json", {**document, "uid": secrets.token_hex(8)})
     return folder
 
@@ -135,11 +141,14 @@ def find(target: str, out: Path) -> tuple[Path, list[str]]:
 
 
 @contextmanager
-def locked(run: Path, patience: float = 0.0) -> Iterator[None]:
-    """Hold the run folder's lock: one writer. Raises Fault that names the process which holds it, still after ``patience`` seconds."""
-    run.mkdir(parents=True, exist_ok=True)
+def locked(folder: Path, patience: float = 0.0, what: str = "run") -> Iterator[None]:
+    """Hold the lock of a run's or a study's folder (``what``): one writer.
+
+    Raises Fault that names the process which holds it, still after ``patience`` seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + patience
-    with (run / "lock").open("a+") as file:
+    with (folder / "lock").open("a+") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -152,8 +161,8 @@ def locked(run: Path, patience: float = 0.0) -> Iterator[None]:
                 holder = file.read().strip() or "unknown"
                 raise Fault(
                     code="usage",
-                    what=f"the run is live: process {holder} writes it",
-                    where=str(run),
+                    what=f"the {what} is live: process {holder} writes it",
+                    where=str(folder),
                     next=f"wait for it, or stop it (kill {holder}), then resume",
                 ) from error
         file.truncate(0)

@@ -80,6 +80,11 @@ def cut(path: Path, position: int, sent: int = 0) -> None:
         file.truncate(position)
 
 
+def forget_sent(path: Path) -> None:
+    """Delete what :func:`cut` set aside beside a journal that nobody will write again."""
+    path.with_name(SENT).unlink(missing_ok=True)
+
+
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The complete points of a journal, in order; a torn last line is left out."""
     if not path.exists():

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from . import catalog, folders, weights
 from .checkpoints import Checkpoints, write_atomic
 from .errors import Fault
-from .journal import Journal, cut
+from .journal import Journal, cut, forget_sent
 from .killpoints import reach
 from .recipe import Recipe, digest, to_yaml
 
@@ -40,9 +40,8 @@ class Pruned(Exception):  # noqa: N818 - a state, not an error
     """A sweep stops the run after an experience; what it measured stays."""
 
 
-AfterRow = Callable[
-    [Path, list[dict[str, float]]], None
-]  # run folder, validation metrics after each experience; may raise Pruned
+# Called after an experience with the run's folder and the validation metrics after each one so far; may raise Pruned.
+AfterRow = Callable[[Path, list[dict[str, float]]], None]
 
 
 @dataclass
@@ -176,9 +175,7 @@ class Run:
         self.seconds, self.steps = 0.0, 0
         self.mark = (time.perf_counter(), 0)
         self.last_save = (time.monotonic(), 0)
-        self.last: tuple[list[Any], list[int]] | None = (
-            None  # predictions of the last evaluation on test, and their rows
-        )
+        self.last: tuple[list[Any], list[int]] | None = None  # of the last evaluation on test: predictions and rows
         self.best: tuple[float, dict[str, Any]] | None = None
         self.log = logging.getLogger(f"holdfast.run.{folder.name}.{secrets.token_hex(2)}")
         handler = logging.FileHandler(folder / "log.txt")
@@ -450,12 +447,12 @@ class Run:
             for name, value in continual.summary(self.matrix.cells, self.problem.higher_is_better).items()
         }
         for name in self.matrix.pooled[rows - 1]:
-            if (
-                name != main
-            ):  # a metric that some experience lacks (an empty group, say) is averaged over those that have it
-                values = [self.matrix.pooled[t][name] for t in range(rows) if name in self.matrix.pooled[t]]
-                summary[f"{name}/average"] = statistics.fmean(values)
-                summary[f"{name}/last"] = values[-1]
+            if name == main:
+                continue
+            # a metric that some experience lacks (an empty group, say) is averaged over those that have it
+            values = [self.matrix.pooled[t][name] for t in range(rows) if name in self.matrix.pooled[t]]
+            summary[f"{name}/average"] = statistics.fmean(values)
+            summary[f"{name}/last"] = values[-1]
         summary |= {f"cost/{name}": value for name, value in self.strategy.method.cost().items()}
         summary["cost/steps"] = float(self.strategy.iteration)
         summary["cost/seconds_per_step"] = self.seconds / max(1, self.steps)
@@ -594,7 +591,7 @@ def proceed(
     document = folders.read_json(invocation / "invocation.json")
     for entry in document["runs"]:
         folder = invocation / entry["folder"]
-        if (wanted is not None and entry["folder"] not in wanted) or folders.status(folder) in ("finished", "pruned"):
+        if (wanted is not None and entry["folder"] not in wanted) or folders.status(folder) in folders.ENDED:
             continue
         with folders.locked(folder, patience):
             _one(invocation, document, entry, recipe, source, console, after_row)
@@ -659,6 +656,8 @@ def _one(
                 "mlflow_run_id": outcome.run_id,
             },
         )
+        if status in folders.ENDED:
+            forget_sent(folder / "journal.jsonl")
         if outcome.undelivered or outcome.problem:
             console.warning(
                 f"{outcome.undelivered} points are not in MLflow yet ({outcome.problem}): suites sync {invocation}"

@@ -7,7 +7,6 @@ invocation each), ``best.yaml``, ``plots/``. The driver holds the folder's lock.
 from __future__ import annotations
 
 import collections
-import fcntl
 import functools
 import json
 import math
@@ -252,15 +251,7 @@ def create(
             where=str(folder),
             next=f"suites sweep ... --study {label} --resume, or another name",
         )
-    try:
-        (folder / "trials").mkdir(parents=True)
-    except OSError as error:
-        raise Fault(
-            code="usage",
-            what=f"cannot make the study's folder: {error.strerror}",
-            where=str(folder),
-            next="choose another place with --out",
-        ) from error
+    folders.make(folder / "trials", "the study's folder")
     plan = {
         "schema": 1, "study": label, "uid": secrets.token_hex(8), "suite": recipe.name, "recipe": to_yaml(recipe), "method": method,
         "params": {path: r.model_dump(exclude_none=True) for path, r in ranges.items()}, "objectives": [vars(o) for o in wanted],
@@ -393,22 +384,7 @@ def drive(
     timeout: float | None = None,
 ) -> dict[str, Any]:
     """Ask, run and tell until the plan's trials are done; returns the document of ``suites sweep``."""
-    study.folder.mkdir(parents=True, exist_ok=True)
-    with (study.folder / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            holder = lock.read().strip()
-            raise Fault(
-                code="usage",
-                what=f"the study is live: process {holder} drives it",
-                where=str(study.folder),
-                next=f"wait, or stop it (kill {holder}), then resume",
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+    with folders.locked(study.folder, what="study"):
         return _drive(study, console, workers, engine_name, address, timeout)
 
 

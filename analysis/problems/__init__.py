@@ -35,7 +35,7 @@ class Evaluator:
 
     def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
         """Metrics of the rows ``index`` of ``split``; ``predictions[k]`` belongs to row ``index[k]``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define score")
 
     def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
         """Draw what the last evaluation on all seen experiences shows into ``folder``."""

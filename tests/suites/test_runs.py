@@ -17,7 +17,7 @@ import pytest
 import torch
 from holdfast.suites import catalog, folders
 from holdfast.suites.errors import Fault
-from holdfast.suites.journal import comparable
+from holdfast.suites.journal import SENT, comparable
 from holdfast.suites.tracking import RunIdentity, Sender, compare_store
 
 SUITES = Path(sys.executable).with_name("suites")
@@ -127,7 +127,8 @@ def test_live_lock_then_sigterm_then_resume(reference: Path, tmp_path: Path) -> 
 
 
 def test_damaged_checkpoint_falls_back(reference: Path, tmp_path: Path) -> None:
-    """Also where the store holds already what the damaged checkpoint covered: no point is lost there, none counts twice."""
+    """Also where the store holds already what the damaged checkpoint covered: no point is lost there, none counts twice; a second
+    kill while they are written again changes nothing, and what was set aside goes with the run's end."""
     suites("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at="iteration:14", check=False)
     newest = max(tmp_path.glob("*/coconut-s0/checkpoint/*.pt"), key=lambda p: int(p.stem))
     folder = newest.parent.parent
@@ -137,8 +138,11 @@ def test_damaged_checkpoint_falls_back(reference: Path, tmp_path: Path) -> None:
     while sender.send(torch.load(newest, weights_only=True)["journal"]):
         pass
     newest.write_bytes(newest.read_bytes()[:-7] + b"damage!")
+    again = suites("resume", "last", "--json", out=tmp_path, kill_at="iteration:2", check=False)
+    assert "falling back" in again.stderr
+    assert (folder / SENT).exists()
     done = suites("resume", "last", "--json", out=tmp_path)
-    assert "falling back" in done.stderr
+    assert not (folder / SENT).exists()
     assert Path(document(done)["runs"][0]["folder"]) == folder
     assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
     suites("sync", str(folder), "--json", out=tmp_path)
