@@ -127,7 +127,7 @@ def refuse(what: str, faults: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """What a data set hands to the runner.
+    """What a data set hands to a run.
 
     ``splits`` holds the tables ``train``, ``valid`` and ``test``; ``class_names`` names the values of the column ``label``, by which
     class-incremental streams are split; ``info`` is what a model or a problem needs besides (vocabulary, texts);

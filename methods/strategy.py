@@ -47,7 +47,7 @@ class TrainingSettings:
 
 
 class Observer(Protocol):
-    """What the runner hears from the loop."""
+    """What a run hears from the loop."""
 
     def points(self, values: dict[str, float], step: int) -> None:
         """Means since the last call, at a global iteration."""
@@ -69,7 +69,7 @@ class Observer(Protocol):
 
 
 def _silent_evaluator() -> EvaluationPlugin:
-    """No metrics, no loggers: the runner evaluates; without Avalanche's warning that this is so."""
+    """No metrics, no loggers: the run evaluates; without Avalanche's warning that this is so."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No loggers specified")
         return EvaluationPlugin()
@@ -299,7 +299,7 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
         )
 
     def _ensure_view(self, experience: Any) -> ExperienceView:
-        """The view of ``experience``: set by the runner, or worked out from its stream."""
+        """The view of ``experience``: set by the caller, or worked out from its stream."""
         if self.view is None or self.view.experience != experience.current_experience:
             try:
                 stream = list(experience.origin_stream)

@@ -131,6 +131,11 @@ def method(name: str) -> type[Method]:
     return known[name]
 
 
+def kind_of(recipe: Recipe, name: str) -> type[Method]:
+    """The class of a method of the recipe: the one that its entry ``use`` names, else that of its own name."""
+    return method(str(recipe.methods[name].get("use", name)))
+
+
 def _module(package: str, name: str, group: str, wanted: tuple[str, ...], what: str, where: str) -> ModuleType:
     known = _modules(package)
     points = _entry_points(group)

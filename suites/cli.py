@@ -79,8 +79,8 @@ def show(name: str, profile: ProfileOption = None, json: Json = False) -> None:
     recipe = catalog.recipe(name, profile)
     catalog.resolve(recipe)
     fields: dict[str, Any] = {}
-    for key, entry in recipe.methods.items():
-        kind = catalog.method(str(entry.get("use", key)))
+    for key in recipe.methods:
+        kind = catalog.kind_of(recipe, key)
         fields[key] = {
             "summary": kind.summary,
             "fields": {
@@ -202,11 +202,11 @@ def run(
         from .search import apply
 
         recipe = apply(recipe, {"train.threads": max(1, (os.cpu_count() or 1) // workers)})
-    from . import runner
-
     console = _console(json)
     if dry_run:
-        document = runner.plan(recipe, methods=methods, seeds=numbers, device=device)
+        from .dry_run import plan
+
+        document = plan(recipe, methods=methods, seeds=numbers, device=device)
         if json:
             return _print(document)
         from .recipe import to_yaml
@@ -219,8 +219,10 @@ def run(
             [[str(v) for v in row.values()] for row in document["methods"]],
         )
         return None
+    from . import invocation
+
     _finish(
-        runner.run_invocation(
+        invocation.start(
             recipe, methods=methods, seeds=numbers, device=device, out=_out(out), tracking_uri=tracking_uri, console=console,
             workers=workers, engine_name=engine, address=address,
         ),
@@ -372,7 +374,7 @@ def resume(
     out: Out = None, json: Json = False,
 ) -> None:  # fmt: skip
     """Finish what was stopped or killed. Example: suites resume last"""
-    from . import folders, runner, sweep
+    from . import folders, invocation, sweep
 
     place = _out(out).resolve()
     target = folders.newest(place) if target == "last" else target
@@ -380,7 +382,9 @@ def resume(
     if study is not None:
         return _sweep(study, None, workers, engine, address, None, 0, json)
     console = _console(json)
-    document = runner.resume(target, out=place, console=console, workers=workers, engine_name=engine, address=address)
+    document = invocation.resume(
+        target, out=place, console=console, workers=workers, engine_name=engine, address=address
+    )
     _finish(document, console, json)
     return None
 
@@ -503,13 +507,13 @@ def data_prepare(
     target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None
 ) -> None:
     """Make a suite's data now (it is made by 'run' otherwise)."""
-    from . import catalog, runner
+    from . import build, catalog
 
     recipe = catalog.recipe(target, profile or "demo", [*(overrides or []), *_root(data_root)])
     catalog.resolve(recipe)
     console = _console(False)
     with console.progress("preparing data") as tick:
-        source = runner.prepare(recipe, tick)
+        source = build.prepare(recipe, tick)
     console.line(f"{source.source}: " + ", ".join(f"{k} {len(t)}" for k, t in source.splits.items()))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import catalog, folders
+from . import build, catalog, folders
 from .checkpoints import Checkpoints
 from .errors import Fault
 from .recipe import load
@@ -53,9 +53,7 @@ def predict(target: str, files: Sequence[Path], out: Path) -> Iterator[dict[str,
     config = module.Config(**recipe.model.options)
     info = module.from_document(json.loads((folder / "model.json").read_text()))
     document = folders.read_json(folder / "run.json")
-    entry = dict(recipe.methods[document["method"]])
-    kind = catalog.method(str(entry.pop("use", document["method"])))
-    method = kind(kind.Config(**entry), module.build(config, info, document["seed"]), document["seed"])
+    method = build.method_of(recipe, document["method"], info, document["seed"])
     method.load_state_dict(state["strategy"]["method"])
     method.eval()
     for start in range(0, len(files), BATCH):

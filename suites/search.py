@@ -50,7 +50,7 @@ def space(recipe: Recipe, method: str) -> dict[str, Range]:
         if not path.startswith("methods.") or path.split(".")[1] == method
     }
     if not ranges:  # the recipe says nothing of this method
-        kind = catalog.method(str(recipe.methods[method].get("use", method)))
+        kind = catalog.kind_of(recipe, method)
         ranges = {"train.lr": LEARNING_RATE}
         for name, info in kind.Config.model_fields.items():
             extra = info.json_schema_extra

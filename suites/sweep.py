@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from . import catalog, engines, folders, search, weights
+from . import build, catalog, engines, folders, search, weights
 from .board import Board, values_text
 from .engines import Engine, WorkerDiedError
 from .errors import Fault
+from .invocation import proceed, start
 from .recipe import Recipe, digest, load, to_yaml
+from .run import Pruned
 from .search import Objective
 
 if TYPE_CHECKING:
@@ -46,9 +48,7 @@ EQUAL_FAILURES = 5  # in a row: then the sweep stops
 @functools.lru_cache(maxsize=2)
 def _data(key: str, text: str) -> Source:
     """The data of a recipe, kept between a worker's trials; ``key`` names its data and model sections."""
-    from . import runner
-
-    return runner.prepare(load(text, None, []))
+    return build.prepare(load(text, None, []))
 
 
 def _source(recipe: Recipe) -> Source:
@@ -61,12 +61,10 @@ def warm() -> None:
     import mlflow.tracking  # noqa: F401
 
     from ..methods import strategy  # noqa: F401
-    from . import runner  # noqa: F401
 
 
 def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
     """Run (or take up) the invocation in ``folder``; its metrics and state. Anything that goes wrong is part of the answer."""
-    from . import runner
     from .console import Console
 
     invocation = Path(folder)
@@ -87,10 +85,10 @@ def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
         while not answer.exists():
             time.sleep(0.02)
         if json.loads(answer.read_text())["prune"]:
-            raise runner.Pruned
+            raise Pruned
 
     try:
-        runner.proceed(invocation, None, recipe, _source(recipe), console, ask if prune else None, PATIENCE)
+        proceed(invocation, None, recipe, _source(recipe), console, ask if prune else None, PATIENCE)
     except Fault as error:
         return {"state": "failed", "error": f"{error.what}", "metrics": {}}
     except Exception as error:
@@ -102,13 +100,12 @@ def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
 
 def run_part(invocation: str, name: str) -> str:
     """Run one run of an ordinary invocation in a worker; an error's text, or nothing."""
-    from . import runner
     from .console import Console
 
     folder = Path(invocation)
     recipe = load(folders.read_json(folder / "invocation.json")["recipe"], None, [])
     try:
-        runner.proceed(folder, [name], recipe, _source(recipe), Console(json=True, quiet=True), patience=PATIENCE)
+        proceed(folder, [name], recipe, _source(recipe), Console(json=True, quiet=True), patience=PATIENCE)
     except Fault as error:
         return error.what
     return ""
@@ -192,7 +189,6 @@ def create(
     seed: int, device: str, out: Path, name: str | None, storage: str | None, tracking_uri: str | None,
 ) -> Study:  # fmt: skip
     """A new study's folder with its plan. Raises Fault with what is wrong with the search."""
-    from . import runner
     from .tracking import resolve_uri
 
     catalog.resolve(recipe)
@@ -255,7 +251,7 @@ def create(
     plan = {
         "schema": 1, "study": label, "uid": secrets.token_hex(8), "suite": recipe.name, "recipe": to_yaml(recipe), "method": method,
         "params": {path: r.model_dump(exclude_none=True) for path, r in ranges.items()}, "objectives": [vars(o) for o in wanted],
-        "trials": count, "sampler": sampler, "pruner": pruner, "seed": seed, "device": runner.device_of(device), "storage": storage,
+        "trials": count, "sampler": sampler, "pruner": pruner, "seed": seed, "device": build.device_of(device), "storage": storage,
         "tracking_uri": resolve_uri(out, tracking_uri), "git": folders.git_state(),
     }  # fmt: skip
     made = Study(folder, plan)
@@ -518,9 +514,7 @@ def _best(study: Study, optuna_study: Any) -> str:
 
 def _prepare_data(study: Study, console: Console) -> None:
     """Make the data here, once; it must be the data that the study was begun on. Warns where the code is another."""
-    from . import runner
-
-    runner.device_of(study.plan["device"])
+    build.device_of(study.plan["device"])
     with console.progress("preparing data"):
         source = _source(study.recipe)
     weights.check(study.recipe, [study.plan["method"]], [study.plan["seed"]], source)
@@ -702,8 +696,6 @@ def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -
 
 def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Console) -> dict[str, Any]:
     """The best recipe beside the untuned one on test, with seeds that no trial used: means and the paired difference with its 95 % interval."""
-    from . import runner
-
     if not isinstance(document["best"], dict):
         raise Fault(
             code="usage",
@@ -715,7 +707,7 @@ def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Cons
     fresh = [study.plan["seed"] + 1000 + i for i in range(seeds)]
     out: dict[str, Any] = {"seeds": fresh, "metric": f"{main}/average"}
     for name, recipe in (("best", best_recipe(study, document["best"])), ("default", study.recipe)):
-        result = runner.run_invocation(
+        result = start(
             recipe, methods=[study.plan["method"]], seeds=fresh, device=study.plan["device"], out=study.folder / f"rerun-{name}",
             tracking_uri=study.plan["tracking_uri"], console=console,
         )  # fmt: skip

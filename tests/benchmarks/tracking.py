@@ -39,16 +39,16 @@ class NoDelivery:
 
 
 def measure(form: str) -> dict[str, float]:
-    from holdfast.suites import catalog, runner, tracking
+    from holdfast.suites import build, catalog, invocation, tracking
     from holdfast.suites.console import Console
 
     if form == "off":
         tracking.Delivery = NoDelivery  # type: ignore[misc, assignment]
     recipe = catalog.recipe("coconut_slurp", "demo")
     with tempfile.TemporaryDirectory() as out:
-        runner.prepare(recipe)  # the data is no part of the comparison
+        build.prepare(recipe)  # the data is no part of the comparison
         start, cpu = time.perf_counter(), os.times()
-        runner.run_invocation(
+        invocation.start(
             recipe,
             methods=["er"],
             seeds=[0],

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites import catalog, engines, folders, runner, search, sweep
+from holdfast.suites import build, catalog, engines, folders, search, sweep
 from holdfast.suites.board import Board
 from holdfast.suites.console import Console
 from holdfast.suites.errors import Fault
@@ -193,14 +193,14 @@ def test_test_labels_cannot_reach_the_objective(tmp_path: Path, monkeypatch: pyt
     plain = drive(
         study(tmp_path, 2, name="plain", overrides=["train.epochs=6", "train.epochs_first=6", "train.lr=0.003"])
     )
-    real = runner.prepare
+    real = build.prepare
 
     def permuted(*arguments: Any, **options: Any) -> Any:
         source = real(*arguments, **options)
         targets = {**source.info["targets"], "test": source.info["targets"]["test"][::-1]}
         return replace(source, info={**source.info, "targets": targets})
 
-    monkeypatch.setattr(runner, "prepare", permuted)
+    monkeypatch.setattr(build, "prepare", permuted)
     sweep._data.cache_clear()
     try:
         other = drive(

@@ -1,0 +1,287 @@
+"""An invocation: several methods and seeds of one recipe; every run under its lock, with its status and its delivery to MLflow."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import build, catalog, folders, weights
+from .checkpoints import write_atomic
+from .errors import Fault
+from .journal import forget_sent, read
+from .recipe import Recipe, digest, load, to_yaml
+from .run import AfterRow, Interrupted, Pruned, Run, stoppable
+
+if TYPE_CHECKING:
+    from ..datasets.batches import Source
+    from .console import Console
+
+
+def start(
+    recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device: str, out: Path, tracking_uri: str | None, console: Console,
+    workers: int = 1, engine_name: str = "local", address: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Start an invocation and run it to its end; returns the JSON document of ``suites run``."""
+    device = build.device_of(device)
+    out = out.resolve()
+    catalog.resolve(recipe)
+    source = _prepare(recipe, console)
+    weights.check(recipe, methods, seeds, source)
+    plan = {
+        "schema": 1,
+        "suite": recipe.name,
+        "profile": recipe.profile,
+        "recipe": to_yaml(recipe),
+        "recipe_digest": digest(recipe),
+        "device": device,
+        "tracking_uri": tracking_uri,
+        "data": {"source": source.source, "checksum": source.checksum},
+        "git": folders.git_state(),
+        "runs": [{"method": m, "seed": s, "folder": f"{m}-s{s}"} for s in seeds for m in methods],
+    }
+    invocation = folders.new_invocation(out, recipe.name, plan)
+    return _all(invocation, None, recipe, source, console, workers, engine_name, address)
+
+
+def resume(
+    target: str, *, out: Path, console: Console, workers: int = 1, engine_name: str = "local", address: str | None = None
+) -> dict[str, Any]:  # fmt: skip
+    """Finish what is unfinished of an invocation or a run; nothing to do gives the same document."""
+    invocation, wanted = folders.find(target, out.resolve())
+    document = folders.read_json(invocation / "invocation.json")
+    if not [name for name in wanted if folders.status(invocation / name) != "finished"]:
+        return report(invocation)
+    if document["git"] != folders.git_state():
+        console.warning(f"the code changed since this was started: then {document['git']}, now {folders.git_state()}")
+    recipe = load(document["recipe"], None, [])
+    build.device_of(document["device"])
+    source = _prepare(recipe, console)
+    if source.checksum != document["data"]["checksum"]:
+        raise Fault(
+            code="data", what="the data is not what this invocation was started on (its checksum differs)", where=str(invocation),
+            next="put the data back as it was, or start anew with: suites run",
+        )  # fmt: skip
+    return _all(invocation, wanted, recipe, source, console, workers, engine_name, address)
+
+
+def _all(
+    invocation: Path, wanted: list[str] | None, recipe: Recipe, source: Source, console: Console, workers: int, engine_name: str, address: str | None
+) -> dict[str, Any]:  # fmt: skip
+    """Run here, one after the other, or on several workers."""
+    if workers > 1 or engine_name != "local":
+        from .sweep import run_grid
+
+        run_grid(invocation, wanted, recipe, console, workers=workers, engine_name=engine_name, address=address)
+    return proceed(invocation, wanted, recipe, source, console)
+
+
+def _prepare(recipe: Recipe, console: Console) -> Source:
+    import torch
+
+    torch.set_num_threads(recipe.train.threads or os.cpu_count() or 1)
+    with console.progress("preparing data") as tick:
+        return build.prepare(recipe, tick)
+
+
+def proceed(
+    invocation: Path,
+    wanted: list[str] | None,
+    recipe: Recipe,
+    source: Source,
+    console: Console,
+    after_row: AfterRow | None = None,
+    patience: float = 0.0,
+) -> dict[str, Any]:
+    """Run what is unfinished of an invocation (``wanted``: these of its runs); returns its document.
+
+    ``patience``: seconds to wait for a process that holds a run (a worker outlives a killed driver by a moment).
+    """
+    document = folders.read_json(invocation / "invocation.json")
+    for entry in document["runs"]:
+        folder = invocation / entry["folder"]
+        if (wanted is not None and entry["folder"] not in wanted) or folders.status(folder) in folders.ENDED:
+            continue
+        with folders.locked(folder, patience):
+            _one(invocation, document, entry, recipe, source, console, after_row)
+    draw(invocation, catalog.problem(recipe.problem).main)
+    return report(invocation)
+
+
+def _one(
+    invocation: Path, document: dict[str, Any], entry: dict[str, Any], recipe: Recipe, source: Source, console: Console,
+    after_row: AfterRow | None,
+) -> None:  # fmt: skip
+    from .tracking import Delivery, resolve_uri
+
+    folder = invocation / entry["folder"]
+    name, seed = entry["method"], entry["seed"]
+    device = document["device"]
+    data = {"name": recipe.data.name, "source": source.source, "checksum": source.checksum}
+    if (folder / "run.json").exists():
+        started = folders.read_json(folder / "run.json")
+    else:
+        started = {"uid": secrets.token_hex(16), **weights.facts(recipe, name, seed)}
+    folders.write_json(
+        folder / "run.json", {**started, "status": "running", "method": name, "seed": seed, "suite": recipe.name}
+    )
+    write_atomic(folder / "recipe.yaml", document["recipe"].encode())
+    folders.write_json(
+        folder / "environment.json", folders.environment(device, recipe.train.threads, data, started.get("weights"))
+    )
+    delivery = Delivery(
+        folder,
+        _identity(document, started["uid"], name, seed, recipe, data),
+        resolve_uri(invocation.parent, document["tracking_uri"]),
+    )
+    delivery.start()
+    run = Run(
+        recipe, name, seed, folder, source, device=device, console=console, delivery=delivery, after_row=after_row
+    )
+
+    def end(status: str, mlflow: str) -> None:
+        delivery.artifacts(
+            [
+                p
+                for p in (
+                    folder / "recipe.yaml",
+                    folder / "environment.json",
+                    folder / "matrix.csv",
+                    folder / "summary.json",
+                    folder / "plots",
+                )
+                if p.exists()
+            ]
+        )
+        outcome = delivery.finish(mlflow, status)
+        folders.write_json(
+            folder / "run.json",
+            {
+                **started,
+                "status": status,
+                "method": name,
+                "seed": seed,
+                "suite": recipe.name,
+                "mlflow_run_id": outcome.run_id,
+            },
+        )
+        if status in folders.ENDED:
+            forget_sent(folder / "journal.jsonl")
+        if outcome.undelivered or outcome.problem:
+            console.warning(
+                f"{outcome.undelivered} points are not in MLflow yet ({outcome.problem}): suites sync {invocation}"
+            )
+
+    try:
+        with stoppable(run), console.progress(entry["folder"]):
+            run.execute()
+            run.draw()
+    except Pruned:
+        return end("pruned", "KILLED")
+    except (Interrupted, KeyboardInterrupt) as error:
+        end("interrupted", "KILLED")
+        raise Fault(
+            code="interrupted",
+            what="stopped; the state is saved",
+            where=str(folder),
+            next=f"suites resume {invocation}",
+        ) from error
+    except Fault:
+        end("failed", "FAILED")
+        raise
+    except RuntimeError as error:
+        end("failed", "FAILED")
+        if "out of memory" not in str(error).lower():
+            raise
+        raise Fault(
+            code="run_failed",
+            what="out of memory",
+            where=str(folder),
+            next="lower train.batch_size or set train.accumulate",
+        ) from error
+    except BaseException:
+        end("failed", "FAILED")
+        raise
+    end("finished", "FINISHED")
+
+
+def _identity(document: dict[str, Any], uid: str, method: str, seed: int, recipe: Recipe, data: dict[str, Any]) -> Any:
+    from .tracking import RunIdentity
+
+    params = {"method": method, "seed": str(seed), "profile": str(recipe.profile)}
+    for section in ("data", "model", "train", "evaluate"):
+        params |= _flatten(getattr(recipe, section).model_dump(), section)
+    params |= _flatten(recipe.methods[method], "method")
+    git = document["git"]
+    tags = {
+        "holdfast.profile": str(recipe.profile),
+        "holdfast.data_source": data["source"],
+        "holdfast.data_checksum": data["checksum"],
+        "holdfast.git_commit": str(git.get("commit", "")),
+        "holdfast.git_dirty": str(git.get("dirty", "")),
+        "holdfast.recipe_digest": document["recipe_digest"],
+        "holdfast.device": document["device"],
+    }
+    dataset = {"name": recipe.data.name, "source": data["source"], "digest": data["checksum"]}
+    trial = document.get("trial") or {}
+    if trial:
+        tags |= {"holdfast.study": trial["study"], "holdfast.trial": str(trial["number"])}
+        params |= {f"sweep.{name}": str(value) for name, value in trial["params"].items()}
+    return RunIdentity(
+        run_uid=uid, suite=recipe.name, invocation_uid=trial.get("study_uid", document["uid"]), method=method, seed=seed, params=params,
+        tags=tags, dataset=dataset, name=f"trial-{trial['number']}" if trial else "", parent_name=trial.get("study", ""),
+    )  # fmt: skip
+
+
+def _flatten(document: dict[str, Any], prefix: str) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in document.items():
+        path = f"{prefix}.{key}"
+        flat |= _flatten(value, path) if isinstance(value, dict) else {path: str(value)}
+    return flat
+
+
+def draw(invocation: Path, main: str) -> None:
+    """The picture of all methods of the invocation together, once all are finished."""
+    from ..analysis.plots import metric_over_experiences
+
+    document = folders.read_json(invocation / "invocation.json")
+    series: dict[str, list[list[float]]] = {}
+    for entry in document["runs"]:
+        folder = invocation / entry["folder"]
+        if folders.status(folder) != "finished":
+            return
+        points = [p["value"] for p in read(folder / "journal.jsonl") if p["name"] == f"{main}/pooled"]
+        series.setdefault(entry["method"], []).append(points)
+    (invocation / "plots").mkdir(exist_ok=True)
+    if max(len(points) for runs in series.values() for points in runs) > 1:
+        metric_over_experiences(series, f"{main} on all experiences seen so far", invocation / "plots" / f"{main}.png")
+
+
+def report(invocation: Path) -> dict[str, Any]:
+    """The JSON document of ``suites run`` and ``resume``, from the folder alone."""
+    document = folders.read_json(invocation / "invocation.json")
+    runs = []
+    for entry in document["runs"]:
+        folder = invocation / entry["folder"]
+        finished = folders.status(folder) == "finished"
+        state = folders.read_json(folder / "run.json") if (folder / "run.json").exists() else {}
+        runs.append(
+            {
+                "method": entry["method"],
+                "seed": entry["seed"],
+                "status": folders.status(folder),
+                "metrics": folders.read_json(folder / "summary.json") if finished else {},
+                "folder": str(folder),
+                "mlflow_run_id": state.get("mlflow_run_id"),
+            }
+        )
+    return {
+        "suite": document["suite"],
+        "profile": document["profile"],
+        "data": document["data"],
+        "out": str(invocation),
+        "runs": runs,
+    }
