@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import catalog
 from .errors import Fault
-from .recipe import Recipe
+from .recipe import Recipe, load, to_yaml
 
 if TYPE_CHECKING:
     from ..datasets.batches import Source
@@ -25,6 +27,18 @@ def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) 
     if hasattr(model, "prepare"):
         source = model.prepare(model.Config(**recipe.model.options), source)
     return source
+
+
+@functools.lru_cache(maxsize=2)
+def _kept(key: str, text: str) -> Source:
+    """``key`` names the data and model sections of the recipe."""
+    return prepare(load(text, None, []))
+
+
+def prepare_once(recipe: Recipe) -> Source:
+    """:func:`prepare`, with the data kept between the trials of a process."""
+    key = json.dumps([recipe.data.model_dump(), recipe.model.model_dump()], sort_keys=True, default=str)
+    return _kept(key, to_yaml(recipe))
 
 
 def method_of(recipe: Recipe, name: str, info: Mapping[str, Any], seed: int) -> Method:

@@ -270,8 +270,7 @@ def sweep(
     json: Json = False,
 ) -> None:
     """Tune a method of a suite with Optuna. Example: suites sweep coconut_slurp --profile smoke --trials 8 --workers 2"""
-    from . import catalog, search, weights
-    from . import sweep as sweeping
+    from . import catalog, search, studies, weights
 
     place = _out(out)
     if again:
@@ -282,7 +281,7 @@ def sweep(
                 where="--resume",
                 next="--study NAME --resume, or: suites resume STUDY",
             )
-        found = sweeping.find(study, place.resolve())
+        found = studies.find(study, place.resolve())
         if found is None:
             raise Fault(
                 code="usage",
@@ -300,7 +299,7 @@ def sweep(
         if json:
             return _print({row[0]: row[1] for row in rows})
         return _console(False).table("what is searched", ["field", "values"], rows)
-    made = sweeping.create(
+    made = studies.create(
         recipe, methods=method or [], trials=trials, sampler=sampler, pruner=pruner, objectives=objective or [], seed=seed, device=device,
         out=place, name=study, storage=storage, tracking_uri=tracking_uri,
     )  # fmt: skip
@@ -318,16 +317,16 @@ def _sweep(
     json: bool,
 ) -> None:
     """Drive a study, and show its end."""
-    from . import sweep as sweeping
+    from . import outcome, sweep
     from .board import values_text
 
     if trials is not None and trials != study.plan["trials"]:
         study.plan["trials"] = trials
         study.save()
     console = _console(json)
-    document = sweeping.drive(study, console, workers=workers, engine_name=engine, address=address, timeout=timeout)
+    document = sweep.drive(study, console, workers=workers, engine_name=engine, address=address, timeout=timeout)
     if seeds:
-        document["rerun"] = sweeping.rerun_best(study, document, seeds, console)
+        document["rerun"] = outcome.rerun_best(study, document, seeds, console)
     if json:
         return _print(document)
     names = [o["name"] for o in document["objectives"]]
@@ -374,11 +373,11 @@ def resume(
     out: Out = None, json: Json = False,
 ) -> None:  # fmt: skip
     """Finish what was stopped or killed. Example: suites resume last"""
-    from . import folders, invocation, sweep
+    from . import folders, invocation, studies
 
     place = _out(out).resolve()
     target = folders.newest(place) if target == "last" else target
-    study = sweep.find(target, place)
+    study = studies.find(target, place)
     if study is not None:
         return _sweep(study, None, workers, engine, address, None, 0, json)
     console = _console(json)
@@ -468,15 +467,15 @@ def runs_remove(path: Path, json: Json = False) -> None:
 def sync(path: Annotated[Path | None, typer.Argument(help="OUT, a study, an invocation or a run.")] = None, out: Out = None,
          tracking_uri: Annotated[str | None, typer.Option("--tracking-uri")] = None, json: Json = False) -> None:  # fmt: skip
     """Deliver to MLflow what a dead or slow server did not take."""
-    from . import folders, sweep, tracking
+    from . import folders, outcome, studies, tracking
 
     place = path or _out(out)
     document = tracking.sync(place, tracking_uri)
     document["studies"] = []
     for folder in folders.studies(place):
-        study = sweep.Study(folder, folders.read_json(folder / "study.json"))
+        study = studies.Study(folder, folders.read_json(folder / "study.json"))
         if (folder / "result.json").exists():
-            problem = sweep.parent_run(study, folders.read_json(folder / "result.json"), tracking_uri)
+            problem = outcome.parent_run(study, folders.read_json(folder / "result.json"), tracking_uri)
             document["studies"].append({"folder": str(folder), "problem": problem})
     if json:
         _print(document)

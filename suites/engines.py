@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from .errors import Fault
 
 Job = Callable[..., Any]
+ATTEMPTS = 3  # at a job whose worker dies
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

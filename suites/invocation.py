@@ -72,7 +72,7 @@ def _all(
 ) -> dict[str, Any]:  # fmt: skip
     """Run here, one after the other, or on several workers."""
     if workers > 1 or engine_name != "local":
-        from .sweep import run_grid
+        from .jobs import run_grid
 
         run_grid(invocation, wanted, recipe, console, workers=workers, engine_name=engine_name, address=address)
     return proceed(invocation, wanted, recipe, source, console)

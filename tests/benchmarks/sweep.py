@@ -40,21 +40,21 @@ class AtOnce:
 def driver() -> tuple[float, float]:
     """Seconds a trial of our driver and of plain Optuna on the same kind of file, ``MANY`` trials each."""
     import optuna
-    from holdfast.suites import catalog, engines, sweep
+    from holdfast.suites import build, catalog, engines, outcome, studies, sweep
     from holdfast.suites.console import Console
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     engines.engine = lambda *a, **k: AtOnce()
-    sweep._outcome = lambda *a: None
+    outcome.write = lambda *a: None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory() as out:
         recipe = catalog.recipe("coconut_slurp", "smoke", [])
-        study = sweep.create(
+        study = studies.create(
             recipe, methods=["coconut"], trials=MANY, sampler="tpe", pruner=None, objectives=["valid/wer/average:min"], seed=0,
             device="cpu", out=Path(out), name="bench", storage=None, tracking_uri=None,
         )  # fmt: skip
-        sweep._source(study.recipe)
+        build.prepare_once(study.recipe)
         start = time.perf_counter()
         sweep.drive(study, Console(json=True, quiet=True), workers=1)
         ours = (time.perf_counter() - start) / MANY

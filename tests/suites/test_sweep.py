@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites import build, catalog, engines, folders, search, sweep
+from holdfast.suites import build, catalog, engines, folders, jobs, outcome, search, studies, sweep
 from holdfast.suites.board import Board
 from holdfast.suites.console import Console
 from holdfast.suites.errors import Fault
@@ -78,13 +78,13 @@ class Here:
     def close(self) -> None: ...
 
 
-def study(out: Path, trials: int = 3, **changes: Any) -> sweep.Study:
+def study(out: Path, trials: int = 3, **changes: Any) -> studies.Study:
     recipe = catalog.recipe("coconut_slurp", "smoke", changes.pop("overrides", []))
     arguments: dict[str, Any] = {
         "methods": ["er"], "trials": trials, "sampler": "random", "pruner": None, "objectives": ["valid/wer/average:min"], "seed": 0,
         "device": "cpu", "out": out, "name": None, "storage": None, "tracking_uri": None,
     }  # fmt: skip
-    return sweep.create(recipe, **(arguments | changes))
+    return studies.create(recipe, **(arguments | changes))
 
 
 def started(journal: Path) -> int:
@@ -114,7 +114,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "engine", lambda *a, **k: Here())
 
 
-def drive(made: sweep.Study) -> dict[str, Any]:
+def drive(made: studies.Study) -> dict[str, Any]:
     return sweep.drive(made, Console(json=True, quiet=True), workers=1)
 
 
@@ -201,13 +201,13 @@ def test_test_labels_cannot_reach_the_objective(tmp_path: Path, monkeypatch: pyt
         return replace(source, info={**source.info, "targets": targets})
 
     monkeypatch.setattr(build, "prepare", permuted)
-    sweep._data.cache_clear()
+    build._kept.cache_clear()
     try:
         other = drive(
             study(tmp_path, 2, name="permuted", overrides=["train.epochs=6", "train.epochs_first=6", "train.lr=0.003"])
         )
     finally:
-        sweep._data.cache_clear()
+        build._kept.cache_clear()
     assert found(plain) == found(other)
     assert plain["best"]["params"] == other["best"]["params"]
     summaries = [
@@ -230,7 +230,7 @@ def test_a_study_at_its_end(tmp_path: Path) -> None:
     assert best.defaults == ("er",)
     assert best.train.lr == document["best"]["params"]["train.lr"]
     assert {p.name for p in (made.folder / "plots").iterdir()} >= {"history.png", "slice.png"}
-    again = sweep.find("one", tmp_path)
+    again = studies.find("one", tmp_path)
     assert again is not None
     assert drive(again) == document
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
@@ -279,7 +279,7 @@ def test_a_torn_journal_and_a_trial_begun_by_a_dead_driver(tmp_path: Path) -> No
     """The torn line is cut; the trial that was asked but never told is taken up under its number with its values."""
     undisturbed = drive(study(tmp_path, 3, name="whole"))
     made = study(tmp_path, 3, name="torn")
-    held = sweep._open(made)
+    held = studies.open_storage(made)
     trial, values = sweep._ask(made, held, 0)
     del held, trial
     with (made.folder / "optuna.journal").open("ab") as file:
@@ -296,7 +296,7 @@ def test_values_drawn_before_a_kill_stay_and_the_others_do_not_shift(tmp_path: P
     ranges = "sweep.params={train.lr: {low: 0.001, high: 0.01}, methods.er.memory_size: {low: 20, high: 40}, train.clip: {low: 1.0, high: 9.0}}"
     whole = drive(study(tmp_path, 2, name="whole", overrides=[ranges]))
     made = study(tmp_path, 2, name="cut", overrides=[ranges])
-    held = sweep._open(made)
+    held = studies.open_storage(made)
     real = search.distributions
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "distributions", lambda r: dict(list(real(r).items())[:1]))
@@ -311,14 +311,14 @@ def test_equal_failures_are_those_that_differ_in_numbers_alone(tmp_path: Path, m
     def answer(*arguments: Any) -> dict[str, Any]:
         return {"state": "failed", "error": f"loss became non-finite by iteration {next(counter)}", "metrics": {}}
 
-    monkeypatch.setattr(sweep, "run_trial", answer)
+    monkeypatch.setattr(jobs, "run_trial", answer)
     with pytest.raises(Fault, match="5 trials in a row failed alike"):
         drive(study(tmp_path, 9))
 
 
 def test_no_password_is_shown(tmp_path: Path) -> None:
     with pytest.raises(Fault) as caught:
-        sweep._open(study(tmp_path, storage="postgresql://someone:secret@127.0.0.1:9/none"))
+        studies.open_storage(study(tmp_path, storage="postgresql://someone:secret@127.0.0.1:9/none"))
     assert "secret" not in caught.value.where + caught.value.what
 
 
@@ -432,7 +432,7 @@ def test_a_study_on_postgresql(tmp_path: Path, postgres: str) -> None:
     """The same values as with the file; a trial that a dead driver had begun is taken up; a name is one study's."""
     file = drive(study(tmp_path, 3, name="file"))
     made = study(tmp_path, 3, name="served", storage=postgres)
-    held = sweep._open(made)
+    held = studies.open_storage(made)
     _, values = sweep._ask(made, held, 0)
     del held
     document = drive(made)
@@ -469,8 +469,8 @@ def test_a_study_goes_on_with_its_own_data_alone(tmp_path: Path, monkeypatch: py
     made = study(tmp_path, 1)
     drive(made)
     made.plan["trials"] = 2
-    real = sweep._source
-    monkeypatch.setattr(sweep, "_source", lambda recipe: replace(real(recipe), checksum="another"))
+    real = build.prepare_once
+    monkeypatch.setattr(build, "prepare_once", lambda recipe: replace(real(recipe), checksum="another"))
     with pytest.raises(Fault, match="not what this study was begun on"):
         drive(made)
 
@@ -530,7 +530,7 @@ def test_a_grid_of_runs_on_two_workers_equals_one_after_the_other(tmp_path: Path
 def test_the_best_is_run_again_on_fresh_seeds_beside_the_untuned(tmp_path: Path) -> None:
     made = study(tmp_path, 2)
     document = drive(made)
-    again = sweep.rerun_best(made, document, 2, Console(json=True, quiet=True))
+    again = outcome.rerun_best(made, document, 2, Console(json=True, quiet=True))
     assert again["seeds"] == [1000, 1001]
     assert len(again["best"]) == len(again["default"]) == 2
     d = again["difference"]

@@ -1,0 +1,160 @@
+"""What comes out of a study: its document, the best recipe, pictures, its own run in MLflow, and the best run again on fresh seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from . import catalog, folders, invocation, search
+from .errors import Fault
+from .recipe import Recipe, load, to_yaml
+from .studies import Study
+from .tracking import study_summary
+
+if TYPE_CHECKING:
+    from .console import Console
+
+
+def report(study: Study, optuna_study: Any) -> dict[str, Any]:
+    """The document of ``suites sweep``."""
+    single = len(study.objectives) == 1
+    rows = []
+    for t in optuna_study.get_trials(deepcopy=False):
+        row: dict[str, Any] = {
+            "number": t.number,
+            "params": dict(t.params),
+            "state": t.state.name.lower(),
+            "folder": str(study.trial_folder(t.number)),
+        }
+        row |= {"value": t.value} if single else {"values": t.values}
+        row["error"] = t.user_attrs.get("error")
+        rows.append(row)
+    complete = [row for row in rows if row["state"] == "complete"]
+    if single:
+        sign = 1 if study.objectives[0].direction == "maximize" else -1
+        best: Any = max(complete, key=lambda row: (sign * row["value"], -row["number"])) if complete else None
+    else:
+        front = {t.number for t in optuna_study.best_trials} if complete else set()
+        best = [row for row in complete if row["number"] in front]
+    return {
+        "study": study.plan["study"], "out": str(study.folder), "suite": study.plan["suite"], "method": study.plan["method"],
+        "objectives": study.plan["objectives"], "trials": rows, "best": best,
+    }  # fmt: skip
+
+
+def best_recipe(study: Study, row: Mapping[str, Any]) -> Recipe:
+    """The recipe with a trial's values, as ``suites run`` takes it."""
+    recipe = search.apply(study.recipe, row["params"])
+    return load(to_yaml(recipe), None, [f"defaults=[{study.plan['method']}]"])
+
+
+def write(study: Study, optuna_study: Any, document: dict[str, Any], console: Console) -> None:
+    """``best.yaml`` (one a point of the front), ``result.json``, pictures; then the study's own MLflow run."""
+    best = document["best"]
+    chosen = [] if not best else best if isinstance(best, list) else [best]
+    for row in chosen:
+        name = "best.yaml" if len(chosen) == 1 else f"best-{row['number']:04d}.yaml"
+        text = f"# Trial {row['number']} of the study {study.plan['study']}: {yaml.safe_dump(row['params'], default_flow_style=True).strip()}\n"
+        document_yaml = yaml.safe_load(to_yaml(best_recipe(study, row)))
+        document_yaml.pop("profile", None)
+        (study.folder / name).write_text(text + yaml.safe_dump(document_yaml, sort_keys=False, width=120))
+    folders.write_json(study.folder / "result.json", document)
+    _pictures(study, optuna_study, console)
+    problem = parent_run(study, document)
+    if problem:
+        console.warning(f"the study's summary is not in MLflow ({problem}): suites sync {study.folder}")
+
+
+def _pictures(study: Study, optuna_study: Any, console: Console) -> None:
+    """History, importances, slices, or the Pareto front, as PNG files."""
+    import warnings
+
+    from optuna.trial import TrialState
+
+    if sum(t.state == TrialState.COMPLETE for t in optuna_study.get_trials(deepcopy=False)) < 2:
+        return
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as draw
+
+    folder = study.folder / "plots"
+    folder.mkdir(exist_ok=True)
+    if len(study.objectives) == 1:
+        pictures = {
+            "history": draw.plot_optimization_history,
+            "slice": draw.plot_slice,
+            "importances": draw.plot_param_importances,
+        }
+    else:
+        pictures = {"pareto": draw.plot_pareto_front} if len(study.objectives) <= 3 else {}
+    for name, make in pictures.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                make(optuna_study)
+                pyplot.gcf().savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
+        except Exception as error:  # equal values leave nothing to rank
+            console.note(f"no picture of {name}: {error}")
+        finally:
+            pyplot.close("all")
+
+
+def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -> str | None:
+    """The study's own run in MLflow: its best value, recipes and pictures; what went wrong, where a store does not answer."""
+    best = document["best"]
+    values = {} if not isinstance(best, dict) else {f"best/{study.objectives[0].name}": best["value"]}
+    params = {
+        "method": study.plan["method"],
+        "sampler": study.plan["sampler"],
+        "pruner": study.plan["pruner"],
+        "trials": str(len(document["trials"])),
+    }
+    paths = [
+        study.folder / "result.json",
+        study.folder / "plots",
+        *study.folder.glob("best*.yaml"),
+    ]
+    return study_summary(
+        uri or study.plan["tracking_uri"],
+        study.plan["suite"],
+        study.plan["uid"],
+        study.plan["study"],
+        values,
+        params,
+        [p for p in paths if p.exists()],
+    )
+
+
+def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Console) -> dict[str, Any]:
+    """The best recipe beside the untuned one on test, with seeds that no trial used: means and the paired difference with its 95 % interval."""
+    if not isinstance(document["best"], dict):
+        raise Fault(
+            code="usage",
+            what="there is no single best trial",
+            where="--rerun-best",
+            next="run one of the best-*.yaml files",
+        )
+    main = catalog.problem(study.recipe.problem).main
+    fresh = [study.plan["seed"] + 1000 + i for i in range(seeds)]
+    out: dict[str, Any] = {"seeds": fresh, "metric": f"{main}/average"}
+    for name, recipe in (("best", best_recipe(study, document["best"])), ("default", study.recipe)):
+        result = invocation.start(
+            recipe, methods=[study.plan["method"]], seeds=fresh, device=study.plan["device"], out=study.folder / f"rerun-{name}",
+            tracking_uri=study.plan["tracking_uri"], console=console,
+        )  # fmt: skip
+        out[name] = [run["metrics"][f"{main}/average"] for run in result["runs"]]
+    difference = [a - b for a, b in zip(out["best"], out["default"], strict=True)]
+    mean = sum(difference) / len(difference)
+    out["difference"] = {"mean": mean, "each": difference}
+    if len(difference) > 1:
+        from scipy.stats import t
+
+        spread = math.sqrt(sum((d - mean) ** 2 for d in difference) / (len(difference) - 1) / len(difference))
+        half = float(t.ppf(0.975, len(difference) - 1)) * spread
+        out["difference"] |= {"low": mean - half, "high": mean + half}
+    return out

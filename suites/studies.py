@@ -1,0 +1,180 @@
+"""What a study is: its plan, its folder, and its trials in Optuna's storage.
+
+A study's folder: ``study.json`` (the plan), ``optuna.journal`` (Optuna's storage, unless another is named), ``trials/<number>/`` (an
+invocation each), ``result.json``, ``best.yaml``, ``plots/``. The driver holds the folder's lock.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import build, catalog, folders, search
+from .errors import Fault
+from .recipe import Recipe, load, suggestion, to_yaml
+from .search import Objective
+from .tracking import resolve_uri
+
+
+@dataclass
+class Study:
+    """A study's folder and what it is told to do."""
+
+    folder: Path
+    plan: dict[str, Any]
+
+    @property
+    def recipe(self) -> Recipe:
+        return load(self.plan["recipe"], None, [])
+
+    @property
+    def objectives(self) -> list[Objective]:
+        return [Objective(**o) for o in self.plan["objectives"]]
+
+    def trial_folder(self, number: int) -> Path:
+        return self.folder / "trials" / f"{number:04d}"
+
+    def save(self) -> None:
+        """Write the plan. A storage's URL may hold a password: for the owner alone."""
+        folders.write_json(self.folder / "study.json", self.plan)
+        (self.folder / "study.json").chmod(0o600)
+
+
+def create(
+    recipe: Recipe, *, methods: Sequence[str], trials: int | None, sampler: str | None, pruner: str | None, objectives: Sequence[str],
+    seed: int, device: str, out: Path, name: str | None, storage: str | None, tracking_uri: str | None,
+) -> Study:  # fmt: skip
+    """A new study's folder with its plan. Raises Fault with what is wrong with the search."""
+    catalog.resolve(recipe)
+    method = search.method_of(recipe, methods)
+    ranges = search.space(recipe, method)
+    wanted = search.objectives(recipe, objectives)
+    sampler, pruner = sampler or recipe.sweep.sampler, pruner or recipe.sweep.pruner
+    for given, known, option in (
+        (sampler, ("tpe", "random", "grid", "cmaes", "nsga2"), "--sampler"),
+        (pruner, ("none", "median", "hyperband"), "--pruner"),
+    ):
+        if given not in known:
+            raise Fault(
+                code="usage",
+                what=f"unknown {option[2:]} '{given}'{suggestion(given, known)}",
+                where=option,
+                next=f"{option} {known[0]}",
+            )
+    if pruner != "none" and len(wanted) > 1:
+        raise Fault(
+            code="usage",
+            what="Optuna cannot prune several objectives",
+            where="--pruner",
+            next="leave --pruner out, or name one --objective",
+        )
+    if pruner != "none" and not wanted[0].name.startswith("valid/"):
+        raise Fault(
+            code="usage",
+            what="pruning needs an objective that is measured after every experience",
+            where="--pruner",
+            next="--objective valid/accuracy/average",
+        )
+    points = search.grid(ranges) if sampler == "grid" else None
+    search.sampler(sampler, 0)
+    count = trials or (len(points) if points else recipe.sweep.trials)
+    if points is not None:
+        count = min(count, len(points))
+    if recipe.train.threads == 0:
+        recipe = search.apply(recipe, {"train.threads": recipe.sweep.threads})
+    out = out.resolve()
+    label = name or f"{recipe.name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+    if not all(c.isalnum() or c in "-_." for c in label):
+        raise Fault(
+            code="usage",
+            what=f"'{label}' is no name for a study (letters, digits, - _ .)",
+            where="--study",
+            next="--study tuned",
+        )
+    folder = out / (f"study-{label}")
+    if (folder / "study.json").exists():
+        raise Fault(
+            code="usage",
+            what="there is a study of this name",
+            where=str(folder),
+            next=f"suites sweep ... --study {label} --resume, or another name",
+        )
+    folders.make(folder / "trials", "the study's folder")
+    plan = {
+        "schema": 1, "study": label, "uid": secrets.token_hex(8), "suite": recipe.name, "recipe": to_yaml(recipe), "method": method,
+        "params": {path: r.model_dump(exclude_none=True) for path, r in ranges.items()}, "objectives": [vars(o) for o in wanted],
+        "trials": count, "sampler": sampler, "pruner": pruner, "seed": seed, "device": build.device_of(device), "storage": storage,
+        "tracking_uri": resolve_uri(out, tracking_uri), "git": folders.git_state(),
+    }  # fmt: skip
+    made = Study(folder, plan)
+    made.save()
+    return made
+
+
+def find(target: str, out: Path) -> Study | None:
+    """The study at a path, or of a name under OUT; None where there is none."""
+    for path in (Path(target), out / target, out / f"study-{target}"):
+        if (path / "study.json").exists():
+            return Study(path.resolve(), folders.read_json(path / "study.json"))
+    return None
+
+
+def public(storage: Any) -> str:
+    """A storage's URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", str(storage))
+
+
+class _OwnLock:
+    """Optuna's journal file is locked by our lock on the folder: nobody waits for a dead process's."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None: ...
+
+
+def open_storage(study: Study) -> Any:
+    """Optuna's study; a torn last line of its journal is cut first."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage: Any = study.plan["storage"]
+    if storage is None:
+        path = study.folder / "optuna.journal"
+        if path.exists():
+            data = path.read_bytes()
+            if not data.endswith(b"\n") and data:
+                with path.open("r+b") as file:
+                    file.truncate(data.rfind(b"\n") + 1)
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_OwnLock()))  # type: ignore[arg-type, unused-ignore]
+    try:
+        made = optuna.create_study(
+            storage=storage, study_name=study.plan["study"], directions=[o.direction for o in study.objectives], load_if_exists=True,
+            pruner=search.pruner(study.plan["pruner"]), sampler=search.sampler("random", 0),
+        )  # fmt: skip
+        owner = made.user_attrs.get("holdfast.uid")
+        if owner is None and not made.get_trials(deepcopy=False):
+            made.set_user_attr("holdfast.uid", study.plan["uid"])
+            owner = study.plan["uid"]
+    except Exception as error:
+        raise Fault(
+            code="usage",
+            what=f"the storage does not answer: {public(str(error).splitlines()[0])}",
+            where=public(storage),
+            next="--storage URL of a database that runs",
+        ) from error
+    if owner != study.plan["uid"]:
+        raise Fault(
+            code="usage",
+            what=f"the storage holds another study named '{study.plan['study']}'",
+            where=public(storage),
+            next="--study another name",
+        )
+    return made
