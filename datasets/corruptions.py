@@ -5,7 +5,7 @@ enlarged to 32 px or more by repeating pixels, corrupted there and averaged back
 Noise, colour, JPEG and what is a share of the image by itself (elastic, pixelate, zoom, fog) work at the image's own size.
 
 Our readings, where the original leans on other programs or on pictures that are not shipped: the texture of frost is generated, the light on water
-drops comes from the depth of the drop, glass exchanges pixels (the original's assignment copies), elastic samples once for both its parts.
+drops comes from the depth of the drop, elastic samples once for both its parts. Glass copies pixels, as the original does; it means to exchange them.
 """
 
 from __future__ import annotations
@@ -227,26 +227,16 @@ def _defocus_blur(x: Array, level: Any, rngs: Rngs, scale: float) -> Array:
 
 
 def _glass_blur(x: Array, level: Any, rngs: Rngs, scale: float) -> Array:
-    """Blur, every pixel exchanged with one near it, blur."""
+    """Blur; every pixel takes the colour of one that lies up to ``reach`` above or left of it (less than that below, right); blur."""
     deviation, reach, rounds = level
-    side, reach = x.shape[1], max(1, round(reach * scale))
-    n = len(x)
-    inner = range(side - reach, reach, -1)
-    shift = np.stack([rng.integers(-reach, reach, (2, rounds * len(inner) ** 2)) for rng in rngs], -1)  # [2, swaps, N]
-    shift = shift[0] * side + shift[1]
-    order = np.repeat(np.arange(side * side)[:, None], n, 1)  # pixel that lies at a place, by image
-    images, k = np.arange(n), 0
+    n, side, reach = len(x), x.shape[1], max(1, round(reach * scale))
+    y = _blur(x, deviation * scale)
+    images, line = np.arange(n)[:, None, None], np.arange(reach + 1, side)  # a rim above and left stays
     for _ in range(rounds):
-        for row in inner:
-            for column in inner:
-                here = min(row, side - 1) * side + min(column, side - 1)
-                there = here + shift[k]
-                kept = order[here].copy()
-                order[here] = order[there, images]
-                order[there, images] = kept
-                k += 1
-    y = _blur(x, deviation * scale).reshape(n, side * side, 3)
-    return _blur(np.take_along_axis(y, order.T[..., None], 1).reshape(x.shape), deviation * scale)
+        shift = np.stack([rng.integers(-reach, reach, (2, len(line), len(line))) for rng in rngs], 1)
+        down, right = np.minimum(line[:, None] + shift[0], side - 1), np.minimum(line + shift[1], side - 1)
+        y[:, reach + 1 :, reach + 1 :] = y[images, down, right]
+    return _blur(y, deviation * scale)
 
 
 def _motion_blur(x: Array, level: Any, rngs: Rngs, scale: float) -> Array:
@@ -267,7 +257,7 @@ def _frost(x: Array, level: Any, rngs: Rngs) -> Array:
     needles = np.zeros((n, side, side, 1), np.float32)
     for k in range(6):
         needles = np.maximum(needles, _smear(seeds, side / 4, side / 10, turn + k * np.pi / 3))
-    texture = 0.3 + 0.35 * ridges[..., None] + 0.5 * _unit(needles) ** 0.7
+    texture = 0.2 + 0.4 * ridges[..., None] + 0.6 * _unit(needles) ** 0.7
     image, frost = level
     return image * x + frost * np.clip(texture, 0, 1) * np.array([0.86, 0.94, 1], np.float32)
 
