@@ -1,25 +1,21 @@
 """BFFHQ in the layout of DisEnt's archive: ``bffhq/<share>/{align,conflict}/<class>/*``, ``bffhq/valid/*``, ``bffhq/test/*``; spec section 8.
 
-Class and bias are the last two numbers of a file name, ``..._<class>_<bias>.png``. Both spellings ``conflict`` and ``conlict`` are read.
+The archive's reader is :mod:`.skewed`.
 Without a data root: two classes of digits (0 to 4, 5 to 9) under a light that falls from the left or from above (a bias that is not local).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from . import cdvg_cmnist
-from .batches import DataError, Source
-from .cdvg_folder import from_rows
-from .images import Array, assign, image_source, table
-
-_NAME = re.compile(r"_(\d+)_(\d+)\.(?:png|jpe?g)$", re.IGNORECASE)
+from . import cdvg_cmnist, skewed
+from .batches import Source
+from .images import Array, assign, counts, from_rows, image_source, table
 
 
 class Config(BaseModel):
@@ -27,39 +23,13 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    share: Literal["0.5pct", "1pct", "2pct", "5pct"] = Field("0.5pct", description="folder of the conflicting share")
+    share: skewed.Share = Field("0.5pct", description="folder of the conflicting share")
     aligned_only: bool = Field(False, description="leave the conflicting training images out: ρ = 1")
     size: int = Field(128, ge=8, le=512, description="side in pixels")
     rho: float = Field(0.995, ge=0, le=1, description="stand-in: share of aligned training images")
     n_train: int = Field(1300, ge=20, le=1300, description="stand-in: training images")
     n_test: int = Field(397, ge=10, le=397, description="stand-in: test images")
     seed: int = Field(0, ge=0, description="stand-in: order of the digits")
-
-
-def _rows(folder: Path) -> list[tuple[Path, str, str]]:
-    rows = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        found = _NAME.search(path.name)
-        if found is None:
-            raise DataError(f"{path}: the name does not end in _<class>_<bias>.png")
-        rows.append((path, found[1], found[2]))
-    return rows
-
-
-def _released(config: Config, root: Path) -> dict[str, list[tuple[Path, str, str]]]:
-    base = root / "bffhq" if (root / "bffhq").is_dir() else root
-    train = base / config.share
-    conflict = next((train / n for n in ("conflict", "conlict") if (train / n).is_dir()), None)
-    wanted = [train / "align", base / "valid", base / "test"]
-    missing = [str(p) for p in wanted if not p.is_dir()]
-    if conflict is None and not config.aligned_only:
-        missing.append(str(train / "conflict"))
-    if missing:
-        raise DataError(f"missing: {', '.join(missing)}; --data-root names the folder that holds bffhq")
-    rows = _rows(train / "align")
-    if conflict is not None and not config.aligned_only:
-        rows += _rows(conflict)
-    return {"train": rows, "valid": _rows(base / "valid"), "test": _rows(base / "test")}
 
 
 def light(grey: Array, bias: Array) -> Array:
@@ -73,7 +43,7 @@ def light(grey: Array, bias: Array) -> Array:
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
     """Columns ``image``, ``label`` (young, old), ``bias`` (gender). Raises DataError with what is missing."""
     if root is not None:
-        return from_rows(_released(config, root), config.size, progress)
+        return from_rows(skewed.disent(root, "bffhq", config.share, config.aligned_only), config.size, progress)
     digits = cdvg_cmnist.grey_digits(cdvg_cmnist.Config(n_train=config.n_train, n_test=config.n_test, seed=config.seed), None)  # fmt: skip
     splits = {}
     for split, (grey, numbers) in {**digits, "unbiased": digits["train"]}.items():
@@ -81,3 +51,8 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         bias = assign(labels, config.rho if split in ("train", "valid") else 0.5, 2)
         splits[split] = table(light(grey, bias), labels, bias)
     return image_source(splits, ["0", "1"], "stand-in")
+
+
+def check(config: Config, root: Path | None) -> dict[str, Any]:
+    """Counts and the share of aligned images."""
+    return counts(load(config, root))

@@ -1,7 +1,7 @@
 """Colored MNIST (LfF's generator) and, as an option, a background colour (ReBias's Biased MNIST); spec sections 8 and 12.
 
-Under the data root lie MNIST's four idx files, or a folder ``mnist``, ``MNIST/raw`` or ``raw`` with them, compressed or not. Without a data
-root scikit-learn's digits are coloured instead (8 x 8, the stand-in).
+Under the data root lie MNIST's four idx files, or a folder ``mnist``, ``MNIST/raw`` or ``raw`` with them, compressed or not; or the images coloured
+already, in DisEnt's or LfF's archive (:mod:`.skewed`). Without a data root scikit-learn's digits are coloured instead (8 x 8, the stand-in).
 """
 
 from __future__ import annotations
@@ -11,20 +11,34 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from . import skewed
 from .batches import DataError, Source, derive
-from .images import BACKGROUNDS, PALETTE, Array, assign, colour, colour_background, image_source, read_idx, table
+from .images import (
+    BACKGROUNDS,
+    PALETTE,
+    Array,
+    assign,
+    colour,
+    colour_background,
+    counts,
+    cut,
+    from_rows,
+    image_source,
+    read_idx,
+    table,
+)
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+LFF = "ColoredMNIST"  # LfF's name of the set
 STD = {1: 0.05, 2: 0.02, 3: 0.01, 4: 0.005, 5: 0.002}  # colour noise by severity
 
 
-class Config(BaseModel):
+class Digits(BaseModel):
     """How strong the bias is, what carries it, and how many rows there are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,16 +63,22 @@ class Config(BaseModel):
     seed: int = Field(0, ge=0, description="order of the rows and colour noise")
 
 
-def _find(root: Path) -> Path:
+class Config(Digits, skewed.Options):
+    """The same, and what to read of an archive."""
+
+
+def _find(root: Path) -> Path | None:
     for inner in ("", "mnist", "MNIST/raw", "MNIST", "raw"):
         folder = root / inner
         if any((folder / (FILES["train"][0] + end)).is_file() for end in ("", ".gz")):
             return folder
-    raise DataError(f"{root}: no {FILES['train'][0]} there; --data-root names the folder of MNIST's idx files")
+    return None
 
 
-def _released(config: Config, root: Path) -> dict[str, tuple[Array, Array]]:
+def _released(config: Digits, root: Path) -> dict[str, tuple[Array, Array]]:
     folder = _find(root)
+    if folder is None:
+        raise DataError(f"{root}: no {FILES['train'][0]} there; --data-root names the folder of MNIST's idx files")
     parts = {}
     for split, (images, labels) in FILES.items():
         x, y = read_idx(folder / images), read_idx(folder / labels)
@@ -78,7 +98,7 @@ def _resize(grey: Array, size: int | None) -> Array:
     return np.round(padded.reshape(len(grey), size, k, size, k).mean((2, 4))).astype(np.uint8)
 
 
-def _stand_in(config: Config) -> dict[str, tuple[Array, Array]]:
+def _stand_in(config: Digits) -> dict[str, tuple[Array, Array]]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -88,26 +108,14 @@ def _stand_in(config: Config) -> dict[str, tuple[Array, Array]]:
     return {"train": (grey[:1400], labels[:1400]), "test": (grey[1400:], labels[1400:])}
 
 
-def grey_digits(config: Config, root: Path | None) -> dict[str, tuple[Array, Array]]:
+def grey_digits(config: Digits, root: Path | None) -> dict[str, tuple[Array, Array]]:
     """Grey images [N, S, S] uint8 and labels [N] of train, valid and test, before any colour. Raises DataError."""
     parts = _stand_in(config) if root is None else _released(config, root)
-    grey, labels = parts["train"]
-    n_valid = config.n_valid or (100 if root is None else 5000)
-    n_train = config.n_train or len(labels) - n_valid
-    if n_train + n_valid > len(labels):
-        raise DataError(
-            f"data.options.n_train + n_valid = {n_train + n_valid}, but there are {len(labels)} training digits"
-        )
-    stop = len(labels) - n_valid
-    test = tuple(a[: config.n_test] for a in parts["test"])
-    return {
-        "train": (grey[:n_train], labels[:n_train]),
-        "valid": (grey[stop:], labels[stop:]),
-        "test": (test[0], test[1]),
-    }
+    made = cut(parts, config.n_train, config.n_valid or (100 if root is None else 5000), config.n_test)
+    return {split: (grey, labels) for split, (grey, labels) in made.items()}
 
 
-def paint(grey: Array, labels: Array, rho: float, config: Config, purpose: str, shift: int = 0) -> tuple[Array, Array]:
+def paint(grey: Array, labels: Array, rho: float, config: Digits, purpose: str, shift: int = 0) -> tuple[Array, Array]:
     """Images [N, S, S, 3] and bias [N] of one split. ``shift``: the colour of class c is c + shift modulo 10."""
     bias = (assign(labels, rho, 10) + shift) % 10
     if config.carrier == "background":
@@ -116,16 +124,43 @@ def paint(grey: Array, labels: Array, rho: float, config: Config, purpose: str, 
     return colour(grey, bias, noise, STD[config.severity], np.asarray(PALETTE)), bias
 
 
-def carrier_info(config: Config) -> dict[str, Any]:
+def carrier_info(config: Digits) -> dict[str, Any]:
     """What the oracle recolourer must know."""
     colours = PALETTE if config.carrier == "foreground" else tuple(tuple(v / 255 for v in c) for c in BACKGROUNDS)
     return {"carrier": config.carrier, "palette": colours}
 
 
+def _archive(config: Config, root: Path, progress: Callable[[int, int], None] | None) -> Source | None:
+    """Images coloured already; None where the root holds idx files. Raises DataError."""
+    found: dict[skewed.Kind, bool] = {
+        "clean": _find(root) is not None,
+        "disent": bool(skewed.shares(root, "cmnist")),
+        "lff": bool(skewed.arrays(root, LFF)),
+    }
+    wanted = f"folder of MNIST's idx files ({FILES['train'][0]}), of DisEnt's cmnist or of LfF's {LFF}-Skewed..."
+    kind = skewed.kind(config, root, found, wanted)
+    if kind == "clean":
+        return None
+    if config.carrier != "foreground" or config.size not in (None, 28):
+        raise DataError(f"{root}: an archive's digits are coloured in the foreground at 28 px; leave data.options.carrier and size out")  # fmt: skip
+    if kind == "disent":
+        rows = skewed.disent(root, "cmnist", config.share, config.aligned_only)
+        skewed.within(rows, 10)
+        wanted_rows = {"train": config.n_train, "valid": config.n_valid, "test": config.n_test}
+        return from_rows(skewed.some(rows, wanted_rows, config.seed), None, progress)
+    parts = skewed.lff(root, LFF, config.share, config.severity, 28, 10, config.aligned_only)
+    made = cut(parts, config.n_train, config.n_valid or 5000, config.n_test)
+    splits = {split: table(images, labels, bias) for split, (images, labels, bias) in made.items()}
+    return image_source(splits, [str(c) for c in range(10)], "real", carrier_info(config))
+
+
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
     """Columns ``image``, ``label``, ``bias``. ``test`` and ``unbiased`` (the training digits again, for the readers of the translation
-    report) have colours that do not depend on the class; ``valid`` has the training distribution. Raises DataError.
+    report; not in an archive) have colours that do not depend on the class; ``valid`` has the training distribution. Raises DataError.
     """
+    archive = _archive(config, root, progress) if root is not None else None
+    if archive is not None:
+        return archive
     splits = {}
     digits = grey_digits(config, root)
     for split, (grey, labels) in {**digits, "unbiased": digits["train"]}.items():
@@ -139,11 +174,4 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
 
 def check(config: Config, root: Path | None) -> dict[str, Any]:
     """Counts and the share of aligned images."""
-    source = load(config, root)
-    rows: dict[str, Any] = {"source": source.source, "size": source.info["size"]}
-    for split, part in source.splits.items():
-        labels, bias = part.columns["label"], part.columns["bias"]
-        assert isinstance(labels, torch.Tensor)
-        assert isinstance(bias, torch.Tensor)
-        rows[split] = {"rows": len(part), "aligned": round(float((labels == bias).double().mean()), 4)}
-    return rows
+    return counts(load(config, root))

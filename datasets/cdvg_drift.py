@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from . import cdvg_cmnist
 from .batches import Source
-from .images import image_source, table
+from .images import counts, image_source, table
 
 
-class Config(cdvg_cmnist.Config):
+class Config(cdvg_cmnist.Digits):
     """The bias of one experience, and how it moves."""
 
     experiences: int = Field(2, ge=1, le=10, description="experiences; the training digits are shared out among them")
@@ -39,3 +40,8 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         splits[split] = table(images, labels, bias, experience=experience, usual=usual)
     names = [str(c) for c in range(10)]
     return image_source(splits, names, "stand-in" if root is None else "real", cdvg_cmnist.carrier_info(config))
+
+
+def check(config: Config, root: Path | None) -> dict[str, Any]:
+    """Counts and the share of aligned images."""
+    return counts(load(config, root))

@@ -8,15 +8,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from . import cdvg_cmnist
 from .batches import DataError, Source
-from .images import Array, assign, image_source, table
-
-SPLITS = ("train", "valid", "test")
+from .images import SPLITS, Array, assign, counts, from_rows, image_source, table
 
 
 class Config(BaseModel):
@@ -34,54 +33,6 @@ class Config(BaseModel):
     n_train: int = Field(1300, ge=20, le=1300, description="stand-in: training images")
     n_test: int = Field(397, ge=10, le=397, description="stand-in: test images")
     seed: int = Field(0, ge=0, description="stand-in: order of the digits")
-
-
-def read_image(path: Path, size: int) -> Array:
-    """[size, size, 3] uint8; grey images get three equal channels. Raises DataError where there is no readable image."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as opened:
-            if opened.mode == "F" and not np.isfinite(np.asarray(opened)).all():
-                raise DataError(f"{path}: pixels that are not numbers")
-            image = opened.convert("RGB")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no readable image ({error})") from error
-    scale = size / min(image.size)
-    width, height = (max(size, round(scale * v)) for v in image.size)
-    image = image.resize((width, height), Image.Resampling.BILINEAR)
-    left, top = (width - size) // 2, (height - size) // 2
-    return np.asarray(image.crop((left, top, left + size, top + size)))
-
-
-def from_rows(
-    rows: dict[str, list[tuple[Path, str, str]]], size: int, progress: Callable[[int, int], None] | None = None
-) -> Source:
-    """A Source of (file, label, bias) by split; classes and biases are numbered in alphabetical order, equal names alike.
-
-    Raises DataError where a split is empty, or a class occurs in no training image.
-    """
-    for split in SPLITS:
-        if not rows.get(split):
-            raise DataError(f"the split '{split}' holds no image")
-    classes = sorted({label for _, label, _ in rows["train"]})
-    unknown = sorted({label for part in rows.values() for _, label, _ in part} - set(classes))
-    if unknown:
-        raise DataError(f"no training image of the classes {', '.join(unknown)}")
-    biases = sorted({bias for part in rows.values() for _, _, bias in part})
-    biases = [*(c for c in classes if c in biases), *(b for b in biases if b not in classes)] if set(classes) <= set(biases) else biases  # fmt: skip
-    total, done = sum(map(len, rows.values())), 0
-    splits = {}
-    for split, part in rows.items():
-        images = np.zeros((len(part), size, size, 3), np.uint8)
-        for k, (path, _, _) in enumerate(part):
-            images[k] = read_image(path, size)
-            done += 1
-            if progress is not None and done % 100 == 0:
-                progress(done, total)
-        labels = np.array([classes.index(label) for _, label, _ in part])
-        splits[split] = table(images, labels, np.array([biases.index(bias) for _, _, bias in part]))
-    return image_source(splits, classes, "real", {"biases": biases})
 
 
 def _released(config: Config, root: Path) -> dict[str, list[tuple[Path, str, str]]]:
@@ -127,3 +78,8 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         bias = assign(labels, config.rho if split in ("train", "valid") else 0.1, 10)
         splits[split] = table(patch(grey, bias), labels, bias)
     return image_source(splits, [str(c) for c in range(10)], "stand-in")
+
+
+def check(config: Config, root: Path | None) -> dict[str, Any]:
+    """Counts and the share of aligned images."""
+    return counts(load(config, root))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from .batches import DataError, Source, Table
 
 Array = npt.NDArray[Any]
+SPLITS = ("train", "valid", "test")
 
 # Ten colours of the LfF generator, RGB in [0, 1] (spec section 8).
 PALETTE: tuple[tuple[float, float, float], ...] = (
@@ -92,6 +93,26 @@ def read_idx(path: Path) -> Array:
         raise DataError(f"{found}: no readable idx file ({error})") from error
 
 
+def cut(
+    parts: Mapping[str, tuple[Array, ...]], n_train: int | None, n_valid: int, n_test: int | None
+) -> dict[str, tuple[Array, ...]]:
+    """The arrays of train (its first ``n_train`` rows; None: all but the validation's), valid (its last ``n_valid``) and test (its first ``n_test``).
+
+    Raises DataError where there are too few rows.
+    """
+    count = len(parts["train"][0])
+    stop = count - n_valid
+    if (n_train or 1) > stop:
+        raise DataError(
+            f"data.options.n_train + n_valid = {(n_train or 1) + n_valid}, but there are {count} training images"
+        )
+    return {
+        "train": tuple(a[: n_train or stop] for a in parts["train"]),
+        "valid": tuple(a[stop:] for a in parts["train"]),
+        "test": tuple(a[:n_test] for a in parts["test"]),
+    }
+
+
 def table(images: Array, labels: Array, bias: Array, **columns: Array) -> Table:
     """Columns ``image`` [N, 3, H, W] uint8, ``label`` and ``bias`` [N] int64, and those given."""
     extra = {name: torch.from_numpy(np.array(value)) for name, value in columns.items()}
@@ -137,3 +158,71 @@ def image_source(
         source=source,
         checksum=digest.hexdigest(),
     )
+
+
+def read_image(path: Path, size: int | None) -> Array:
+    """[size, size, 3] uint8 (None: as it is); grey images get three equal channels. Raises DataError where there is no readable image."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as opened:
+            if opened.mode == "F" and not np.isfinite(np.asarray(opened)).all():
+                raise DataError(f"{path}: pixels that are not numbers")
+            image = opened.convert("RGB")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no readable image ({error})") from error
+    if size is None:
+        return np.asarray(image)
+    scale = size / min(image.size)
+    width, height = (max(size, round(scale * v)) for v in image.size)
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = (width - size) // 2, (height - size) // 2
+    return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+def from_rows(
+    rows: dict[str, list[tuple[Path, str, str]]], size: int | None, progress: Callable[[int, int], None] | None = None
+) -> Source:
+    """A Source of (file, label, bias) by split; classes and biases are numbered in alphabetical order, equal names alike.
+
+    ``size`` None: images stay as they are. Raises DataError where a split is empty, a class occurs in no training image, or images that
+    stay as they are differ in size.
+    """
+    for split in SPLITS:
+        if not rows.get(split):
+            raise DataError(f"the split '{split}' holds no image")
+    classes = sorted({label for _, label, _ in rows["train"]})
+    unknown = sorted({label for part in rows.values() for _, label, _ in part} - set(classes))
+    if unknown:
+        raise DataError(f"no training image of the classes {', '.join(unknown)}")
+    biases = sorted({bias for part in rows.values() for _, _, bias in part})
+    biases = [*(c for c in classes if c in biases), *(b for b in biases if b not in classes)] if set(classes) <= set(biases) else biases  # fmt: skip
+    total, done = sum(map(len, rows.values())), 0
+    splits = {}
+    shape = (size, size, 3) if size is not None else read_image(rows["train"][0][0], None).shape
+    for split, part in rows.items():
+        images = np.zeros((len(part), *shape), np.uint8)
+        for k, (path, _, _) in enumerate(part):
+            image = read_image(path, size)
+            if image.shape != shape:
+                raise DataError(
+                    f"{path}: {image.shape[1]} x {image.shape[0]} pixels, others have {shape[1]} x {shape[0]}"
+                )
+            images[k] = image
+            done += 1
+            if progress is not None and done % 100 == 0:
+                progress(done, total)
+        labels = np.array([classes.index(label) for _, label, _ in part])
+        splits[split] = table(images, labels, np.array([biases.index(bias) for _, _, bias in part]))
+    return image_source(splits, classes, "real", {"biases": biases})
+
+
+def counts(source: Source) -> dict[str, Any]:
+    """What ``suites data check`` says of an image set: rows and the share of aligned images (bias = class) of every split."""
+    rows: dict[str, Any] = {"source": source.source, "size": source.info["size"]}
+    for split, part in source.splits.items():
+        labels, bias = part.columns["label"], part.columns["bias"]
+        assert isinstance(labels, torch.Tensor)
+        assert isinstance(bias, torch.Tensor)
+        rows[split] = {"rows": len(part), "aligned": round(float((labels == bias).double().mean()), 4)}
+    return rows

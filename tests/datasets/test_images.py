@@ -12,7 +12,7 @@ import pytest
 import torch
 from holdfast.datasets import cdvg_bffhq, cdvg_cmnist, cdvg_drift, cdvg_folder
 from holdfast.datasets.batches import DataError
-from holdfast.datasets.images import BACKGROUNDS, PALETTE, assign, colour, colour_background, read_idx
+from holdfast.datasets.images import BACKGROUNDS, PALETTE, assign, colour, colour_background, read_idx, read_image
 from PIL import Image
 
 from .shared import place
@@ -169,7 +169,7 @@ def test_faults_of_a_folder_are_named(folder: Path, rows: Any, names: Any, messa
 def test_pixels_that_are_not_numbers(folder: Path) -> None:
     Image.fromarray(np.full((9, 9), np.nan, np.float32)).save(folder / "nan.tiff")
     with pytest.raises(DataError, match="not numbers"):
-        cdvg_folder.read_image(folder / "nan.tiff", 8)
+        read_image(folder / "nan.tiff", 8)
 
 
 @pytest.mark.parametrize("spelling", ["conflict", "conlict"])
