@@ -15,11 +15,13 @@ import numpy as np
 from pydantic import Field
 
 from . import cdvg_cmnist, cifar, skewed
-from .batches import DataError, Source, derive
+from .batches import Source, derive
 from .corruptions import TYPES, corrupt
-from .images import Array, assign, counts, cut, from_rows, image_source, table
+from .images import Array, assign, counts, cut, image_source, table
 
-LFF = "CorruptedCIFAR10-Type{}"  # LfF's name of the set
+ARCHIVED = skewed.Archived(
+    "cifar10c", "CorruptedCIFAR10-Type", 32, cifar.CLASSES, "CIFAR-10's batches (cifar-10-batches-py or -bin)"
+)
 INK, GROUND = (
     (255, 190, 110),
     (25, 45, 80),
@@ -76,48 +78,21 @@ def _corrupted(
     return out, bias
 
 
-def _archive(config: Config, root: Path, progress: Callable[[int, int], None] | None) -> Source | None:
-    """Images corrupted already; None where the root holds CIFAR-10 as it was released. Raises DataError."""
-    prefix = LFF.format(config.type)
-    found: dict[skewed.Kind, bool] = {
-        "clean": cifar.find(root) is not None,
-        "disent": bool(skewed.shares(root, "cifar10c")),
-        "lff": any(skewed.arrays(root, LFF.format(kind)) for kind in (0, 1)),
-    }
-    wanted = f"folder of CIFAR-10's batches (cifar-10-batches-py or -bin), of DisEnt's cifar10c or of LfF's {prefix}-Skewed..."
-    kind = skewed.kind(config, root, found, wanted)
-    if kind == "clean":
-        return None
-    if kind == "disent":
-        rows = skewed.disent(root, "cifar10c", config.share, config.aligned_only)
-        skewed.within(rows, 10)
-        wanted_rows = {"train": config.n_train, "valid": config.n_valid, "test": config.n_test}
-        source = from_rows(skewed.some(rows, wanted_rows, config.seed), None, progress)
-        if source.info["size"] != 32 or source.info["classes"] != 10:
-            raise DataError(f"{root}: {source.info['classes']} classes of {source.info['size']} px in cifar10c, expected 10 of 32 px")  # fmt: skip
-        return dataclasses.replace(source, class_names=list(cifar.CLASSES))
-    if not skewed.arrays(root, prefix):
-        raise DataError(
-            f"{root}: no {prefix}-Skewed...; choose the other type with data.options.type={1 - config.type}"
-        )
-    parts = skewed.lff(root, prefix, config.share, config.severity, 32, 10, config.aligned_only)
-    made = cut(parts, config.n_train, config.n_valid or 5000, config.n_test)
-    splits = {split: table(images, labels, bias) for split, (images, labels, bias) in made.items()}
-    return image_source(splits, cifar.CLASSES, "real", {"biases": TYPES[config.type]})
-
-
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
     """Columns ``image``, ``label``, ``bias``. ``test`` and ``unbiased`` (the training images again, for the readers of the translation
     report; not in an archive) have corruptions that do not depend on the class; ``valid`` has the training distribution. Raises DataError.
     """
     if root is not None:
-        archive = _archive(config, root, progress)
+        folder = cifar.find(root)
+        archive = skewed.read(
+            config, root, dataclasses.replace(ARCHIVED, lff=f"{ARCHIVED.lff}{config.type}"), folder is not None, severity=config.severity,
+            seed=config.seed, progress=progress, counts={"train": config.n_train, "valid": config.n_valid, "test": config.n_test},
+            info={"biases": TYPES[config.type]},
+        )  # fmt: skip
         if archive is not None:
             return archive
-        folder = cifar.find(root)
-        assert folder is not None, "the archives are none of the layouts, so there are batches"
-        released = cifar.read(folder)
-        parts = cut(released, config.n_train, config.n_valid or 5000, config.n_test)
+        assert folder is not None, "read answers None only where the clean images are there"
+        parts = cut(cifar.read(folder), config.n_train, config.n_valid or 5000, config.n_test)
         names: tuple[str, ...] = cifar.CLASSES
     else:
         parts, names = digits(config), tuple(str(c) for c in range(10))

@@ -24,7 +24,6 @@ from .images import (
     colour_background,
     counts,
     cut,
-    from_rows,
     image_source,
     read_idx,
     table,
@@ -34,7 +33,9 @@ FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-LFF = "ColoredMNIST"  # LfF's name of the set
+ARCHIVED = skewed.Archived(
+    "cmnist", "ColoredMNIST", 28, tuple(str(c) for c in range(10)), f"MNIST's idx files ({FILES['train'][0]})"
+)
 STD = {1: 0.05, 2: 0.02, 3: 0.01, 4: 0.005, 5: 0.002}  # colour noise by severity
 
 
@@ -130,37 +131,19 @@ def carrier_info(config: Digits) -> dict[str, Any]:
     return {"carrier": config.carrier, "palette": colours}
 
 
-def _archive(config: Config, root: Path, progress: Callable[[int, int], None] | None) -> Source | None:
-    """Images coloured already; None where the root holds idx files. Raises DataError."""
-    found: dict[skewed.Kind, bool] = {
-        "clean": _find(root) is not None,
-        "disent": bool(skewed.shares(root, "cmnist")),
-        "lff": bool(skewed.arrays(root, LFF)),
-    }
-    wanted = f"folder of MNIST's idx files ({FILES['train'][0]}), of DisEnt's cmnist or of LfF's {LFF}-Skewed..."
-    kind = skewed.kind(config, root, found, wanted)
-    if kind == "clean":
-        return None
-    if config.carrier != "foreground" or config.size not in (None, 28):
-        raise DataError(f"{root}: an archive's digits are coloured in the foreground at 28 px; leave data.options.carrier and size out")  # fmt: skip
-    if kind == "disent":
-        rows = skewed.disent(root, "cmnist", config.share, config.aligned_only)
-        skewed.within(rows, 10)
-        wanted_rows = {"train": config.n_train, "valid": config.n_valid, "test": config.n_test}
-        return from_rows(skewed.some(rows, wanted_rows, config.seed), None, progress)
-    parts = skewed.lff(root, LFF, config.share, config.severity, 28, 10, config.aligned_only)
-    made = cut(parts, config.n_train, config.n_valid or 5000, config.n_test)
-    splits = {split: table(images, labels, bias) for split, (images, labels, bias) in made.items()}
-    return image_source(splits, [str(c) for c in range(10)], "real", carrier_info(config))
-
-
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
     """Columns ``image``, ``label``, ``bias``. ``test`` and ``unbiased`` (the training digits again, for the readers of the translation
     report; not in an archive) have colours that do not depend on the class; ``valid`` has the training distribution. Raises DataError.
     """
-    archive = _archive(config, root, progress) if root is not None else None
-    if archive is not None:
-        return archive
+    if root is not None:
+        archive = skewed.read(
+            config, root, ARCHIVED, _find(root) is not None, severity=config.severity, seed=config.seed, progress=progress,
+            counts={"train": config.n_train, "valid": config.n_valid, "test": config.n_test}, info=carrier_info(config),
+        )  # fmt: skip
+        if archive is not None and (config.carrier != "foreground" or config.size not in (None, 28)):
+            raise DataError(f"{root}: an archive's digits are coloured in the foreground at 28 px; leave data.options.carrier and size out")  # fmt: skip
+        if archive is not None:
+            return archive
     splits = {}
     digits = grey_digits(config, root)
     for split, (grey, labels) in {**digits, "unbiased": digits["train"]}.items():

@@ -25,10 +25,7 @@ class _Unpickler(pickle.Unpickler):
     _ADMITTED: Mapping[tuple[str, str], Any] = {
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
-        **{
-            (f"numpy.{core}.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0]  # type: ignore[index]
-            for core in ("core", "_core")
-        },
+        **{(f"numpy.{core}.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0] for core in ("core", "_core")},
         ("_codecs", "encode"): lambda text, coding="latin1": str(text).encode("latin1"),
     }
 

@@ -204,7 +204,7 @@ def _spatter(x: Array, level: Any, rngs: Rngs, scale: float) -> Array:
         cover = _blur(drops.astype(np.float32), last * scale)[..., None]
         cover[cover < 0.8] = 0
         return x * (1 - cover) + cover * np.array([63, 42, 20], np.float32) / 255
-    depth = ndimage.distance_transform_edt(drops, sampling=(1e6, 1, 1)).astype(np.float32)  # type: ignore[union-attr]
+    depth = ndimage.distance_transform_edt(drops, sampling=(1e6, 1, 1)).astype(np.float32)
     depth = np.minimum(depth, 20 * scale)
     lit = depth + np.maximum(depth - np.roll(depth, (1, 1), (1, 2)), 0)
     shine = liquid * drops * ndimage.uniform_filter(lit, (0, 3, 3), mode="nearest")

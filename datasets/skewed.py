@@ -8,18 +8,18 @@ LfF: ``<set>-Skewed<share>-Severity<n>/{train,valid}/images.npy`` and ``attrs.np
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from .batches import DataError, derive
-from .images import Array
+from .batches import DataError, Source, derive
+from .images import Array, cut, from_rows, image_source, table
 
 Share = Literal["0.5pct", "1pct", "2pct", "5pct"]
-Kind = Literal["clean", "disent", "lff"]
 Rows = list[tuple[Path, str, str]]  # file, class, bias
 
 SHARES: Mapping[str, float] = {"0.5pct": 0.005, "1pct": 0.01, "2pct": 0.02, "5pct": 0.05}
@@ -41,26 +41,54 @@ class Options(BaseModel):
     )
 
 
-def kind(options: Options, root: Path, found: Mapping[Kind, bool], wanted: str) -> Kind:
-    """The layout to read. Raises DataError where there is none, the wanted one is not there, or auto finds several.
+@dataclass(frozen=True)
+class Archived:
+    """One set as the archives hold it."""
+
+    disent: str  # folder of DisEnt's tree
+    lff: str  # LfF's folders before -Skewed
+    side: int
+    class_names: tuple[str, ...]
+    clean: str  # the clean images, for messages
+
+
+def read(
+    options: Options, root: Path, wanted: Archived, clean: bool, *, severity: int, counts: Mapping[str, int | None], seed: int,
+    info: Mapping[str, Any] | None = None, progress: Callable[[int, int], None] | None = None,
+) -> Source | None:  # fmt: skip
+    """The set from the archive under the root; None where the clean images are to be read.
 
     Args:
-        found: whether each layout lies under the root. wanted: what --data-root may name, for the message.
+        clean: whether the clean images lie under the root. severity: LfF's. counts: images of train, valid and test; None: all (LfF has no
+            validation set: 5000 of its training images). info: what the source of LfF's arrays says besides.
+
+    Raises DataError where no layout is there, several are and none is chosen, or the archive is damaged.
     """
+    found = {"clean": clean, "disent": bool(shares(root, wanted.disent)), "lff": bool(arrays(root, wanted.lff))}
     there = [name for name, yes in found.items() if yes]
-    if options.layout != "auto":
-        if options.layout not in there:
-            raise DataError(
-                f"{root}: no layout '{options.layout}' there (found: {', '.join(there) or 'none'}); --data-root names {wanted}"
-            )
-        return options.layout
-    if not there:
-        raise DataError(f"{root}: no {wanted}; --data-root names one")
-    if len(there) > 1:
+    layouts = f"{wanted.clean}, DisEnt's {wanted.disent} or LfF's {wanted.lff}-Skewed..."
+    if not there or options.layout not in ("auto", *there):
+        looked = "" if options.layout == "auto" else f" in the layout '{options.layout}' (found: {', '.join(there) or 'none'})"  # fmt: skip
+        raise DataError(f"{root}: nothing to read{looked}; --data-root names a folder with {layouts}")
+    if options.layout == "auto" and len(there) > 1:
+        raise DataError(f"{root}: the layouts {' and '.join(there)} lie there; choose with data.options.layout={there[0]}")  # fmt: skip
+    kind = there[0] if options.layout == "auto" else options.layout
+    if kind == "clean":
+        return None
+    if kind == "lff":
+        parts = lff(root, wanted, options.share, severity, options.aligned_only)
+        made = cut(parts, counts["train"], counts["valid"] or 5000, counts["test"])
+        splits = {split: table(images, labels, bias) for split, (images, labels, bias) in made.items()}
+        return image_source(splits, wanted.class_names, "real", info)
+    rows = disent(root, wanted.disent, options.share, options.aligned_only)
+    _within(rows, len(wanted.class_names))
+    source = from_rows(_some(rows, counts, seed), None, progress)
+    if (source.info["size"], source.info["classes"]) != (wanted.side, len(wanted.class_names)):
         raise DataError(
-            f"{root}: the layouts {' and '.join(there)} lie there; choose one with data.options.layout={there[0]}"
+            f"{tree(root, wanted.disent)}: {source.info['classes']} classes of {source.info['size']} px images, expected "
+            f"{len(wanted.class_names)} of {wanted.side} px"
         )
-    return there[0]
+    return replace(source, class_names=wanted.class_names)
 
 
 # -- DisEnt --------------------------------------------------------------------------------------------------------
@@ -93,7 +121,7 @@ def disent(root: Path, name: str, share: str | None, aligned_only: bool) -> dict
     return {"train": rows, "valid": _files(valid), "test": _files(base / "test")}
 
 
-def some(rows: Mapping[str, Rows], counts: Mapping[str, int | None], seed: int) -> dict[str, Rows]:
+def _some(rows: Mapping[str, Rows], counts: Mapping[str, int | None], seed: int) -> dict[str, Rows]:
     """The wanted number of files of every split (None: all), drawn by ``seed``. Raises DataError where there are fewer."""
     out = {}
     for split, part in rows.items():
@@ -105,7 +133,7 @@ def some(rows: Mapping[str, Rows], counts: Mapping[str, int | None], seed: int) 
     return out
 
 
-def within(rows: Mapping[str, Rows], classes: int) -> None:
+def _within(rows: Mapping[str, Rows], classes: int) -> None:
     """Raises DataError where a class or bias is not one of 0..``classes`` - 1."""
     for part in rows.values():
         for path, label, bias in part:
@@ -148,13 +176,14 @@ def arrays(root: Path, prefix: str) -> dict[tuple[float, int], Path]:
 
 
 def lff(
-    root: Path, prefix: str, share: str | None, severity: int, side: int, classes: int, aligned_only: bool
+    root: Path, wanted: Archived, share: str | None, severity: int, aligned_only: bool
 ) -> dict[str, tuple[Array, Array, Array]]:
     """Images [N, S, S, 3] uint8, labels and bias [N] int64 of train and test.
 
     ``attr_names.pkl`` is not opened. Raises DataError for a missing folder or file, a damaged array, another shape, a class or bias outside
-    0..``classes`` - 1.
+    0..C - 1.
     """
+    prefix, side, classes = wanted.lff, wanted.side, len(wanted.class_names)
     found = arrays(root, prefix)
     there = ", ".join(path.name for path in found.values())
     skews = {skew: name for name, skew in SHARES.items()}
