@@ -1,7 +1,8 @@
-"""Real data beside the checkout as the readers take it (no part of the product): ``python tests/datasets/shared.py fsdd|slurp SHARED_DATA OUT``.
+"""Real data beside the checkout as the readers take it (no part of the product): ``python tests/datasets/shared.py fsdd|slurp|cifar10 SHARED_DATA OUT``.
 
 ``fsdd`` writes the Free Spoken Digit Dataset as WAV files and a manifest; ``slurp`` the annotations of SLURP in the released layout, with
-the training sentences from MASSIVE's en-US text (same ids; no entities, no recordings there).
+the training sentences from MASSIVE's en-US text (same ids; no entities, no recordings there); ``cifar10`` the binary files of CIFAR-10 (two
+training batches, a tenth of the test batch: what is there). MNIST's idx files are there as released.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import lzma
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -75,5 +77,25 @@ def slurp(data: Path, out: Path) -> Path:
     return out
 
 
+def cifar_part(data: Path, part: str) -> tuple[Any, Any]:
+    """Planes [N, 3, 32, 32] uint8 and labels [N]. The file holds (g, r - g, b - g), differenced along rows and columns, modulo 256."""
+    raw = np.frombuffer(gzip.decompress((data / "cifar10" / f"{part}.rgb2d.gz").read_bytes()), np.uint8).reshape(3, -1, 32, 32)
+    g, r, b = np.cumsum(np.cumsum(raw, axis=3, dtype=np.uint8), axis=2, dtype=np.uint8)
+    with np.load(data / "cifar10" / "labels.npz") as labels:
+        return np.stack([r + g, g, b + g], 1), labels[part]
+
+
+def cifar10(data: Path, out: Path, rows: int | None = None) -> Path:
+    """``cifar-10-batches-bin/{data_batch_1,data_batch_2,test_batch}.bin``; ``rows``: at most so many images a batch."""
+    folder = out / "cifar-10-batches-bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, parts in (("data_batch_1", "01"), ("data_batch_2", "23"), ("test_batch", ("test_0",))):
+        split = [cifar_part(data, part if part.startswith("test") else f"train_{part}") for part in parts]
+        images, labels = (np.concatenate(arrays)[:rows] for arrays in zip(*split, strict=True))
+        lines = np.concatenate([labels[:, None].astype(np.uint8), images.reshape(len(images), -1)], 1)
+        (folder / f"{name}.bin").write_bytes(lines.tobytes())
+    return out
+
+
 if __name__ == "__main__":
-    {"fsdd": fsdd, "slurp": slurp}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
+    {"fsdd": fsdd, "slurp": slurp, "cifar10": cifar10}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))

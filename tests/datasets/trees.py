@@ -1,14 +1,16 @@
-"""Small trees in the released layouts, with generated tones as recordings."""
+"""Small trees in the released layouts, with generated tones as recordings and noise as images."""
 
 from __future__ import annotations
 
 import csv
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
+from PIL import Image
 
 SCENARIOS = {
     "alarm": ("set", "query"),
@@ -99,4 +101,51 @@ def manifest(root: Path, kind: str = "csv", per_intent: int = 8) -> Path:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows([{**row, "entities": json.dumps(row["entities"])} for row in rows])
+    return root
+
+
+def cifar(root: Path, kind: str = "py", batches: int = 5, rows: int = 12) -> Path:
+    """cifar-10-batches-py or -bin: ``rows`` images a batch, classes in turn, the first value of an image its number over all batches."""
+    folder = root / f"cifar-10-batches-{kind}"
+    folder.mkdir(parents=True)
+    for k, name in enumerate([*(f"data_batch_{b + 1}" for b in range(batches)), "test_batch"]):
+        data = np.random.default_rng(k).integers(0, 256, (rows, 3072), dtype=np.uint8)
+        data[:, 0] = np.arange(rows) + k * rows
+        labels = (np.arange(rows) + k * rows) % 10
+        if kind == "py":
+            document = {b"batch_label": name.encode(), b"labels": labels.tolist(), b"data": data, b"filenames": [b"x.png"] * rows}
+            (folder / name).write_bytes(pickle.dumps(document, 2))
+        else:
+            (folder / f"{name}.bin").write_bytes(np.concatenate([labels[:, None].astype(np.uint8), data], 1).tobytes())
+    return root
+
+
+def disent(root: Path, name: str, side: int, share: str = "0.5pct", spelling: str = "conflict", classes: int = 10) -> Path:
+    """DisEnt's tree of one share: an aligned and a conflicting training image a class, a validation and a test image a class."""
+
+    def put(where: str, y: int, b: int) -> None:
+        path = root / name / where / f"image_{y}_{b}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((side, side, 3), 20 * y + b, np.uint8)).save(path)
+
+    for y in range(classes):
+        put(f"{share}/align/{y}", y, y)
+        put(f"{share}/{spelling}/{y}", y, (y + 1) % classes)
+        put("valid" if name == "bffhq" else f"{share}/valid", y, y)  # flat
+        put("test" if name == "bffhq" else f"test/{y}", y, (y + 1) % classes)
+    return root
+
+
+def lff(root: Path, name: str, side: int, rows: int = 40) -> Path:
+    """LfF's arrays in the folder ``name``; every fifth training image contradicts, half of ``valid``; attr_names.pkl is no pickle at all."""
+    for k, part in enumerate(("train", "valid")):
+        folder = root / name / part
+        folder.mkdir(parents=True)
+        labels = np.arange(rows) % 10
+        bias = np.where(np.arange(rows) % (5, 2)[k] == 0, (labels + 3) % 10, labels)
+        images = np.random.default_rng(k).integers(0, 256, (rows, side, side, 3), dtype=np.uint8)
+        images[:, 0, 0, 0] = labels
+        np.save(folder / "images.npy", images)
+        np.save(folder / "attrs.npy", np.stack([labels, bias], 1).astype(np.uint8))
+        (folder / "attr_names.pkl").write_bytes(b"not opened")
     return root
