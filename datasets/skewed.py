@@ -69,7 +69,9 @@ def read(
     layouts = f"{wanted.clean}, DisEnt's {wanted.disent} or LfF's {wanted.lff}-Skewed..."
     if not there or options.layout not in ("auto", *there):
         looked = "" if options.layout == "auto" else f" in the layout '{options.layout}' (found: {', '.join(there) or 'none'})"  # fmt: skip
-        raise DataError(f"{root}: nothing to read{looked}; --data-root names a folder with {layouts}")
+        others = sorted(path.name for path in _folders(root))
+        seen = f" (there are: {', '.join(others)})" if others else ""
+        raise DataError(f"{root}: nothing to read{looked}; --data-root names a folder with {layouts}{seen}")
     if options.layout == "auto" and len(there) > 1:
         raise DataError(f"{root}: the layouts {' and '.join(there)} lie there; choose with data.options.layout={there[0]}")  # fmt: skip
     kind = there[0] if options.layout == "auto" else options.layout
@@ -164,13 +166,18 @@ def _only(option: str, there: Sequence[Any], where: Path) -> Any:
 # -- LfF -----------------------------------------------------------------------------------------------------------
 
 
+def _folders(root: Path) -> list[Path]:
+    """Folders of any of LfF's sets at or under the root."""
+    inner = sorted(root.iterdir()) if root.is_dir() else []
+    return [path for path in (root.resolve(), *inner) if _FOLDER.search(path.name) and path.is_dir()]
+
+
 def arrays(root: Path, prefix: str) -> dict[tuple[float, int], Path]:
     """Folders ``<prefix>-Skewed<share>-Severity<n>`` at or under the root, by (share, severity)."""
-    inner = sorted(root.iterdir()) if root.is_dir() else []
     found = {}
-    for path in (root.resolve(), *inner):
+    for path in _folders(root):
         match = _FOLDER.search(path.name)
-        if match and path.name[: match.start()] == prefix and path.is_dir():
+        if match and path.name[: match.start()] == prefix:
             found[float(match["skew"]), int(match["severity"])] = path
     return found
 

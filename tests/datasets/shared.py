@@ -79,7 +79,9 @@ def slurp(data: Path, out: Path) -> Path:
 
 def cifar_part(data: Path, part: str) -> tuple[Any, Any]:
     """Planes [N, 3, 32, 32] uint8 and labels [N]. The file holds (g, r - g, b - g), differenced along rows and columns, modulo 256."""
-    raw = np.frombuffer(gzip.decompress((data / "cifar10" / f"{part}.rgb2d.gz").read_bytes()), np.uint8).reshape(3, -1, 32, 32)
+    raw = np.frombuffer(gzip.decompress((data / "cifar10" / f"{part}.rgb2d.gz").read_bytes()), np.uint8).reshape(
+        3, -1, 32, 32
+    )
     g, r, b = np.cumsum(np.cumsum(raw, axis=3, dtype=np.uint8), axis=2, dtype=np.uint8)
     with np.load(data / "cifar10" / "labels.npz") as labels:
         return np.stack([r + g, g, b + g], 1), labels[part]

@@ -85,7 +85,7 @@ def test_idx_files_are_read_compressed_or_not(tmp_path: Path, end: str, inner: s
         source = cdvg_cmnist.load(config, tmp_path)
         assert source.source == "real"
         assert source.info["size"] == side
-    with pytest.raises(DataError, match="training digits"):
+    with pytest.raises(DataError, match="there are 60 training images"):
         cdvg_cmnist.load(cdvg_cmnist.Config(n_train=50, n_valid=20), tmp_path)
     (folder / (cdvg_cmnist.FILES["test"][1] + end)).write_bytes(b"\x00\x00\x08\x01\x00")
     with pytest.raises(DataError, match="idx"):

@@ -113,14 +113,21 @@ def cifar(root: Path, kind: str = "py", batches: int = 5, rows: int = 12) -> Pat
         data[:, 0] = np.arange(rows) + k * rows
         labels = (np.arange(rows) + k * rows) % 10
         if kind == "py":
-            document = {b"batch_label": name.encode(), b"labels": labels.tolist(), b"data": data, b"filenames": [b"x.png"] * rows}
+            document = {
+                b"batch_label": name.encode(),
+                b"labels": labels.tolist(),
+                b"data": data,
+                b"filenames": [b"x.png"] * rows,
+            }
             (folder / name).write_bytes(pickle.dumps(document, 2))
         else:
             (folder / f"{name}.bin").write_bytes(np.concatenate([labels[:, None].astype(np.uint8), data], 1).tobytes())
     return root
 
 
-def disent(root: Path, name: str, side: int, share: str = "0.5pct", spelling: str = "conflict", classes: int = 10) -> Path:
+def disent(
+    root: Path, name: str, side: int, share: str = "0.5pct", spelling: str = "conflict", classes: int = 10
+) -> Path:
     """DisEnt's tree of one share: an aligned and a conflicting training image a class, a validation and a test image a class."""
 
     def put(where: str, y: int, b: int) -> None:
