@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,11 @@ class Hostile:
         return os.system, ("touch opened",)
 
 
+def _unlink(paths: Iterable[Path]) -> None:
+    for path in list(paths):
+        path.unlink()
+
+
 def _pickled(path: Path, document: Any) -> None:
     path.write_bytes(pickle.dumps(document, 2))
 
@@ -139,7 +144,7 @@ DATA = np.zeros((3, 3072), np.uint8)
 DAMAGES: list[tuple[str, Callable[[Path], Any], str]] = [
     ("py", lambda f: (f / "test_batch").unlink(), "missing: test_batch"),
     ("py", lambda f: (f / "data_batch_2").unlink(), "missing: data_batch_2"),
-    ("py", lambda f: [(f / f"data_batch_{k}").unlink() for k in range(1, 6)], "missing: data_batch_1"),
+    ("py", lambda f: _unlink(f.glob("data_batch_*")), "missing: data_batch_1"),
     ("py", lambda f: (f / "data_batch_3").write_bytes(b""), "data_batch_3: no readable batch"),
     ("py", lambda f: (f / "data_batch_3").write_bytes((f / "data_batch_3").read_bytes()[:-9]), "data_batch_3: no readable batch"),
     ("py", lambda f: _pickled(f / "data_batch_3", Hostile()), "system, which no batch of CIFAR-10 needs"),
@@ -286,8 +291,9 @@ def test_damaged_arrays_are_named(tmp_path: Path, damage: Any, message: str, mon
     assert not (tmp_path / "opened").exists(), "the pickle ran a command"
 
 
-def _image(path: Path, shape: tuple[int, ...] = (32, 32, 3)) -> None:
-    Image.fromarray(np.zeros(shape, np.uint8)).save(path)
+def _image(paths: Path | Iterable[Path], shape: tuple[int, ...] = (32, 32, 3)) -> None:
+    for path in [paths] if isinstance(paths, Path) else paths:
+        Image.fromarray(np.zeros(shape, np.uint8)).save(path)
 
 
 TREES: list[tuple[Callable[[Path], Any], str]] = [
@@ -296,9 +302,9 @@ TREES: list[tuple[Callable[[Path], Any], str]] = [
     (lambda f: _image(f / "2pct" / "align" / "0" / "x_12_1.png"), "class 12"),
     (lambda f: _image(f / "2pct" / "align" / "0" / "x_0_1.png", (32, 30, 3)), "x_0_1.png: 30 x 32 pixels, others have 32 x 32"),
     (lambda f: (f / "2pct" / "align" / "0" / "x_0_1.png").write_bytes(b"no image"), "x_0_1.png: no readable image"),
-    (lambda f: [p.unlink() for p in (f / "test").rglob("*.png")], "'test' holds no image"),
-    (lambda f: [p.unlink() for p in f.rglob("*_9_*.png")], "9 classes of 32 px images, expected 10 of 32 px"),
-    (lambda f: [_image(p, (28, 28, 3)) for p in f.rglob("*.png")], "10 classes of 28 px images, expected 10 of 32 px"),
+    (lambda f: _unlink((f / "test").rglob("*.png")), "'test' holds no image"),
+    (lambda f: _unlink(f.rglob("*_9_*.png")), "9 classes of 32 px images, expected 10 of 32 px"),
+    (lambda f: _image(f.rglob("*.png"), (28, 28, 3)), "10 classes of 28 px images, expected 10 of 32 px"),
 ]  # fmt: skip
 
 

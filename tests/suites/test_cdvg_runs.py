@@ -1,4 +1,6 @@
-"""A method of two stages with three optimizers and running losses of every image: killed in either stage, it resumes to the same numbers."""
+"""A method of two stages with three optimizers and running losses of every image: killed in either stage, it resumes to the same numbers.
+Corrupted CIFAR-10 through the command line: the stand-in, a released layout, an archive, and damaged ones.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from holdfast.suites.journal import comparable
+
+from ..datasets import trees
 
 SUITES = Path(sys.executable).with_name("suites")
 SMALL = ["run", "cdvg_cmnist", "--profile", "smoke", "--method", "cdvg_lff", "--json"]
@@ -56,3 +61,45 @@ def test_a_failed_gate_stops_the_run_with_a_message(tmp_path: Path) -> None:
     code, report = suites(*SMALL, "methods.cdvg_lff.gate=stop", out=tmp_path)
     assert code != 0
     assert "does not keep the content" in report["error"]["what"]
+
+
+CORRUPTED = ["run", "cdvg_ccifar10", "--profile", "smoke", "--json"]
+
+
+def test_corrupted_digits_run_and_are_reported(tmp_path: Path) -> None:
+    code, report = suites(*CORRUPTED, "--method", "cdvg", out=tmp_path)
+    assert code == 0
+    assert report["runs"][0]["status"] == "finished"
+    assert (Path(report["runs"][0]["folder"]) / "plots" / "translations-0.png").exists()
+
+
+def test_a_released_layout_runs_at_its_size(tmp_path: Path) -> None:
+    trees.cifar(tmp_path / "data", "bin", rows=20)
+    options = ["data.options.n_train=60", "data.options.n_valid=20", "data.options.n_test=20", "train.epochs=1"]
+    code, report = suites(*CORRUPTED, "--method", "erm", "--data-root", str(tmp_path / "data"), *options, out=tmp_path)
+    assert code == 0, report
+    code, document = suites(
+        "data", "check", "cdvg_ccifar10", "--json", "--data-root", str(tmp_path / "data"), *options[:3], out=tmp_path
+    )
+    assert code == 0
+    assert document["source"] == "real"
+    assert document["size"] == 32
+    assert document["train"] == {"rows": 60, "aligned": 1.0}
+    assert document["test"]["aligned"] < 0.5
+
+
+def test_an_archive_runs_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    name = "CorruptedCIFAR10-Type0-Skewed0.02-Severity4"
+    trees.lff(tmp_path / "data", name, 32)
+    run = [*CORRUPTED, "--method", "erm", "--data-root", str(tmp_path / "data")]
+    options = ["data.options.n_train=30", "data.options.n_valid=10", "data.options.n_test=40", "train.epochs=1"]
+    code, report = suites(*run, *options, out=tmp_path)
+    assert code == 0, report
+    np.save(tmp_path / "data" / name / "train" / "attrs.npy", np.full((40, 2), 10))
+    for arguments, what in (
+        (run, "row 0 holds [10, 10]"),
+        ([*run, "data.options.share=5pct"], "no CorruptedCIFAR10-Type0-Skewed0.05"),
+    ):
+        code, report = suites(*arguments, *options, out=tmp_path)
+        assert code == 3
+        assert what in report["error"]["what"]
