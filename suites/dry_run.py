@@ -38,7 +38,7 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
             view = strategy._ensure_view(experience)
             epochs = sum(strategy.epochs_of(stage, view) for stage in method.stages(view))
             steps += epochs * math.ceil(len(experience.rows) / size)
-        seconds = _time_step(strategy, stream[0])
+        seconds = _time_step(strategy, stream[0]) if steps else 0.0  # nothing to time in a method that fits at once
         parameters = sum(p.numel() for p in method.parameters())
         trained = sum(p.numel() for p in method.parameters() if p.requires_grad)
         rows.append(
@@ -65,7 +65,7 @@ def _time_step(strategy: MethodStrategy, experience: Any) -> float:
     strategy.method.to(strategy.device)
     strategy.method.before_experience(view)
     stages = strategy.method.stages(view)
-    stage = next((stage for stage in stages if strategy.epochs_of(stage, view)), stages[0])
+    stage = next(stage for stage in stages if strategy.epochs_of(stage, view))
     strategy._begin_stage(stage, view)
     strategy.method.train()
     times = []
