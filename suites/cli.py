@@ -425,6 +425,31 @@ def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
 
 
 @app.command()
+def compare(
+    targets: Annotated[list[str], typer.Argument(metavar="INVOCATION...", help="Invocations, runs, or folders of them; last.")],
+    metric: Annotated[str | None, typer.Option("--metric", help="Name in the summary (default: the main one, last).")] = None,
+    than: Annotated[str | None, typer.Option("--than", help="Method to compare with (default: the best).")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")] = False,
+    out: Out = None, json: Json = False,
+) -> None:  # fmt: skip
+    """Which method is better and how sure that is. Example: suites compare last --than er"""
+    from . import compare as comparing
+
+    document = comparing.compare(targets, _out(out), metric, than)
+    console = _console(json or markdown)
+    if document["not_finished"]:
+        console.warning(f"left out, not finished: {', '.join(document['not_finished'])}")
+    if json:
+        return _print(document)
+    if markdown:
+        sys.stdout.write(comparing.markdown(document))
+        return None
+    for title, header, rows in comparing.tables(document):
+        console.table(title, header, rows)
+    return None
+
+
+@app.command()
 def predict(
     target: Annotated[str, typer.Argument(metavar="RUN")],
     files: Annotated[list[Path], typer.Argument(metavar="FILE.wav...")],

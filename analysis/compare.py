@@ -1,0 +1,104 @@
+"""Which method is better and how sure that is: intervals over seeds, paired differences, ranks over tasks.
+
+Sources: Student's interval and paired test; Holm (1979) for several methods against one; Demšar (JMLR 2006) for ranks over data sets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+LEVEL = 0.95
+Seeds = Mapping[Any, float]  # a value for each seed
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over ``n`` seeds; ``half`` of its 95 % interval (Student's t), NaN for fewer than two."""
+
+    mean: float
+    half: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of a - b over the ``n`` seeds that both have, ``half`` of its interval, two-sided ``p`` of the paired t test (NaN below two seeds)."""
+
+    mean: float
+    half: float
+    n: int
+    p: float
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """``mean ± t_{0.975, n-1} · s / √n``. Raises ValueError for no value."""
+    from scipy.stats import t
+
+    n = len(values)
+    if not n:
+        raise ValueError("there is no value to average")
+    mean = float(np.mean(values))
+    if n < 2:
+        return Estimate(mean, math.nan, n)
+    return Estimate(mean, float(t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n)), n)
+
+
+def paired(a: Seeds, b: Seeds) -> Difference:
+    """The difference on the same seeds. No common seed: NaN and n = 0. Equal differences everywhere: p is 0, or 1 where they are 0."""
+    from scipy.stats import t
+
+    common = [key for key in a if key in b]
+    if not common:
+        return Difference(math.nan, math.nan, 0, math.nan)
+    found = estimate([a[key] - b[key] for key in common])
+    if found.n < 2:
+        return Difference(found.mean, math.nan, found.n, math.nan)
+    error = found.half / float(t.ppf((1 + LEVEL) / 2, found.n - 1))
+    if error == 0:
+        return Difference(found.mean, 0.0, found.n, 1.0 if found.mean == 0 else 0.0)
+    return Difference(found.mean, found.half, found.n, float(2 * t.sf(abs(found.mean / error), found.n - 1)))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's adjusted p values, ``max_{j ≤ i} min(1, (m - j) p_(j))`` in ascending order (j from 0); NaN stays NaN and does not count."""
+    known = [i for i, value in enumerate(p) if not math.isnan(value)]
+    adjusted, largest = [math.nan] * len(p), 0.0
+    for place, i in enumerate(sorted(known, key=lambda i: p[i])):
+        largest = max(largest, min(1.0, (len(known) - place) * p[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def ranks(table: Sequence[Sequence[float]], higher_is_better: bool) -> list[float]:
+    """Average rank [methods] over tasks, 1 is best, ties share; ``table`` [tasks, methods] of means. Raises ValueError for NaN or no task."""
+    from scipy.stats import rankdata
+
+    values = np.asarray(table, dtype=np.float64)
+    if values.ndim != 2 or not values.size or np.isnan(values).any():
+        raise ValueError("ranks need a value of every method on every task")
+    return [float(r) for r in rankdata(-values if higher_is_better else values, axis=1).mean(0)]
+
+
+def friedman(table: Sequence[Sequence[float]]) -> float:
+    """p of Friedman's test that all methods rank alike, [tasks, methods]; NaN below three methods or two tasks, or where all tie."""
+    from scipy.stats import friedmanchisquare
+
+    values = np.asarray(table, dtype=np.float64)
+    if values.shape[0] < 2 or values.shape[1] < 3 or bool((values == values[:, :1]).all()):
+        return math.nan
+    return float(friedmanchisquare(*values.T).pvalue)
+
+
+def critical_difference(methods: int, tasks: int) -> float:
+    """Nemenyi's ``q_{0.05, k} / √2 · √(k (k + 1) / (6 N))``: average ranks nearer than it are not told apart; NaN below two methods or tasks."""
+    from scipy.stats import studentized_range
+
+    if methods < 2 or tasks < 2:
+        return math.nan
+    q = float(studentized_range.ppf(LEVEL, methods, np.inf)) / math.sqrt(2)
+    return q * math.sqrt(methods * (methods + 1) / (6 * tasks))

@@ -1,0 +1,76 @@
+"""Intervals, paired differences, Holm and ranks against scipy and published values."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from holdfast.analysis import compare
+from scipy import stats
+
+
+def test_estimate_and_paired_against_scipy() -> None:
+    g = np.random.default_rng(0)
+    for n in (2, 3, 5, 20):
+        a, b = g.normal(size=n), g.normal(0.3, size=n)
+        found = compare.estimate(list(a))
+        low, high = stats.ttest_1samp(a, 0).confidence_interval(0.95)
+        assert (found.mean - found.half, found.mean + found.half, found.n) == pytest.approx((low, high, n))
+        pair = compare.paired(dict(enumerate(a)), dict(enumerate(b)))
+        test = stats.ttest_rel(a, b)
+        assert pair.p == pytest.approx(test.pvalue)
+        low, high = test.confidence_interval(0.95)
+        assert (pair.mean - pair.half, pair.mean + pair.half) == pytest.approx((low, high))
+
+
+def test_pairs_are_those_of_common_seeds_and_corners_are_defined() -> None:
+    pair = compare.paired({0: 1.0, 1: 2.0, 7: 9.0}, {1: 1.0, 0: 0.5, 3: 4.0})
+    assert (pair.mean, pair.n) == (0.75, 2)
+    assert compare.paired({0: 1.0}, {1: 1.0}).n == 0
+    assert math.isnan(compare.paired({0: 1.0}, {1: 1.0}).p)
+    alone = compare.paired({0: 1.0}, {0: 3.0})
+    assert (alone.mean, alone.n) == (-2.0, 1)
+    assert math.isnan(alone.p)
+    assert math.isnan(alone.half)
+    assert compare.paired({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}).p == 1.0
+    assert compare.paired({0: 2.0, 1: 3.0}, {0: 1.0, 1: 2.0}).p == 0.0
+    assert math.isnan(compare.estimate([1.0]).half)
+    with pytest.raises(ValueError, match="no value"):
+        compare.estimate([])
+
+
+def test_holm_by_hand() -> None:
+    assert compare.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    found = compare.holm([0.01, math.nan, 0.04])
+    assert found[0] == pytest.approx(0.02)
+    assert math.isnan(found[1])
+    assert found[2] == pytest.approx(0.04)
+    assert compare.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert compare.holm([]) == []
+
+
+def test_ranks_by_hand_with_ties_and_direction() -> None:
+    table = [[3.0, 1.0, 2.0], [3.0, 3.0, 1.0]]
+    assert compare.ranks(table, higher_is_better=False) == [2.75, 1.75, 1.5]
+    assert compare.ranks(table, higher_is_better=True) == [1.25, 2.25, 2.5]
+    empty: list[list[float]] = []
+    for bad in ([[1.0, math.nan]], empty, [*empty, []]):
+        with pytest.raises(ValueError, match="every task"):
+            compare.ranks(bad, True)
+
+
+def test_critical_difference_is_demsar_s() -> None:
+    for k, q in ((2, 1.960), (3, 2.343), (5, 2.728), (10, 3.164)):  # table 5a of Demšar (2006)
+        assert compare.critical_difference(k, 30) == pytest.approx(q * math.sqrt(k * (k + 1) / 180), rel=1e-3)
+    assert math.isnan(compare.critical_difference(1, 5))
+    assert math.isnan(compare.critical_difference(3, 1))
+
+
+def test_friedman_and_its_corners() -> None:
+    g = np.random.default_rng(1)
+    table = g.normal(size=(6, 4))
+    assert compare.friedman(table.tolist()) == pytest.approx(stats.friedmanchisquare(*table.T).pvalue)
+    assert math.isnan(compare.friedman([[1.0, 2.0], [1.0, 2.0]]))
+    assert math.isnan(compare.friedman([[1.0, 2.0, 3.0]]))
+    assert math.isnan(compare.friedman([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]))

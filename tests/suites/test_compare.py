@@ -1,0 +1,157 @@
+"""``suites compare`` on folders of finished runs: pairs, settings told apart, ranks over tasks, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from holdfast.suites import compare
+from holdfast.suites.errors import Fault
+
+SUITES = Path(sys.executable).with_name("suites")
+
+
+def invocation(
+    out: Path, name: str, values: dict[str, list[float]], *, file: str = "a.csv", data_seed: int = 0, first_seed: int = 0,
+    lr: float = 0.001, weight: float = 1.0, status: str = "finished", problem: str = "regression", metric: str = "mae/last",
+) -> Path:  # fmt: skip
+    """An invocation of runs that are ended, as the runner leaves it: ``values`` of each method by seed."""
+    folder = out / name
+    recipe = {
+        "data": {"name": "supremix_tabular", "options": {"file": file, "seed": data_seed}}, "model": {"name": "regression", "options": {}},
+        "methods": {m: {"weight": weight} for m in values}, "train": {"lr": lr, "threads": first_seed + 1}, "problem": problem,
+    }  # fmt: skip
+    runs = []
+    for method, per_seed in values.items():
+        for seed, value in enumerate(per_seed, first_seed):
+            run = folder / f"{method}-s{seed}"
+            run.mkdir(parents=True)
+            (run / "run.json").write_text(json.dumps({"status": status}))
+            (run / "summary.json").write_text(json.dumps({metric: value, "r2/last": -value, "gm/last": float("nan")}))
+            runs.append({"method": method, "seed": seed, "folder": run.name})
+    document = {"suite": "supremix_tabular", "recipe": json.dumps(recipe), "data": {"source": "real"}, "runs": runs}
+    (folder / "invocation.json").write_text(json.dumps(document))
+    return folder
+
+
+def cli(*arguments: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [SUITES, "compare", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "COLUMNS": "160"},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_one_task_split_over_invocations_is_paired_by_seeds(tmp_path: Path) -> None:
+    invocation(tmp_path, "a", {"l1": [1.0, 2.0]})
+    invocation(
+        tmp_path, "b", {"l1": [3.0], "mse": [5.0]}, first_seed=2
+    )  # another number of threads is no other setting
+    invocation(tmp_path, "c", {"mse": [2.5, 3.5]})
+    found = compare.compare([str(tmp_path)], tmp_path, None, "mse")
+    (task,) = found["tasks"]
+    best, base = task["methods"]
+    assert (found["metric"], found["higher_is_better"], task["task"], found["ranks"]) == (
+        "mae/last",
+        False,
+        "supremix_tabular",
+        None,
+    )
+    assert (best["method"], best["mean"], best["n"], base["method"], base["n"]) == ("l1", 2.0, 3, "mse", 3)
+    assert best["difference"]["mean"] == pytest.approx(-5 / 3)
+    assert best["verdict"] == "better"
+    assert "difference" not in base
+
+
+def test_seeds_of_data_are_pairs_not_tasks(tmp_path: Path) -> None:
+    for seed in range(3):
+        invocation(tmp_path, str(seed), {"l1": [1.0 + seed], "mse": [1.1 + seed]}, data_seed=seed)
+    found = compare.compare([str(tmp_path)], tmp_path, None, None)
+    (task,) = found["tasks"]
+    assert [row["n"] for row in task["methods"]] == [3, 3]
+    assert task["methods"][1]["difference"]["half"] == pytest.approx(0, abs=1e-9)
+    assert task["methods"][1]["verdict"] == "worse"
+
+
+def test_settings_are_told_apart_by_the_field_that_differs(tmp_path: Path) -> None:
+    invocation(tmp_path, "a", {"l1": [1.0], "mse": [2.0]})
+    invocation(tmp_path, "b", {"l1": [3.0]}, weight=2.0)
+    invocation(tmp_path, "c", {"l1": [4.0]}, weight=2.0, lr=0.1)
+    tasks, _ = compare.collect([str(tmp_path)], tmp_path)
+    assert sorted(compare.labels(tasks[0].entrants)) == ["l1 weight=1.0 train.lr=0.001", "l1 weight=2.0 train.lr=0.001", "l1 weight=2.0 train.lr=0.1", "mse"]  # fmt: skip
+
+
+def test_ranks_over_tasks_leave_out_what_some_task_lacks(tmp_path: Path) -> None:
+    for k, file in enumerate("abc"):
+        invocation(
+            tmp_path,
+            file,
+            {"l1": [1.0], "mse": [2.0], "rnc": [0.5 + k]} | ({"fds": [9.0]} if k else {}),
+            file=f"{file}.csv",
+        )
+    found = compare.compare([str(tmp_path)], tmp_path, None, None)
+    assert [task["task"] for task in found["tasks"]] == [f"supremix_tabular file={f}.csv" for f in "abc"]
+    assert found["ranks"]["average_rank"] == {"l1": 4 / 3, "rnc": 2.0, "mse": 8 / 3}
+    assert found["ranks"]["left_out"] == ["fds"]
+    assert "| l1 | 1.33 | 1.000 | 1.000 | 1.000 |" in compare.markdown(found)
+    best = compare.compare([str(tmp_path)], tmp_path, "r2/last", None)  # more is better there
+    assert best["higher_is_better"]
+    assert best["tasks"][0]["methods"][0]["method"] == "rnc"
+
+
+def test_what_is_not_finished_or_nan_is_left_out_and_told(tmp_path: Path) -> None:
+    invocation(tmp_path, "a", {"l1": [1.0]})
+    invocation(tmp_path, "b", {"mse": [1.0]}, status="interrupted")
+    code, shown, notes = cli(str(tmp_path), "--json")
+    assert code == 0
+    assert json.loads(shown)["not_finished"] == ["b/mse-s0 (interrupted)"]
+    assert "left out, not finished: b/mse-s0" in notes
+    assert compare.compare([str(tmp_path / "a")], tmp_path, "gm/last", None)["tasks"] == []
+
+
+def test_the_screen_and_markdown_show_the_same_rows(tmp_path: Path) -> None:
+    invocation(tmp_path, "a", {"l1": [1.0, 1.2], "mse": [2.0, 2.1]})
+    code, shown, _ = cli(str(tmp_path / "a"))
+    assert code == 0
+    assert "2.050" in shown
+    code, shown, _ = cli(str(tmp_path / "a"), "--markdown")
+    assert code == 0
+    assert shown.splitlines()[3] == "|---|---|---|---|---|---|"
+    assert "| mse | 2 | 2.050 ± 0.635 | +0.950 ± 0.635 | 0.033 | worse |" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a", "--metric", "mea/last"], "no run has the metric 'mea/last'"),
+        (["a", "--than", "rnc"], "there is no 'rnc' to compare with"),
+        (["a", "twice"], "run twice with the same settings"),
+        (["open"], "no run of these is finished"),
+        (["absent"], "'absent' is no invocation and no run"),
+        (["a", "other"], "different problems"),
+    ],
+)
+def test_refusals_are_one_message(tmp_path: Path, arguments: list[str], message: str) -> None:
+    invocation(tmp_path, "a", {"l1": [1.0]})
+    invocation(tmp_path, "twice", {"l1": [1.5]})
+    invocation(tmp_path, "open", {"l1": [1.5]}, status="running")
+    invocation(tmp_path, "other", {"erm": [0.5]}, problem="groups", metric="accuracy/last")
+    code, _, errors = cli(*arguments, "--out", str(tmp_path))
+    assert code == 2
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_a_fault_says_where_both_lie(tmp_path: Path) -> None:
+    first, second = (invocation(tmp_path, name, {"l1": [1.0]}) for name in ("a", "b"))
+    with pytest.raises(Fault) as error:
+        compare.collect([str(first), str(second)], tmp_path)
+    assert str(first / "l1-s0") in error.value.where
+    assert str(second / "l1-s0") in error.value.where
