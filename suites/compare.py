@@ -50,7 +50,7 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
         document = folders.read_json(invocation / "invocation.json")
         recipe = read_yaml(document["recipe"], str(invocation))
         data = flat(recipe["data"], "data") | {"data.source": str(document["data"]["source"])}
-        data_seed = int(data.pop("data.options.seed", 0))
+        data_seed, hidden = int(data.pop("data.options.seed", 0)), data.pop("data.hidden_from_training", "[]")
         kind = (document["suite"], recipe["problem"], tuple(sorted(data.items())))
         task = tasks.setdefault(kind, Task(document["suite"], recipe["problem"], data))
         for entry in document["runs"]:
@@ -64,6 +64,7 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
             for section in ("model", "train"):
                 settings |= flat(recipe[section], section)
             settings.pop("train.threads", None)
+            settings["data.hidden_from_training"] = hidden  # what a method may see is its affair, not the task's
             _enter(task, entry["method"], settings, (int(entry["seed"]), data_seed), folder)
     return list(tasks.values()), left_out
 

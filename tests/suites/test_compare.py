@@ -17,12 +17,12 @@ SUITES = Path(sys.executable).with_name("suites")
 
 def invocation(
     out: Path, name: str, values: dict[str, list[float]], *, file: str = "a.csv", data_seed: int = 0, first_seed: int = 0,
-    lr: float = 0.001, weight: float = 1.0, status: str = "finished", problem: str = "regression", metric: str = "mae/last",
+    hidden: str = "", lr: float = 0.001, weight: float = 1.0, status: str = "finished", problem: str = "regression", metric: str = "mae/last",
 ) -> Path:  # fmt: skip
     """An invocation of runs that are ended, as the runner leaves it: ``values`` of each method by seed."""
     folder = out / name
     recipe = {
-        "data": {"name": "supremix_tabular", "options": {"file": file, "seed": data_seed}}, "model": {"name": "regression", "options": {}},
+        "data": {"name": "supremix_tabular", "options": {"file": file, "seed": data_seed}, "hidden_from_training": [hidden]}, "model": {"name": "regression", "options": {}},
         "methods": {m: {"weight": weight} for m in values}, "train": {"lr": lr, "threads": first_seed + 1}, "problem": problem,
     }  # fmt: skip
     runs = []
@@ -78,6 +78,13 @@ def test_seeds_of_data_are_pairs_not_tasks(tmp_path: Path) -> None:
     assert [row["n"] for row in task["methods"]] == [3, 3]
     assert task["methods"][1]["difference"]["half"] == pytest.approx(0, abs=1e-9)
     assert task["methods"][1]["verdict"] == "worse"
+
+
+def test_an_oracle_that_sees_more_columns_is_in_the_same_task(tmp_path: Path) -> None:
+    invocation(tmp_path, "a", {"l1": [1.0]}, hidden="bias")
+    invocation(tmp_path, "b", {"oracle": [0.5]})
+    (task,) = compare.compare([str(tmp_path)], tmp_path, None, None)["tasks"]
+    assert [row["method"] for row in task["methods"]] == ["oracle", "l1"]
 
 
 def test_settings_are_told_apart_by_the_field_that_differs(tmp_path: Path) -> None:
