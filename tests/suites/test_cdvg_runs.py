@@ -5,11 +5,8 @@ Corrupted CIFAR-10 through the command line: the stand-in, a released layout, an
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +15,13 @@ import pytest
 from holdfast.suites.journal import comparable
 
 from ..datasets import trees
+from . import process
 
-SUITES = Path(sys.executable).with_name("suites")
 SMALL = ["run", "cdvg_cmnist", "--profile", "smoke", "--method", "cdvg_lff", "--json"]
 
 
 def suites(*arguments: str, out: Path, kill_at: str = "") -> tuple[int, Any]:
-    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1", "HOLDFAST_KILL_AT": kill_at}
-    done = subprocess.run([SUITES, *arguments], env=env, capture_output=True, text=True, timeout=300, cwd=out)
+    done = process.run(*arguments, cwd=out, kill_at=kill_at, environment={"HOLDFAST_RUNS": str(out)})
     return done.returncode, json.loads(done.stdout) if done.stdout else None
 
 

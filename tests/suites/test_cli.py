@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SUITES = Path(sys.executable).with_name("suites")
+from . import process
 
 BAD: list[tuple[list[str], int, str]] = [
     (["run", "coconut_slurpp"], 2, "did you mean 'coconut_slurp'"),
@@ -64,7 +64,7 @@ BAD: list[tuple[list[str], int, str]] = [
 
 
 def call(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SUITES, *arguments], capture_output=True, text=True, cwd=folder, timeout=120)
+    return process.run(*arguments, cwd=folder, environment={}, timeout=120)
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), BAD, ids=[" ".join(b[0]) for b in BAD])

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from holdfast.suites import compare
 from holdfast.suites.errors import Fault
 
-SUITES = Path(sys.executable).with_name("suites")
+from . import process
 
 
 def invocation(
@@ -39,13 +36,7 @@ def invocation(
 
 
 def cli(*arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [SUITES, "compare", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "COLUMNS": "160"},
-    )
+    done = process.run("compare", *arguments, cwd=Path.cwd(), environment={"COLUMNS": "160"})
     return done.returncode, done.stdout, done.stderr
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,14 +12,11 @@ import pytest
 from holdfast.datasets import supremix_stsb
 from holdfast.suites.journal import comparable
 
-SUITES = Path(sys.executable).with_name("suites")
+from . import process
 
 
 def suites(*arguments: str, out: Path, kill_at: str = "", code: int = 0) -> Any:
-    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1"}
-    if kill_at:
-        env["HOLDFAST_KILL_AT"] = kill_at
-    done = subprocess.run([SUITES, *arguments], env=env, capture_output=True, text=True, timeout=300, cwd=out)
+    done = process.run(*arguments, cwd=out, kill_at=kill_at, environment={"HOLDFAST_RUNS": str(out)})
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return json.loads(done.stdout) if done.stdout else None

@@ -20,6 +20,8 @@ from holdfast.suites.errors import Fault
 from holdfast.suites.journal import SENT, comparable
 from holdfast.suites.tracking import RunIdentity, Sender, compare_store
 
+from . import process
+
 SUITES = Path(sys.executable).with_name("suites")
 SMALL = ["--profile", "smoke", "--method", "coconut", "--json"]
 
@@ -27,10 +29,7 @@ SMALL = ["--profile", "smoke", "--method", "coconut", "--json"]
 def suites(
     *arguments: str, out: Path, kill_at: str = "", check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1", **environment}
-    if kill_at:
-        env["HOLDFAST_KILL_AT"] = kill_at
-    done = subprocess.run([SUITES, *arguments], env=env, capture_output=True, text=True, timeout=300, cwd=out)
+    done = process.run(*arguments, cwd=out, kill_at=kill_at, environment={"HOLDFAST_RUNS": str(out), **environment})
     if check:
         assert done.returncode == 0, done.stderr
     return done

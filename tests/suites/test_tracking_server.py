@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 from holdfast.suites.tracking import _make_store, compare_store
 
+from . import process
+
 BIN = Path(sys.executable).parent
 
 
@@ -118,8 +120,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
 
 
 def suites(*arguments: str, out: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run([BIN / "suites", *arguments], env=env, capture_output=True, text=True, timeout=300, cwd=out)
+    return process.run(*arguments, cwd=out, environment={"HOLDFAST_RUNS": str(out), **environment})
 
 
 def run(out: Path, uri: str, **environment: str) -> tuple[Path, dict[str, Any], str]:

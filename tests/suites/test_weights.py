@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
-import subprocess
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -19,7 +17,8 @@ from holdfast.suites import cli, weights
 from holdfast.suites.errors import Fault
 from holdfast.suites.journal import comparable
 
-SUITES = Path(sys.executable).with_name("suites")
+from . import process
+
 SOURCE = ["run", "supremix_imdb_wiki", "--profile", "smoke", "--json", "--method", "l1", "--method", "supremix"]
 TARGET = ["run", "supremix_agedb", "--profile", "smoke", "--json", "--method", "supremix", "methods.supremix.epochs=0"]
 
@@ -105,8 +104,10 @@ def test_a_killed_run_takes_its_weights_once(out: Path, source: Path, tmp_path: 
     (moved / "invocation.json").write_text(json.dumps(plan))
     arguments = [*TARGET, f"model.weights={moved}", "methods.supremix.epochs=1"]
     whole = here(*arguments, out=out)["runs"][0]
-    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1", "HOLDFAST_KILL_AT": "iteration:5"}
-    assert subprocess.run([SUITES, *arguments], env=env, capture_output=True, timeout=200, cwd=out).returncode == -9
+    assert (
+        process.run(*arguments, cwd=out, kill_at="iteration:5", environment={"HOLDFAST_RUNS": str(out)}).returncode
+        == -9
+    )
     shutil.rmtree(moved)
     again = here("resume", "last", "--json", out=out)["runs"][0]
     assert comparable(Path(again["folder"]) / "journal.jsonl") == comparable(Path(whole["folder"]) / "journal.jsonl")
