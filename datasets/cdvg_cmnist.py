@@ -17,15 +17,18 @@ from . import skewed
 from .batches import DataError, Source, derive
 from .images import (
     BACKGROUNDS,
+    CORNER,
     PALETTE,
     Array,
     assign,
+    bright_corner,
     colour,
     colour_background,
     counts,
     cut,
     image_source,
     read_idx,
+    striped_ground,
     table,
 )
 
@@ -47,8 +50,9 @@ class Digits(BaseModel):
     rho: float = Field(
         1.0, ge=0, le=1, description="ρ: share of training images whose colour is their class's; 1: no exception"
     )
-    carrier: Literal["foreground", "background"] = Field(
-        "foreground", description="what is coloured: the digit (Colored MNIST) or the ground (Biased MNIST)"
+    carrier: Literal["foreground", "background", "patch", "stripes"] = Field(
+        "foreground",
+        description="what carries the bias: the colour of the digit (Colored MNIST) or of the ground (Biased MNIST), the brightness of a corner, the direction of stripes on the ground",
     )
     severity: int = Field(2, ge=1, le=5, description="1 to 5: colour noise .05, .02, .01, .005, .002 (foreground only)")
     n_train: int | None = Field(
@@ -121,12 +125,20 @@ def paint(grey: Array, labels: Array, rho: float, config: Digits, purpose: str, 
     bias = (assign(labels, rho, 10) + shift) % 10
     if config.carrier == "background":
         return colour_background(grey, bias), bias
+    if config.carrier == "patch":
+        return bright_corner(grey, bias), bias
+    if config.carrier == "stripes":
+        return striped_ground(grey, bias), bias
     noise = np.random.default_rng(derive(config.seed, f"colour/{purpose}")).standard_normal((len(grey), 3))
     return colour(grey, bias, noise, STD[config.severity], np.asarray(PALETTE)), bias
 
 
 def carrier_info(config: Digits) -> dict[str, Any]:
-    """What the oracle recolourer must know."""
+    """What the oracle recolourer must know; nothing of stripes, which it cannot take away."""
+    if config.carrier == "stripes":
+        return {}
+    if config.carrier == "patch":
+        return {"carrier": "patch", "palette": tuple((level / 255,) * 3 for level in CORNER)}
     colours = PALETTE if config.carrier == "foreground" else tuple(tuple(v / 255 for v in c) for c in BACKGROUNDS)
     return {"carrier": config.carrier, "palette": colours}
 

@@ -38,6 +38,9 @@ BACKGROUNDS: tuple[tuple[int, int, int], ...] = (
 )  # fmt: skip
 
 
+CORNER: tuple[int, ...] = tuple(24 + 25 * b for b in range(10))  # brightness of the corner by bias, 0 to 255
+
+
 def assign(labels: Array, rho: float, n_classes: int) -> Array:
     """Bias of every row [N] int64: class c holds the share ``rho`` of bias c and (1 - rho) / (C - 1) of every other.
 
@@ -75,6 +78,25 @@ def colour_background(grey: Array, bias: Array) -> Array:
     """Background colour: white where grey > 127, the bias's colour elsewhere; [N, H, W, 3] uint8."""
     ground = np.asarray(BACKGROUNDS, np.uint8)[bias][:, None, None, :]
     return np.where(grey[..., None] > 127, np.uint8(255), ground).astype(np.uint8)
+
+
+def bright_corner(grey: Array, bias: Array) -> Array:
+    """Grey images [N, S, S] with a corner (upper left, S / 4 wide) of the brightness of the bias; [N, S, S, 3] uint8. Spec section 12."""
+    made = np.repeat(grey[..., None], 3, 3)
+    side = max(1, grey.shape[1] // 4)
+    made[:, :side, :side] = np.asarray(CORNER, np.uint8)[bias][:, None, None, None]
+    return made
+
+
+def striped_ground(grey: Array, bias: Array) -> Array:
+    """Grey images [N, S, S] over stripes of 0.35 cycles a pixel whose direction, 18 degrees times the bias, carries it; [N, S, S, 3] uint8.
+
+    The lighter of digit and ``45 (1 + cos)`` is seen. Spec section 12 (a texture bias; frequency and heights are ours).
+    """
+    down, right = np.meshgrid(np.arange(grey.shape[1]), np.arange(grey.shape[2]), indexing="ij")
+    angles = np.pi * np.arange(10)[:, None, None] / 10
+    waves = 45 * (1 + np.cos(2 * np.pi * 0.35 * (right * np.cos(angles) + down * np.sin(angles))))
+    return np.repeat(np.maximum(grey, waves.astype(np.uint8)[bias])[..., None], 3, 3)
 
 
 def read_idx(path: Path) -> Array:

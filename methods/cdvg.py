@@ -6,6 +6,7 @@ contrasted. Spec: sections 2 and 3. The paper's idea is sourced; the translator 
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal, cast
@@ -13,13 +14,29 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive
 from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, Update
 from .losses.cdvg import critic_loss, generator_loss, gradient_penalty, ntxent, views_ce
 from .losses.coconut import zero
 from .losses.supcon import supcon
-from .networks.translators import Critic, Preset, Recolour, Shallow, StarGAN, crop, pad, padded_size
+from .networks.translators import (
+    ColourMap,
+    ContentReader,
+    Critic,
+    Hidden,
+    PatchCritic,
+    Preset,
+    Recolour,
+    Shallow,
+    StarGAN,
+    crop,
+    hide,
+    pad,
+    padded_size,
+    scrambled,
+)
 
 
 class ViewsConfig(MethodConfig):
@@ -53,10 +70,14 @@ class ViewsConfig(MethodConfig):
 class CdvgConfig(ViewsConfig):
     """Stage 1: the translator (spec section 2), and its gate."""
 
-    translator: Preset = Field("auto", description="auto: shallow up to 16 px, StarGAN v1 above")
+    translator: Preset = Field(
+        "auto",
+        description="shallow: of the reach below; stargan: StarGAN v1, sees and redraws everything; colour_map: sees everything, changes colours smoothly; auto: shallow up to 16 px, StarGAN v1 above",
+    )
     reach: Literal[1, 3, 5, 9] = Field(3, description="receptive field of the shallow translator in pixels")
     width: int = Field(32, ge=4, le=256, description="channels of the translator's first convolution (StarGAN: 64)")
     blocks: int = Field(6, ge=1, le=16, description="residual blocks of StarGAN's translator")
+    grid: int = Field(1, ge=1, le=16, description="of colour_map: colour maps along a side; 1: one for the image")
     critic_width: int = Field(32, ge=4, le=256, description="channels of the critic's first convolution (StarGAN: 64)")
     translator_epochs: int = Field(
         37, ge=1, le=100_000, description="epochs of stage 1 (spec's toy: 1500 critic steps)"
@@ -70,6 +91,31 @@ class CdvgConfig(ViewsConfig):
     lambda_cls: float = Field(1.0, ge=0, description="l_cls")
     lambda_rec: float = Field(10.0, ge=0, description="l_rec", json_schema_extra={"sweep": {"low": 1.0, "high": 100.0, "log": True}})  # fmt: skip
     lambda_gp: float = Field(10.0, ge=0, description="l_gp")
+    lambda_identity: float = Field(
+        0.0, ge=0, description="weight of mean |x - G(x, y)|, the image translated to its own class (ours)"
+    )
+    lambda_feature: float = Field(
+        0.0, ge=0, description="weight of l_rec on the critic's last features, relative to their size (ours)"
+    )
+    lambda_reader: float = Field(
+        0.0,
+        ge=0,
+        description="weight of CE(R(translation), y); R learns the classes from images in random colours: it takes for granted that colour is no content (ours)",
+    )
+    critic_reach: Literal[1, 3, 5, 9] | None = Field(
+        None, description="pixels that the critic sees at once; null: the whole image (ours)"
+    )
+    critic_hides: Hidden = Field(
+        "none",
+        description="what the critic sees, real and translated: shift: moved and mirrored; shuffle: patches in random order (ours)",
+    )
+    patch: int = Field(4, ge=1, le=64, description="of shuffle: side of a patch in pixels")
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of the translator's weights that translates; 0: the weights themselves",
+    )
     gate: Literal["warn", "stop", "off"] = Field("warn", description="what a failed translation report does")
     max_content_moved: float = Field(0.3, ge=0, le=1, description="gate: largest share of translations read as the target class")  # fmt: skip
     min_content_kept: float = Field(0.6, ge=0, le=1, description="gate: smallest share of translations still read as their class")  # fmt: skip
@@ -276,14 +322,29 @@ class Cdvg(Views):
         depth = max(1, self.size.bit_length() - 2)  # log2(S) - 1
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "translator"))
-            self.translator: nn.Module = (
-                Shallow(classes, config.width, config.reach)
-                if preset == "shallow"
-                else StarGAN(classes, config.width, config.blocks, 1 if self.size <= 16 else 2)
+            self.translator: nn.Module
+            if preset == "shallow":
+                self.translator = Shallow(classes, config.width, config.reach)
+            elif preset == "stargan":
+                self.translator = StarGAN(classes, config.width, config.blocks, 1 if self.size <= 16 else 2)
+            else:
+                self.translator = ColourMap(classes, self.size, config.width, config.grid)
+            self.critic = (
+                Critic(classes, self.size, config.critic_width, depth)
+                if config.critic_reach is None
+                else PatchCritic(classes, config.critic_width, config.critic_reach)
             )
-            self.critic = Critic(classes, self.size, config.critic_width, depth)
-        self.translator.requires_grad_(False)
-        self.critic.requires_grad_(False)
+            self.reader = ContentReader(classes, 16) if config.lambda_reader else None
+        self.average = copy.deepcopy(self.translator) if config.ema else None
+        if config.critic_hides == "shuffle" and self.size % config.patch:
+            raise ValueError(f"images of {self.size} px cannot be cut into patches of {config.patch} px")
+        for part in self._stage_one:
+            part.requires_grad_(False)
+
+    @property
+    def _stage_one(self) -> list[nn.Module]:
+        """What stage 1 trains, and the average of it."""
+        return [part for part in (self.translator, self.critic, self.reader, self.average) if part is not None]
 
     @property
     def gate(self) -> dict[str, Any]:
@@ -293,7 +354,8 @@ class Cdvg(Views):
 
     @torch.no_grad()
     def translate(self, x: Tensor, mode: Tensor) -> Tensor:
-        return crop(self.translator(pad(x, self.size), mode), x.shape[-1])
+        translator = self.translator if self.average is None else self.average
+        return crop(translator(pad(x, self.size), mode), x.shape[-1])
 
     def stages(self, view: ExperienceView) -> list[Stage]:
         c = self.config
@@ -310,13 +372,15 @@ class Cdvg(Views):
                 list(self.translator.parameters()), "Adam", arguments, _late_decay(steps // c.n_critic)
             ),
         }
+        if self.reader is not None:
+            optimizers["reader"] = OptimizerSpec(list(self.reader.parameters()), "Adam", {"lr": 2e-3})
         first = Stage("translator", c.translator_epochs, optimizers, step="translator_step")
         return [first, *super().stages(view)]
 
     def after_stage(self, stage: Stage, view: ExperienceView) -> None:
         if stage.name == "translator":
-            self.translator.requires_grad_(False)
-            self.critic.requires_grad_(False)
+            for part in self._stage_one:
+                part.requires_grad_(False)
             self._cache = None
 
     def translator_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
@@ -326,26 +390,62 @@ class Cdvg(Views):
         for real, labels in zip(x.split(c.translator_batch), y.split(c.translator_batch), strict=True):
             modes = labels[torch.randperm(len(labels), generator=ctx.augment).to(labels.device)]  # y' may equal y
             alpha = torch.rand(len(real), 1, 1, 1, generator=ctx.augment).to(real.device)
+            seen = hide(c.critic_hides, real.shape, c.patch, ctx.augment)
             self.critic.requires_grad_(True)
             self.translator.requires_grad_(False)
             fake = self.translator(real, modes)
-            src_real, cls_real = self.critic(real)
-            adversarial, classes = critic_loss(src_real, self.critic(fake)[0], cls_real, labels)
-            penalty = gradient_penalty(lambda z: self.critic(z)[0], real, fake, alpha)
+            src_real, cls_real = self.critic(seen(real))
+            adversarial, classes = critic_loss(src_real, self.critic(seen(fake))[0], cls_real, labels)
+            penalty = gradient_penalty(lambda z: self.critic(z)[0], seen(real), seen(fake), alpha)
             loss = adversarial + c.lambda_cls * classes + c.lambda_gp * penalty
             yield Update(loss, "critic", logs={"critic/adversarial": adversarial, "critic/classes": classes, "critic/penalty": penalty})  # fmt: skip
             self.critic_steps.add_(1)
+            if self.reader is not None:
+                self.reader.requires_grad_(True)
+                read = F.cross_entropy(self.reader(scrambled(real, ctx.augment)), labels)
+                yield Update(read, "reader", logs={"reader/classes": read})
+                self.reader.requires_grad_(False)
             if int(self.critic_steps) % c.n_critic:
                 continue
             self.critic.requires_grad_(False)
             self.translator.requires_grad_(True)
             fake = self.translator(real, modes)
-            src, cls = self.critic(fake)
-            adversarial, classes, rebuilt = generator_loss(src, cls, modes, real, self.translator(fake, labels))
+            rebuilt_images = self.translator(fake, labels)
+            src, cls = self.critic(seen(fake))
+            adversarial, classes, rebuilt = generator_loss(src, cls, modes, real, rebuilt_images)
             loss = adversarial + c.lambda_cls * classes + c.lambda_rec * rebuilt
-            yield Update(loss, "translator", logs={"translator/adversarial": adversarial, "translator/classes": classes, "translator/rebuilt": rebuilt})  # fmt: skip
+            logs = {"translator/adversarial": adversarial, "translator/classes": classes, "translator/rebuilt": rebuilt}
+            for name, weight, term in self._extra(real, labels, fake, rebuilt_images, ctx):
+                loss = loss + weight * term
+                logs[f"translator/{name}"] = term
+            yield Update(loss, "translator", logs=logs)
+            self._follow()
         self.critic.requires_grad_(False)
         self.translator.requires_grad_(False)
+
+    def _extra(
+        self, real: Tensor, labels: Tensor, fake: Tensor, rebuilt: Tensor, ctx: StepContext
+    ) -> Iterator[tuple[str, float, Tensor]]:
+        """Name, weight and value of the translator's terms that StarGAN v1 does not have."""
+        c = self.config
+        if c.lambda_identity:
+            yield "identity", c.lambda_identity, (real - self.translator(real, labels)).abs().mean()
+        if c.lambda_feature:
+            wanted = self.critic.main(real)
+            size = wanted.abs().mean().clamp(min=1e-6)
+            yield "feature", c.lambda_feature, (wanted - self.critic.main(rebuilt)).abs().mean() / size
+        if self.reader is not None:
+            yield "reader", c.lambda_reader, F.cross_entropy(self.reader(scrambled(fake, ctx.augment)), labels)
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """The moving average of the translator's weights, ``θ' = d θ' + (1 - d) θ``; d begins as (1 + t) / (10 + t), so that the first weights are forgotten."""
+        if self.average is None:
+            return
+        done = int(self.critic_steps) // self.config.n_critic
+        decay = min(self.config.ema, (1 + done) / (10 + done))
+        for mine, theirs in zip(self.average.parameters(), self.translator.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - decay)
 
     def cost(self) -> dict[str, float]:
         return {"critic_steps": float(self.critic_steps)}

@@ -86,6 +86,7 @@ class Run:
         self.last_save = (time.monotonic(), 0)
         self.last: tuple[list[Any], list[int]] | None = None  # of the last evaluation on test: predictions and rows
         self.best: tuple[float, dict[str, Any]] | None = None
+        self.checks: dict[str, float] = {}  # what the problem found after the last stages
         self.log = logging.getLogger(f"holdfast.run.{folder.name}.{secrets.token_hex(2)}")
         handler = logging.FileHandler(folder / "log.txt")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -147,6 +148,7 @@ class Run:
             ) from error  # fmt: skip
         for name, value in found.items():
             self.journal.append(f"{stage.name}/{name}", value, number, "experience")
+            self.checks[f"{stage.name}/{name}"] = value
 
     @property
     def pictures(self) -> Path:
@@ -186,6 +188,7 @@ class Run:
             "steps": self.steps,
             "best": list(self.best) if self.best is not None else None,
             "summarised": self.summarised,
+            "checks": self.checks,
             "threads": self.recipe.train.threads,
         }
         self.checkpoints.save(state)
@@ -211,7 +214,7 @@ class Run:
         self.next_experience, self.training = state["next_experience"], state["training"]
         self.seconds, self.steps = state["seconds"], state["steps"]
         self.best = tuple(state["best"]) if state["best"] else None
-        self.summarised = state["summarised"]
+        self.summarised, self.checks = state["summarised"], state.get("checks", {})
         experience = self.stream[self.next_experience] if self.training else None
         self.strategy.load_state_dict(state["strategy"], experience=experience)
         self.mark = (time.perf_counter(), self.strategy.iteration)
@@ -373,6 +376,7 @@ class Run:
             self.save()
             reach("summary")
         write_atomic(self.folder / "matrix.csv", self.matrix.csv().encode())
+        summary |= self.checks  # in the journal since their stage
         folders.write_json(self.folder / "summary.json", summary)
         return summary
 
