@@ -51,7 +51,9 @@ def test_a_run_killed_in_either_stage_resumes(point: str, reference: Path, tmp_p
     assert (folder / "plots" / "translations-0.png").exists()
     assert (folder / "plots" / "groups.png").exists()
     mine, theirs = (json.loads((f / "summary.json").read_text()) for f in (folder, reference))
-    assert mine["translator/content_kept"] == theirs["translator/content_kept"]  # of the translator's stage, which is over at "iteration"
+    assert (
+        mine["translator/content_kept"] == theirs["translator/content_kept"]
+    )  # of the translator's stage, which is over at "iteration"
 
 
 def test_a_failed_gate_stops_the_run_with_a_message(tmp_path: Path) -> None:
