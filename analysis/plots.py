@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,33 @@ def metric_over_experiences(series: Mapping[str, Sequence[Sequence[float]]], lab
     axes.set_ylim(0, max(1.02, axes.get_ylim()[1]))
     axes.grid(alpha=0.3)
     axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def metric_over_field(
+    series: Mapping[str, Sequence[tuple[str, float, float]]], name: str, label: str, path: Path
+) -> None:
+    """One line a method: (value of the field, mean, half of the interval or NaN), with the interval as a bar.
+
+    Values stand at equal distances, ascending where all are numbers, else in the order given.
+    """
+    import numpy as np
+
+    words = list(dict.fromkeys(at for points in series.values() for at, _, _ in points))
+    with suppress(ValueError):
+        words.sort(key=float)
+    place = {word: number for number, word in enumerate(words)}  # evenly: 0.95, 0.995 and 1 would lie on each other
+    figure, axes = _figure(7.2, 4.4)
+    for method, points in series.items():
+        ordered = sorted(points, key=lambda point: place[point[0]])
+        x, y, half = (
+            np.array(v, dtype=float)
+            for v in ([place[p[0]] for p in ordered], [p[1] for p in ordered], [p[2] for p in ordered])
+        )
+        axes.errorbar(x, y, np.nan_to_num(half), marker="o", capsize=3, label=method)
+    axes.set(xlabel=name, ylabel=label, xticks=range(len(words)), xticklabels=words)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     figure.savefig(path, dpi=120)
 
 

@@ -430,15 +430,21 @@ def compare(
     metric: Annotated[str | None, typer.Option("--metric", help="Name in the summary (default: the main one, last).")] = None,
     than: Annotated[str | None, typer.Option("--than", help="Method to compare with (default: the best).")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")] = False,
+    picture: Annotated[Path | None, typer.Option("--picture", help="A PNG of the metric over the field in which the data differ.")] = None,
     out: Out = None, json: Json = False,
 ) -> None:  # fmt: skip
-    """Which method is better and how sure that is. Example: suites compare last --than er"""
+    """Which method is better and how sure that is. Example: suites compare last --than er
+
+    Several data sets (or values of one field of the data) also give average ranks, and with --picture the metric over that field.
+    """
     from . import compare as comparing
 
     document = comparing.compare(targets, _out(out), metric, than)
     console = _console(json or markdown)
     if document["not_finished"]:
         console.warning(f"left out, not finished: {', '.join(document['not_finished'])}")
+    if picture is not None:
+        comparing.picture(document, picture)
     if json:
         return _print(document)
     if markdown:

@@ -134,6 +134,12 @@ def names(tasks: Sequence[Task]) -> list[str]:
     return named
 
 
+def differs(tasks: Sequence[Task]) -> str | None:
+    """The one field of the data in which the tasks, all of one suite, differ; None where it is not one."""
+    fields = [f for f in tasks[0].data if len({task.data.get(f) for task in tasks}) > 1]
+    return fields[0] if len(fields) == 1 and len({task.suite for task in tasks}) == 1 else None
+
+
 def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | None) -> dict[str, Any]:
     """The JSON document of ``suites compare``.
 
@@ -167,6 +173,7 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
             next="suites compare ... --metric NAME",
         )  # fmt: skip
     higher = _higher_is_better(tasks[0].problem, metric)
+    field_ = differs(tasks)
     documents: list[dict[str, Any]] = []
     for task, name in zip(tasks, names(tasks), strict=True):
         values: dict[str, dict[Key, float]] = {}
@@ -190,6 +197,7 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
         documents.append(
             {
                 "task": name,
+                "at": task.data[field_] if field_ else None,
                 "than": base,
                 "methods": [
                     {"method": label, **asdict(means[label])}
@@ -203,7 +211,7 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
             }
         )  # fmt: skip
     return {
-        "metric": metric, "higher_is_better": higher, "tasks": documents, "not_finished": left_out,
+        "metric": metric, "higher_is_better": higher, "tasks": documents, "not_finished": left_out, "over": field_,
         "ranks": _ranks(documents, higher) if len(documents) > 1 else None,
     }  # fmt: skip
 
@@ -244,6 +252,22 @@ def _ranks(documents: list[dict[str, Any]], higher: bool) -> dict[str, Any] | No
         "friedman_p": statistics.friedman(table),
         "critical_difference": statistics.critical_difference(len(common), len(means)),
     }
+
+
+def picture(document: Mapping[str, Any], path: Path) -> None:
+    """The metric over the field in which the tasks differ, a line a method. Raises Fault where they differ in no or several fields."""
+    from ..analysis.plots import metric_over_field
+
+    if document["over"] is None:
+        raise Fault(
+            code="usage", what=f"{len(document['tasks'])} tasks do not differ in one field of the data: there is nothing to draw the metric over",
+            where="--picture", next="compare runs whose data.options differ in one field, data.options.rho say",
+        )  # fmt: skip
+    series: dict[str, list[tuple[str, float, float]]] = {}
+    for task in document["tasks"]:
+        for row in task["methods"]:
+            series.setdefault(row["method"], []).append((task["at"], row["mean"], row["half"]))
+    metric_over_field(series, document["over"], f"{document['metric']}, 95 % interval over seeds", path)
 
 
 def tables(document: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from holdfast.suites import compare
 from holdfast.suites.errors import Fault
@@ -102,6 +103,22 @@ def test_ranks_over_tasks_leave_out_what_some_task_lacks(tmp_path: Path) -> None
     best = compare.compare([str(tmp_path)], tmp_path, "r2/last", None)  # more is better there
     assert best["higher_is_better"]
     assert best["tasks"][0]["methods"][0]["method"] == "rnc"
+
+
+def test_the_picture_is_drawn_over_the_field_that_differs(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for k, file in enumerate(("0.995", "1.0", "0.95")):
+        invocation(tmp_path, file, {"l1": [1.0, 1.0 + k], "mse": [2.0]}, file=file)
+    code, shown, _ = cli(str(tmp_path), "--json", "--picture", str(tmp_path / "p.png"))
+    assert code == 0
+    document = json.loads(shown)
+    assert document["over"] == "data.options.file"
+    assert {task["at"] for task in document["tasks"]} == {"0.95", "0.995", "1.0"}
+    assert np.asarray(Image.open(tmp_path / "p.png").convert("L")).std() > 10
+    code, _, errors = cli(str(tmp_path / "1.0"), "--picture", str(tmp_path / "q.png"))
+    assert code == 2
+    assert "1 tasks do not differ in one field" in errors
 
 
 def test_what_is_not_finished_or_nan_is_left_out_and_told(tmp_path: Path) -> None:
