@@ -10,12 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from . import cdvg_cmnist
 from .batches import DataError, Source
-from .images import SPLITS, Array, assign, counts, from_rows, image_source, table
+from .images import SPLITS, assign, bright_corner, counts, from_rows, image_source, table
 
 
 class Config(BaseModel):
@@ -61,13 +60,6 @@ def _released(config: Config, root: Path) -> dict[str, list[tuple[Path, str, str
     return rows
 
 
-def patch(grey: Array, bias: Array) -> Array:
-    """Grey digits [N, 8, 8] with a 2 x 2 patch in the upper left corner, of brightness (b + 1) / 10; [N, 8, 8, 3] uint8."""
-    images = np.repeat(grey[..., None], 3, 3)
-    images[:, :2, :2] = np.round(255 * (bias + 1) / 10).astype(np.uint8)[:, None, None, None]
-    return images
-
-
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
     """Columns ``image``, ``label``, ``bias``. Raises DataError with what is wrong with the folder."""
     if root is not None:
@@ -76,7 +68,7 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
     splits = {}
     for split, (grey, labels) in {**digits, "unbiased": digits["train"]}.items():
         bias = assign(labels, config.rho if split in ("train", "valid") else 0.1, 10)
-        splits[split] = table(patch(grey, bias), labels, bias)
+        splits[split] = table(bright_corner(grey, bias), labels, bias)
     return image_source(splits, [str(c) for c in range(10)], "stand-in")
 
 

@@ -38,7 +38,7 @@ BACKGROUNDS: tuple[tuple[int, int, int], ...] = (
 )  # fmt: skip
 
 
-CORNER: tuple[int, ...] = tuple(24 + 25 * b for b in range(10))  # brightness of the corner by bias, 0 to 255
+CORNER: tuple[int, ...] = tuple(round(25.5 * (b + 1)) for b in range(10))  # brightness of the corner by bias, 0 to 255
 
 
 def assign(labels: Array, rho: float, n_classes: int) -> Array:

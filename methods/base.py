@@ -14,6 +14,10 @@ from torch import Tensor, nn
 from ..datasets.batches import Batch, ExperienceView
 
 
+class UnfitError(ValueError):
+    """A setting of a method or a model that does not fit the data or another setting; the message says which, and what to do about it."""
+
+
 class MethodConfig(BaseModel):
     """Base of every method's ``Config``: unknown fields are errors; each field has a default, a range and a description.
 

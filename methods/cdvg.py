@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive
-from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, Update
+from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError, Update
 from .losses.cdvg import critic_loss, generator_loss, gradient_penalty, ntxent, views_ce
 from .losses.coconut import zero
 from .losses.supcon import supcon
@@ -116,7 +116,7 @@ class CdvgConfig(ViewsConfig):
         lt=1,
         description="decay of the moving average of the translator's weights that translates; 0: the weights themselves",
     )
-    gate: Literal["warn", "stop", "off"] = Field("warn", description="what a failed translation report does")
+    gate: Literal["warn", "stop", "ignore"] = Field("warn", description="what a failed translation report does")
     max_content_moved: float = Field(0.3, ge=0, le=1, description="gate: largest share of translations read as the target class")  # fmt: skip
     min_content_kept: float = Field(0.6, ge=0, le=1, description="gate: smallest share of translations still read as their class")  # fmt: skip
 
@@ -167,7 +167,7 @@ class Views(Method):
         if len(view.classes) < 2 and self.config.translate_views != "none":
             warnings.warn("one class has no other mode to be translated to: cross-entropy alone", stacklevel=2)
         if self.config.objective == "two_stage" and self.config.contrast == "none":
-            raise ValueError("objective two_stage trains the encoder by contrast alone: contrast must not be none")
+            raise UnfitError("objective two_stage trains the encoder by contrast alone: contrast must not be none")
 
     def stages(self, view: ExperienceView) -> list[Stage]:
         if self.config.objective == "joint":
@@ -337,7 +337,9 @@ class Cdvg(Views):
             self.reader = ContentReader(classes, 16) if config.lambda_reader else None
         self.average = copy.deepcopy(self.translator) if config.ema else None
         if config.critic_hides == "shuffle" and self.size % config.patch:
-            raise ValueError(f"images of {self.size} px cannot be cut into patches of {config.patch} px")
+            raise UnfitError(
+                f"images of {self.size} px cannot be cut into patches of {config.patch} px: set another patch"
+            )
         for part in self._stage_one:
             part.requires_grad_(False)
 

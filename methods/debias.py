@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive
-from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, Update
+from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError, Update
 from .cdvg import Projection
 from .lff import LffConfig, sample_weights
 from .losses.biascon import biascon, hsic
@@ -227,7 +227,7 @@ class BiasConOracle(Method):
 
     def before_experience(self, view: ExperienceView) -> None:
         if "bias" not in view.table.columns:
-            raise ValueError("biascon_oracle needs the column 'bias': run it alone, with data.hidden_from_training=[]")
+            raise UnfitError("biascon_oracle needs the column 'bias': run it alone, with data.hidden_from_training=[]")
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         c, labels = self.config, batch["label"]

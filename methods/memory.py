@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .base import UnfitError
+
 
 def quotas(memory_size: int, n_classes: int, seen: Sequence[int], fixed: bool = True) -> dict[int, int]:
     """Rows allowed for each seen class: ``floor(memory_size / n_classes)`` (fixed from the start), else over the seen classes.
@@ -16,7 +18,7 @@ def quotas(memory_size: int, n_classes: int, seen: Sequence[int], fixed: bool = 
     divisor = n_classes if fixed else len(seen)
     quota = memory_size // max(1, divisor)
     if quota < 1:
-        raise ValueError(
+        raise UnfitError(
             f"a memory of {memory_size} rows gives none to each of {divisor} classes: set memory_size >= {divisor}"
         )
     return dict.fromkeys(seen, quota)

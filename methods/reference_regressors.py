@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..datasets.batches import Batch, ExperienceView
-from .base import Method, MethodConfig, Stage, StepContext
+from .base import Method, MethodConfig, Stage, StepContext, UnfitError
 
 WORDS = 2  # tokens below are padding and the unknown word
 
@@ -63,13 +63,13 @@ class Reference(Method):
         return x.flatten(1).double()
 
     def before_stage(self, stage: Stage, view: ExperienceView) -> None:
-        """Fit. Raises ValueError for labels that are no finite numbers, and for texts that one encoder reads as one sequence."""
+        """Fit. Raises UnfitError for labels that are no finite numbers, and for texts that one encoder reads as one sequence."""
         label = view.labels().double()
         if not bool(label.isfinite().all()):
-            raise ValueError("the training labels hold NaN or infinities")
+            raise UnfitError("the training labels hold NaN or infinities")
         if self._model.modality == "text":
             if "first" not in view.table.columns:
-                raise ValueError(f"{self.name} compares the words of two texts: set model.options.pair=apart")
+                raise UnfitError(f"{self.name} compares the words of two texts: set model.options.pair=apart")
             self.fitted["idf"] = self._inverse_frequencies(view)
         x = torch.cat([self.features(batch) for batch in view.batches()]).cpu()
         self.fit(x.numpy(), label.cpu().numpy())

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive, generator
-from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext
+from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError
 from .memory import random_selection
 from .rehearsal import Memory
 
@@ -85,15 +85,15 @@ class Regressor(Method):
     # -- labels ----------------------------------------------------------------------------------------------------
 
     def before_experience(self, view: ExperienceView) -> None:
-        """Label statistics of the first experience. Raises ValueError for labels that cannot be learnt from."""
+        """Label statistics of the first experience. Raises UnfitError for labels that cannot be learnt from."""
         label = view.labels().double()
         if not bool(label.isfinite().all()):
-            raise ValueError("the training labels hold NaN or infinities")
+            raise UnfitError("the training labels hold NaN or infinities")
         if bool(self.ready):
             return
         low, high = label.min(), label.max()
         if low == high:
-            raise ValueError(
+            raise UnfitError(
                 f"all training labels of the first experience are {float(low):g}: there is nothing to learn"
             )
         self.center.copy_(label.mean())

@@ -676,7 +676,7 @@ def _translate(error: Exception) -> Fault:
             next="suites --help",
         )
     named = {kind.__name__ for kind in type(error).__mro__}
-    if isinstance(error, NotADirectoryError | FileNotFoundError) or "DataError" in named:
+    if isinstance(error, NotADirectoryError | FileNotFoundError) or named & {"DataError", "MissingColumnError"}:
         return Fault(
             code="data", what=str(error), where="data", next="suites data check NAME --data-root DIR; suites doctor"
         )
@@ -694,12 +694,10 @@ def _translate(error: Exception) -> Fault:
             where="the run or cache folder",
             next="make room or choose another place (--out, HOLDFAST_CACHE), then: suites resume last",
         )
-    if isinstance(error, ValueError) and str(error).startswith(
-        "model.options"
-    ):  # does not fit the data, as its builder says
-        return Fault(code="recipe", what=str(error), where="model.options", next="suites show NAME")
-    if isinstance(error, ValueError) and "memory_size" in str(error):
-        return Fault(code="recipe", what=str(error), where="methods", next="raise methods.<name>.memory_size")
+    if "UnfitError" in named:
+        return Fault(
+            code="recipe", what=str(error), where="methods and model.options", next="change the field it names; all fields: suites show NAME"
+        )  # fmt: skip
     return Fault(
         code="run_failed",
         what=f"{type(error).__name__}: {error}",

@@ -51,16 +51,23 @@ def best_recipe(study: Study, row: Mapping[str, Any]) -> Recipe:
     return load(to_yaml(recipe), None, [f"defaults=[{study.plan['method']}]"])
 
 
+def best_file(study: Study, row: dict[str, Any]) -> str:
+    """A recipe file of the trial's setting; which trial it was stands in a comment of one line, however many fields there are."""
+    values = yaml.safe_dump(row["params"], default_flow_style=True, width=math.inf).strip()
+    document = yaml.safe_load(to_yaml(best_recipe(study, row)))
+    document.pop("profile", None)
+    return f"# Trial {row['number']} of the study {study.plan['study']}: {values}\n" + yaml.safe_dump(
+        document, sort_keys=False, width=120
+    )
+
+
 def write(study: Study, optuna_study: Any, document: dict[str, Any], console: Console) -> None:
     """``best.yaml`` (one a point of the front), ``result.json``, pictures; then the study's own MLflow run."""
     best = document["best"]
     chosen = [] if not best else best if isinstance(best, list) else [best]
     for row in chosen:
         name = "best.yaml" if len(chosen) == 1 else f"best-{row['number']:04d}.yaml"
-        text = f"# Trial {row['number']} of the study {study.plan['study']}: {yaml.safe_dump(row['params'], default_flow_style=True).strip()}\n"
-        document_yaml = yaml.safe_load(to_yaml(best_recipe(study, row)))
-        document_yaml.pop("profile", None)
-        (study.folder / name).write_text(text + yaml.safe_dump(document_yaml, sort_keys=False, width=120))
+        (study.folder / name).write_text(best_file(study, row))
     folders.write_json(study.folder / "result.json", document)
     _pictures(study, optuna_study, console)
     problem = parent_run(study, document)

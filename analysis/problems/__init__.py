@@ -48,6 +48,10 @@ class Evaluator:
         return {}
 
 
+class MissingColumnError(ValueError):
+    """The data has no column that the problem measures by."""
+
+
 class GateError(RuntimeError):
     """A check between stages says stop."""
 

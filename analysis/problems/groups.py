@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import groups
-from . import Data, Evaluator, GateError, Prediction
+from . import Data, Evaluator, GateError, MissingColumnError, Prediction
 
 
 class Groups(Evaluator):
@@ -29,7 +29,9 @@ class Groups(Evaluator):
         for split, part in data.splits.items():
             for column in ("label", "bias"):
                 if column not in part.columns:
-                    raise ValueError(f"the split '{split}' has no column '{column}': the problem 'groups' needs it")
+                    raise MissingColumnError(
+                        f"the split '{split}' has no column '{column}': the problem 'groups' needs it"
+                    )
 
     def _columns(self, split: str, index: Sequence[int]) -> tuple[Any, Any]:
         columns = self.data.splits[split].columns
@@ -86,7 +88,7 @@ class Groups(Evaluator):
             if bad
         ]  # fmt: skip
         found["gate_passed"] = float(not problems)
-        if problems and gate["action"] != "off":
+        if problems and gate["action"] != "ignore":
             text = f"the translator does not keep the content: {', '.join(problems)}; labels of translated views are wrong then"
             if gate["action"] == "stop":
                 raise GateError(text)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...datasets.batches import Batch, derive
+from ..base import UnfitError
 
 
 class Config(BaseModel):
@@ -135,5 +136,5 @@ class ImageClassifier(nn.Module):
 def build(config: Config, info: Mapping[str, Any], seed: int) -> ImageClassifier:
     """The classifier for a data set. Raises ValueError for images that are too small."""
     if int(info["size"]) < 4:
-        raise ValueError(f"images of {info['size']} pixels are too small: 4 or more are needed")
+        raise UnfitError(f"images of {info['size']} pixels are too small: 4 or more are needed")
     return ImageClassifier(config, info)

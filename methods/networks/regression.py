@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...datasets.batches import Batch, Source
+from ..base import UnfitError
 from . import texts
 
 Encoder = Literal["auto", "mlp", "conv", "resnet", "resnet18", "resnet50", "bilstm", "transformers"]
@@ -184,7 +185,7 @@ def conv(shape: tuple[int, ...], width: int, levels: int, features: int) -> nn.S
         parts += [nn.Conv2d(channels, width << k, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
         channels, h, w = width << k, h // 2, w // 2
     if not h or not w:
-        raise ValueError(
+        raise UnfitError(
             f"images of {shape[1]} x {shape[2]} cannot be halved {levels} times: lower model.options.levels"
         )
     return nn.Sequential(*parts, nn.Flatten(), nn.Linear(channels * h * w, features), nn.ReLU())
@@ -276,11 +277,11 @@ def prepare(config: Config, source: Source) -> Source:
 
 
 def build(config: Config, info: Mapping[str, Any], seed: int) -> RegressionModel:
-    """The model, weights from torch's global generator. Raises ValueError where the encoder does not fit the modality."""
+    """The model, weights from torch's global generator. Raises UnfitError where the encoder does not fit the modality."""
     modality = str(info["modality"])
     kind = OF_MODALITY[modality] if config.encoder == "auto" else config.encoder
     if modality not in FITS[kind]:
-        raise ValueError(f"model.options.encoder: {kind} takes no {modality} data (it takes {', '.join(FITS[kind])})")
+        raise UnfitError(f"model.options.encoder: {kind} takes no {modality} data (it takes {', '.join(FITS[kind])})")
     shape = tuple(info.get("input_shape", ()))
     encoder: nn.Module
     if kind == "mlp":

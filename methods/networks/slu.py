@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ...datasets.batches import Batch, Ragged, Source, Table, derive
 from ...datasets.transcript import Tokenizer, parse, serialise
+from ..base import UnfitError
 from ..losses.distillation import transcription
 from .acoustic import AcousticEncoder, load_pretrained
 from .seq2seq import Seq2Seq, Seq2SeqConfig
@@ -73,7 +74,7 @@ def _acoustic(config: Config, seed: int, features: str = "log_mel") -> nn.Module
     """The acoustic encoder for rows of this kind. Raises ValueError where the two do not fit."""
     if config.encoder == "transformers":
         if features != "waveform":
-            raise ValueError("model.options.encoder: transformers needs data.options.features: waveform")
+            raise UnfitError("model.options.encoder: transformers needs data.options.features: waveform")
         return Pretrained(
             config.encoder_name,
             mask=config.encoder_mask,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...datasets.batches import Ragged, Source, Table
+from ..base import UnfitError
 from . import hub
 
 Pooling = Literal["mean", "cls"]
@@ -34,16 +35,16 @@ def tokenise(source: Source, name: str, revision: str | None, form: Form, longes
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: the data set has no texts, or the tokenizer has neither a mask nor an unknown token.
+        UnfitError: the data set has no texts, or the tokenizer has neither a mask nor an unknown token.
     """
     if "texts" not in source.info:
-        raise ValueError("model.options.encoder: transformers takes pairs of texts, which this data set does not have")
+        raise UnfitError("model.options.encoder: transformers takes pairs of texts, which this data set does not have")
     tokenizer = hub.tokenizer(name, revision)
     places = getattr(hub.config(name, revision), "max_position_embeddings", None)
     limit = min(longest, int(tokenizer.model_max_length), *([int(places)] if places else []))
     unknown = tokenizer.mask_token_id if tokenizer.mask_token_id is not None else tokenizer.unk_token_id
     if unknown is None:
-        raise ValueError(
+        raise UnfitError(
             f"model.options.encoder_name: the tokenizer of '{name}' has neither a mask nor an unknown token"
         )
 
@@ -103,7 +104,7 @@ class TextPairs(nn.Module):
         self.net: Any = net.get_encoder() if getattr(net.config, "is_encoder_decoder", False) else net
         known = int(self.net.get_input_embeddings().num_embeddings)
         if tokens["size"] > known:
-            raise ValueError(
+            raise UnfitError(
                 f"model.options.encoder_name: the tokenizer of '{name}' has {tokens['size']} tokens, its model {known} embeddings"
             )
         if checkpointing:

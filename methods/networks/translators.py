@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..base import UnfitError
+
 Preset = Literal["auto", "shallow", "stargan", "colour_map"]
 Hidden = Literal["none", "shift", "shuffle"]
 
@@ -191,14 +193,14 @@ def scrambled(x: Tensor, order: torch.Generator) -> Tensor:
 class Critic(nn.Module):
     """StarGAN v1's discriminator: ``depth`` halvings, a map D_src [B, 1, h, w] and class logits D_cls [B, C].
 
-    Raises ValueError where the image is smaller than 2^depth.
+    Raises UnfitError where the image is smaller than 2^depth.
     """
 
     def __init__(self, classes: int, size: int, width: int, depth: int) -> None:
         super().__init__()
         kernel = size // 2**depth
         if kernel < 1:
-            raise ValueError(f"a critic of depth {depth} needs images of {2**depth} pixels or more, not {size}")
+            raise UnfitError(f"a critic of depth {depth} needs images of {2**depth} pixels or more, not {size}")
         layers: list[nn.Module] = []
         c = 3
         for k in range(depth):
@@ -233,7 +235,7 @@ def crop(x: Tensor, size: int) -> Tensor:
 class Recolour(nn.Module):
     """The true bias swapper of coloured sets: repaints x in the colour of ``mode``; needs to know what carries the colour (an oracle).
 
-    ``info``: ``carrier`` foreground, background or patch (a corner of S / 4), ``palette`` [C, 3] in [0, 1]. Raises ValueError for data that says neither.
+    ``info``: ``carrier`` foreground, background or patch (a corner of S / 4), ``palette`` [C, 3] in [0, 1]. Raises UnfitError for data that says neither.
     """
 
     palette: Tensor
@@ -241,7 +243,7 @@ class Recolour(nn.Module):
     def __init__(self, info: Mapping[str, Any]) -> None:
         super().__init__()
         if "carrier" not in info or "palette" not in info:
-            raise ValueError(
+            raise UnfitError(
                 "the oracle recolourer needs a coloured data set: this one does not say what carries its colour"
             )
         self.carrier = str(info["carrier"])

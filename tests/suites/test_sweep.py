@@ -87,6 +87,33 @@ def study(out: Path, trials: int = 3, **changes: Any) -> studies.Study:
     return studies.create(recipe, **(arguments | changes))
 
 
+def test_the_best_recipe_of_many_fields_can_be_read(tmp_path: Path) -> None:
+    """The comment that says the values once ran on over a second line, which is no YAML."""
+    made = study(tmp_path, name="wide")
+    paths = [
+        "train.lr",
+        "train.weight_decay",
+        "train.clip",
+        "model.options.dropout",
+        "methods.er.memory_size",
+        "train.warmup_steps",
+    ]
+    row = {
+        "number": 3,
+        "params": dict(
+            zip(paths, [0.0012345678901234, 0.012345678901234, 1.2345678901234, 0.12345678901234, 0.2, 12], strict=True)
+        ),
+    }
+    text = outcome.best_file(made, row)
+    (tmp_path / "best.yaml").write_text(text)
+    best = load_file(tmp_path / "best.yaml", None, [])
+    assert best.train.lr == row["params"]["train.lr"]  # type: ignore[index]
+    assert best.defaults == ("er",)
+    first = text.splitlines()[0]
+    assert first.startswith("# Trial 3 of the study wide")
+    assert all(path in first for path in paths)
+
+
 def started(journal: Path) -> int:
     """Wait until a trial has written points; the process that writes them."""
     for _ in range(12000):

@@ -1,0 +1,108 @@
+"""What a user's own images may be: grey, odd sizes, oblong work; what is missing, broken or does not fit is one message with the right exit code."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from holdfast.analysis import groups
+from PIL import Image
+
+from . import process
+
+SPLITS = ("train", "valid", "test")
+
+
+@pytest.fixture
+def out(tmp_path: Path, empty_store: Path) -> Path:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return tmp_path
+
+
+def folder(
+    root: Path, shape: Callable[[int], tuple[int, ...]] = lambda n: (13, 13, 3), rows: int = 36, labels: str = "ab"
+) -> Path:
+    """Noise of two classes and two biases in all splits; ``shape(n)`` of the n-th image."""
+    root.mkdir()
+    g = np.random.default_rng(0)
+    with (root / "index.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "bias", "split"])
+        for n in range(rows):
+            Image.fromarray(g.integers(0, 256, shape(n), dtype=np.uint8)).save(root / f"{n}.png")
+            writer.writerow([f"{n}.png", labels[n % len(labels)], "xy"[n // 3 % 2], SPLITS[n % 3]])
+    return root
+
+
+def run(out: Path, *arguments: str, suite: str = "cdvg_folder") -> tuple[int, Any]:
+    done = process.run(
+        "run", suite, "--profile", "smoke", "--json", *arguments, cwd=out, environment={"HOLDFAST_RUNS": str(out)}
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_images_of_any_kind_are_brought_to_one_size(out: Path) -> None:
+    """Grey, oblong both ways, with transparency, smaller and larger; the side is no power of two."""
+    shapes = [(13, 13, 3), (9, 21), (30, 17, 3), (8, 8, 4)]
+    size = 13
+
+    def shape(n: int) -> tuple[int, ...]:
+        return shapes[n % 4]
+
+    folder(out / "data", shape)
+    code, report = run(
+        out, "--data-root", str(out / "data"), f"data.options.size={size}", "--method", "cdvg", "methods.cdvg.translator_epochs=1",
+        "train.epochs=1", "methods.cdvg.gate=ignore", "methods.cdvg.translator=shallow",
+    )  # fmt: skip
+    assert code == 0, report
+    metrics = report["runs"][0]["metrics"]
+    assert 0 <= metrics["accuracy/last"] <= 1
+    assert {"translator/content_kept", "worst_group/last", "group_mean/last"} <= set(metrics)
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "code", "message"),
+    [
+        (lambda d: shutil.rmtree(d), [], 3, "there is no such folder"),
+        (lambda d: (d / "index.csv").unlink(), [], 3, "index.csv: missing"),
+        (lambda d: None, ["data.options.bias_column=gender"], 3, "no column gender"),
+        (lambda d: None, ["data.options.label_column=age"], 3, "no column age"),
+        (lambda d: (d / "3.png").write_bytes(b""), [], 3, "3.png: no readable image"),
+        (lambda d: (d / "3.png").unlink(), [], 3, "no file 3.png"),
+        (lambda d: (d / "index.csv").write_text("path,label,bias,split\n0.png,a,x,train\n"), [], 3, "the split 'valid' holds no image"),
+        (lambda d: (d / "index.csv").write_text((d / "index.csv").read_text().replace(",b,", ",a,")), [], 3, "hold 1 class"),
+        (lambda d: None, ["methods.oracle={use: cdvg_oracle}", "--method", "oracle"], 2, "the oracle recolourer needs a coloured data set"),
+        (lambda d: None, ["--method", "biascon_oracle"], 2, "biascon_oracle needs the column 'bias'"),
+        (lambda d: None, ["--method", "cdvg", "methods.cdvg.critic_hides=shuffle", "methods.cdvg.patch=3"], 2, "patches of 3 px: set another patch"),
+        (lambda d: None, ["--method", "cdvg", "methods.cdvg.objective=two_stage", "methods.cdvg.contrast=none"], 2, "contrast must not be none"),
+    ],
+)  # fmt: skip
+def test_what_does_not(out: Path, change: Callable[[Path], Any], arguments: list[str], code: int, message: str) -> None:
+    data = folder(out / "data")
+    change(data)
+    methods = [] if "--method" in arguments else ["--method", "erm"]
+    found, report = run(out, "--data-root", str(data), "data.options.size=12", *methods, *arguments)
+    error = report["error"]
+    assert found == code, error
+    assert message in error["what"]
+    assert error["code"] == {2: "recipe", 3: "data"}[code]
+    assert "--debug" not in error["next"]
+
+
+def test_every_measure_of_empty_groups_is_a_number_or_left_out() -> None:
+    """All images aligned, one group only, no image at all: nothing warns, nothing is NaN."""
+    cases = [([0, 1], [0, 1], [0, 0]), ([0, 0], [0, 0], [1, 1]), ([1, 1], [0, 0], [1, 0]), ([], [], [])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for case in cases:
+            found = groups.group_metrics(*(np.array(v, dtype=np.int64) for v in case))
+            assert all(np.isfinite(value) for value in found.values()), (case, found)
+    assert "conflict" not in groups.group_metrics(*(np.array(v) for v in cases[0]))
