@@ -84,13 +84,17 @@ def metric_over_field(
         words.sort(key=float)
     place = {word: number for number, word in enumerate(words)}  # evenly: 0.95, 0.995 and 1 would lie on each other
     figure, axes = _figure(7.2, 4.4)
-    for method, points in series.items():
+    for number, (method, points) in enumerate(series.items()):
         ordered = sorted(points, key=lambda point: place[point[0]])
         x, y, half = (
             np.array(v, dtype=float)
             for v in ([place[p[0]] for p in ordered], [p[1] for p in ordered], [p[2] for p in ordered])
         )
-        axes.errorbar(x, y, np.nan_to_num(half), marker="o", capsize=3, label=method)
+        style = {
+            "linestyle": ("-", "--", ":")[number // 10 % 3],
+            "marker": "osD"[number // 10 % 3],
+        }  # colours come again after ten
+        axes.errorbar(x, y, np.nan_to_num(half), capsize=3, label=method, **style)
     axes.set(xlabel=name, ylabel=label, xticks=range(len(words)), xticklabels=words)
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
