@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive
 from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError, Update
-from .cdvg import Projection
+from .cdvg import Cdvg, CdvgConfig, Projection
 from .lff import LffConfig, sample_weights
 from .losses.biascon import biascon, hsic
+from .losses.cdvg import views_ce
 from .losses.lff import gce
 
 
@@ -27,6 +28,49 @@ class DisEntConfig(LffConfig):
     swap_after: int = Field(10_000, ge=0, description="steps before features are swapped")
 
 
+class Branches(nn.Module):
+    """What DisEnt adds to a model: the biased encoder and a head on the features of both for each branch."""
+
+    steps_done: Tensor
+
+    def __init__(self, model: Any, seed: int) -> None:
+        super().__init__()
+        self.biased = model.twin(seed, "biased")
+        self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "disent/heads"))
+            self.head_i = nn.Linear(2 * model.features_out, model.classes)
+            self.head_b = nn.Linear(2 * model.features_out, model.classes)
+
+    def forward(self, z_i: Tensor, z_b: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the heads on [z_i, sg z_b] and [sg z_i, z_b]; z_i, z_b [N, H]."""
+        return self.head_i(torch.cat([z_i, z_b.detach()], 1)), self.head_b(torch.cat([z_i.detach(), z_b], 1))
+
+    def loss(
+        self, z_i: Tensor, z_b: Tensor, labels: Tensor, weights: Tensor, config: DisEntConfig, order: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """``mean w CE_i + λ_dis mean gce_b``, and from ``swap_after`` steps on ``λ_swap (mean w CE_i + λ_swap_b mean gce_b)`` with z_b permuted (its
+        head answers for the permuted label). z_i [V·B, H] of V views, z_b [B, H] and weights [B] count in every view. Spec section 6.
+        """
+        n = len(z_i) // len(labels)
+        z_b, every = z_b.repeat(n, 1), labels.repeat(n)
+        o_i, o_b = self(z_i, z_b)
+        loss = views_ce(o_i, labels, weights) + config.lambda_dis * gce(o_b, every, q=config.q).mean()
+        logs = {"loss/disentangle": loss}
+        if int(self.steps_done) >= config.swap_after:
+            moved = torch.randperm(len(labels), generator=order).to(z_i.device)
+            moved = torch.cat([moved + len(labels) * k for k in range(n)])  # within a view
+            mixed_i, mixed_b = self(z_i, z_b[moved])
+            swap = (
+                views_ce(mixed_i, labels, weights)
+                + config.lambda_swap_align * gce(mixed_b, every[moved], q=config.q).mean()
+            )
+            loss = loss + config.lambda_swap * swap
+            logs["loss/swap"] = swap
+        self.steps_done.add_(1)
+        return loss, logs
+
+
 class DisEnt(Method):
     """Two encoders; heads on [z_i, sg z_b] (weighted) and [sg z_i, z_b] (amplified); later also with z_b permuted (Lee et al., NeurIPS 2021)."""
 
@@ -37,44 +81,68 @@ class DisEnt(Method):
 
     def __init__(self, config: DisEntConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
-        self.biased = self._model.twin(seed, "biased")
-        self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, "disent/heads"))
-            self.head_i = nn.Linear(2 * self._model.features_out, self._model.classes)
-            self.head_b = nn.Linear(2 * self._model.features_out, self._model.classes)
+        self.branches = Branches(self._model, seed)
 
     @property
     def _model(self) -> Any:
         return self.model
 
-    steps_done: Tensor
-
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         c, labels = self.config, batch["label"]
         x = self._model.views(self._model.pixels(batch), ctx.augment)
-        z_i, z_b = self._model.encode(x), self.biased.encode(x)  # [B, H] each
-        ours, theirs = torch.cat([z_i, z_b.detach()], 1), torch.cat([z_i.detach(), z_b], 1)
-        o_i, o_b = self.head_i(ours), self.head_b(theirs)  # [B, C]
-        ce = F.cross_entropy(o_i, labels, reduction="none")
-        weights = sample_weights(ctx.view, batch, F.cross_entropy(o_b, labels, reduction="none"), ce, c.alpha, "disent")
-        loss_dis = (weights * ce).mean() + c.lambda_dis * gce(o_b, labels, q=c.q).mean()
-        loss, logs = loss_dis, {"loss/disentangle": loss_dis}
-        if int(self.steps_done) >= c.swap_after:
-            order = torch.randperm(len(x), generator=ctx.augment).to(x.device)
-            swapped = z_b[order]
-            mixed_i = self.head_i(torch.cat([z_i, swapped.detach()], 1))
-            mixed_b = self.head_b(torch.cat([z_i.detach(), swapped], 1))
-            swap_i = (weights * F.cross_entropy(mixed_i, labels, reduction="none")).mean()
-            swap_b = gce(mixed_b, labels[order], q=c.q).mean()
-            swap = swap_i + c.lambda_swap_align * swap_b
-            loss, logs = loss + c.lambda_swap * swap, {**logs, "loss/swap": swap}
-        self.steps_done.add_(1)
+        z_i, z_b = self._model.encode(x), self.branches.biased.encode(x)  # [B, H] each
+        ce_i, ce_b = (F.cross_entropy(o, labels, reduction="none") for o in self.branches(z_i, z_b))
+        weights = sample_weights(ctx.view, batch, ce_b, ce_i, c.alpha, "disent")
+        loss, logs = self.branches.loss(z_i, z_b, labels, weights, c, ctx.augment)
         return {"loss": loss, **logs}
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         x = self._model.pixels(batch)
-        return {"label": self.head_i(torch.cat([self._model.encode(x), self.biased.encode(x)], 1)).argmax(1)}
+        return {"label": self.branches(self._model.encode(x), self.branches.biased.encode(x))[0].argmax(1)}
+
+
+class CdvgDisEntConfig(CdvgConfig, DisEntConfig):
+    """CDvG's fields and DisEnt's."""
+
+
+class CdvgDisEnt(Cdvg):
+    """DisEnt whose intrinsic branch sees translated views and whose biased branch sees the image (CDvG spec section 3, "plug-in use"); with L_con."""
+
+    Config: ClassVar[type[CdvgDisEntConfig]] = CdvgDisEntConfig
+    config: CdvgDisEntConfig
+    name: ClassVar[str] = "cdvg_disent"
+    summary: ClassVar[str] = "CDvG's views in the intrinsic branch of DisEnt"
+
+    def __init__(self, config: CdvgDisEntConfig, model: nn.Module, seed: int = 0) -> None:
+        if config.objective != "joint" or config.ce_on != "views":
+            raise UnfitError(
+                "cdvg_disent trains both branches at once on views: objective must be joint and ce_on views"
+            )
+        super().__init__(config, model, seed)
+        self.branches = Branches(self._model, seed)
+
+    def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
+        c, labels = self.config, batch["label"]
+        x = self._model.pixels(batch)
+        views = self.views(x, batch, ctx)
+        z_i = self._model.encode(torch.cat(views))  # [V·B, H]
+        original = self._model.views(x, ctx.augment)
+        z_b = self.branches.biased.encode(original)  # [B, H]
+        with torch.no_grad():  # how hard the image itself is for each branch
+            ce_i, ce_b = (
+                F.cross_entropy(o, labels, reduction="none") for o in self.branches(self._model.encode(original), z_b)
+            )
+        weights = sample_weights(ctx.view, batch, ce_b, ce_i, c.alpha, "disent")
+        loss, logs = self.branches.loss(z_i, z_b, labels, weights, c, ctx.augment)
+        if c.lambda_con > 0 and c.contrast != "none":
+            contrast = self.contrast(self.project(z_i), labels, len(views))
+            loss = loss + c.lambda_con * contrast
+            logs["loss/contrast"] = contrast
+        return {"loss": loss, **logs}
+
+    def predict(self, batch: Batch) -> dict[str, Tensor]:
+        x = self._model.pixels(batch)
+        return {"label": self.branches(self._model.encode(x), self.branches.biased.encode(x))[0].argmax(1)}
 
 
 class RebiasConfig(MethodConfig):

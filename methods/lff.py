@@ -90,11 +90,8 @@ class LfF(Method):
         return self._model.predict(batch)
 
 
-class CdvgLffConfig(CdvgConfig):
+class CdvgLffConfig(CdvgConfig, LffConfig):
     """CDvG's fields and the biased network's."""
-
-    q: float = Field(0.7, gt=0, le=1, description="q of the generalised cross-entropy")
-    alpha: float = Field(0.7, ge=0, lt=1, description="α of the moving averages of each image's losses")
 
 
 class CdvgLff(Cdvg):
