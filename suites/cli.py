@@ -388,6 +388,13 @@ def resume(
     return None
 
 
+SELECTED = {
+    "last": "last weights of every experience; no test label was used to choose",
+    "validation": "best weights on validation rows of the training distribution, by experience; no test label was used to choose",
+    "oracle": "ORACLE, best weights on test rows: an upper bound, no result of a method",
+}
+
+
 def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
     """The table at the end of a run: methods × metrics, selection rule, where things lie."""
     if json:
@@ -416,9 +423,7 @@ def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
     console.table(
         title, ["method (seeds)", *(name.replace("/", "\n").replace("_per_", "\nper ") for name in shown)], rows
     )
-    console.line(
-        f"selection: {recipe['train']['selection']} weights of every experience (train.selection); no test label was used to choose"
-    )
+    console.line(f"selection: {SELECTED[recipe['train']['selection']]} (train.selection)")
     console.line(f"results:   {folder}")
     console.line(f"MLflow:    suites ui --out {folder.parent}")
     return None

@@ -112,13 +112,14 @@ def flat(document: Mapping[str, Any], prefix: str) -> dict[str, str]:
 
 
 def labels(entrants: Sequence[Entrant]) -> list[str]:
-    """The method's name, with the fields in which settings of the same name differ."""
+    """The method's name (``oracle:`` before it where test rows chose its weights), with the fields in which settings of the same name differ."""
     named = []
     for one in entrants:
         same = [other.settings for other in entrants if other.method == one.method]
         fields = [f for f in one.settings if len({settings.get(f) for settings in same}) > 1]
         short = [f"{f.removeprefix(f'methods.{one.method}.')}={one.settings[f]}" for f in fields]
-        named.append(f"{one.method} {' '.join(short)}" if short else one.method)
+        name = f"{one.method} {' '.join(short)}" if short else one.method
+        named.append(f"oracle: {name}" if one.settings.get("train.selection") == "oracle" else name)
     return named
 
 

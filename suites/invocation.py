@@ -223,6 +223,7 @@ def _identity(document: dict[str, Any], uid: str, method: str, seed: int, recipe
         "holdfast.git_dirty": str(git.get("dirty", "")),
         "holdfast.recipe_digest": document["recipe_digest"],
         "holdfast.device": document["device"],
+        "holdfast.selection": recipe.train.selection,
     }
     dataset = {"name": recipe.data.name, "source": data["source"], "digest": data["checksum"]}
     trial = document.get("trial") or {}

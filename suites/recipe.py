@@ -96,8 +96,9 @@ class TrainSection(Section):
     threads: int = Field(
         0, ge=0, le=1024, description="torch threads; 0: one a core. Bitwise equality holds for one number of threads"
     )
-    selection: Literal["last", "best"] = Field(
-        "last", description="weights kept of an experience: the last, or the best on validation"
+    selection: Literal["last", "validation", "oracle"] = Field(
+        "last",
+        description="weights kept of an experience: the last; those of the epoch that is best on validation rows of the training distribution; oracle: best on test rows, which nobody has who trains: an upper bound, named so wherever it is shown",
     )
     path: Literal["memory", "loader"] = Field(
         "memory", description="batches by index from memory, or through a DataLoader"

@@ -123,9 +123,14 @@ class Run:
             self.save()
 
     def after_epoch(self, strategy: MethodStrategy) -> None:
-        if self.recipe.train.selection != "best":
+        rule = self.recipe.train.selection
+        if rule == "last":
             return
-        value = self.evaluate("valid", [strategy._at["experience"]])[0][0][self.problem.main]
+        split, number = ("valid" if rule == "validation" else "test"), strategy._at["experience"]
+        tests = (
+            range(len(self.scenario.streams[split])) if len(self.stream) == 1 else [number]
+        )  # offline: all test experiences
+        value = self.evaluate(split, list(tests))[1][self.problem.main]
         if self.best is None or (value > self.best[0]) == self.problem.higher_is_better:
             self.best = (
                 value,

@@ -96,6 +96,11 @@ def create(
             where="--study",
             next="--study tuned",
         )
+    if recipe.train.selection == "oracle":
+        raise Fault(
+            code="usage", what="weights chosen on test rows would leak into the trials' objective", where="train.selection",
+            next="train.selection=validation, or last",
+        )  # fmt: skip
     folder = out / (f"study-{label}")
     if (folder / "study.json").exists():
         raise Fault(

@@ -9,11 +9,12 @@ import os
 import resource
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import redirect_stdout, suppress
+from contextlib import closing, redirect_stdout, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -67,12 +68,70 @@ def journal(report: dict[str, Any], name: str) -> list[float]:
 def test_bf16_best_balanced_herding_accumulate_and_the_loader(tmp_path: Path) -> None:
     """Fields that change how a run trains, all at once; each must show in the numbers or in the folder."""
     report = run(
-        tmp_path, "train.precision=bf16", "train.selection=best", "train.accumulate=2", "train.path=loader",
+        tmp_path, "train.precision=bf16", "train.selection=validation", "train.accumulate=2", "train.path=loader",
         "methods.er.batching=balanced", "methods.er.selection=herding", "methods.er.fixed_memory=false", "train.schedule=cosine",
     )  # fmt: skip
     metrics = report["runs"][0]["metrics"]
     assert 0 <= metrics["accuracy/last"] <= 1
     assert all(value > 0 for value in journal(report, "loss"))
+
+
+def test_selection_rules_keep_what_they_say(tmp_path: Path) -> None:
+    """Epochs are worse the later they come (a huge learning rate); the oracle is at least as good on test as both honest rules."""
+    found, common = {}, ("train.epochs=4", "train.lr=0.3", "train.optimizer=SGD")
+    for rule in ("last", "validation", "oracle"):
+        report = json.loads(
+            here(
+                "run",
+                "cdvg_cmnist",
+                "--profile",
+                "smoke",
+                "--method",
+                "erm",
+                "--json",
+                f"train.selection={rule}",
+                *common,
+                out=tmp_path,
+            )
+        )
+        found[rule] = report["runs"][0]["metrics"]
+        tags = mlflow_tags(tmp_path, report["runs"][0]["mlflow_run_id"])
+        assert tags["holdfast.selection"] == rule
+    assert found["oracle"]["accuracy/last"] >= max(found["last"]["accuracy/last"], found["validation"]["accuracy/last"])
+    assert found["validation"]["valid/accuracy/last"] >= max(
+        found["last"]["valid/accuracy/last"], found["oracle"]["valid/accuracy/last"]
+    )
+    assert len({json.dumps(m, sort_keys=True) for m in found.values()}) > 1
+    shown = here(
+        "run",
+        "cdvg_cmnist",
+        "--profile",
+        "smoke",
+        "--method",
+        "erm",
+        "train.selection=oracle",
+        "train.epochs=1",
+        out=tmp_path,
+    )
+    assert "ORACLE" in shown
+    refused = here(
+        "sweep",
+        "cdvg_cmnist",
+        "--profile",
+        "smoke",
+        "--method",
+        "erm",
+        "train.selection=oracle",
+        "--json",
+        out=tmp_path,
+        code=2,
+    )
+    assert "leak" in json.loads(refused)["error"]["what"]
+
+
+def mlflow_tags(out: Path, run: str) -> dict[str, str]:
+    with closing(sqlite3.connect(out / "mlflow.db")) as store:
+        return dict(store.execute("select key, value from tags where run_uuid = ?", (run,)).fetchall())
 
 
 def test_the_loader_path_gives_the_same_numbers(tmp_path: Path) -> None:
