@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def labels(entrants: Sequence[Entrant]) -> list[str]:
     for one in entrants:
         same = [other.settings for other in entrants if other.method == one.method]
         fields = [f for f in one.settings if len({settings.get(f) for settings in same}) > 1]
-        short = [f"{f.removeprefix(f'methods.{one.method}.')}={one.settings[f]}" for f in fields]
+        short = [f"{f.removeprefix(f'methods.{one.method}.')}={_rounded(one.settings[f])}" for f in fields]
         name = f"{one.method} {' '.join(short)}" if short else one.method
         named.append(f"oracle: {name}" if one.settings.get("train.selection") == "oracle" else name)
     return named
@@ -133,6 +134,13 @@ def names(tasks: Sequence[Task]) -> list[str]:
         short = (f"{f.removeprefix('data.options.').removeprefix('data.')}={one.data[f]}" for f in enough)
         named.append(" ".join([one.suite, *short]))
     return named
+
+
+def _rounded(text: str) -> str:
+    """A number with more than four digits as three significant ones; all else as it is."""
+    with suppress(ValueError):
+        return f"{float(text):.3g}" if len(text) > 5 else text
+    return text
 
 
 def differs(tasks: Sequence[Task]) -> str | None:
