@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 CHILD = "child of the server"
 _CONTEXT = multiprocessing.get_context("forkserver")
 _PRELOADED = (
@@ -23,17 +25,14 @@ _PRELOADED = (
 
 
 def _start() -> None:
-    """The server that forks; a library's number of threads is fixed when it is imported."""
+    """The server that forks. A library's number of threads is fixed when it is imported; the checkout must not be on its path (our ``datasets``
+    would be taken for Hugging Face's).
+    """
     _CONTEXT.set_forkserver_preload(list(_PRELOADED))
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("PYTHONSAFEPATH", "1")
         multiprocessing.forkserver.ensure_running()
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
 
 
 def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple[str, str]) -> None:
