@@ -15,7 +15,7 @@ from typing import Any
 
 from . import catalog, folders
 from .errors import Fault
-from .recipe import read_yaml
+from .recipe import flat, read_yaml
 
 Key = tuple[int, int]  # seed of the run, seed of the data
 
@@ -101,15 +101,6 @@ def _enter(task: Task, method: str, settings: dict[str, str], key: Key, folder: 
         )
     entrant.folders[key] = folder
     entrant.metrics[key] = folders.read_json(folder / "summary.json")
-
-
-def flat(document: Mapping[str, Any], prefix: str) -> dict[str, str]:
-    """Nested fields as ``path: text``."""
-    found: dict[str, str] = {}
-    for key, value in document.items():
-        path = f"{prefix}.{key}"
-        found |= flat(value, path) if isinstance(value, Mapping) else {path: str(value)}
-    return found
 
 
 def labels(entrants: Sequence[Entrant]) -> list[str]:

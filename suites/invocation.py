@@ -12,7 +12,7 @@ from . import build, catalog, folders, weights
 from .checkpoints import write_atomic
 from .errors import Fault
 from .journal import forget_sent, read
-from .recipe import Recipe, digest, load, to_yaml
+from .recipe import Recipe, digest, flat, load, to_yaml
 from .run import AfterRow, Interrupted, Pruned, Run, stoppable
 
 if TYPE_CHECKING:
@@ -212,8 +212,8 @@ def _identity(document: dict[str, Any], uid: str, method: str, seed: int, recipe
 
     params = {"method": method, "seed": str(seed), "profile": str(recipe.profile)}
     for section in ("data", "model", "train", "evaluate"):
-        params |= _flatten(getattr(recipe, section).model_dump(), section)
-    params |= _flatten(recipe.methods[method], "method")
+        params |= flat(getattr(recipe, section).model_dump(), section)
+    params |= flat(recipe.methods[method], "method")
     git = document["git"]
     tags = {
         "holdfast.profile": str(recipe.profile),
@@ -234,14 +234,6 @@ def _identity(document: dict[str, Any], uid: str, method: str, seed: int, recipe
         run_uid=uid, suite=recipe.name, invocation_uid=trial.get("study_uid", document["uid"]), method=method, seed=seed, params=params,
         tags=tags, dataset=dataset, name=f"trial-{trial['number']}" if trial else "", parent_name=trial.get("study", ""),
     )  # fmt: skip
-
-
-def _flatten(document: dict[str, Any], prefix: str) -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in document.items():
-        path = f"{prefix}.{key}"
-        flat |= _flatten(value, path) if isinstance(value, dict) else {path: str(value)}
-    return flat
 
 
 def draw(invocation: Path, main: str) -> None:

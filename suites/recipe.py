@@ -215,6 +215,15 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f" (there are: {', '.join(names)})" if names else ""
 
 
+def flat(document: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """Nested fields as ``path: text``."""
+    found: dict[str, str] = {}
+    for key, value in document.items():
+        path = f"{prefix}.{key}"
+        found |= flat(value, path) if isinstance(value, Mapping) else {path: str(value)}
+    return found
+
+
 def read_yaml(text: str, where: str) -> dict[str, Any]:
     """The mapping in ``text``. Raises Fault for broken YAML (with line and column) or another kind of document."""
     try:
