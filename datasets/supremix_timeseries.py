@@ -27,6 +27,10 @@ class Config(RegressionData):
     target: str = Field("last", description="column whose value is predicted; last")
     window: int = Field(96, ge=4, le=100_000, description="steps of a window")
     horizon: int = Field(24, ge=1, le=100_000, description="steps from the window's end to the value that is predicted")
+    relative: bool = Field(
+        False,
+        description="CSV series: the label is the change from the window's last value of the target, channels are changes from theirs (for series whose level drifts; errors keep their unit)",
+    )
     stride: int = Field(4, ge=1, le=100_000, description="steps between the starts of training windows")
     samples: int = Field(2000, ge=8, le=10_000_000, description="recordings: samples from the middle of each")
     n_train: int = Field(800, ge=20, le=100_000, description="stand-in: training signals")
@@ -38,6 +42,10 @@ Parts = dict[str, dict[str, Tensor]]
 
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
     """A series or recordings under ``root``, or the stand-in. Raises DataError where files or values are missing."""
+    if config.relative and (root is None or (root / "labels.csv").is_file()):
+        raise DataError(
+            "data.options.relative is for a CSV series: signals with a label each have no last value of the target"
+        )
     if root is None:
         return _finish(config, stand_in(config), "stand-in", "frequency")
     if (root / "labels.csv").is_file():
@@ -107,11 +115,13 @@ def windows(config: Config, root: Path) -> tuple[Parts, str]:
             raise DataError(
                 f"{path}: {n} rows are too few for windows of {config.window} steps and a horizon of {config.horizon}"
             )
-        parts[split] = {
-            "x": _cut(values, targets - reach, config.window),
-            "label": torch.from_numpy(values[targets, at]),
-        }
-    return parts, names[start + at]
+        x, label = _cut(values, targets - reach, config.window), torch.from_numpy(values[targets, at])
+        if config.relative:
+            label = label - x[:, at, -1]
+            x = x - x[:, :, -1:]
+        parts[split] = {"x": x, "label": label}
+    name = names[start + at]
+    return parts, f"change of {name}" if config.relative else name
 
 
 def _cut(values: NDArray[np.float64], starts: NDArray[np.int64], window: int) -> Tensor:

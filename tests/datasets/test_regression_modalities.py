@@ -93,6 +93,22 @@ def test_windows_end_the_horizon_before_their_target_and_stay_in_their_split(tmp
     assert torch.allclose(column.mean((0, 2)), torch.zeros(2), atol=1e-4)
 
 
+def test_relative_windows_end_at_zero_and_their_label_is_the_change(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text("a,OT\n" + "".join(f"{i},{i * i}\n" for i in range(200)))
+    config = supremix_timeseries.Config(window=8, horizon=3, stride=2)
+    plain, _ = supremix_timeseries.windows(config, path)
+    relative = config.model_copy(update={"relative": True})
+    changes, name = supremix_timeseries.windows(relative, path)
+    assert name == "change of OT"
+    for split, part in changes.items():
+        x, last = plain[split]["x"], plain[split]["x"][:, :, -1:]
+        assert torch.equal(part["x"], x - last)
+        assert torch.equal(part["label"], plain[split]["label"] - last[:, 1, 0])
+    with pytest.raises(DataError, match=r"data\.options\.relative is for a CSV series"):
+        supremix_timeseries.load(relative, None)
+
+
 @pytest.mark.parametrize(
     ("n", "bad", "options", "message"),
     [
