@@ -19,6 +19,7 @@ from .memory import random_selection
 from .rehearsal import Memory
 
 CONSTANT = 1e-4  # a feature that varies less over the training rows is taken as it is: dividing by that would blow up other rows
+RARE = 0.1  # and none is divided by less than this share of the mean deviation: one that few rows activate would blow up others too
 Loss = Literal["l1", "mse", "huber", "focal_l1", "focal_mse"]
 
 
@@ -192,7 +193,8 @@ class TwoStageConfig(RegressionConfig):
     second_lr: float = Field(0.01, gt=0, le=10, description="of probe: Adam's learning rate")
     finetune_lr: float = Field(1e-3, gt=0, le=10, description="of finetune: Adam's learning rate")
     standardise_features: bool = Field(
-        True, description="of probe: features get mean 0 and deviation 1 over the training rows"
+        True,
+        description="of probe: features get mean 0 and deviation 1 over the training rows; one that hardly varies less",
     )
     views: Literal[1, 2] = Field(2, description="V, views of a row in pre-training")
 
@@ -236,7 +238,7 @@ class TwoStage(Regressor):
             f = torch.cat([self._model.encode(self._model.inputs(b)).float() for b in view.batches(rows)])
         self.feature_mean.copy_(f.mean(0))
         std = f.std(0, unbiased=False)
-        self.feature_std.copy_(torch.where(std < CONSTANT, 1.0, std))
+        self.feature_std.copy_(torch.where(std < CONSTANT, 1.0, std.maximum(RARE * std.mean())))
 
     def probe_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         self._model.encoder.eval()

@@ -158,6 +158,18 @@ def test_a_feature_that_no_training_row_has_moves_a_prediction_by_no_more_than_i
     assert method.feature_std[:2].tolist() == pytest.approx(x[:, :2].std(0, unbiased=False).tolist(), rel=1e-5)
 
 
+def test_a_feature_that_one_training_row_has_is_scaled_by_a_tenth_of_the_mean_deviation() -> None:
+    x = torch.randn(200, 3, generator=generator(0, "x"))
+    x[:, 2] = 0
+    x[7, 2] = 0.1
+    table = Table({"x": x, "label": x[:, 0] * 4 + 20})
+    method = sup.SupReMix(sup.SupReMixConfig(epochs=0, second_epochs=1), Alone(), 0)
+    list(train(method, view_of(Source({"train": table}, (), {}, "made", ""))))
+    std = x.std(0, unbiased=False)
+    assert std[2] < 0.01
+    assert method.feature_std.tolist() == pytest.approx([*std[:2].tolist(), 0.1 * float(std.mean())], rel=1e-5)
+
+
 def test_label_scale_makes_the_range_a_hundred(source: Source) -> None:
     method = made(reg.Regressor, source)
     view = view_of(source)
