@@ -46,7 +46,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     with torch.autocast(real.device.type, enabled=False):
         mixed = (alpha * real + (1 - alpha) * fake.detach()).requires_grad_(True)
         (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
-        return ((slope.flatten(1).square().sum(1).sqrt() - 1) ** 2).mean()
+        return ((torch.linalg.vector_norm(slope.flatten(1), dim=1) - 1) ** 2).mean()
 
 
 def critic_loss(src_real: Tensor, src_fake: Tensor, classes_real: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
