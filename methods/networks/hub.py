@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 
@@ -63,7 +66,7 @@ def _found(load: Callable[..., Any], name: str, revision: str | None, **options:
         return load(name, local_files_only=True, **local)
     except failed as error:
         first = error
-    if not Path(name).exists() and not name.startswith((".", "/", "~")):
+    if not Path(name).exists() and not name.startswith((".", "/", "~")) and _answers():
         try:
             return load(name, **local)
         except failed as error:
@@ -72,3 +75,19 @@ def _found(load: Callable[..., Any], name: str, revision: str | None, **options:
         f"there is no readable transformers model '{name}': neither a folder here, nor in the hub's cache, nor a name that the hub gives out "
         f"({str(first).splitlines()[0]}). Where there is no internet, save the model in a folder and name that in model.options.encoder_name"
     ) from first
+
+
+def _answers() -> bool:
+    """Whether somebody listens where the hub is (or a proxy is asked): without one its client would try for most of a minute."""
+    from huggingface_hub import constants
+
+    if urllib.request.getproxies():
+        return True
+    place = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection(
+            (place.hostname or "", place.port or (80 if place.scheme == "http" else 443)), timeout=5
+        ).close()
+    except OSError:
+        return False
+    return True

@@ -135,7 +135,9 @@ def _norm(gradients: Any) -> float:
 def test_gradient_penalty_of_a_critic_that_is_flat_has_a_gradient_and_no_nan() -> None:
     w = torch.zeros(12, dtype=torch.float64, requires_grad=True)
     x = torch.randn(4, 3, 2, 2, dtype=torch.float64, generator=generator(0, "x"))
-    found = gradient_penalty(lambda z: z.flatten(1) @ w, x, x.flip(0), torch.full((4, 1, 1, 1), 0.5, dtype=torch.float64))
+    found = gradient_penalty(
+        lambda z: z.flatten(1) @ w, x, x.flip(0), torch.full((4, 1, 1, 1), 0.5, dtype=torch.float64)
+    )
     found.backward()
     assert found.item() == 1
     assert w.grad is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,25 @@ def test_what_does_not_fit_is_told(
     bare = Source(source.splits, (), info, source.source, source.checksum)
     with pytest.raises(ValueError, match="takes pairs of texts"):
         made(folder, bare)
+
+
+def test_a_hub_that_does_not_answer_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+    from transformers import AutoTokenizer
+
+    asked: list[bool] = []
+
+    def load(name: str, *, local_files_only: bool = False, **options: Any) -> None:
+        asked.append(not local_files_only)
+        raise OSError(name)
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", load)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(FileNotFoundError, match="nobody/nothing"):
+            hub.tokenizer("nobody/nothing")
+    assert asked == [False, True]
+    with pytest.raises(FileNotFoundError, match="nobody/nothing"):  # the server is closed
+        hub.tokenizer("nobody/nothing")
+    assert asked == [False, True, False]
