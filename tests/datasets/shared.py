@@ -1,8 +1,9 @@
-"""Real data beside the checkout as the readers take it (no part of the product): ``python tests/datasets/shared.py fsdd|slurp|cifar10 SHARED_DATA OUT``.
+"""Real data beside the checkout as the readers take it (no part of the product): ``python tests/datasets/shared.py fsdd|slurp|cifar10|rotated SHARED_DATA OUT``.
 
 ``fsdd`` writes the Free Spoken Digit Dataset as WAV files and a manifest; ``slurp`` the annotations of SLURP in the released layout, with
 the training sentences from MASSIVE's en-US text (same ids; no entities, no recordings there); ``cifar10`` the binary files of CIFAR-10 (two
-training batches, a tenth of the test batch: what is there). MNIST's idx files are there as released.
+training batches, a tenth of the test batch: what is there); ``rotated`` two folders in AgeDB's layout, ``mnist`` and ``digits`` (scikit-learn's), whose images are turned by the
+"age" in degrees: a source and a target of transfer. MNIST's idx files are there as released.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import torch
+from holdfast.datasets import supremix_agedb
+from holdfast.datasets.images import read_idx
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -99,5 +103,32 @@ def cifar10(data: Path, out: Path, rows: int | None = None) -> Path:
     return out
 
 
+def rotated(data: Path, out: Path, train: int = 4000, held_out: int = 610) -> Path:
+    """``mnist`` (4,000 training images) and ``digits`` (1,200), 16 px, angles 0 to 60 in turn; no digit is in two splits."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    real = read_idx(data / "mnist" / "train-images-idx3-ubyte.gz").astype(np.float32) / 255
+    made = np.asarray(load_digits().images, dtype=np.float32) / 16
+    for name, images, n in (("mnist", real, train), ("digits", made, min(train, 1200))):
+        (out / name / "AgeDB").mkdir(parents=True, exist_ok=True)
+        parts = np.split(
+            np.random.default_rng(0).permutation(len(images)), [len(images) * 6 // 10, len(images) * 8 // 10]
+        )
+        rows = ["age,path,split"]
+        for split, part, count in zip(("train", "val", "test"), parts, (n, held_out, held_out), strict=True):
+            angle = torch.arange(count) % supremix_agedb.ANGLES
+            chosen = torch.from_numpy(images[part[np.arange(count) % len(part)]])[:, None]
+            turned = supremix_agedb.rotate(chosen, angle.float()).numpy()[:, 0]
+            for i, (image, degrees) in enumerate(zip(turned, angle.tolist(), strict=True)):
+                path = f"AgeDB/{split}{i}_Digit_{degrees}_m.png"
+                Image.fromarray(image).save(out / name / path)
+                rows.append(f"{degrees},{path},{split}")
+        (out / name / "agedb.csv").write_text("\n".join(rows) + "\n")
+    return out
+
+
 if __name__ == "__main__":
-    {"fsdd": fsdd, "slurp": slurp, "cifar10": cifar10}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
+    {"fsdd": fsdd, "slurp": slurp, "cifar10": cifar10, "rotated": rotated}[sys.argv[1]](
+        Path(sys.argv[2]), Path(sys.argv[3])
+    )

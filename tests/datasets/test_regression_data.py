@@ -13,7 +13,7 @@ from holdfast.datasets.regression import SPLITS, RegressionData, finish
 from PIL import Image
 from pydantic import ValidationError
 
-from .shared import place
+from .shared import place, rotated
 
 
 def table(path: Path, text: str, **options: object) -> Source:
@@ -223,3 +223,18 @@ def test_real_tables(file: str, rows: int, inputs: int) -> None:
     source = supremix_tabular.load(supremix_tabular.Config(file=file), real / "uci")
     assert sum(len(t) for t in source.splits.values()) == rows
     assert source.info["input_shape"] == (inputs,)
+
+
+@pytest.mark.skipif(real is None, reason="no shared data beside the checkout")
+def test_rotated_digits_in_the_released_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
+    assert real is not None
+    rotated(real, tmp_path, train=122, held_out=61)
+    for name in ("mnist", "digits"):
+        source = supremix_agedb.load(supremix_agedb.Config(size=16), tmp_path / name)
+        assert {split: len(rows) for split, rows in source.splits.items()} == {"train": 122, "valid": 61, "test": 61}
+        x, label = source.splits["test"].columns["x"], source.splits["test"].columns["label"]
+        assert isinstance(x, torch.Tensor)
+        assert isinstance(label, torch.Tensor)
+        assert label.unique().tolist() == list(range(61))
+        assert bool((x.flatten(1).float().std(1) > 20).all())  # every image shows something
