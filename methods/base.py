@@ -98,6 +98,11 @@ class Method(nn.Module):
         self.model = model
         self.seed = seed
 
+    @property
+    def _model(self) -> Any:
+        """The model as its family knows it."""
+        return self.model
+
     def stages(self, view: ExperienceView) -> list[Stage]:
         """The stages of this experience, in order."""
         return [Stage()]
@@ -107,8 +112,9 @@ class Method(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define training_step")
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
-        """Predictions of a batch, one row each, in evaluation mode."""
-        raise NotImplementedError(f"{type(self).__name__} must define predict")
+        """Predictions of a batch, one row each, in evaluation mode: the model's own, unless a method makes others."""
+        found: dict[str, Tensor] = self._model.predict(batch)
+        return found
 
     def before_experience(self, view: ExperienceView) -> None: ...
 

@@ -129,7 +129,7 @@ class Projection(nn.Sequential):
 
 
 class Views(Method):
-    """Stage 2 on any translator: the base of CDvG, its oracle and its ablations."""
+    """Stage 2 on any translator: the base of CDvG, its oracle and its ablations. Predictions are made on original images."""
 
     Config: ClassVar[type[ViewsConfig]] = ViewsConfig
     config: ViewsConfig
@@ -141,10 +141,6 @@ class Views(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "projections"))
             self.project = Projection(self._model.features_out, config.projection)
-
-    @property
-    def _model(self) -> Any:
-        return self.model
 
     @property
     def modes(self) -> tuple[int, ...]:
@@ -272,10 +268,6 @@ class Views(Method):
         with torch.no_grad():
             h = self._model.encode(torch.cat(self.views(self._model.pixels(batch), batch, ctx)))
         return {"loss": views_ce(self._model.classify(h), batch["label"])}
-
-    def predict(self, batch: Batch) -> dict[str, Tensor]:
-        """``label`` [B] of the original, untranslated image."""
-        return self._model.predict(batch)
 
 
 class Simclr(Views):

@@ -46,6 +46,10 @@ class Branches(nn.Module):
         """Logits of the heads on [z_i, sg z_b] and [sg z_i, z_b]; z_i, z_b [N, H]."""
         return self.head_i(torch.cat([z_i, z_b.detach()], 1)), self.head_b(torch.cat([z_i.detach(), z_b], 1))
 
+    def predict(self, model: Any, x: Tensor) -> dict[str, Tensor]:
+        """``label`` [N] of images x: what the intrinsic head answers."""
+        return {"label": self(model.encode(x), self.biased.encode(x))[0].argmax(1)}
+
     def loss(
         self, z_i: Tensor, z_b: Tensor, labels: Tensor, weights: Tensor, config: DisEntConfig, order: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -83,10 +87,6 @@ class DisEnt(Method):
         super().__init__(config, model, seed)
         self.branches = Branches(self._model, seed)
 
-    @property
-    def _model(self) -> Any:
-        return self.model
-
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         c, labels = self.config, batch["label"]
         x = self._model.views(self._model.pixels(batch), ctx.augment)
@@ -97,8 +97,7 @@ class DisEnt(Method):
         return {"loss": loss, **logs}
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
-        x = self._model.pixels(batch)
-        return {"label": self.branches(self._model.encode(x), self.branches.biased.encode(x))[0].argmax(1)}
+        return self.branches.predict(self._model, self._model.pixels(batch))
 
 
 class CdvgDisEntConfig(CdvgConfig, DisEntConfig):
@@ -141,8 +140,7 @@ class CdvgDisEnt(Cdvg):
         return {"loss": loss, **logs}
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
-        x = self._model.pixels(batch)
-        return {"label": self.branches(self._model.encode(x), self.branches.biased.encode(x))[0].argmax(1)}
+        return self.branches.predict(self._model, self._model.pixels(batch))
 
 
 class RebiasConfig(MethodConfig):
@@ -176,10 +174,6 @@ class Rebias(Method):
             )
             self.local_head = nn.Linear(w, self._model.classes)
 
-    @property
-    def _model(self) -> Any:
-        return self.model
-
     def stages(self, view: ExperienceView) -> list[Stage]:
         arguments = {"lr": self.config.lr}
         local = [*self.local.parameters(), *self.local_head.parameters()]
@@ -206,9 +200,6 @@ class Rebias(Method):
         loss = F.cross_entropy(self._model.classify(h), labels) + c.lambda_f * independence
         yield Update(loss, "main", logs={"loss/hsic": independence})
 
-    def predict(self, batch: Batch) -> dict[str, Tensor]:
-        return self._model.predict(batch)
-
 
 class SelecMixConfig(MethodConfig):
     """Fields of SelecMix."""
@@ -229,10 +220,6 @@ class SelecMix(Method):
     def __init__(self, config: SelecMixConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
         self.biased = self._model.twin(seed, "biased")
-
-    @property
-    def _model(self) -> Any:
-        return self.model
 
     @staticmethod
     def partners(features: Tensor, labels: Tensor) -> Tensor:
@@ -266,9 +253,6 @@ class SelecMix(Method):
             loss = F.cross_entropy(self._model.classify(self._model.encode(x)), labels)
         return {"loss": loss + loss_biased, "loss/mixed": loss, "loss/biased": loss_biased}
 
-    def predict(self, batch: Batch) -> dict[str, Tensor]:
-        return self._model.predict(batch)
-
 
 class BiasConConfig(MethodConfig):
     """Fields of BiasCon."""
@@ -292,10 +276,6 @@ class BiasConOracle(Method):
             torch.manual_seed(derive(seed, "projections"))
             self.project = Projection(self._model.features_out, config.projection)
 
-    @property
-    def _model(self) -> Any:
-        return self.model
-
     def before_experience(self, view: ExperienceView) -> None:
         if "bias" not in view.table.columns:
             raise UnfitError("biascon_oracle needs the column 'bias': run it alone, with data.hidden_from_training=[]")
@@ -306,6 +286,3 @@ class BiasConOracle(Method):
         contrast = biascon(self.project(h), labels, batch["bias"], temperature=c.temperature)
         ce = F.cross_entropy(self._model.classify(h), labels)
         return {"loss": ce + c.lambda_con * contrast, "loss/ce": ce, "loss/contrast": contrast}
-
-    def predict(self, batch: Batch) -> dict[str, Tensor]:
-        return self._model.predict(batch)

@@ -5,7 +5,7 @@ Spec: CDvG section 6 and, for the combination, section 3 ("plug-in use").
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -69,10 +69,6 @@ class LfF(Method):
         super().__init__(config, model, seed)
         self.biased = self._model.twin(seed, "biased")
 
-    @property
-    def _model(self) -> Any:
-        return self.model
-
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         c, labels = self.config, batch["label"]
         x = self._model.views(self._model.pixels(batch), ctx.augment)
@@ -85,9 +81,6 @@ class LfF(Method):
         loss_biased = gce(biased, labels, q=c.q).mean()
         loss = views_ce(debiased, labels, weights)
         return {"loss": loss + loss_biased, "loss/biased": loss_biased, "loss/debiased": loss, "lff/weight": weights.mean()}  # fmt: skip
-
-    def predict(self, batch: Batch) -> dict[str, Tensor]:
-        return self._model.predict(batch)
 
 
 class CdvgLffConfig(CdvgConfig, LffConfig):

@@ -45,10 +45,6 @@ class Reference(Method):
         super().__init__(config, model, seed)
         self.fitted: dict[str, Tensor] = {}  # saved with the state; on the CPU until they are used
 
-    @property
-    def _model(self) -> Any:
-        return self.model
-
     def stages(self, view: ExperienceView) -> list[Stage]:
         return [Stage("fit", epochs=0, optimizers={})]
 

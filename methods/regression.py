@@ -6,7 +6,7 @@ Source: the plain regressors of the SupReMix paper (spec sections 4, 5 and 7). A
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -78,10 +78,6 @@ class Regressor(Method):
         self.register_buffer("ready", torch.tensor(False))
         self.register_buffer("feature_mean", torch.zeros(d))
         self.register_buffer("feature_std", torch.ones(d))
-
-    @property
-    def _model(self) -> Any:
-        return self.model
 
     # -- labels ----------------------------------------------------------------------------------------------------
 

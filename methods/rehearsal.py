@@ -6,7 +6,7 @@ Source: the baselines of the COCONUT paper and its Interspeech 2023 predecessor 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -26,13 +26,6 @@ class Finetune(Method):
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         loss, logs = self._model.loss(self._model.augment(batch, ctx.augment))
         return {"loss": loss, **logs}
-
-    def predict(self, batch: Batch) -> dict[str, Tensor]:
-        return self._model.predict(batch)
-
-    @property
-    def _model(self) -> Any:
-        return self.model
 
 
 class Joint(Finetune):
