@@ -63,9 +63,11 @@ def class_groups(class_names: Sequence[str], n_experiences: int, order: Order, s
     """Split classes into ``n_experiences`` disjoint groups; surplus classes go to the first ones.
 
     ``seeded``: a permutation from (seed, "class_order"); ``alphabetical``: by name; else the names themselves in their order. ValueError
-    where there are fewer classes than experiences, and where the names are not those of the classes, each once.
+    where there are none or fewer than experiences, and where the names are not those of the classes, each once.
     """
     n = len(class_names)
+    if n == 0:
+        raise ValueError("the label is a number and has no classes: data.split=range makes an experience of each range")
     if n < n_experiences:
         raise ValueError(f"{n} classes cannot make {n_experiences} experiences: lower data.experiences")
     if order == "alphabetical":

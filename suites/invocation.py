@@ -30,6 +30,10 @@ def start(
     catalog.resolve(recipe)
     source = _prepare(recipe, console)
     weights.check(recipe, methods, seeds, source)
+    for joint in {
+        catalog.kind_of(recipe, m).uses_union for m in methods
+    }:  # streams that cannot be leave nothing behind
+        build.benchmark_of(recipe, source, seeds[0], joint)
     plan = {
         "schema": 1,
         "suite": recipe.name,

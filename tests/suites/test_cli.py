@@ -45,6 +45,7 @@ BAD: list[tuple[list[str], int, str]] = [
         "claims.0.bye: no such field",
     ),
     (["run", "supremix_agedb", "model.weights=absent"], 2, "no invocation and no run"),
+    (["run", "supremix_tabular", "data.experiences=2"], 2, "data.split=range"),
     (["run", "supremix_tabular", "methods.l1.epochs=0"], 2, "greater than or equal to 1"),
     (["run", "supremix_tabular", "model.options.encoder=transformers"], 2, "takes pairs of texts"),
     (
