@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,18 @@ from contextlib import contextmanager
 from rich.console import Console as Rich
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+NAME, TEXT = (
+    24,
+    20,
+)  # columns of a table, the first and the others, may be narrower than their content, but not than this
+NUMBER = re.compile(r"[-+<±.,\d ]+")
+
+
+def _unbroken(cell: str, whole: bool) -> int:
+    """Width below which a cell would break inside a number or a word; ``whole``: names are to be copied, no break at all."""
+    pieces = cell.split("\n") if whole or NUMBER.fullmatch(cell) else cell.split()
+    return max(map(len, pieces), default=0)
 
 
 class Console:
@@ -36,15 +49,31 @@ class Console:
         self.notes.print(f"warning: {text}", markup=False, soft_wrap=True)
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        table = Table(title=title, title_justify="left")
-        for number, name in enumerate(header):
-            widest = max((len(row[number]) for row in rows), default=0) if number == 0 else 0  # names are to be copied
-            table.add_column(
-                name, justify="left" if number == 0 else "right", overflow="fold", min_width=min(widest, 24)
-            )
-        for row in rows:
-            table.add_row(*row)
-        self.rich.print(table)
+        """Numbers are never broken, words at spaces: columns that the screen has no room for stand in further tables below, each with the
+        first column.
+        """
+        widths = [
+            max(_unbroken(cell, number == 0) for cell in (name, *(row[number] for row in rows)))
+            for number, name in enumerate(header)
+        ]
+        room = [min(width, NAME if number == 0 else TEXT) + 3 for number, width in enumerate(widths)]  # 3: its frame
+        blocks = [[0]]
+        for number in range(1, len(header)):
+            if len(blocks[-1]) > 1 and 1 + sum(room[n] for n in blocks[-1]) + room[number] > self.rich.width:
+                blocks.append([0])
+            blocks[-1].append(number)
+        for block in blocks:
+            table = Table(title=title if block is blocks[0] else None, title_justify="left")
+            for number in block:
+                table.add_column(
+                    header[number],
+                    justify="right" if number and all(NUMBER.fullmatch(row[number] or "-") for row in rows) else "left",
+                    overflow="fold",
+                    min_width=room[number] - 3,
+                )
+            for row in rows:
+                table.add_row(*(row[number] for number in block))
+            self.rich.print(table)
 
     @contextmanager
     def progress(self, text: str) -> Iterator[Callable[[int, int], None]]:
