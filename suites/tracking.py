@@ -22,6 +22,7 @@ from .checkpoints import write_atomic
 from .killpoints import reach
 
 BATCH = 900  # points a request; MLflow takes 1000
+LOCAL = 25.0  # seconds more that the end of a run waits for a SQLite file
 ATTEMPTS = 5  # of ``sync`` at a run, where the connection breaks
 UID, INVOCATION = "holdfast.run_uid", "holdfast.invocation_uid"
 
@@ -277,7 +278,7 @@ def known_state(folder: Path) -> dict[str, Any]:
 
 
 class Delivery:
-    """The thread of one run. None of its methods waits for the store but :meth:`finish`, and that at most ``timeout``."""
+    """The thread of one run. None of its methods waits for the store but :meth:`finish`, and that for a time."""
 
     def __init__(self, folder: Path, identity: RunIdentity, uri: str) -> None:
         write_atomic(folder / "identity.json", json.dumps({**dataclasses.asdict(identity), "uri": uri}).encode())
@@ -338,11 +339,12 @@ class Delivery:
                 delay = min(10.0, 2 * delay)
 
     def finish(self, status: str, how: str = "", timeout: float = 5.0) -> Outcome:
-        """Tell the store how the run ended; waits at most ``timeout`` seconds for what is left."""
+        """Tell the store how the run ended; waits at most ``timeout`` seconds for what is left, for a file of ours that works ``LOCAL``."""
         with self._wake:
             self._status, self._how = status, how
             self._wake.notify()
-        self._done.wait(timeout)
+        if not self._done.wait(timeout) and self._problem is None and self._sender.uri.startswith("sqlite:///"):
+            self._done.wait(LOCAL)  # its tables are being made: on a busy machine that outlasts a run of seconds
         state = self._sender.state
         left = sum(1 for _ in _lines(self._sender.folder / "journal.jsonl", state["delivered"], self._covered))
         problem = self._problem if self._done.is_set() or self._problem else "the store is slow"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from holdfast.suites import tracking
 from holdfast.suites.tracking import _make_store, compare_store
 
 from . import process
@@ -208,3 +209,26 @@ def test_a_server_that_dies_in_the_middle_and_comes_back(tmp_path: Path, free_po
         assert compare_store(folder, server.database) == []
     finally:
         server.kill()
+
+
+@pytest.mark.parametrize(
+    ("where", "told"), [("sqlite:///{}/mlflow.db", None), ("http://127.0.0.1:9", "the store is slow")]
+)
+def test_the_end_of_a_run_waits_for_tables_that_are_being_made(
+    where: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(sender: tracking.Sender, stop: int) -> bool:
+        time.sleep(1)  # the first thing a thread does is to make the tables
+        return False
+
+    monkeypatch.setattr(tracking.Sender, "send", send)
+    monkeypatch.setattr(tracking.Sender, "send_artifacts", lambda sender, paths: None)
+    monkeypatch.setattr(tracking.Sender, "end", lambda sender, status, how="": None)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "journal.jsonl").write_text("")
+    delivery = tracking.Delivery(
+        folder, tracking.RunIdentity("u", "s", "i", "m", 0, {}, {}, {}), where.format(tmp_path)
+    )
+    delivery.start()
+    assert delivery.finish("FINISHED", timeout=0.05).problem == told
