@@ -72,7 +72,7 @@ class CdvgConfig(ViewsConfig):
 
     translator: Preset = Field(
         "auto",
-        description="shallow: of the reach below; stargan: StarGAN v1, sees and redraws everything; colour_map: sees everything, changes colours smoothly; auto: shallow up to 16 px, StarGAN v1 above",
+        description="shallow: of the reach below; stargan: StarGAN v1, sees and redraws everything; colour_map: sees everything, changes colours smoothly; auto: shallow up to 16 px, StarGAN v1 above (for a local bias shallow is better there too: docs/results.md)",
     )
     reach: Literal[1, 3, 5, 9] = Field(3, description="receptive field of the shallow translator in pixels")
     width: int = Field(32, ge=4, le=256, description="channels of the translator's first convolution (StarGAN: 64)")
