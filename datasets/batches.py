@@ -196,7 +196,8 @@ class Sidecar:
 class ExperienceView:
     """What a method may see of the training data in one experience.
 
-    ``index`` [n] are the row ids of this experience; ``classes`` its classes, ``classes_seen`` those of this and all earlier ones;
+    ``index`` [n] are the row ids of this experience; ``classes`` its classes, ``classes_earlier`` those of earlier
+    ones (some of them ``classes`` again where classes repeat);
     ``n_train`` counts the training rows of the whole stream. Columns hidden from training do not exist in ``table``.
     """
 
@@ -204,7 +205,7 @@ class ExperienceView:
     n_experiences: int
     index: Tensor
     classes: tuple[int, ...]
-    classes_seen: tuple[int, ...]
+    classes_earlier: tuple[int, ...]
     n_classes: int
     n_train: int
     table: Table
@@ -214,8 +215,22 @@ class ExperienceView:
     sidecar: Sidecar = field(default_factory=Sidecar)
 
     @property
-    def classes_past(self) -> tuple[int, ...]:
-        return tuple(c for c in self.classes_seen if c not in set(self.classes))
+    def classes_seen(self) -> tuple[int, ...]:
+        """Classes of this and all earlier experiences, each once."""
+        return tuple(dict.fromkeys((*self.classes_earlier, *self.classes)))
+
+    @property
+    def past_counts(self) -> tuple[int, int]:
+        """(past, past + new): classes where no class returns, else experiences, since classes that return are neither."""
+        if set(self.classes_earlier) & set(self.classes):
+            return self.experience, self.experience + 1
+        return len(self.classes_earlier), len(self.classes_seen)
+
+    @property
+    def past_share(self) -> float:
+        """L_p / (L_p + L_n) of :attr:`past_counts`: 0 in the first experience."""
+        past, both = self.past_counts
+        return past / both if both else 0.0
 
     def labels(self, name: str = "label") -> Tensor:
         """Column ``name`` of this experience's rows, [n, ...]. Raises KeyError for an absent (or hidden) column."""

@@ -2,7 +2,8 @@
 
 The data root is the manifest or a folder that holds ``manifest.csv`` or ``manifest.jsonl``. Paths are relative to the manifest. ``intent``
 is any name; ``scenario`` (or ``scenario_action`` as the name) groups intents. ``entities`` is a list of {type, filler} (JSON, also in
-a CSV field). Without ``split`` the rows are split by speaker where there are three or more, else at random, within each intent.
+a CSV field). Without ``split`` no voice lies in two splits where there are three or more speakers; with fewer, no text does (within each intent that
+has three or more; ``suites data check`` counts the sentences and speakers that lie in train and test).
 Any sample rate and format that soundfile reads.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +34,10 @@ class Config(SpeechConfig):
     split_by: Literal["intent", "scenario"] = Field("intent", description="the splitting class of the stream")
     valid_share: float = Field(0.1, gt=0, lt=0.5, description="rows for validation where the manifest names no split")
     test_share: float = Field(0.2, gt=0, lt=0.8, description="rows for test where the manifest names no split")
+    group_by: Literal["auto", "speaker", "text", "none"] = Field(
+        "auto",
+        description="what lies in one split alone where the manifest names no split: speakers; texts (of an intent with three or more); none: rows at random; auto: speakers if there are three, else texts",
+    )
     n_train: int = Field(40, ge=1, le=5000, description="stand-in: training utterances a digit")
     n_valid: int = Field(4, ge=1, le=1000, description="stand-in: validation utterances a digit")
     n_test: int = Field(10, ge=1, le=1000, description="stand-in: test utterances a digit")
@@ -139,27 +145,39 @@ def _entities(given: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _split(rows: list[Sentence], config: Config) -> list[Sentence]:
-    """By speaker where there are three or more (no voice in two splits), else at random within each intent."""
-    from dataclasses import replace
-
-    speakers = sorted({row.speaker for row in rows if row.speaker})
+    """Splits where the manifest names none: whole groups of rows, as ``group_by`` says (see :class:`Config`)."""
+    named = sorted({row.speaker for row in rows if row.speaker})
+    by = config.group_by
+    if by == "speaker" and (len(named) < 3 or not all(row.speaker for row in rows)):
+        raise DataError(f"group_by: speaker needs a speaker in every row and three of them; {len(named)} are named")
+    if by == "auto":
+        by = "speaker" if len(named) >= 3 and all(row.speaker for row in rows) else "text"
     g = generator(config.seed, "manifest/split")
-    if len(speakers) >= 3 and all(row.speaker for row in rows):
-        order = torch.randperm(len(speakers), generator=g).tolist()
-        n_test, n_valid = (max(1, round(share * len(speakers))) for share in (config.test_share, config.valid_share))
-        place = {
-            speakers[i]: "test" if k < n_test else "valid" if k < n_test + n_valid else "train"
-            for k, i in enumerate(order)
-        }
+    if by == "speaker":
+        place = _places(named, config, g)
         return [replace(row, split=place[row.speaker]) for row in rows]
     result = list(rows)
     for intent in sorted({row.intent for row in rows}):
         mine = [i for i, row in enumerate(rows) if row.intent == intent]
-        shuffled = [mine[i] for i in torch.randperm(len(mine), generator=g).tolist()]
-        n_test, n_valid = (max(1, round(share * len(mine))) for share in (config.test_share, config.valid_share))
-        for k, i in enumerate(shuffled):
-            result[i] = replace(rows[i], split="test" if k < n_test else "valid" if k < n_test + n_valid else "train")
+        texts = sorted({rows[i].words for i in mine})
+        if by == "text" and len(texts) >= 3:
+            place = _places(texts, config, g)
+            for i in mine:
+                result[i] = replace(rows[i], split=place[rows[i].words])
+        else:  # one or two sentences: their recordings are shared out
+            numbered = _places([str(i) for i in mine], config, g)
+            for i in mine:
+                result[i] = replace(rows[i], split=numbered[str(i)])
     return result
+
+
+def _places(names: list[str], config: Config, g: torch.Generator) -> dict[str, str]:
+    """A split for each of ``names``: a permutation cut by the shares, at least one name for test and for valid."""
+    n_test, n_valid = (max(1, round(share * len(names))) for share in (config.test_share, config.valid_share))
+    return {
+        names[i]: "test" if k < n_test else "valid" if k < n_test + n_valid else "train"
+        for k, i in enumerate(torch.randperm(len(names), generator=g).tolist())
+    }
 
 
 def stand_in(config: Config) -> list[Sentence]:

@@ -128,6 +128,11 @@ class Method(nn.Module):
 
     def after_epoch(self, ctx: StepContext) -> None: ...
 
+    def compared_parameters(self) -> list[nn.Parameter]:
+        """Trainable parameters on which ``diagnostics.gradients`` compares loss terms: the model's ``encoder`` (all, where it has none)."""
+        part = getattr(self.model, "encoder", self.model)
+        return [p for p in part.parameters() if p.requires_grad]
+
     def memory(self) -> Tensor:
         """Row ids that the sampler mixes into the next experience, [m] int64."""
         return torch.empty(0, dtype=torch.int64)

@@ -29,7 +29,8 @@ class CoconutConfig(DistillationConfig):
         0.1, ge=0, description="λ_MM, weight of the audio-text loss", json_schema_extra={"sweep": {"low": 0.01, "high": 1.0, "log": True}}
     )  # fmt: skip
     lambda_nspt: float | Literal["auto"] = Field(
-        "auto", description="λ_NSPT; auto: L_p / (L_p + L_n), past over all seen classes"
+        "auto",
+        description="λ_NSPT; auto: L_p / (L_p + L_n), past over all seen classes (experiences where classes repeat)",
     )
     negatives: Literal["student", "teacher"] = Field("student", description="who gives the denominator: NS.. or NT..")
     positives: Literal["student", "teacher"] = Field("teacher", description="who gives the positives: ..PT or ..PS")
@@ -38,7 +39,11 @@ class CoconutConfig(DistillationConfig):
     nspt_anchors: Literal["rehearsal", "all"] = Field("rehearsal", description="anchors of NSPT")
     mm_anchors: Literal["new", "all"] = Field("new", description="anchors of MM")
     normalize: bool = Field(True, description="L2-normalise projections before the dot product")
-    reduction: Literal["mean", "sum"] = Field("mean", description="over NSPT's anchors")
+    reduction: Literal["mean", "sum", "batch"] = Field(
+        "mean",
+        description="of NSPT: over its anchors, or their sum divided by the batch size, which weighs an anchor like a row of L_ASR",
+        json_schema_extra={"sweep": {"choices": ["mean", "batch"]}},
+    )
     projection: int = Field(512, ge=1, le=8192, description="d_S, width of g_A and g_T")
     text_pool: Literal["intent", "mean"] = Field(
         "intent", description="text vector: the intent token's embedding, or the mean of all"
@@ -67,10 +72,10 @@ class Coconut(Distillation):
         return super().needs_teacher or self.config.lambda_nspt == "auto" or float(self.config.lambda_nspt) > 0
 
     def weight_nspt(self, view: ExperienceView) -> float:
-        """λ_NSPT = L_p / (L_p + L_n), 0 in the first experience, or the number given."""
+        """λ_NSPT = L_p / (L_p + L_n) (of experiences where classes repeat), 0 in the first experience, or the number given."""
         if self.config.lambda_nspt != "auto":
             return float(self.config.lambda_nspt)
-        return len(view.classes_past) / len(view.classes_seen)
+        return view.past_share
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         c = self.config

@@ -143,9 +143,9 @@ class Distillation(ER):
         if c.kd_weight == "sqrt_batch":
             return weight_sqrt_batch(n_rows, n_batch), len(c.distillations) > 1
         if c.kd_weight == "log_ratio":
-            return weight_log_ratio(len(view.classes_past), len(view.classes_seen)), len(c.distillations) > 1
+            return weight_log_ratio(*view.past_counts), len(c.distillations) > 1
         if c.kd_weight == "class_ratio":
-            return len(view.classes_past) / len(view.classes_seen), True
+            return view.past_share, True
         return float(c.kd_weight), True
 
     def _terms(self, rows: Tensor, h: Tensor, mask: Tensor, batch: Batch) -> dict[str, Tensor]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from .base import UnfitError
+
+
+def memory_rows(size: float, n_train: int) -> int:
+    """|M| in rows: ``size`` as a share of ``n_train`` rows below 1 (rounded to the nearest, halves up), else the number itself."""
+    return math.floor(size * n_train + 0.5) if size < 1 else int(size)
 
 
 def quotas(memory_size: int, n_classes: int, seen: Sequence[int], fixed: bool = True) -> dict[int, int]:
@@ -22,6 +28,12 @@ def quotas(memory_size: int, n_classes: int, seen: Sequence[int], fixed: bool = 
             f"a memory of {memory_size} rows gives none to each of {divisor} classes: set memory_size >= {divisor}"
         )
     return dict.fromkeys(seen, quota)
+
+
+def shares(quota: int, experiences: Sequence[int]) -> dict[int, int]:
+    """A class's ``quota`` over the ``experiences`` that it occurred in: equal parts, surplus rows to the earliest."""
+    part, surplus = divmod(quota, max(1, len(experiences)))
+    return {e: part + (k < surplus) for k, e in enumerate(sorted(experiences))}
 
 
 def random_selection(n: int, quota: int, generator: torch.Generator) -> Tensor:

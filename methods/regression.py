@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive, generator
 from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError
-from .memory import random_selection
+from .memory import memory_rows, random_selection
 from .rehearsal import Memory
 
 CONSTANT = 1e-4  # a feature that varies less over the training rows is taken as it is: dividing by that would blow up other rows
@@ -147,13 +147,11 @@ class Regressor(Method):
 
     def after_experience(self, view: ExperienceView) -> None:
         """Keep an equal random share of |M| of every experience so far."""
-        size = self.config.memory_size
-        rows = int(size * view.n_train) if size < 1 else int(size)
-        share = rows // view.n_experiences
+        share = memory_rows(self.config.memory_size, view.n_train) // view.n_experiences
         if share < 1:
             return
         order = generator(self.seed, f"memory/{view.experience}")
-        self.store.rows[view.experience] = view.index[
+        self.store.rows[view.experience, 0] = view.index[
             torch.as_tensor(random_selection(len(view.index), min(share, len(view.index)), order))
         ]
 

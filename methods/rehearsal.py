@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..datasets.batches import Batch, ExperienceView, generator
 from .base import Method, MethodConfig, StepContext
-from .memory import closest_to_mean, herding, quotas, random_selection
+from .memory import closest_to_mean, herding, memory_rows, quotas, random_selection, shares
 
 
 class Finetune(Method):
@@ -52,21 +52,27 @@ class RehearsalConfig(MethodConfig):
 
 
 class Memory(nn.Module):
-    """Row ids kept of each class; all of it in ``state_dict``."""
+    """Row ids kept of each (experience, class); all of it in ``state_dict``."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: dict[int, Tensor] = {}
+        self.rows: dict[tuple[int, int], Tensor] = {}
 
     def all(self) -> Tensor:
-        """Row ids of all classes, ascending by class, [m] int64."""
-        return torch.cat([self.rows[c] for c in sorted(self.rows)]) if self.rows else torch.empty(0, dtype=torch.int64)
+        """Row ids of all classes, ascending by class and then by experience, [m] int64."""
+        keys = sorted(self.rows, key=lambda key: (key[1], key[0]))
+        return torch.cat([self.rows[key] for key in keys]) if keys else torch.empty(0, dtype=torch.int64)
+
+    def experiences(self, c: int) -> list[int]:
+        """The experiences of which rows of class ``c`` are kept, ascending."""
+        return sorted(e for e, held in self.rows if held == c)
 
     def get_extra_state(self) -> dict[str, Tensor]:
-        return {str(c): rows for c, rows in self.rows.items()}
+        return {f"{e}/{c}": rows for (e, c), rows in self.rows.items()}
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
-        self.rows = {int(c): rows for c, rows in state.items()}
+        keys = {name: name.partition("/") for name in state}
+        self.rows = {(int(e), int(c)): state[name] for name, (e, _, c) in keys.items()}
 
 
 class ER(Finetune):
@@ -86,9 +92,8 @@ class ER(Finetune):
         return self.store.all()
 
     def memory_rows(self, view: ExperienceView) -> int:
-        """|M| in rows. Raises ValueError where it gives no row to a class."""
-        size = self.config.memory_size
-        return int(size * view.n_train) if size < 1 else int(size)
+        """|M| in rows."""
+        return memory_rows(self.config.memory_size, view.n_train)
 
     def before_experience(self, view: ExperienceView) -> None:
         quotas(
@@ -96,20 +101,25 @@ class ER(Finetune):
         )  # too small: say so now
 
     def after_experience(self, view: ExperienceView) -> None:
-        """Choose the rows to keep of this experience's classes; older classes shrink to their first rows."""
+        """Choose the rows to keep of this experience's classes; older groups shrink to their first rows.
+
+        A class that returns shares its quota between the experiences that it occurred in.
+        """
         allowed = quotas(self.memory_rows(view), view.n_classes, list(view.classes_seen), self.config.fixed_memory)
         labels = view.labels()
         for c in view.classes:
             rows = view.index[labels == c]
+            quota = shares(allowed[c], [*self.store.experiences(c), view.experience])[view.experience]
             if self.config.selection == "random":
                 order = generator(self.seed, f"memory/{view.experience}/{c}")
-                chosen = torch.as_tensor(random_selection(len(rows), allowed[c], order))
+                chosen = torch.as_tensor(random_selection(len(rows), quota, order))
             else:
                 choose = herding if self.config.selection == "herding" else closest_to_mean
-                chosen = torch.as_tensor(choose(self._features(rows, view), allowed[c]))
-            self.store.rows[c] = rows[chosen]
-        for c in self.store.rows:
-            self.store.rows[c] = self.store.rows[c][: allowed[c]]
+                chosen = torch.as_tensor(choose(self._features(rows, view), quota))
+            self.store.rows[view.experience, c] = rows[chosen]
+        for c in view.classes_seen:
+            for e, quota in shares(allowed[c], self.store.experiences(c)).items():
+                self.store.rows[e, c] = self.store.rows[e, c][:quota]
 
     @torch.no_grad()
     def _features(self, rows: Tensor, view: ExperienceView) -> Tensor:

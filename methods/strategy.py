@@ -20,6 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.batches import Batch, ExperienceView, Sidecar, Table, derive, epoch_batches, generator
 from .base import Method, OptimizerSpec, Stage, StepContext, Update
+from .diagnostics import gradient_shares
+from .schedules import Schedule, factor_of
 
 
 class NonFiniteLossError(RuntimeError):
@@ -36,14 +38,17 @@ class TrainingSettings:
     eval_batch_size: int = 128
     optimizer: str = "AdamW"
     optimizer_arguments: Mapping[str, Any] | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Schedule = "constant"
     warmup_steps: int = 0
+    milestones: Sequence[int] = ()
+    gamma: float = 0.1
     clip: float | None = None
     accumulate: int = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
     path: Literal["memory", "loader"] = "memory"
     log_every: int = 50
+    gradients: int = 0
 
 
 class Observer(Protocol):
@@ -281,14 +286,16 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
             raise RuntimeError("no experience is being trained")
         return self.view
 
-    def make_view(self, experience: Any, n_experiences: int, seen: Sequence[int], n_classes: int, n_train: int) -> None:
-        """Set what the method may see in ``experience``; ``seen`` are the classes of this and earlier experiences."""
+    def make_view(
+        self, experience: Any, n_experiences: int, earlier: Sequence[int], n_classes: int, n_train: int
+    ) -> None:
+        """Set what the method may see in ``experience``; ``earlier`` are the classes of earlier experiences."""
         self.view = ExperienceView(
             experience=experience.current_experience,
             n_experiences=n_experiences,
             index=experience.rows,
             classes=experience.classes,
-            classes_seen=tuple(seen),
+            classes_earlier=tuple(dict.fromkeys(earlier)),
             n_classes=n_classes,
             n_train=n_train,
             table=experience.table,
@@ -306,11 +313,11 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
             except Exception:  # an experience that stands alone
                 stream = [experience]
             number = experience.current_experience
-            seen = [c for e in stream[: number + 1] for c in e.classes]
+            earlier = [c for e in stream[:number] for c in e.classes]
             self.make_view(
                 experience,
                 len(stream),
-                seen,
+                earlier,
                 len({c for e in stream for c in e.classes}),
                 sum(len(e.rows) for e in stream),
             )
@@ -364,21 +371,17 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
             name: getattr(torch.optim, spec.name)(spec.parameters, **{"lr": 1e-3, **spec.arguments})
             for name, spec in specs.items()
         }
-        n_rows = len(view.index) + len(self.method.memory())
-        total = max(1, self.epochs_of(stage, view) * math.ceil(n_rows / settings.batch_size) // settings.accumulate)
+        batches = len(self.batches_of_epoch(self._at["stage"], 0))  # as the sampler makes them: balanced ones too
+        factor = factor_of(
+            settings.schedule,
+            steps_per_epoch=math.ceil(batches / settings.accumulate),
+            epochs=self.epochs_of(stage, view),
+            warmup=settings.warmup_steps,
+            milestones=settings.milestones,
+            gamma=settings.gamma,
+        )
         self.schedulers = {}
-        if settings.schedule == "cosine" or settings.warmup_steps:
-            cosine, warmup = settings.schedule == "cosine", settings.warmup_steps
-
-            def factor(step: int) -> float:
-                if step < warmup:
-                    return (step + 1) / warmup
-                return (
-                    0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
-                    if cosine
-                    else 1.0
-                )
-
+        if factor is not None:
             self.schedulers = {
                 name: torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
                 for name, optimizer in self.optimizers.items()
@@ -459,6 +462,13 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
         if update.optimizer not in self._open:  # gradients that another optimizer's loss left here do not count
             optimizer.zero_grad(set_to_none=True)
             self._open.add(update.optimizer)
+        every = settings.gradients
+        diagnosed = every > 0 and self.iteration % every == 0
+        if diagnosed:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            shares = gradient_shares(update.loss, update.logs, self.method.compared_parameters(), parameters)
+            for name, value in shares.items():
+                self._log(name, value)
         self.scaler.scale(self.loss).backward(retain_graph=update.retain)
         self.trigger("after_backward", **kwargs)
         self._log("loss" if update.optimizer == "main" else f"loss/{update.optimizer}", update.loss)
@@ -470,7 +480,10 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
         if settings.clip is not None:
             self.scaler.unscale_(optimizer)
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, settings.clip)
+            norm = nn.utils.clip_grad_norm_(parameters, settings.clip)
+            if diagnosed:
+                self._log("gradient/norm", norm)
+                self._log("gradient/clipped", (norm > settings.clip).float())
         self.scaler.step(optimizer)
         self.scaler.update()
         if update.optimizer in self.schedulers:

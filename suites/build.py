@@ -70,6 +70,8 @@ def settings_of(recipe: Recipe) -> TrainingSettings:
         "optimizer",
         "schedule",
         "warmup_steps",
+        "milestones",
+        "gamma",
         "clip",
         "accumulate",
         "precision",
@@ -80,6 +82,7 @@ def settings_of(recipe: Recipe) -> TrainingSettings:
     return TrainingSettings(
         **{name: getattr(train, name) for name in names},
         eval_batch_size=recipe.evaluate.batch_size,
+        gradients=recipe.diagnostics.gradients,
         optimizer_arguments=arguments,
     )
 

@@ -87,7 +87,12 @@ class TrainSection(Section):
     weight_decay: float = Field(0.0, ge=0, le=10, description="weight decay")
     betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's moments")
     eps: float = Field(1e-8, gt=0, le=1, description="Adam's epsilon")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="of the learning rate within a stage")
+    schedule: Literal["constant", "cosine", "multistep"] = Field(
+        "constant",
+        description="of the learning rate within a stage; multistep: times gamma from each of the milestones on",
+    )
+    milestones: tuple[int, ...] = Field((), description="of multistep: epochs of a stage, counted from 0, ascending")
+    gamma: float = Field(0.1, gt=0, le=1, description="of multistep: factor of the learning rate at a milestone")
     warmup_steps: int = Field(0, ge=0, description="linear warm-up at the start of a stage")
     clip: float | None = Field(None, gt=0, description="largest gradient norm; null: no clipping")
     accumulate: int = Field(1, ge=1, le=10_000, description="batches an optimizer step")
@@ -115,11 +120,29 @@ class TrainSection(Section):
             raise ValueError(f"betas must lie in [0, 1), not {self.betas}")
         return self
 
+    @model_validator(mode="after")
+    def _milestones(self) -> TrainSection:
+        if (self.schedule == "multistep") != bool(self.milestones):
+            raise ValueError("schedule: multistep and milestones belong together")
+        if list(self.milestones) != sorted(set(self.milestones)) or any(m < 1 for m in self.milestones):
+            raise ValueError(f"milestones are epochs from 1 on, ascending, not {list(self.milestones)}")
+        return self
+
 
 class EvaluateSection(Section):
     """How predictions are made for the metrics."""
 
     batch_size: int = Field(128, ge=1, description="rows a batch in evaluation")
+
+
+class DiagnosticsSection(Section):
+    """Measurements of training itself; they change no number of it."""
+
+    gradients: int = Field(
+        0,
+        ge=0,
+        description="every so many steps: norm and share of each loss term's gradient on the encoder, and how many steps are clipped; 0: off",
+    )
 
 
 class Claim(Section):
@@ -194,6 +217,7 @@ class Recipe(Section):
     defaults: tuple[str, ...] = Field(description="methods that run when none is named")
     train: TrainSection
     evaluate: EvaluateSection = EvaluateSection()
+    diagnostics: DiagnosticsSection = DiagnosticsSection()
     claims: tuple[Claim, ...] = ()
     sweep: SweepSection = SweepSection()
     profile: Profile | None = Field(None, description="the profile that was applied")
@@ -203,6 +227,10 @@ class Recipe(Section):
         unknown = [name for name in self.defaults if name not in self.methods]
         if unknown:
             raise ValueError(f"defaults names methods that the recipe has not: {', '.join(unknown)}")
+        if self.diagnostics.gradients and self.train.compile:
+            raise ValueError(
+                "diagnostics.gradients needs train.compile: false (compiled graphs are freed after one backward)"
+            )
         return self
 
 

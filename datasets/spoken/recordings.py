@@ -195,6 +195,10 @@ def describe(rows: Sequence[Sentence], faults: Sequence[str], source: str, audio
     found["sentences_in_train_and_test"] = len(
         {row.words for row in rows if row.split == "train"} & {row.words for row in rows if row.split == "test"}
     )
+    found["speakers_in_train_and_test"] = len(
+        {row.speaker for row in rows if row.split == "train" and row.speaker}
+        & {row.speaker for row in rows if row.split == "test"}
+    )
     found["entity_types"] = len({kind for row in rows for kind, _ in row.entities})
     found["faults"] = list(faults)
     return found

@@ -39,7 +39,7 @@ def nspt(
     include_self_positive: bool = True,
     normalize: bool = True,
     anchors: Literal["rehearsal", "all"] = "rehearsal",
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum", "batch"] = "mean",
 ) -> Tensor:
     """Negative-student positive-teacher supervised contrastive distillation.
 
@@ -53,7 +53,8 @@ def nspt(
         teacher: [B, d]; detached. Rows that neither positives nor denominator read may hold anything finite.
         labels: [B] integers, the class of the intent token.
         is_memory: [B] bool, rehearsal rows.
-        reduction: over the anchors that have a positive and a denominator; the others are not counted.
+        reduction: ``mean`` or ``sum`` over the anchors that have a positive and a denominator; the others are not counted.
+            ``batch``: that sum divided by B, so that an anchor weighs as much as a row of a loss averaged over the batch.
 
     Returns:
         A scalar of at least float32; gradients flow to ``student`` alone. Zero with a graph where no anchor is valid.
@@ -91,6 +92,8 @@ def nspt(
         log_denominator = similarity_n.masked_fill(~rows, -torch.inf).logsumexp(1)  # [B]
         mean_positive = (similarity_p * positive).sum(1) / n_positive.clamp(min=1)
         loss = (log_denominator - mean_positive)[valid]
+        if reduction == "batch":
+            return loss.sum() / n
         return loss.mean() if reduction == "mean" else loss.sum()
 
 

@@ -224,6 +224,12 @@ class SpokenLanguageModel(nn.Module):
         self.register_buffer("intent_tokens", torch.tensor(intents, dtype=torch.int64), persistent=False)
         self.waveform = features == "waveform" and not config.frozen
 
+    @property
+    def encoder(self) -> nn.ModuleList:
+        """Everything between the input and h_A."""
+        s = self.seq2seq
+        return nn.ModuleList([s.encoder, s.adapter, *s.encoder_layers, s.encoder_norm])
+
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile each transformer layer in place (the model has no forward of its own; lengths differ, so shapes are dynamic)."""
         for layer in (*self.seq2seq.encoder_layers, *self.seq2seq.decoder_layers):

@@ -33,8 +33,10 @@ def place() -> Path | None:
     return path if path.is_dir() else None
 
 
-def fsdd(data: Path, out: Path, takes: int | None = None) -> Path:
-    """WAV files at 8 kHz and ``manifest.csv``; test are the takes 0 to 4 as released, valid 5 to 7, train the rest (up to ``takes``)."""
+def fsdd(data: Path, out: Path, takes: int | None = None, split: str = "speaker") -> Path:
+    """WAV files at 8 kHz and ``manifest.csv``: with ``split="speaker"`` without a split, so that the reader leaves speakers out;
+    with ``"take"`` as released, the same six speakers in every split: test the takes 0 to 4, valid 5 to 7, train the rest (up to ``takes``).
+    """
     sound = np.load(io.BytesIO(lzma.decompress((data / "fsdd" / "audio_int16_8k.npy.xz").read_bytes())))
     (out / "clips").mkdir(parents=True, exist_ok=True)
     with (
@@ -42,16 +44,16 @@ def fsdd(data: Path, out: Path, takes: int | None = None) -> Path:
         (out / "manifest.csv").open("w", newline="") as target,
     ):
         writer = csv.writer(target)
-        writer.writerow(["path", "transcription", "intent", "speaker", "split"])
+        writer.writerow(["path", "transcription", "intent", "speaker", *(["split"] if split == "take" else [])])
         for row in csv.DictReader(file):
             take = int(row["take"])
             if takes is not None and take >= takes:
                 continue
-            split = row["split"] if row["split"] == "test" else "valid" if take < 8 else "train"
+            part = row["split"] if row["split"] == "test" else "valid" if take < 8 else "train"
             start, length = int(row["offset"]), int(row["length"])
             soundfile.write(out / "clips" / row["file"], sound[start : start + length], 8000)
             word = WORDS[int(row["digit"])]
-            writer.writerow([f"clips/{row['file']}", word, word, row["speaker"], split])
+            writer.writerow([f"clips/{row['file']}", word, word, row["speaker"], *([part] if split == "take" else [])])
     return out
 
 

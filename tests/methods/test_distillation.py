@@ -104,7 +104,7 @@ def make(kind: type[ER], data: tuple[slu.Config, Source], **fields: Any) -> tupl
     def view(number: int, classes: tuple[int, ...]) -> ExperienceView:
         rows = torch.isin(labels, torch.tensor(classes)).nonzero().flatten()
         return ExperienceView(
-            number, 2, rows, classes, tuple(range(classes[-1] + 1)), 4, len(labels), table, 8, 0, torch.device("cpu")
+            number, 2, rows, classes, tuple(range(classes[0])), 4, len(labels), table, 8, 0, torch.device("cpu")
         )
 
     first, second = view(0, (0, 1)), view(1, (2, 3))
@@ -223,7 +223,7 @@ def test_mm_trains_the_projections_in_the_first_experience(lambda_mm: float, dat
     labels = second.table.columns["label"]
     assert isinstance(labels, torch.Tensor)
     rows = (labels < 2).nonzero().flatten()
-    first = ExperienceView(0, 2, rows, (0, 1), (0, 1), 4, len(labels), second.table, 8, 0, torch.device("cpu"))
+    first = ExperienceView(0, 2, rows, (0, 1), (), 4, len(labels), second.table, 8, 0, torch.device("cpu"))
     batch = second.table.gather(rows[:8])
     batch["is_memory"] = torch.zeros(8, dtype=torch.bool)
     before = [p.clone() for p in (method.project_audio.weight, method.project_text.weight)]
@@ -278,9 +278,9 @@ def test_lambda_nspt_and_class_splits(
         class_groups(sorted(named), len(sizes), [*named, named[0]], 3)
     table = Table({})
     for k, weight in enumerate(expected):
-        seen = tuple(c for group in groups[: k + 1] for c in group)
+        earlier = tuple(c for group in groups[:k] for c in group)
         view = ExperienceView(
-            k, len(sizes), torch.arange(0), tuple(groups[k]), seen, sum(sizes), 0, table, 1, 0, torch.device("cpu")
+            k, len(sizes), torch.arange(0), tuple(groups[k]), earlier, sum(sizes), 0, table, 1, 0, torch.device("cpu")
         )
         assert method.weight_nspt(view) == pytest.approx(weight)
 

@@ -30,7 +30,7 @@ def source() -> Source:
 def view_of(source: Source, **changes: Any) -> ExperienceView:
     table = source.splits["train"]
     given: dict[str, Any] = {
-        "experience": 0, "n_experiences": 1, "index": torch.arange(len(table)), "classes": (), "classes_seen": (), "n_classes": 0,
+        "experience": 0, "n_experiences": 1, "index": torch.arange(len(table)), "classes": (), "classes_earlier": (), "n_classes": 0,
         "n_train": len(table), "table": table, "batch_size": 32, "seed": 0, "device": torch.device("cpu"),
     }  # fmt: skip
     return ExperienceView(**given | changes)
