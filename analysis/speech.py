@@ -133,19 +133,24 @@ def slu_f1(
 
 
 def evaluate(
-    predicted: Sequence[Any], gold: Sequence[Any], parse: Callable[[str], Any] | None = None
+    predicted: Sequence[Any],
+    gold: Sequence[Any],
+    parse: Callable[[str], Any] | None = None,
+    annotated: Sequence[Sequence[Entity]] | None = None,
 ) -> dict[str, float]:
     """All metrics of decoded texts against gold texts (both extended transcripts; ``parse`` reads one into scenario, action, entities).
 
     ``accuracy`` (intent), ``intent_f1_macro`` (unweighted mean of the intents' F1), ``scenario_accuracy``, ``wer`` (of the whole
-    extended transcript), ``slu_f1`` and ``slu_f1_macro`` (micro and macro over entity types), ``empty`` (share of empty outputs, which
+    extended transcript), ``slu_f1`` and ``slu_f1_macro`` (micro and macro over entity types; of the ``annotated`` gold entities, which
+    the official tool compares with their punctuation; None: those of the gold texts), ``empty`` (share of empty outputs, which
     count as wrong).
     """
     if parse is None:
         raise ValueError("evaluate needs the parser of the transcript")
     p, g = [parse(text) for text in predicted], [parse(text) for text in gold]
     n = max(1, len(g))
-    intents, entities = new_counts(), slu_counts([t.entities for t in g], [t.entities for t in p])[0]
+    gold_entities = [t.entities for t in g] if annotated is None else annotated
+    intents, entities = new_counts(), slu_counts(gold_entities, [t.entities for t in p])[0]
     for a, b in zip(g, p, strict=True):
         label_counts(a.intent, b.intent, intents)
     return {

@@ -17,7 +17,8 @@ from .batches import DataError, Source, refuse
 from .coconut_slurp import SpeechConfig, _limited, finish, known_in_train, split_voices
 from .spoken import grammar, recordings
 from .spoken.features import SAMPLE_RATE
-from .spoken.recordings import Sentence, clean_words
+from .spoken.recordings import Sentence
+from .transcript import clean_words
 
 COLUMNS = ("path", "speakerId", "transcription", "action", "object", "location")
 

@@ -22,7 +22,8 @@ from pydantic import Field
 from .batches import DataError, Source, generator, refuse
 from .coconut_slurp import SpeechConfig, _limited, finish, known_in_train, split_voices
 from .spoken import grammar, recordings
-from .spoken.recordings import Sentence, clean_words
+from .spoken.recordings import Sentence
+from .transcript import clean_words, filler
 
 REQUIRED = ("path", "transcription", "intent")
 WORDS = {"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}  # fmt: skip
@@ -141,7 +142,7 @@ def read(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
 
 def _entities(given: Any) -> tuple[tuple[str, str], ...]:
     listed = json.loads(given) if isinstance(given, str) else given
-    return tuple((str(e["type"]), clean_words(str(e["filler"]))) for e in listed)
+    return tuple((str(e["type"]), filler(str(e["filler"]))) for e in listed)
 
 
 def _split(rows: list[Sentence], config: Config) -> list[Sentence]:

@@ -21,8 +21,9 @@ from .spoken import grammar, recordings
 from .spoken.corpus import spoken as spoken_rows
 from .spoken.features import SAMPLE_RATE
 from .spoken.grammar import Plan, Utterance
-from .spoken.recordings import Sentence, clean_words
+from .spoken.recordings import Sentence
 from .spoken.speaker import voices
+from .transcript import clean_words, filler
 
 TEST_VOICES, VALID_VOICES = 15, 8  # of the 91; the shipped acoustic encoder was trained on train voices alone
 FILES = {"train": "train", "valid": "devel", "test": "test"}
@@ -157,7 +158,7 @@ def _sentences(document: dict[str, Any], split: str, root: Path, config: Config)
     if absent:
         raise ValueError(f"an entity spans the token {absent[0]}, which the sentence does not have")
     entities = tuple(
-        (str(e["type"]), clean_words(" ".join(surfaces[int(i)] for i in e["span"]))) for e in document["entities"]
+        (str(e["type"]), filler(" ".join(surfaces[int(i)] for i in e["span"]))) for e in document["entities"]
     )
     number, words = int(document["slurp_id"]), clean_words(document["sentence"])
     scenario, action = str(document["scenario"]), str(document["action"])

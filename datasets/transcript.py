@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Sequence
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 SEP, FILL = "_SEP", "_FILL"
 PAD_ID, UNK_ID, SOS_ID, EOS_ID = 0, 1, 2, 3
+WORD_END = "</w>"  # of a BPE piece that ends a word
 SPECIALS = ("<pad>", "<unk>", "<sos>", "<eos>")
+
+
+def clean_words(text: str) -> str:
+    """Lower case, apostrophes kept, other punctuation a blank: words of a target, of transcripts and fillers alike (spec section 11, 4)."""
+    return " ".join(re.sub(r"[^\w']+", " ", text.lower().replace("’", "'")).split())
+
+
+def filler(text: str) -> str:
+    """An entity's filler as SLURP's tool compares it: lower case, single blanks, punctuation kept (a target has :func:`clean_words` of it)."""
+    return " ".join(text.lower().split())
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,22 @@ def parse(text: str) -> Transcript:
     return Transcript(scenario, action if underscore else intent, tuple(entities), parts[-1] if len(parts) > 1 else "")
 
 
+def merge(word: str, ranks: Mapping[tuple[str, str], int], dropout: float, draw: random.Random) -> list[str]:
+    """Pieces of ``word`` by BPE with dropout: at every step each possible merge is left out with probability ``dropout``.
+
+    The best merge (least rank) of those that stay is made; where none stays, the word is done. 0: ordinary BPE; 1: characters.
+    Source: Provilkov, Emelianenko and Voita, BPE-Dropout, ACL 2020 (algorithm 1).
+    """
+    pieces = [*word[:-1], f"{word[-1:]}{WORD_END}"]
+    while True:
+        pairs = ((ranks.get(pair), i) for i, pair in enumerate(itertools.pairwise(pieces)))
+        kept = [(rank, i) for rank, i in pairs if rank is not None and draw.random() >= dropout]
+        if not kept:
+            return pieces
+        _, i = min(kept)
+        pieces[i : i + 2] = [pieces[i] + pieces[i + 1]]
+
+
 class Tokenizer:
     """Ids of extended transcripts: PAD 0, UNK 1, SOS 2, EOS 3; intents, ``_SEP`` and ``_FILL`` are atomic; the rest words or BPE."""
 
@@ -58,10 +88,13 @@ class Tokenizer:
         self.pieces = [*SPECIALS, *self.atoms, *self.words]
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
         self._bpe: Any = None
+        self.ranks: dict[tuple[str, str], int] = {}  # of BPE's merges, the first one 0
         if bpe is not None:
             from tokenizers import Tokenizer as Library
 
             self._bpe = Library.from_str(bpe)
+            merges = json.loads(bpe)["model"]["merges"]
+            self.ranks = {tuple(m.split(" ") if isinstance(m, str) else m): i for i, m in enumerate(merges)}
 
     @property
     def intents(self) -> list[str]:
@@ -81,12 +114,12 @@ class Tokenizer:
         from tokenizers import Tokenizer as Library
         from tokenizers import models, pre_tokenizers, trainers
 
-        library = Library(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+        library = Library(models.BPE(unk_token="<unk>", end_of_word_suffix=WORD_END))
         library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         library.train_from_iterator(
             plain,
             trainers.BpeTrainer(
-                vocab_size=size, special_tokens=["<unk>"], end_of_word_suffix="</w>", show_progress=False
+                vocab_size=size, special_tokens=["<unk>"], end_of_word_suffix=WORD_END, show_progress=False
             ),
         )
         pieces = sorted(library.get_vocab(), key=library.get_vocab().__getitem__)
@@ -95,15 +128,18 @@ class Tokenizer:
     def __len__(self) -> int:
         return len(self.pieces)
 
-    def encode(self, text: str, dropout: float = 0.0) -> list[int]:
-        """SOS, the pieces, EOS. ``dropout`` is BPE dropout in training; intents and separators are never split."""
+    def encode(self, text: str, dropout: float = 0.0, draw: random.Random | None = None) -> list[int]:
+        """SOS, the pieces, EOS. ``dropout`` > 0 is BPE dropout (training), drawn from ``draw``; intents and separators are never split.
+
+        The tokenizers library draws from a generator that cannot be seeded, so the merges with dropout are made here.
+        """
         ids = [SOS_ID]
-        if self._bpe is not None:
-            self._bpe.model.dropout = dropout or None
         atoms = set(self.atoms)
         for word in text.split():
             if word in atoms or self._bpe is None:
                 ids.append(self.ids.get(word, UNK_ID))
+            elif dropout > 0 and draw is not None:
+                ids.extend(self.ids.get(piece, UNK_ID) for piece in merge(word, self.ranks, dropout, draw))
             else:
                 ids.extend(self.ids.get(piece, UNK_ID) for piece in self._bpe.encode(word).tokens)
         return [*ids, EOS_ID]
@@ -119,7 +155,7 @@ class Tokenizer:
         if self.kind == "word":
             return " ".join(words)
         atoms = set(self.atoms)
-        return "".join(f"{piece} " if piece in atoms else piece.replace("</w>", " ") for piece in words).strip()
+        return "".join(f"{piece} " if piece in atoms else piece.replace(WORD_END, " ") for piece in words).strip()
 
     def to_json(self) -> str:
         return json.dumps({"kind": self.kind, "atoms": self.atoms, "words": self.words, "bpe": self.bpe})

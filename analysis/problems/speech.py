@@ -22,11 +22,13 @@ class SpeechUnderstanding(Evaluator):
         super().__init__(data)
         info = data.info
         self.tokenizer, self.targets, self.parse = info["tokenizer"], info["targets"], info["parse"]
+        self.texts = info["texts"]  # as annotated
 
     def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
         texts = [self.tokenizer.decode(p["tokens"].tolist()) for p in predictions]
         gold = [self.targets[split][i] for i in index]
-        found = speech.evaluate(texts, gold, self.parse)
+        annotated = [[(e["type"], e["filler"]) for e in self.texts[split][i]["entities"]] for i in index]
+        found = speech.evaluate(texts, gold, self.parse, annotated)
         if predictions and "retrieved" in predictions[0]:
             intent = self.data.splits[split].columns["intent"]
             found["retrieval"] = sum(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ Features = Literal["log_mel", "waveform"]
 
 @dataclass(frozen=True)
 class Sentence:
-    """One labelled utterance; ``path`` is its recording, None where it has to be spoken."""
+    """One labelled utterance; ``path`` is its recording, None where it has to be spoken; ``entities`` are (type, as annotated: lower case, punctuation kept)."""
 
     id: str
     split: str
@@ -41,11 +40,6 @@ class Sentence:
     @property
     def intent(self) -> str:
         return self.scenario if self.scenario == self.action else f"{self.scenario}_{self.action}"
-
-
-def clean_words(text: str) -> str:
-    """Lower case, apostrophes kept, other punctuation a blank; the same for transcripts and fillers (spec section 11, 4)."""
-    return " ".join(re.sub(r"[^\w']+", " ", text.lower().replace("’", "'")).split())
 
 
 def fault_of(path: Path, rate: int | None = None) -> str | None:

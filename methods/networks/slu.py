@@ -6,6 +6,7 @@ fine-tuned) → transformer encoder → transformer decoder over the extended tr
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ...datasets.batches import Batch, Ragged, Source, Table, derive
-from ...datasets.transcript import Tokenizer, parse, serialise
+from ...datasets.transcript import Tokenizer, clean_words, parse, serialise
 from ..base import UnfitError
 from ..losses.distillation import transcription
 from .acoustic import AcousticEncoder, load_pretrained
@@ -43,6 +44,12 @@ class Config(Seq2SeqConfig):
         "word", description="tokens of the transcript; intents are atomic either way"
     )
     vocabulary_size: int = Field(1000, ge=64, le=32000, description="BPE tokens")
+    bpe_dropout: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="of vocabulary: bpe, in training: probability that a merge is left out (public code: 0.1)",
+    )
     max_length: int = Field(40, ge=4, le=512, description="tokens decoded at most")
     beam: int = Field(1, ge=1, le=64, description="beam width in evaluation; 1 = greedy")
     length_penalty: Literal["total", "per_step", "none"] = Field(
@@ -98,7 +105,12 @@ def prepare(config: Config, source: Source) -> Source:
     texts: Mapping[str, list[dict[str, Any]]] = source.info["texts"]
     targets = {
         split: [
-            serialise(t["scenario"], t["action"], [(e["type"], e["filler"]) for e in t["entities"]], t["sentence"])
+            serialise(
+                t["scenario"],
+                t["action"],
+                [(e["type"], clean_words(e["filler"])) for e in t["entities"]],
+                t["sentence"],
+            )
             for t in rows
         ]
         for split, rows in texts.items()
@@ -218,6 +230,7 @@ class SpokenLanguageModel(nn.Module):
         super().__init__()
         self.config = config
         self.seq2seq = Seq2Seq(encoder, config, vocabulary=len(tokenizer), d_acoustic=d_acoustic)
+        self.tokenizer = tokenizer
         self.d_audio = self.d_text = config.d_model
         intents = [tokenizer.ids[name] for name in tokenizer.intents]
         self.intent_tokens: Tensor
@@ -236,7 +249,7 @@ class SpokenLanguageModel(nn.Module):
             layer.compile(*args, **{"dynamic": True, **kwargs})
 
     def augment(self, batch: Batch, order: torch.Generator) -> Batch:
-        """Room and noise on waveforms, then SpecAugment's time masking, on the encoder's input; a new batch."""
+        """Room and noise on waveforms, then SpecAugment's time masking, on the encoder's input; BPE dropout on the targets; a new batch."""
         c = self.config
         x, lengths = batch["features"], batch["features_lengths"]
         if self.waveform:
@@ -245,7 +258,21 @@ class SpokenLanguageModel(nn.Module):
             x = add_noise(x, lengths, c.noise_db, order) if c.noise_db else x
         if c.time_mask and c.time_masks:
             x = mask_time(x, lengths, c.time_mask * (160 if self.waveform else 1), c.time_masks, order)
-        return {**batch, "features": x}
+        return {**batch, "features": x, **self._split_again(batch, order)}
+
+    def _split_again(self, batch: Batch, order: torch.Generator) -> Batch:
+        """The targets with BPE dropout: ``tokens`` [B, J'] and their lengths; empty where there is none."""
+        if self.config.vocabulary != "bpe" or not self.config.bpe_dropout:
+            return {}
+        draw = random.Random(int(torch.randint(2**62, (), generator=order)))
+        rows = [
+            torch.tensor(self.tokenizer.encode(self.tokenizer.decode(row), self.config.bpe_dropout, draw))
+            for row in batch["tokens"].tolist()
+        ]
+        tokens = Ragged.from_list(rows)
+        padded, lengths = tokens.gather(torch.arange(len(rows)))
+        device = batch["tokens"].device
+        return {"tokens": padded.to(device), "tokens_lengths": lengths.to(device)}
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """h_A [B, T, d], mask [B, T] (True = valid)."""

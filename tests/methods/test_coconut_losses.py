@@ -154,6 +154,17 @@ def test_nspt_equals_plain_loops() -> None:
         loss.backward()  # a zero has a graph too
         assert s.grad is not None
         assert bool(s.grad.isfinite().all())
+        batch = nspt(
+            s.detach(),
+            te,
+            torch.tensor(y),
+            torch.tensor(memory),
+            temperature=0.3,
+            denominator=denominator,
+            include_self_positive=own,
+            reduction="batch",
+        )
+        assert batch.item() == pytest.approx(wanted * count / len(y), rel=1e-9, abs=1e-12)
     assert 20 < empty < 200
 
 

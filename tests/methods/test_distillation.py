@@ -297,3 +297,21 @@ def test_class_retrieval_names_the_nearest_text_vector(data: tuple[slu.Config, S
             for token in method.model.intent_tokens
         ]
         assert similarity[row] == pytest.approx(max(similarity), abs=1e-6)
+
+
+def test_bpe_dropout_is_drawn_in_training_alone(data: tuple[slu.Config, Source]) -> None:
+    """Targets of a training batch are split anew from the step's generator; the intent stays one token, the text the same."""
+    prepared = slu.prepare(data[0].model_copy(update={"vocabulary": "bpe", "vocabulary_size": 64}), source())
+    config = data[0].model_copy(update={"vocabulary": "bpe", "vocabulary_size": 64, "bpe_dropout": 0.5})
+    model = slu.build(config, prepared.info, 0)
+    table = prepared.splits["train"]
+    batch = table.gather(torch.arange(12))
+    once, again, other = (model.augment(batch, generator(k, "augment"))["tokens"] for k in (0, 0, 1))
+    assert torch.equal(once, again)
+    assert once.shape != other.shape or not torch.equal(once, other)
+    tokenizer = prepared.info["tokenizer"]
+    for before, after in zip(batch["tokens"].tolist(), once.tolist(), strict=True):
+        assert tokenizer.decode(after) == tokenizer.decode(before)
+        assert after[:2] == before[:2]
+    plain = slu.build(config.model_copy(update={"bpe_dropout": 0.0}), prepared.info, 0)
+    assert plain.augment(batch, generator(0, "augment"))["tokens"] is batch["tokens"]
