@@ -69,7 +69,7 @@ def test_the_cosine_ends_with_the_last_step(batching: str, accumulate: int) -> N
     method = ER(ER.Config(memory_size=8, batching=batching), Classifier(), 0)
     rates = Rates()
     settings = TrainingSettings(epochs=3, batch_size=8, schedule="cosine", accumulate=accumulate)
-    strategy = MethodStrategy(method=method, settings=settings, plugins=[rates])  # type: ignore[list-item]
+    strategy = MethodStrategy(method=method, settings=settings, plugins=[rates])
     for experience in scenario.streams["train"]:
         strategy.train(experience, eval_streams=[])
     for used in rates.used:
@@ -112,7 +112,7 @@ def test_gradient_shares_are_those_of_plain_autograd_and_move_nothing() -> None:
         start = [p.detach().clone().requires_grad_() for p in method.model.parameters()]
         notes = Notes()
         settings = TrainingSettings(batch_size=8, gradients=every, clip=1e-3)
-        strategy = MethodStrategy(method=method, settings=settings, observer=notes)  # type: ignore[arg-type]
+        strategy = MethodStrategy(method=method, settings=settings, observer=notes)
         strategy.train(class_incremental(source, 1).streams["train"][0], eval_streams=[])
         weights.append(torch.cat([p.detach().flatten() for p in method.parameters()]))
         if not every:
