@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
 from torch import Tensor, nn
 
 from ..datasets.batches import Batch, ExperienceView
@@ -21,10 +22,24 @@ class UnfitError(ValueError):
 class MethodConfig(BaseModel):
     """Base of every method's ``Config``: unknown fields are errors; each field has a default, a range and a description.
 
-    A field's sweep range stands in ``json_schema_extra={"sweep": {...}}``.
+    A field's sweep range stands in ``json_schema_extra={"sweep": {...}}``; one that a fair comparison holds equal carries
+    ``json_schema_extra=protocol()``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def protocol(**extra: Any) -> dict[str, Any]:
+    """``json_schema_extra`` of a field that all methods of a suite must share (memory, budget, batching, augmentation, widths), with ``extra`` beside it.
+
+    The method itself is no protocol: its losses, weights, temperatures, which rows it keeps.
+    """
+    return {**extra, "protocol": True}
+
+
+def is_protocol(info: FieldInfo) -> bool:
+    """Whether a field is marked by :func:`protocol`."""
+    return isinstance(info.json_schema_extra, dict) and bool(info.json_schema_extra.get("protocol"))
 
 
 @dataclass(frozen=True)
@@ -97,6 +112,14 @@ class Method(nn.Module):
         self.config = config
         self.model = model
         self.seed = seed
+
+    @classmethod
+    def total_epochs(cls, config: Any, epochs: int) -> int | None:
+        """Learning budget of an experience for which the recipe says ``epochs``: epochs of all stages that train what is evaluated; None: it makes no steps.
+
+        What is trained beside it (a translator, a biased network, a teacher) belongs to the method and does not count.
+        """
+        return epochs
 
     @property
     def _model(self) -> Any:

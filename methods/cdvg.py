@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive
-from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError, Update
+from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError, Update, protocol
 from .losses.cdvg import critic_loss, generator_loss, gradient_penalty, ntxent, views_ce
 from .losses.coconut import zero
 from .losses.supcon import supcon
@@ -64,7 +64,9 @@ class ViewsConfig(MethodConfig):
     translate_views: Literal["online", "cached", "none"] = Field(
         "online", description="translator in the loop; all translations made once, as bytes; no translator (augmentation alone)"
     )  # fmt: skip
-    projection: int = Field(64, ge=1, le=8192, description="P, width of the projection's output")
+    projection: int = Field(
+        64, ge=1, le=8192, description="P, width of the projection's output", json_schema_extra=protocol()
+    )
 
 
 class CdvgConfig(ViewsConfig):
@@ -80,10 +82,18 @@ class CdvgConfig(ViewsConfig):
     grid: int = Field(1, ge=1, le=16, description="of colour_map: colour maps along a side; 1: one for the image")
     critic_width: int = Field(32, ge=4, le=256, description="channels of the critic's first convolution (StarGAN: 64)")
     translator_epochs: int = Field(
-        37, ge=1, le=100_000, description="epochs of stage 1 (spec's toy: 1500 critic steps)"
+        37,
+        ge=1,
+        le=100_000,
+        description="epochs of stage 1 (spec's toy: 1500 critic steps)",
+        json_schema_extra=protocol(),
     )
     translator_batch: int = Field(
-        32, ge=2, le=4096, description="rows a critic step; a batch is cut into as many steps"
+        32,
+        ge=2,
+        le=4096,
+        description="rows a critic step; a batch is cut into as many steps",
+        json_schema_extra=protocol(),
     )
     translator_lr: float = Field(5e-4, gt=0, le=1, description="Adam, both networks, falling to 0 in the second half")
     translator_betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's moments")
@@ -164,6 +174,10 @@ class Views(Method):
             warnings.warn("one class has no other mode to be translated to: cross-entropy alone", stacklevel=2)
         if self.config.objective == "two_stage" and self.config.contrast == "none":
             raise UnfitError("objective two_stage trains the encoder by contrast alone: contrast must not be none")
+
+    @classmethod
+    def total_epochs(cls, config: Any, epochs: int) -> int | None:
+        return epochs if config.objective == "joint" else 2 * epochs
 
     def stages(self, view: ExperienceView) -> list[Stage]:
         if self.config.objective == "joint":

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive
-from .base import StepContext
+from .base import StepContext, protocol
 from .distillation import Distillation, DistillationConfig
 from .losses.coconut import multimodal, nspt
 from .losses.distillation import masked_mean
@@ -44,7 +44,7 @@ class CoconutConfig(DistillationConfig):
         description="of NSPT: over its anchors, or their sum divided by the batch size, which weighs an anchor like a row of L_ASR",
         json_schema_extra={"sweep": {"choices": ["mean", "batch"]}},
     )
-    projection: int = Field(512, ge=1, le=8192, description="d_S, width of g_A and g_T")
+    projection: int = Field(512, ge=1, le=8192, description="d_S, width of g_A and g_T", json_schema_extra=protocol())
     text_pool: Literal["intent", "mean"] = Field(
         "intent", description="text vector: the intent token's embedding, or the mean of all"
     )

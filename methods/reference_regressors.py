@@ -45,6 +45,10 @@ class Reference(Method):
         super().__init__(config, model, seed)
         self.fitted: dict[str, Tensor] = {}  # saved with the state; on the CPU until they are used
 
+    @classmethod
+    def total_epochs(cls, config: Any, epochs: int) -> int | None:
+        return None
+
     def stages(self, view: ExperienceView) -> list[Stage]:
         return [Stage("fit", epochs=0, optimizers={})]
 

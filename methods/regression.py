@@ -6,7 +6,7 @@ Source: the plain regressors of the SupReMix paper (spec sections 4, 5 and 7). A
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive, generator
-from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError
+from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError, protocol
 from .memory import memory_rows, random_selection
 from .rehearsal import Memory
 
@@ -29,16 +29,20 @@ class RegressionConfig(MethodConfig):
     loss: Loss = Field("l1", description="loss of the regressor on standardised labels")
     epochs: int | None = Field(None, ge=1, description="epochs of the first stage; null: the recipe's")
     augment: bool = Field(
-        True, description="train on a random view of each row, as the contrasts do; false: on the row itself"
+        True,
+        description="train on a random view of each row, as the contrasts do; false: on the row itself",
+        json_schema_extra=protocol(),
     )
     label_scale: float | Literal["percent"] = Field(
         1.0,
         description="labels are multiplied by it before windows, weights and bins; percent: the training range becomes 0 to 100",
+        json_schema_extra=protocol(),
     )
     memory_size: float = Field(
         0.0,
         ge=0,
         description="rows kept for replay in later experiences, as a share of the training set if below 1, else their number",
+        json_schema_extra=protocol(),
     )
 
 
@@ -124,6 +128,10 @@ class Regressor(Method):
         out: Tensor = self.head((features - self.feature_mean) / self.feature_std)
         return out[:, 0].float()
 
+    @classmethod
+    def total_epochs(cls, config: Any, epochs: int) -> int | None:
+        return config.epochs or epochs
+
     def stages(self, view: ExperienceView) -> list[Stage]:
         return [Stage(epochs=self.config.epochs)]
 
@@ -181,16 +189,24 @@ class TwoStageConfig(RegressionConfig):
     )
 
     second: Literal["probe", "finetune"] = Field(
-        "probe", description="probe: a linear head on the frozen encoder; finetune: both are trained"
+        "probe",
+        description="probe: a linear head on the frozen encoder; finetune: both are trained",
+        json_schema_extra=protocol(),
     )
-    second_epochs: int = Field(30, ge=1, le=100_000, description="epochs of the second stage")
-    second_lr: float = Field(0.01, gt=0, le=10, description="of probe: Adam's learning rate")
-    finetune_lr: float = Field(1e-3, gt=0, le=10, description="of finetune: Adam's learning rate")
+    second_epochs: int = Field(
+        30, ge=1, le=100_000, description="epochs of the second stage", json_schema_extra=protocol()
+    )
+    second_lr: float = Field(
+        0.01, gt=0, le=10, description="of probe: Adam's learning rate", json_schema_extra=protocol()
+    )
+    finetune_lr: float = Field(
+        1e-3, gt=0, le=10, description="of finetune: Adam's learning rate", json_schema_extra=protocol()
+    )
     standardise_features: bool = Field(
         True,
         description="of probe: features get mean 0 and deviation 1 over the training rows; one that hardly varies less",
     )
-    views: Literal[1, 2] = Field(2, description="V, views of a row in pre-training")
+    views: Literal[1, 2] = Field(2, description="V, views of a row in pre-training", json_schema_extra=protocol())
 
 
 class TwoStage(Regressor):
@@ -203,6 +219,10 @@ class TwoStage(Regressor):
     def contrast(self, features: Tensor, label: Tensor, ctx: StepContext) -> Tensor:
         """The pre-training loss of features [V·N, d], all first views first, and labels [N] in scaled units."""
         raise NotImplementedError(f"{type(self).__name__} must define contrast")
+
+    @classmethod
+    def total_epochs(cls, config: Any, epochs: int) -> int | None:
+        return (epochs if config.epochs is None else config.epochs) + int(config.second_epochs)
 
     def stages(self, view: ExperienceView) -> list[Stage]:
         c = self.config

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..datasets.batches import Batch, ExperienceView, generator
-from .base import Method, MethodConfig, StepContext
+from .base import Method, MethodConfig, StepContext, protocol
 from .memory import closest_to_mean, herding, memory_rows, quotas, random_selection, shares
 
 
@@ -40,14 +40,19 @@ class RehearsalConfig(MethodConfig):
     """Memory of experience replay (spec section 6)."""
 
     memory_size: float = Field(
-        0.01, gt=0, description="|M|: rows kept, as a share of the training set if below 1, else their number (paper: 1 %)",
-    )  # fmt: skip
+        0.01,
+        gt=0,
+        description="|M|: rows kept, as a share of the training set if below 1, else their number (paper: 1 %)",
+        json_schema_extra=protocol(),
+    )
     selection: Literal["random", "herding", "closest"] = Field("random", description="which rows of a class are kept")
     fixed_memory: bool = Field(
         True, description="quota per class = |M| / all classes from the start; else / seen classes"
     )
     batching: Literal["concat", "balanced"] = Field(
-        "concat", description="concat: D_n and M shuffled together; balanced: half of each batch from M"
+        "concat",
+        description="concat: D_n and M shuffled together; balanced: half of each batch from M",
+        json_schema_extra=protocol(),
     )
 
 

@@ -6,7 +6,7 @@ import functools
 import importlib
 import pkgutil
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
 from types import ModuleType
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from . import protocol
+from .documents import read_yaml, suggestion
 from .errors import Fault
-from .recipe import Recipe, fault, load, load_file, new_messages, read_yaml, suggestion, unknown_names
+from .recipe import Recipe, fault, load, new_messages, read_file, unknown_names
 
 if TYPE_CHECKING:
     from ..analysis.problems import Evaluator
@@ -69,7 +71,7 @@ def recipes() -> list[dict[str, Any]]:
                 "title": document.get("title", ""),
                 "problem": document.get("problem", ""),
                 "profiles": list(document.get("profiles") or {}),
-                "methods": list(document.get("methods") or {}),
+                "methods": [name for name in document.get("methods") or {} if name != protocol.EVERY],
                 "defaults": list(document.get("defaults") or []),
                 "paper": document.get("paper", ""),
             }
@@ -88,10 +90,32 @@ def text(name: str) -> str:
 
 
 def recipe(target: str, profile: str | None, overrides: Iterable[str] = ()) -> Recipe:
-    """A recipe by name or file, with profile and overrides."""
-    if target.endswith((".yaml", ".yml")) or "/" in target:
-        return load_file(Path(target), profile, overrides)
-    return load(text(target), profile, overrides, target)
+    """A recipe by name or file, with profile and overrides.
+
+    Where overrides make the methods differ in a protocol field, the recipe says so under ``unequal`` (:func:`protocol.by_hand`).
+    """
+    given = list(overrides)
+    is_file = target.endswith((".yaml", ".yml")) or "/" in target
+    yaml_text, where = (read_file(Path(target)), target) if is_file else (text(target), target)
+    changed = load(yaml_text, profile, given, where, _fields)
+    if not given:
+        return changed
+    try:
+        base = load(yaml_text, profile, (), where, _fields)
+        return protocol.by_hand(base, changed, kinds(changed), given)
+    except (Fault, ValidationError):  # a method or a value that is wrong: resolve names it
+        return changed
+
+
+def _fields(name: str, entry: Mapping[str, Any]) -> Collection[str]:
+    """Fields of a method's Config; none of an unknown one."""
+    kind = methods().get(str(entry.get("use", name)))
+    return kind.Config.model_fields if kind else ()
+
+
+def kinds(recipe: Recipe) -> dict[str, type[Method]]:
+    """The class of every method of the recipe."""
+    return {name: kind_of(recipe, name) for name in recipe.methods}
 
 
 def _modules(package: str) -> dict[str, str]:
@@ -179,8 +203,11 @@ def _check(options: dict[str, Any], config: type[BaseModel], prefix: str) -> lis
     return errors
 
 
-def resolve(recipe: Recipe) -> None:
-    """Check what stands in other rooms' hands: methods, data and model options. One Fault of all errors."""
+def resolve(recipe: Recipe, fair: bool = True) -> None:
+    """Check methods, data and model options, and (``fair``) that the methods share their protocol. One Fault of all errors.
+
+    A trial of a sweep changes one method alone and is not compared within its recipe: ``fair=False``.
+    """
     errors: list[str] = []
     for name, entry in recipe.methods.items():
         fields = dict(entry)
@@ -202,6 +229,8 @@ def resolve(recipe: Recipe) -> None:
         for name in (claim.better, claim.than):
             if name not in recipe.methods:
                 errors.append(f"claims.{number}: no method '{name}' in the recipe{suggestion(name, recipe.methods)}")
+    if not errors and fair:
+        errors += protocol.errors_of(recipe, kinds(recipe))
     if errors:
         raise fault(errors, recipe.name)
 

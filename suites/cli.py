@@ -176,7 +176,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Run a suite. Example: suites run coconut_slurp --seeds 3 methods.coconut.temperature=0.2"""
-    from . import catalog, weights
+    from . import catalog, protocol, weights
 
     if seed is not None and seeds is not None:
         raise Fault(
@@ -203,6 +203,8 @@ def run(
 
         recipe = apply(recipe, {"train.threads": max(1, (os.cpu_count() or 1) // workers)})
     console = _console(json)
+    for text in protocol.warnings_of(recipe) if len(methods) > 1 else ():
+        console.warning(text)
     if dry_run:
         from .dry_run import plan
 
@@ -402,7 +404,7 @@ def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
     import statistics
 
     from . import catalog
-    from .recipe import read_yaml
+    from .documents import read_yaml
 
     folder = Path(document["out"])
     recipe = read_yaml(json_.loads((folder / "invocation.json").read_text())["recipe"], "recipe")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from . import catalog, folders
+from .documents import flat, read_yaml
 from .errors import Fault
-from .recipe import flat, read_yaml
 
 Key = tuple[int, int]  # seed of the run, seed of the data
 

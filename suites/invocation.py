@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import build, catalog, folders, weights
 from .checkpoints import write_atomic
+from .documents import flat
 from .errors import Fault
 from .journal import forget_sent, read
-from .recipe import Recipe, digest, flat, load, to_yaml
+from .recipe import Recipe, digest, load, to_yaml
 from .run import AfterRow, Interrupted, Pruned, Run, stoppable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from . import catalog, folders, invocation, search
+from . import catalog, folders, invocation, protocol, search
 from .errors import Fault
 from .recipe import Recipe, load, to_yaml
 from .studies import Study
@@ -47,7 +47,9 @@ def report(study: Study, optuna_study: Any) -> dict[str, Any]:
 
 def best_recipe(study: Study, row: Mapping[str, Any]) -> Recipe:
     """The recipe with a trial's values, as ``suites run`` takes it."""
+    given = [f"{path}={value}" for path, value in row["params"].items()]
     recipe = search.apply(study.recipe, row["params"])
+    recipe = protocol.by_hand(study.recipe, recipe, catalog.kinds(recipe), given)
     return load(to_yaml(recipe), None, [f"defaults=[{study.plan['method']}]"])
 
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import hashlib
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from . import protocol
+from .documents import merge, override, read_yaml, suggestion
 from .errors import Fault
 
 Profile = Literal["smoke", "demo", "paper"]
+
+
+def _sentence(text: str) -> str:
+    if len(text.split()) < 3:
+        raise ValueError("a reason is a sentence")
+    return text
+
+
+Reason = Annotated[str, AfterValidator(_sentence)]
 
 
 class Section(BaseModel):
@@ -218,6 +227,10 @@ class Recipe(Section):
     train: TrainSection
     evaluate: EvaluateSection = EvaluateSection()
     diagnostics: DiagnosticsSection = DiagnosticsSection()
+    unequal: dict[str, Reason | dict[str, Reason]] = Field(
+        default_factory=dict,
+        description="protocol field -> why the methods differ in it, for all of them or method by method",
+    )
     claims: tuple[Claim, ...] = ()
     sweep: SweepSection = SweepSection()
     profile: Profile | None = Field(None, description="the profile that was applied")
@@ -234,48 +247,21 @@ class Recipe(Section):
         return self
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`` - did you mean 'x'?`` or, where nothing is near, the list of what there is."""
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    if near:
-        return f" - did you mean '{near[0]}'?"
-    return f" (there are: {', '.join(names)})" if names else ""
+def load(
+    text: str,
+    profile: str | None,
+    overrides: Iterable[str],
+    where: str = "recipe",
+    fields_of: protocol.FieldsOf | None = None,
+) -> Recipe:
+    """A recipe from YAML ``text`` with ``profile`` and then ``overrides`` (``a.b=value``) on top. One Fault holds all errors.
 
-
-def flat(document: Mapping[str, Any], prefix: str) -> dict[str, str]:
-    """Nested fields as ``path: text``."""
-    found: dict[str, str] = {}
-    for key, value in document.items():
-        path = f"{prefix}.{key}"
-        found |= flat(value, path) if isinstance(value, Mapping) else {path: str(value)}
-    return found
-
-
-def read_yaml(text: str, where: str) -> dict[str, Any]:
-    """The mapping in ``text``. Raises Fault for broken YAML (with line and column) or another kind of document."""
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
-        problem = getattr(error, "problem", None) or "cannot be read"
-        raise Fault(code="recipe", what=f"this is no YAML: {problem}", where=place, next="mend the line") from error
-    if not isinstance(document, dict):
-        raise Fault(
-            code="recipe",
-            what="a recipe is a mapping of fields",
-            where=where,
-            next="start from one: suites copy coconut_slurp FILE",
-        )
-    return document
-
-
-def load(text: str, profile: str | None, overrides: Iterable[str], where: str = "recipe") -> Recipe:
-    """A recipe from YAML ``text`` with ``profile`` and then ``overrides`` (``a.b=value``) on top. One Fault holds all errors."""
-    document = read_yaml(text, where)
+    ``fields_of`` says which fields a method has, for the entry ``"*"`` of ``methods``; a resolved recipe has none.
+    """
+    document, errors = read_yaml(text, where), list[str]()
+    if fields_of is not None:
+        document, errors = protocol.expand(document, fields_of)
     profiles = document.pop("profiles", {}) or {}
-    errors: list[str] = []
     if not isinstance(profiles, dict) or any(not isinstance(v, dict | None) for v in profiles.values()):
         raise Fault(
             code="recipe",
@@ -294,8 +280,12 @@ def load(text: str, profile: str | None, overrides: Iterable[str], where: str = 
         else:
             document = merge(document, profiles[profile] or {})
             document["profile"] = profile
-    for override in overrides:
-        errors += _override(document, override)
+    if fields_of is not None:
+        overrides, unknown = protocol.spread_overrides(document.get("methods"), overrides, fields_of)
+        errors += unknown
+    sections = [field.alias or name for name, field in Recipe.model_fields.items()]
+    for text_ in overrides:
+        errors += override(document, text_, sections)
     errors += unknown_names(document, Recipe)
     try:
         recipe = Recipe.model_validate(document)
@@ -364,47 +354,6 @@ def unknown_names(document: Mapping[str, Any], model: type[BaseModel], prefix: s
     return errors
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` on top of ``base``: mappings are merged, everything else is replaced."""
-    result = dict(base)
-    for key, value in over.items():
-        old = result.get(key)
-        result[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return result
-
-
-def _override(document: dict[str, Any], text: str) -> list[str]:
-    path, equals, value_text = text.partition("=")
-    keys = path.split(".")
-    if not equals or not all(keys):
-        return [f"'{text}' is no override: write path=value, for example train.lr=0.001"]
-    try:
-        value = yaml.safe_load(value_text)
-    except yaml.YAMLError:
-        return [f"{path}: '{value_text}' is no YAML value"]
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            value = float(value)  # YAML reads 1e-3 as text
-    if keys[0] in ("name", "schema", "profile", "profiles", "family"):
-        return [f"{path}: cannot be overridden"]
-    node: Any = document
-    for depth, key in enumerate(keys[:-1]):
-        if isinstance(node.get(key), dict):
-            node = node[key]
-            continue
-        if key in node:
-            return [f"{path}: '{'.'.join(keys[: depth + 1])}' is a value, not a section"]
-        if depth == 1 and keys[0] == "methods":
-            return [f"{path}: the recipe has no method '{key}'{suggestion(key, node)}"]
-        known = [field.alias or name for name, field in Recipe.model_fields.items()] if depth == 0 else list(node)
-        if depth > 0 or key not in known:
-            return [f"{path}: no such field{suggestion(key, known)}"]
-        node[key] = {}
-        node = node[key]
-    node[keys[-1]] = value
-    return []
-
-
 def to_yaml(recipe: Recipe) -> str:
     """The resolved recipe as YAML that :func:`load` reads back to the same."""
     document = recipe.model_dump(by_alias=True, mode="json")
@@ -419,12 +368,11 @@ def digest(recipe: Recipe) -> str:
     return hashlib.sha256(to_yaml(recipe).encode()).hexdigest()
 
 
-def load_file(path: Path, profile: str | None, overrides: Iterable[str]) -> Recipe:
-    """A recipe from a file. Raises Fault where it cannot be read."""
+def read_file(path: Path) -> str:
+    """The text of a recipe file. Raises Fault where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Fault(
             code="usage", what=f"cannot read the recipe: {error}", where=str(path), next="suites list"
         ) from error
-    return load(text, profile, overrides, str(path))

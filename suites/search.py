@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from . import catalog
+from .documents import suggestion
 from .errors import Fault
-from .recipe import Range, Recipe, fault, load, suggestion, to_yaml
+from .recipe import Range, Recipe, fault, load, to_yaml
 
 LEARNING_RATE = Range(low=1e-4, high=1e-2, log=True)
 
@@ -60,7 +61,7 @@ def space(recipe: Recipe, method: str) -> dict[str, Range]:
     for path, r in ranges.items():
         for value in r.choices if r.choices is not None else (r.low, r.high):
             try:
-                catalog.resolve(apply(recipe, {path: value}))
+                catalog.resolve(apply(recipe, {path: value}), fair=False)
             except Fault as error:
                 errors.append(f"sweep.params.{path}: {' '.join(error.what.split())} (value {value!r})")
                 break

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from . import build, catalog, folders, search
+from .documents import suggestion
 from .errors import Fault
-from .recipe import Recipe, load, suggestion, to_yaml
+from .recipe import Recipe, load, to_yaml
 from .search import Objective
 from .tracking import resolve_uri
 

@@ -25,7 +25,7 @@ from holdfast.suites import build, catalog, engines, folders, jobs, outcome, sea
 from holdfast.suites.board import Board
 from holdfast.suites.console import Console
 from holdfast.suites.errors import Fault
-from holdfast.suites.recipe import Range, load_file
+from holdfast.suites.recipe import Range
 from holdfast.suites.tracking import compare_store
 from rich import console
 
@@ -106,7 +106,7 @@ def test_the_best_recipe_of_many_fields_can_be_read(tmp_path: Path) -> None:
     }
     text = outcome.best_file(made, row)
     (tmp_path / "best.yaml").write_text(text)
-    best = load_file(tmp_path / "best.yaml", None, [])
+    best = catalog.recipe(str(tmp_path / "best.yaml"), None)
     assert best.train.lr == row["params"]["train.lr"]  # type: ignore[index]
     assert best.defaults == ("er",)
     first = text.splitlines()[0]
@@ -252,7 +252,7 @@ def test_a_study_at_its_end(tmp_path: Path) -> None:
     values = [t["value"] for t in document["trials"]]
     assert document["best"]["value"] == min(values)
     assert len({json.dumps(t["params"]) for t in document["trials"]}) == 3
-    best = load_file(made.folder / "best.yaml", None, [])
+    best = catalog.recipe(str(made.folder / "best.yaml"), None)
     catalog.resolve(best)
     assert best.defaults == ("er",)
     assert best.train.lr == document["best"]["params"]["train.lr"]

@@ -1,0 +1,129 @@
+"""Fair comparisons: what the methods of a suite share, exceptions with reasons, one value for every method, changes by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from holdfast.suites import catalog, protocol
+from holdfast.suites.errors import Fault
+from holdfast.suites.recipe import Recipe
+
+PROFILES = ("smoke", "demo", "paper")
+# a profile's change that makes one method unlike the others, by suite
+PLANTED = {
+    "coconut_fsc": ("er: {memory_size: 0.5}", "memory_size: the methods do not share it: 0.5 (er)"),
+    "coconut_slurp": ("mm: {projection: 8}", "projection: the methods do not share it: "),
+    "supremix_agedb": ("rnc: {second_epochs: 7}", "second_epochs: the methods do not share it: "),
+    "supremix_tabular": ("l1: {augment: true}", "augment: the methods do not share it: "),
+    "cdvg_cmnist": ("cdvg_ce: {translator_epochs: 3}", "translator_epochs: the methods do not share it: "),
+}
+
+
+def write(folder: Path, name: str, changes: dict[str, str]) -> str:
+    """A copy of a built-in recipe with texts replaced."""
+    text = catalog.text(name)
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    path = folder / f"{name}.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_difference_in_any_profile_is_refused(name: str, profile: str, tmp_path: Path) -> None:
+    entry, message = PLANTED[name]
+    method, _, fields = entry.partition(": ")
+    text = catalog.text(name)
+    marker = f"  {profile}: {{}}\n" if f"  {profile}: {{}}\n" in text else f"  {profile}:\n"
+    head, found, rest = text.rpartition(marker)
+    assert found
+    other = {"smoke": "  demo: {}\n", "paper": "\x00", "demo": "\x00"}[profile]
+    part, split, tail = rest.partition(other)
+    if marker.endswith("{}\n"):
+        part = f"    methods: {{{method}: {fields}}}\n{part}"
+    elif '    methods: {"*"' in part:
+        part = part.replace('    methods: {"*"', f'    methods: {{{method}: {fields}, "*"', 1)
+    else:
+        part = f"    methods: {{{method}: {fields}}}\n{part}"
+    path = tmp_path / "planted.yaml"
+    path.write_text(head + f"  {profile}:\n" + part + split + tail)
+    with pytest.raises(Fault) as caught:
+        catalog.resolve(catalog.recipe(str(path), profile))
+    assert caught.value.exit_code == 2
+    assert message in caught.value.what
+    assert "'unequal'" in caught.value.what
+
+
+def test_the_papers_profiles_that_were_unequal_are_equal() -> None:
+    """coconut_fsc gave er and coconut a memory of 1 % and ten others 3 %; STS-B gave three methods 100 second epochs and six 10."""
+    fsc = catalog.recipe("coconut_fsc", "paper")
+    table = protocol.settings(fsc, catalog.kinds(fsc))
+    assert set(table["memory_size"].values()) == {0.01}
+    assert set(table["projection"].values()) == {512}
+    for name in ("stsb", "tabular", "timeseries", "volumes", "agedb", "imdb_wiki"):
+        recipe = catalog.recipe(f"supremix_{name}", "paper")
+        assert {"yaware", "adacon"} <= set(recipe.methods)
+        table = protocol.settings(recipe, catalog.kinds(recipe))
+        assert set(table["second_epochs"].values()) == {100}, name
+    for name in ("agedb", "imdb_wiki"):
+        train = catalog.recipe(f"supremix_{name}", "paper").train
+        assert (train.schedule, train.milestones, train.gamma) == ("multistep", (80,), 0.1)
+        assert "supremix_finetune" in catalog.recipe(f"supremix_{name}", "paper").methods
+    for row in catalog.recipes():
+        if row["family"] == "cdvg":
+            recipe = catalog.recipe(row["name"], "paper")
+            assert recipe.methods["disent"]["swap_after"] == recipe.methods["cdvg_disent"]["swap_after"] == 10_000
+
+
+def test_an_exception_needs_a_reason_and_a_difference(tmp_path: Path) -> None:
+    changes = {"  er_double: {use: er, memory_size: 0.1}": "  er_double: {use: er}"}
+    with pytest.raises(Fault, match=r"unequal.memory_size.er_double: it has the value of the others"):
+        catalog.resolve(catalog.recipe(write(tmp_path, "coconut_slurp", changes), "demo"))
+    changes = {"replay with twice the memory shows what a better method is worth in rows": "because"}
+    with pytest.raises(Fault, match="a reason is a sentence"):
+        catalog.recipe(write(tmp_path, "coconut_slurp", changes), "demo")
+    changes = {"  memory_size: {er_double": "  memory_sise: {er_double"}
+    with pytest.raises(Fault, match=r"unequal.memory_sise: no method has such a protocol field - did you mean"):
+        catalog.resolve(catalog.recipe(write(tmp_path, "coconut_slurp", changes), "demo"))
+
+
+def test_one_value_for_every_method_that_has_the_field(tmp_path: Path) -> None:
+    recipe = catalog.recipe("coconut_slurp", "demo", ["methods.*.memory_size=0.2"])
+    assert recipe.methods["er"]["memory_size"] == recipe.methods["mm"]["memory_size"] == 0.2
+    assert "memory_size" not in recipe.methods["finetune"]
+    assert protocol.EVERY not in recipe.methods
+    with pytest.raises(Fault, match=r"methods.\*.memory_sise: no method of the recipe has this field"):
+        catalog.recipe("coconut_slurp", "demo", ["methods.*.memory_sise=0.2"])
+    changes = {'"*": {memory_size: 0.05': '"*": {memory_sice: 0.05'}
+    with pytest.raises(Fault, match=r'methods."\*".memory_sice: no method of the recipe has this field'):
+        catalog.recipe(write(tmp_path, "coconut_slurp", changes), "demo")
+
+
+def test_a_change_by_hand_is_written_down_and_said() -> None:
+    recipe = catalog.recipe("coconut_slurp", "demo", ["methods.coconut.memory_size=0.2"])
+    catalog.resolve(recipe)
+    reasons = recipe.unequal["memory_size"]
+    assert isinstance(reasons, dict)
+    assert reasons["coconut"] == "changed for this run: methods.coconut.memory_size=0.2"
+    (line,) = protocol.warnings_of(recipe)
+    assert line.startswith("memory_size of coconut is not that of the suite's other methods")
+    assert protocol.warnings_of(catalog.recipe("coconut_slurp", "demo")) == []
+    # an exception that a change makes needless goes
+    recipe = catalog.recipe("coconut_slurp", "demo", ["methods.er_double.memory_size=0.05"])
+    catalog.resolve(recipe)
+    assert "memory_size" not in recipe.unequal
+
+
+def test_every_protocol_field_is_found() -> None:
+    """A field that a comparison must hold equal and that nobody marked would be silent."""
+    marked: set[str] = set()
+    for row in catalog.recipes():
+        recipe: Recipe = catalog.recipe(row["name"], "demo")
+        marked |= set(protocol.settings(recipe, catalog.kinds(recipe)))
+    assert marked == {
+        "memory_size", "batching", "projection", "augment", "label_scale", "second", "second_epochs", "second_lr",
+        "finetune_lr", "views", "translator_epochs", "translator_batch", "total_epochs",
+    }  # fmt: skip
