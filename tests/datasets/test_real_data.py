@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.datasets import coconut_manifest, coconut_slurp
+from holdfast.analysis.regression import Shots
+from holdfast.datasets import coconut_manifest, coconut_slurp, supremix_stsb
 
 spec = importlib.util.spec_from_file_location("shared_data", Path(__file__).with_name("shared.py"))
 assert spec is not None
@@ -42,3 +43,15 @@ def test_recorded_digits_through_the_manifest(tmp_path: Path) -> None:
     source = coconut_manifest.load(coconut_manifest.Config(limit=None), root)
     assert {split: len(table) for split, table in source.splits.items()} == {"train": 120, "valid": 180, "test": 300}
     assert len(source.class_names) == 10
+
+
+def test_shots_of_stsb_are_those_of_dir() -> None:
+    """DIR's bins give these counts; division by float32(0.1) put 352 training rows and 55 test rows into another shot."""
+    source = supremix_stsb.load(supremix_stsb.Config(), DATA / "stsb")
+    label = {split: table.columns["label"].double().numpy() for split, table in source.splits.items()}
+    shots = Shots.of(source.info["shots"])
+    counts = {}
+    for split, y in label.items():
+        found = shots.assign(y, label["train"])
+        counts[split] = [int((found == shot).sum()) for shot in ("many", "medium", "few")]
+    assert counts == {"train": [4510, 538, 201], "valid": [758, 177, 65], "test": [756, 170, 74]}
