@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -22,7 +23,15 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    return Path(__file__).with_name("golden")
+    """The folder of golden vectors: HOLDFAST_GOLDEN where it is set, else the one beside this file."""
+    return Path(os.environ.get("HOLDFAST_GOLDEN") or Path(__file__).with_name("golden"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "golden":
+                terminalreporter.write_line(f"golden: {value}")
 
 
 @pytest.fixture(scope="session")

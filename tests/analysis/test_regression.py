@@ -67,7 +67,7 @@ def test_fixed_lists_of_bins() -> None:
 
 
 def dir_bin(label: np.float32) -> int:
-    """DIR's own rule for STS-B: the last of fifty float32 edges that is not above the label; 5 belongs to the last bin."""
+    """DIR's own rule for STS-B: the last of fifty float32 edges not above the label; 5 belongs to the last bin."""
     edges = np.histogram_bin_edges(np.array([], dtype=np.float32), bins=50, range=(0.0, 5.0))
     return 49 if label == 5 else int(np.flatnonzero(edges > label)[0]) - 1
 

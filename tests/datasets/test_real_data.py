@@ -46,7 +46,7 @@ def test_recorded_digits_through_the_manifest(tmp_path: Path) -> None:
 
 
 def test_shots_of_stsb_are_those_of_dir() -> None:
-    """DIR's bins give these counts; division by float32(0.1) put 352 training rows and 55 test rows into another shot."""
+    """The counts of DIR's bins; division by float32(0.1) put 352 training and 55 test rows into another shot."""
     source = supremix_stsb.load(supremix_stsb.Config(), DATA / "stsb")
     label = {split: table.columns["label"].double().numpy() for split, table in source.splits.items()}
     shots = Shots.of(source.info["shots"])
