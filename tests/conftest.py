@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -19,12 +18,6 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("COLUMNS", "200")
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         yield
-
-
-@pytest.fixture(scope="session")
-def golden() -> Path:
-    """The folder of golden vectors: HOLDFAST_GOLDEN where it is set, else the one beside this file."""
-    return Path(os.environ.get("HOLDFAST_GOLDEN") or Path(__file__).with_name("golden"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

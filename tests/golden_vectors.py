@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,11 @@ from torch import Tensor
 
 PRECISIONS = ((torch.float64, 1e-9), (torch.float32, 1e-4))
 TEXT = re.compile(r"(README|META|meta)(/.*)?")  # what describes the vectors, not vectors
+
+
+def folder() -> Path:
+    """Where the vectors lie: HOLDFAST_GOLDEN where it is set, else ``golden`` beside this file."""
+    return Path(os.environ.get("HOLDFAST_GOLDEN") or Path(__file__).with_name("golden"))
 
 
 def _flat(value: Any, name: str, entries: dict[str, Any]) -> None:
@@ -29,7 +35,7 @@ def _flat(value: Any, name: str, entries: dict[str, Any]) -> None:
 
 
 class Vectors:
-    """The entries of an npz or JSON file by slash path; :meth:`close` fails on a disagreement and on an unused entry."""
+    """The entries of an npz or JSON file by slash path; :meth:`close` fails on a disagreement or an unused entry."""
 
     def __init__(self, path: Path) -> None:
         self.entries: dict[str, Any] = {}
@@ -80,11 +86,14 @@ class Vectors:
         return found
 
     def agree(self, name: str, found: Any, rtol: float = 1e-9) -> None:
-        """Check an entry: no difference is above ``rtol`` times its largest value (0.01, where that is less)."""
+        """Check an entry: no difference is above ``rtol`` times its largest value.
+
+        Less than 0.01 (0.1 in float32) counts as that: a loss is a difference of larger numbers, JSON has 12 decimals.
+        """
         self.checked.add(name)
         wanted = self.entries[name]
         if isinstance(wanted, (str, bool)) or np.asarray(wanted).dtype.kind not in "fiub":
-            if found != wanted:
+            if not np.array_equal(found, wanted):
                 self.faults.append(f"{name}: {found!r}, not {wanted!r}")
             return
         if isinstance(found, Tensor):
@@ -95,7 +104,8 @@ class Vectors:
             return
         finite = np.isfinite(b)
         largest = float(np.abs(b[finite]).max()) if finite.any() else 0.0
-        limit = 0.0 if np.asarray(wanted).dtype.kind in "iub" else rtol * max(largest, 0.01)
+        floor = 0.01 if rtol < 1e-6 else 0.1
+        limit = 0.0 if np.asarray(wanted).dtype.kind in "iub" else rtol * max(largest, floor)
         away = np.abs(np.where(finite, a - b, 0.0))
         if not np.array_equal(a[~finite], b[~finite], equal_nan=True) or not bool((away <= limit).all()):
             at = np.unravel_index(int(np.nan_to_num(away, nan=np.inf).argmax()), away.shape) if away.size else ()

@@ -6,7 +6,6 @@ import itertools
 import json
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from holdfast.methods.losses.yaware import yaware
 from torch import Tensor
 from torch.nn import functional as F
 
-from .golden_vectors import PRECISIONS, Vectors
+from .golden_vectors import PRECISIONS, Vectors, folder
 
 MODES = {"supcon": (False, False), "mix_neg": (True, False), "mix_pos": (False, True), "supremix": (True, True)}
 NUMBER = r"([\d.]+)"
@@ -185,7 +184,7 @@ def densities(g: Vectors) -> None:
 
 
 def calibration(g: Vectors) -> None:
-    """Statistics of a first epoch, smoothed; the second's features moved by them; its statistics. float32 throughout."""
+    """Statistics of a first epoch, smoothed; the second's features moved by them; its statistics; float32."""
     said = g.text(
         r"bucket (\d+)\.\.(\d+), ks(\d+) sigma(\d+), momentum ([\d.]+)", "bucket 3..11, ks5 sigma2, momentum 0.9"
     )
@@ -239,11 +238,11 @@ def shots(g: Vectors) -> None:
         overall = {**measures.errors(value, label), "n": float(len(label))}
         for stem, m in g.groups(rf"base/{name}/({'|'.join(names)}|overall)/({'|'.join(fields)})"):
             own = overall if m.group(2) == "overall" else found[names[m.group(2)]]
-            g.agree(stem, own[fields[m.group(3)]], 1e-9 if name == "shot" else 1e-4)  # STS-B's inputs are float32
+            g.agree(stem, own[fields[m.group(3)]], 1e-9 if name == "shot" else 1e-4)  # DIR scores STS-B in float32
 
 
 @pytest.mark.golden
-def test_every_value_of_supremix(golden: Path, record_property: Any) -> None:
-    g = Vectors(golden / "supremix.npz")
+def test_every_value_of_supremix(record_property: Any) -> None:
+    g = Vectors(folder() / "supremix.npz")
     g.run([loss_of_mixtures, mixed_positives, contrasts, rankings, confusions, densities, calibration, shots])
     record_property("golden", g.close())

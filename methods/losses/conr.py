@@ -19,7 +19,7 @@ def conr(
 
     Args:
         z: [M, d] unit rows; y, prediction: [M], in the units of ``window``; push: η.
-        masks: ``official`` adds 1 to the first sum for every row that is no positive of i, i itself included: the public
+        masks: ``official`` adds 1 to the first sum for every row that is no positive of i, i itself too: the public
             code masks logits, not exponentials. Its NaN for a row without a positive is 0 here too.
 
     Returns:

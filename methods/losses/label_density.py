@@ -51,8 +51,8 @@ def bin_weights(
 ) -> Tensor:
     """Weight 1 / c̃ of every bin, scaled so that the mean over the counted rows is 1; [bins] float64, 0 for an empty bin without smoothing.
 
-    ``sqrt_inv``: c → √c; ``inverse``: c → clip(c, 5, 1000); then c̃ = c * :func:`kernel` (zero padding) with ``smooth``.
-    Source: spec section 7.
+    ``sqrt_inv``: c → √c; ``inverse``: c → clip(c, 5, 1000); with ``smooth`` then c̃ = c * :func:`kernel`
+    (zero padding). Source: spec section 7.
     """
     counts = counts.double()
     if reweight == "none":
@@ -70,7 +70,7 @@ def bin_statistics(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and variance [bins, d] and which bins were ever seen [bins], moved by the features f [N, d] of an epoch.
 
-    ``new = momentum · old + (1 - momentum) · current`` for the bins ``place`` [N] of the rows; a bin's first epoch replaces.
+    ``place`` [N] is each row's bin. ``new = momentum · old + (1 - momentum) · current``; a bin's first epoch replaces.
     The variance is unbiased, of one row it is 0; bins without a row stay as they are. Source: spec section 7.
     """
     mean, variance, seen = mean.clone(), variance.clone(), seen.clone()

@@ -211,7 +211,7 @@ def test_lds_weights_have_mean_one_and_favour_rare_labels() -> None:
 
 @pytest.mark.parametrize(("size", "sigma"), [(1, 2.0), (5, 2.0), (5, 1.0), (9, 0.3), (3, 7.5), (101, 4.0)])
 def test_kernels_are_those_of_scipy(size: int, sigma: float) -> None:
-    """DIR: scipy's Gaussian filter of the unit impulse, its borders reflected; scipy's triangle; the Laplace density."""
+    """DIR: scipy's Gaussian filter of the unit impulse with reflected borders, scipy's triangle, Laplace's density."""
     impulse = np.zeros(size)
     impulse[size // 2] = 1
     gaussian = ndimage.gaussian_filter1d(impulse, sigma)
