@@ -78,7 +78,8 @@ class Shots:
 
     def bins(self, label: Array) -> NDArray[np.int64]:
         """Bin of each label, [N]; edges are compared in float32, as labels are stored."""
-        place = (label.astype(np.float32) - np.float32(self.origin)) / np.float32(self.width)
+        # the product meets DIR's float32 edges; a quotient by float32(0.1) puts 1.3 or 2.6 one bin low
+        place = (label.astype(np.float32) - np.float32(self.origin)) * np.float32(1 / self.width)
         found = np.floor(place.astype(np.float32)).astype(np.int64)
         return np.clip(found, 0, self.last) if self.last is not None else found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,7 +16,7 @@ from ..datasets.batches import Batch, ExperienceView
 from .base import MethodConfig, StepContext
 from .losses.bmse import balanced_mse
 from .losses.conr import conr
-from .losses.label_density import bin_weights, calibrate, smooth_statistics
+from .losses.label_density import Kernel, bin_statistics, bin_weights, calibrate, smooth_statistics
 from .losses.ranksim import ranksim
 from .losses.supremix import beta_draws
 from .regression import Loss, RegressionConfig, Regressor, pointwise
@@ -66,6 +66,14 @@ class CMixupConfig(MixupConfig):
     )  # fmt: skip
 
 
+def label_rates(own: Tensor, every: Tensor, bandwidth: float) -> Tensor:
+    """``P(j | i) ∝ exp(-(y_i - y_j)² / (2h²))``: rates of partners, [B, n] with rows of sum 1.
+
+    ``own`` [B] and ``every`` [n] are labels, ``bandwidth`` is h. Source: C-Mixup, spec section 7.
+    """
+    return (-(own[:, None] - every[None]).square() / (2 * bandwidth**2)).softmax(1)
+
+
 class CMixup(Mixup):
     """Mixup with partners drawn by label nearness over the whole training set, the row itself included."""
 
@@ -79,8 +87,7 @@ class CMixup(Mixup):
         if not isinstance(column, Tensor):
             raise ValueError("labels are numbers")
         label = self.scaled(column[rows].to(self.scale.device))
-        away = self.scaled(batch["label"])[:, None] - label[None]
-        rate = torch.exp(-away.square() / (2 * self.config.bandwidth**2)).cpu()
+        rate = label_rates(self.scaled(batch["label"]), label, self.config.bandwidth).cpu()
         return rows[torch.multinomial(rate, 1, generator=ctx.augment)[:, 0]]
 
 
@@ -111,8 +118,19 @@ class BinnedConfig(RegressionConfig):
 
     bins: int = Field(128, ge=2, le=100_000, description="number of bins; labels beyond fall into the first or last")
     bin_width: float = Field(1.0, gt=0, description="width of a bin in scaled labels; the first starts at 0")
-    kernel_size: int = Field(5, ge=1, le=101, description="bins that the Gaussian kernel covers, odd")
-    kernel_sigma: float = Field(2.0, gt=0, description="its deviation in bins")
+    kernel: Kernel = Field("gaussian", description="shape of the kernel over bins")
+    kernel_size: int = Field(5, ge=1, le=101, description="bins that the kernel covers, odd")
+    kernel_sigma: float = Field(2.0, gt=0, le=10_000, description="its width in bins (not of the triangular one)")
+
+    @model_validator(mode="after")
+    def _kernel_fits(self) -> BinnedConfig:
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, not {self.kernel_size}")
+        if self.kernel_size // 2 >= self.bins:
+            raise ValueError(
+                f"a kernel of {self.kernel_size} bins needs more than {self.kernel_size // 2} bins, not {self.bins}"
+            )
+        return self
 
 
 class Binned(Regressor):
@@ -160,7 +178,7 @@ class LDS(Binned):
         prediction = self.read(self._model.encode(self.input(batch, ctx)))
         each = pointwise(prediction, self.standardised(batch["label"]), c.loss)
         weight = bin_weights(
-            self.counts, reweight=c.reweight, smooth=c.smooth, size=c.kernel_size, sigma=c.kernel_sigma
+            self.counts, reweight=c.reweight, smooth=c.smooth, size=c.kernel_size, sigma=c.kernel_sigma, shape=c.kernel
         )
         return {"loss": (each * weight[self.bin(batch["label"])].float()).mean()}
 
@@ -206,18 +224,12 @@ class FDS(Binned):
                 for b in ctx.view.batches(rows)
             ]
             f, place = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
-            keep = self.config.momentum
-            for b in place.unique().tolist():
-                own = f[place == b]
-                mean, variance = own.mean(0), own.var(0, unbiased=len(own) > 1)
-                if bool(self.seen[b]):
-                    mean = keep * self.mean[b] + (1 - keep) * mean
-                    variance = keep * self.variance[b] + (1 - keep) * variance
-                self.mean[b], self.variance[b], self.seen[b] = mean, variance, True
-            self.smooth_mean.copy_(smooth_statistics(self.mean, self.config.kernel_size, self.config.kernel_sigma))
-            self.smooth_variance.copy_(
-                smooth_statistics(self.variance, self.config.kernel_size, self.config.kernel_sigma)
-            )
+            c = self.config
+            moved = bin_statistics(f, place, self.mean, self.variance, self.seen, c.momentum)
+            for buffer, value in zip((self.mean, self.variance, self.seen), moved, strict=True):
+                buffer.copy_(value)
+            self.smooth_mean.copy_(smooth_statistics(self.mean, c.kernel_size, c.kernel_sigma, c.kernel))
+            self.smooth_variance.copy_(smooth_statistics(self.variance, c.kernel_size, c.kernel_sigma, c.kernel))
             self.epochs_done += 1
         self.train()
 
@@ -246,6 +258,9 @@ class ConRConfig(RegressionConfig):
     )
     push: float = Field(0.01, ge=0, description="η, exponent of the label distance of a pushed pair")
     temperature: float = Field(0.2, gt=0, le=10, description="τ (the public code overwrites it with 0.07)")
+    masks: Literal["exact", "official"] = Field(
+        "exact", description="official: every row that is no positive adds 1 below, as in the public code"
+    )
 
 
 class ConR(Regressor):
@@ -264,8 +279,14 @@ class ConR(Regressor):
         plain = pointwise(prediction, self.standardised(label), c.loss).mean()
         raw = prediction.detach().double() * self.spread + self.center
         contrast = conr(
-            self._model.project(features), self.scaled(label), self.scaled(raw), window=c.window, temperature=c.temperature, push=c.push
-        )  # fmt: skip
+            self._model.project(features),
+            self.scaled(label),
+            self.scaled(raw),
+            window=c.window,
+            temperature=c.temperature,
+            push=c.push,
+            masks=c.masks,
+        )
         return {"loss": plain + c.conr_weight * contrast, "conr": contrast}
 
 

@@ -20,9 +20,11 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def golden() -> Path:
-    return Path(__file__).with_name("golden")
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "golden":
+                terminalreporter.write_line(f"golden: {value}")
 
 
 @pytest.fixture(scope="session")

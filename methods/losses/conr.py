@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -9,16 +11,24 @@ from .coconut import zero
 
 
 def conr(
-    z: Tensor, y: Tensor, prediction: Tensor, *, window: float = 1.0, temperature: float = 0.2, push: float = 0.01
-) -> Tensor:
+    z: Tensor, y: Tensor, prediction: Tensor, *, window: float = 1.0, temperature: float = 0.2, push: float = 0.01,
+    masks: Literal["exact", "official"] = "exact",
+) -> Tensor:  # fmt: skip
     """``L_i = mean_{j∈P_i} -log[ e^{s_ij} / (Σ_{k∈P_i} e^{s_ik} + Σ_{k∈N_i} e^{η|Δy|} e^{s_ik}) ]``; P_i = {j≠i: |y_i-y_j| ≤ w},
     N_i = {k: |y_i-y_k| > w and |ŷ_i-ŷ_k| ≤ w}; 0 where P_i or N_i is empty. Mean over all rows.
 
     Args:
         z: [M, d] unit rows; y, prediction: [M], in the units of ``window``; push: η.
+        masks: ``official`` adds 1 to the first sum for every row that is no positive of i, i itself too: the public
+            code masks logits, not exponentials. Its NaN for a row without a positive is 0 here too.
 
     Returns:
-        A scalar of at least float32 with a graph. Source: spec section 7, with proper masks (the public code adds 1 for every other row).
+        A scalar of at least float32 with a graph.
+
+    Raises:
+        ValueError: shapes that do not fit, or a temperature that is not positive.
+
+    Source: spec section 7.
     """
     if z.dim() != 2 or y.shape != z.shape[:1] or prediction.shape != y.shape or not temperature > 0:
         raise ValueError(
@@ -38,6 +48,9 @@ def conr(
             return zero(z)
         s = z @ z.T / temperature
         weighted = s + push * away.to(s.dtype) * negative
-        log_sum = weighted.masked_fill(~(positive | negative), -torch.inf)[counted].logsumexp(1)
+        terms = [weighted.masked_fill(~(positive | negative), -torch.inf)]
+        if masks == "official":
+            terms.append((~positive).sum(1, keepdim=True).to(s.dtype).log())  # never 0: i is no positive of its own
+        log_sum = torch.cat(terms, 1)[counted].logsumexp(1)
         mean = (s * positive).sum(1)[counted] / positive.sum(1)[counted]
         return (log_sum - mean).sum() / len(z)

@@ -8,38 +8,86 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+Kernel = Literal["gaussian", "triangular", "laplace"]
 
-def kernel(size: int = 5, sigma: float = 2.0) -> Tensor:
-    """Gaussian window of odd ``size``, its peak 1, float64 [size]. Raises ValueError for an even size."""
-    if size < 1 or size % 2 == 0:
-        raise ValueError(f"the kernel's size must be odd, not {size}")
-    place = torch.arange(size, dtype=torch.float64) - size // 2
-    return torch.exp(-place.square() / (2 * sigma**2))
+
+def kernel(size: int = 5, sigma: float = 2.0, shape: Kernel = "gaussian") -> Tensor:
+    """Window over bins, its peak 1, float64 [size].
+
+    gaussian: the unit impulse of ``size`` bins smoothed by ``exp(-d²/2σ²)``, |d| ≤ ⌊4σ + ½⌋, whatever leaves the window
+    being reflected at its borders (scipy's ``gaussian_filter1d``); triangular: ``1 - 2|d| / (size + 1)``; laplace:
+    ``exp(-|d| / σ)``.
+
+    Raises:
+        ValueError: an even size, or a sigma that is not positive.
+
+    Source: the three kernels of DIR's public code; spec section 7.
+    """
+    if size < 1 or size % 2 == 0 or not sigma > 0:
+        raise ValueError(f"the kernel needs an odd size and a positive sigma, not {size} and {sigma}")
+    half = size // 2
+    away = (torch.arange(size, dtype=torch.float64) - half).abs()
+    if shape == "triangular":
+        return 1 - 2 * away / (size + 1)
+    if shape == "laplace":
+        return torch.exp(-away / sigma)
+    reach = int(4 * sigma + 0.5)
+    shift = torch.arange(-reach, reach + 1)
+    place = (half + shift) % (2 * size)  # reflected at both borders, again and again: period 2 · size
+    place = torch.minimum(place, 2 * size - 1 - place)
+    weight = torch.exp(-shift.double().square() / (2 * sigma**2))
+    window = torch.zeros(size, dtype=torch.float64).index_add(0, place, weight)
+    return window / window.max()
 
 
 def bin_weights(
-    counts: Tensor, *, reweight: Literal["sqrt_inv", "inverse", "none"] = "sqrt_inv", smooth: bool = True, size: int = 5, sigma: float = 2.0
-) -> Tensor:  # fmt: skip
+    counts: Tensor,
+    *,
+    reweight: Literal["sqrt_inv", "inverse", "none"] = "sqrt_inv",
+    smooth: bool = True,
+    size: int = 5,
+    sigma: float = 2.0,
+    shape: Kernel = "gaussian",
+) -> Tensor:
     """Weight 1 / c̃ of every bin, scaled so that the mean over the counted rows is 1; [bins] float64, 0 for an empty bin without smoothing.
 
-    ``sqrt_inv``: c → √c; ``inverse``: c → clip(c, 5, 1000); then c̃ = c * kernel (zero padding) with ``smooth``. Source: spec section 7.
+    ``sqrt_inv``: c → √c; ``inverse``: c → clip(c, 5, 1000); with ``smooth`` then c̃ = c * :func:`kernel`
+    (zero padding). Source: spec section 7.
     """
     counts = counts.double()
     if reweight == "none":
         return torch.ones_like(counts)
     c = counts.sqrt() if reweight == "sqrt_inv" else counts.clamp(5, 1000)
     if smooth:
-        c = F.conv1d(c[None, None], kernel(size, sigma)[None, None].to(c.device), padding=size // 2)[0, 0]
+        c = F.conv1d(c[None, None], kernel(size, sigma, shape)[None, None].to(c.device), padding=size // 2)[0, 0]
     weight = torch.where(c > 0, 1 / c.clamp(min=1e-12), 0.0)
     total = (weight * counts).sum()
     return weight * counts.sum() / total if float(total) > 0 else weight
 
 
-def smooth_statistics(values: Tensor, size: int = 5, sigma: float = 2.0) -> Tensor:
+def bin_statistics(
+    f: Tensor, place: Tensor, mean: Tensor, variance: Tensor, seen: Tensor, momentum: float = 0.9
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and variance [bins, d] and which bins were ever seen [bins], moved by the features f [N, d] of an epoch.
+
+    ``place`` [N] is each row's bin. ``new = momentum · old + (1 - momentum) · current``; a bin's first epoch replaces.
+    The variance is unbiased, of one row it is 0; bins without a row stay as they are. Source: spec section 7.
+    """
+    mean, variance, seen = mean.clone(), variance.clone(), seen.clone()
+    for b in place.unique().tolist():
+        own = f[place == b]
+        keep = momentum if bool(seen[b]) else 0.0
+        mean[b] = keep * mean[b] + (1 - keep) * own.mean(0)
+        variance[b] = keep * variance[b] + (1 - keep) * own.var(0, unbiased=len(own) > 1)
+        seen[b] = True
+    return mean, variance, seen
+
+
+def smooth_statistics(values: Tensor, size: int = 5, sigma: float = 2.0, shape: Kernel = "gaussian") -> Tensor:
     """Values [bins, d] smoothed over bins with the kernel of sum 1 and reflected borders (as many bins as the kernel's half, or more)."""
-    window = kernel(size, sigma).to(values)
+    window = kernel(size, sigma, shape)
     padded = F.pad(values.T[:, None], (size // 2, size // 2), mode="reflect")
-    return F.conv1d(padded, (window / window.sum())[None, None])[:, 0].T
+    return F.conv1d(padded, (window / window.sum()).to(values)[None, None])[:, 0].T
 
 
 def calibrate(

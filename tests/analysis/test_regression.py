@@ -12,6 +12,7 @@ import pytest
 import torch
 from holdfast.analysis import regression as r
 from holdfast.analysis.problems.regression import Regression
+from holdfast.datasets import supremix_stsb
 from holdfast.datasets.batches import Table
 from scipy import stats
 from sklearn import metrics
@@ -63,6 +64,20 @@ def test_fixed_lists_of_bins() -> None:
     shots = r.Shots.of({"width": 0.1, "last": 49, "medium": [2, 4], "many": [0, 10, 49]})
     label = np.array([0.0, 0.25, 0.3, 1.05, 5.0, 4.95])
     assert shots.assign(label, label).tolist() == ["many", "medium", "few", "many", "many", "many"]
+
+
+def dir_bin(label: np.float32) -> int:
+    """DIR's own rule for STS-B: the last of fifty float32 edges not above the label; 5 belongs to the last bin."""
+    edges = np.histogram_bin_edges(np.array([], dtype=np.float32), bins=50, range=(0.0, 5.0))
+    return 49 if label == 5 else int(np.flatnonzero(edges > label)[0]) - 1
+
+
+def test_bins_of_a_tenth_are_those_of_dir() -> None:
+    shots = r.Shots.of(supremix_stsb.SHOTS)
+    for decimals in (1, 2, 3):  # 1.3, 2.1, 2.6, 3.1, 4.2 and 4.7 fall a bin low when they are divided by float32(0.1)
+        label = np.arange(5 * 10**decimals + 1) / 10**decimals
+        assert shots.bins(label).tolist() == [dir_bin(y) for y in label.astype(np.float32)]
+    assert shots.assign(np.array([2.6, 4.2, 2.7, 1.3]), np.zeros(1)).tolist() == ["many", "many", "medium", "few"]
 
 
 def test_ordinality_of_an_arc_and_of_shuffled_labels() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.datasets import coconut_manifest, coconut_slurp
+from holdfast.analysis.regression import Shots
+from holdfast.datasets import coconut_manifest, coconut_slurp, supremix_stsb
 from holdfast.datasets.transcript import clean_words
 
 spec = importlib.util.spec_from_file_location("shared_data", Path(__file__).with_name("shared.py"))
@@ -51,3 +52,15 @@ def test_some_fillers_of_slurp_have_punctuation(tmp_path: Path) -> None:
     rows, _ = coconut_slurp.released(coconut_slurp.Config(audio="spoken"), shared.slurp(DATA, tmp_path))
     fillers = [filler for row in rows for _, filler in row.entities]
     assert (len(fillers), sum(filler != clean_words(filler) for filler in fillers)) == (4845, 40)
+
+
+def test_shots_of_stsb_are_those_of_dir() -> None:
+    """The counts of DIR's bins; division by float32(0.1) put 352 training and 55 test rows into another shot."""
+    source = supremix_stsb.load(supremix_stsb.Config(), DATA / "stsb")
+    label = {split: table.columns["label"].double().numpy() for split, table in source.splits.items()}
+    shots = Shots.of(source.info["shots"])
+    counts = {}
+    for split, y in label.items():
+        found = shots.assign(y, label["train"])
+        counts[split] = [int((found == shot).sum()) for shot in ("many", "medium", "few")]
+    assert counts == {"train": [4510, 538, 201], "valid": [758, 177, 65], "test": [756, 170, 74]}

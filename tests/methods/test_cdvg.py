@@ -1,12 +1,10 @@
-"""CDvG: golden losses and networks, plain-loop oracles, properties of the spec's section 11, both stages in a plain torch loop."""
+"""CDvG: plain-loop oracles, properties of the spec's section 11, both stages in a plain torch loop."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from holdfast.datasets import cdvg_cmnist
@@ -28,108 +26,10 @@ from holdfast.methods.debias import (
 from holdfast.methods.erm import ERM
 from holdfast.methods.lff import CdvgLff, CdvgLffConfig, LfF, LffConfig
 from holdfast.methods.losses.biascon import biascon, hsic
-from holdfast.methods.losses.cdvg import critic_loss, generator_loss, gradient_penalty, ntxent, views_ce
-from holdfast.methods.losses.lff import gce, moving_average, relative_difficulty
-from holdfast.methods.losses.supcon import supcon
+from holdfast.methods.losses.cdvg import gradient_penalty, ntxent
+from holdfast.methods.losses.lff import moving_average, relative_difficulty
 from holdfast.methods.networks import images
-from holdfast.methods.networks.translators import Critic, StarGAN
 from torch import Tensor
-
-
-@pytest.fixture(scope="module")
-def golden_values(golden: Path) -> dict[str, Any]:
-    with np.load(golden / "cdvg.npz") as file:
-        return {name: file[name] for name in file.files}
-
-
-def tensor(value: Any) -> Tensor:
-    return torch.from_numpy(np.array(value))
-
-
-@pytest.mark.parametrize("case", range(5))
-@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
-def test_ntxent_golden(golden_values: dict[str, Any], case: int, dtype: torch.dtype, rtol: float) -> None:
-    g = {k.split("/")[-1]: v for k, v in golden_values.items() if k.startswith(f"ntxent/{case}/")}
-    z1, z2 = (tensor(g[n]).to(dtype).requires_grad_() for n in ("z1", "z2"))
-    loss = ntxent(z1, z2, temperature=float(g["tau"]))
-    loss.backward()
-    assert loss.item() == pytest.approx(float(g["loss"]), rel=rtol, abs=rtol)
-    for z, name in ((z1, "grad_z1"), (z2, "grad_z2")):
-        assert z.grad is not None
-        torch.testing.assert_close(z.grad.double(), tensor(g[name]), rtol=rtol, atol=10 * rtol)
-
-
-@pytest.mark.parametrize("case", range(4))
-def test_supcon_of_views_golden(golden_values: dict[str, Any], case: int) -> None:
-    g = {k.split("/")[-1]: v for k, v in golden_values.items() if k.startswith(f"supcon/{case}/")}
-    z = tensor(g["z"]).requires_grad_()  # [B, V, d]
-    loss = supcon(z.transpose(0, 1).flatten(0, 1), tensor(g["y"]).repeat(z.shape[1]), temperature=float(g["tau"]))
-    loss.backward()
-    assert loss.item() == pytest.approx(float(g["loss"]), rel=1e-9, abs=1e-12)
-    torch.testing.assert_close(z.grad, tensor(g["grad_z"]), rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize("case", range(2))
-def test_objective_golden(golden_values: dict[str, Any], case: int) -> None:
-    g = {k.split("/")[-1]: v for k, v in golden_values.items() if k.startswith(f"objective/{case}/")}
-    leaves = {n: tensor(g[n]).requires_grad_() for n in ("logits1", "logits2", "z1", "z2")}
-    ce = views_ce(torch.cat([leaves["logits1"], leaves["logits2"]]), tensor(g["y"]))
-    con = ntxent(leaves["z1"], leaves["z2"], temperature=float(g["tau"]))
-    total = ce + float(g["lam"]) * con
-    total.backward()
-    for name, value in (("ce", ce), ("con", con), ("total", total)):
-        assert value.item() == pytest.approx(float(g[name]), rel=1e-9)
-    for name, leaf in leaves.items():
-        torch.testing.assert_close(leaf.grad, tensor(g[f"grad_{name}"]), rtol=1e-6, atol=1e-9)
-
-
-def test_stargan_golden(golden_values: dict[str, Any]) -> None:
-    """Networks of the public code's parameters give its images, loss terms and gradient norms."""
-    g = {k.removeprefix("stargan/0/"): v for k, v in golden_values.items() if k.startswith("stargan/0/")}
-    g = {(k.split("|")[0] if "|" in k else k): v for k, v in g.items()}
-    translator = StarGAN(int(g["c_dim"]), int(g["conv_dim"]), int(g["g_repeat"]), 2).double()
-    critic = Critic(int(g["c_dim"]), int(g["image_size"]), int(g["conv_dim"]), int(g["d_repeat"])).double()
-    for net, letter in ((translator, "G"), (critic, "D")):
-        names = sorted(n for n in g if n[0] == letter and n[1:].isdigit())
-        parameters = list(net.parameters())
-        assert len(names) == len(parameters)
-        with torch.no_grad():
-            for name, p in zip(names, parameters, strict=True):
-                assert tuple(p.shape) == g[name].shape
-                p.copy_(tensor(g[name]))
-    x, org, trg = tensor(g["x"]), tensor(g["y_org"]), tensor(g["y_trg"])
-    fake = translator(x, trg)
-    src, cls = critic(x)
-    torch.testing.assert_close(src, tensor(g["d_src_real"]), rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(cls, tensor(g["d_cls_real"]), rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(fake, tensor(g["x_fake"]), rtol=1e-5, atol=1e-6)
-
-    adversarial, classes = critic_loss(src, critic(fake.detach())[0], cls, org)
-    penalty = gradient_penalty(lambda z: critic(z)[0], x, fake, tensor(g["alpha"]))
-    loss = adversarial + float(g["lambda_cls"]) * classes + float(g["lambda_gp"]) * penalty
-    assert adversarial.item() == pytest.approx(float(g["d_loss_real"]) + float(g["d_loss_fake"]), rel=1e-4)
-    assert classes.item() == pytest.approx(float(g["d_loss_cls"]), rel=1e-5)
-    assert penalty.item() == pytest.approx(float(g["d_loss_gp"]), rel=1e-4)
-    assert loss.item() == pytest.approx(float(g["d_loss"]), rel=1e-4)
-    assert _norm(torch.autograd.grad(loss, list(critic.parameters()))) == pytest.approx(
-        float(g["d_grad_norm"]), rel=1e-4
-    )
-
-    rebuilt = translator(fake, org)
-    torch.testing.assert_close(rebuilt, tensor(g["x_rec"]), rtol=1e-5, atol=1e-5)
-    src, cls = critic(fake)
-    terms = generator_loss(src, cls, trg, x, rebuilt)
-    for value, name in zip(terms, ("g_loss_fake", "g_loss_cls", "g_loss_rec"), strict=True):
-        assert value.item() == pytest.approx(float(g[name]), rel=1e-4)
-    loss = terms[0] + float(g["lambda_cls"]) * terms[1] + float(g["lambda_rec"]) * terms[2]
-    assert loss.item() == pytest.approx(float(g["g_loss"]), rel=1e-4)
-    assert _norm(torch.autograd.grad(loss, list(translator.parameters()))) == pytest.approx(
-        float(g["g_grad_norm"]), rel=1e-3
-    )
-
-
-def _norm(gradients: Any) -> float:
-    return math.sqrt(sum(float(v.square().sum()) for v in gradients))
 
 
 def test_gradient_penalty_of_a_critic_that_is_flat_has_a_gradient_and_no_nan() -> None:
@@ -144,50 +44,16 @@ def test_gradient_penalty_of_a_critic_that_is_flat_has_a_gradient_and_no_nan() -
     assert bool(w.grad.isfinite().all())
 
 
-def test_gradient_penalty_golden_and_of_a_linear_critic(golden_values: dict[str, Any]) -> None:
-    w, x = tensor(golden_values["gp/w"]).double(), tensor(golden_values["gp/x"]).double()
+def test_gradient_penalty_of_a_linear_critic() -> None:
+    x = torch.randn(5, 3, 4, 4, dtype=torch.float64, generator=generator(0, "x"))
+    w = torch.randn(3, 4, 4, dtype=torch.float64, generator=generator(0, "w"))
     alpha = torch.rand(len(x), 1, 1, 1, dtype=torch.float64)
-    curved = gradient_penalty(lambda z: (z * w + 0.25 * z * z).flatten(1).sum(1), x, x, alpha)
-    assert curved.item() == pytest.approx(float(golden_values["gp/value"]), rel=1e-4)
     found = gradient_penalty(lambda z: (z * w).flatten(1).sum(1), x, x.flip(0), alpha)
     assert found.item() == pytest.approx((float(w.norm()) - 1) ** 2, rel=1e-9)
     unit = w / w.norm()
     assert gradient_penalty(lambda z: (z * unit).flatten(1).sum(1), x, x, alpha).item() < 1e-20
     whole = gradient_penalty(lambda z: torch.stack([(z * w).flatten(1).sum(1)] * 3, 1), x, x, alpha)
     assert whole.item() == pytest.approx((3 * float(w.norm()) - 1) ** 2, rel=1e-9)  # the sum of the map
-
-
-@pytest.mark.parametrize("case", range(2))
-def test_gce_golden(golden_values: dict[str, Any], case: int) -> None:
-    g = {k.split("/")[-1]: v for k, v in golden_values.items() if k.startswith(f"gce/{case}/")}
-    logits = tensor(g["logits"]).requires_grad_()
-    loss = gce(logits, tensor(g["y"]), q=float(g["q"]))
-    loss.mean().backward()
-    torch.testing.assert_close(loss.detach(), tensor(g["loss"]), rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(logits.grad, tensor(g["grad_of_mean"]), rtol=1e-9, atol=1e-12)
-
-
-def test_lff_weights_golden(golden_values: dict[str, Any]) -> None:
-    from holdfast.methods.lff import sample_weights
-
-    y = tensor(golden_values["lff/y"])
-    view = _view_of(Source({"train": _labels(y)}, [str(c) for c in range(int(y.max()) + 1)], {}, "x", "x"))
-    for rows, b, d, w in zip(*(golden_values[f"lff/{n}"] for n in ("idx", "loss_b", "loss_d", "weight")), strict=True):
-        index = tensor(rows)
-        found = sample_weights(view, {"index": index, "label": y[index]}, tensor(b), tensor(d), 0.7)
-        torch.testing.assert_close(found, tensor(w), rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(
-        view.sidecar["lff/biased"], tensor(golden_values["lff/ema_b_final"]), rtol=1e-4, atol=1e-6
-    )
-    torch.testing.assert_close(
-        view.sidecar["lff/debiased"], tensor(golden_values["lff/ema_d_final"]), rtol=1e-4, atol=1e-6
-    )
-
-
-def _labels(y: Tensor) -> Any:
-    from holdfast.datasets.batches import Table
-
-    return Table({"label": y})
 
 
 def test_ntxent_against_plain_loops_and_its_invariances() -> None:

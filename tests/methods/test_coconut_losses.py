@@ -1,99 +1,17 @@
-"""COCONUT's losses: golden vectors, plain-loop oracles in float64, and the properties of spec section 12."""
+"""COCONUT's losses: plain-loop oracles in float64, and the properties of spec section 12."""
 
 from __future__ import annotations
 
-import json
 import math
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from holdfast.methods.losses.coconut import multimodal, nspt
-from holdfast.methods.losses.distillation import audio_kd, kd_logits, masked_mean, token_kd, transcription
+from holdfast.methods.losses.distillation import token_kd, transcription
 from holdfast.methods.losses.supcon import supcon
 from torch import Tensor
-
-REL: Any = {"rel": 1e-9, "abs": 1e-11}  # the file holds 12 decimals
-
-
-def t(x: Any) -> Tensor:
-    return torch.tensor(x, dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def vectors(golden: Path) -> dict[str, Any]:
-    return json.loads((golden / "coconut.json").read_text())
-
-
-def variant(name: str) -> dict[str, str]:
-    word = {"S": "student", "T": "teacher"}
-    return {"negatives": word[name[1]], "positives": word[name[3]]}
-
-
-def test_golden_supcon_distill(vectors: dict[str, Any]) -> None:
-    for case in vectors["supcon_distill"]:
-        y, memory = torch.tensor(case["y"]), torch.tensor(case["is_rehearsal"])
-        for r in case["results"]:
-            options: Any = {
-                "temperature": case["tau"],
-                "denominator": r["denominator"],
-                "include_self_positive": r["include_self_positive"],
-                "normalize": r["normalize"],
-                **variant(r["variant"]),
-            }
-            student = t(case["student"]).requires_grad_()
-            loss = nspt(student, t(case["teacher"]), y, memory, **options)
-            assert loss.item() == pytest.approx(r["loss_mean"], **REL)
-            total = nspt(student, t(case["teacher"]), y, memory, reduction="sum", **options)
-            assert total.item() == pytest.approx(r["loss_mean"] * r["n_anchors"], **REL)
-            if "grad_student" in r:
-                (gradient,) = torch.autograd.grad(loss, student)
-                assert torch.allclose(gradient, t(r["grad_student"]), rtol=1e-9, atol=1e-11)
-            single = nspt(t(case["student"]).float(), t(case["teacher"]).float(), y, memory, **options)
-            assert single.item() == pytest.approx(r["loss_mean"], rel=1e-4, abs=1e-4)
-
-
-def test_golden_multimodal(vectors: dict[str, Any]) -> None:
-    for case in vectors["multimodal"]:
-        y, memory = torch.tensor(case["y"]), torch.tensor(case["is_rehearsal"])
-        for r in case["results"]:
-            audio, text = t(case["audio"]).requires_grad_(), t(case["text"]).requires_grad_()
-            loss = multimodal(audio, text, y, memory, temperature=case["tau"], anchors=r["anchors"])
-            assert loss.item() == pytest.approx(r["loss_mean"], **REL)
-            if "grad_audio" in r:
-                for gradient, name in zip(
-                    torch.autograd.grad(loss, (audio, text)), ("grad_audio", "grad_text"), strict=True
-                ):
-                    assert torch.allclose(gradient, t(r[name]), rtol=1e-9, atol=1e-11)
-
-
-def test_golden_decoder_losses(vectors: dict[str, Any]) -> None:
-    for c in vectors["decoder_losses"]:
-        s, te, y = t(c["student_logits"]), t(c["teacher_logits"]), torch.tensor(c["target"])
-        assert transcription(s, y).item() == pytest.approx(c["ce_token_mean"], **REL)
-        assert transcription(s, y, include_pad=True).item() == pytest.approx(c["ce_token_mean_including_pad"], **REL)
-        assert token_kd(s, te, y).item() == pytest.approx(c["tok_kd_cross_entropy_token_mean"], **REL)
-        assert token_kd(s, te, y, form="kl").item() == pytest.approx(c["tok_kd_kl_token_mean"], **REL)
-        total = token_kd(s, te, y, reduction="sum").item()
-        assert total == pytest.approx(sum(c["tok_kd_cross_entropy_per_sequence_sum"]), **REL)
-
-
-def test_golden_audio_kd_and_pooling(vectors: dict[str, Any]) -> None:
-    for c in vectors["audio_kd_and_pooling"]:
-        s, te = t(c["student"]), t(c["teacher"])
-        mask = torch.arange(s.shape[1]) < torch.tensor(c["lengths"])[:, None]
-        assert audio_kd(s, te, mask).item() == pytest.approx(c["mse_valid_frames"], **REL)
-        assert audio_kd(s, te, torch.ones_like(mask)).item() == pytest.approx(c["mse_all_frames"], **REL)
-        assert torch.allclose(masked_mean(s, mask), t(c["masked_mean_pool_student"]), rtol=1e-9, atol=1e-11)
-
-
-def test_golden_kd_logits(vectors: dict[str, Any]) -> None:
-    for c in vectors["kd_logits"]:
-        kd = kd_logits(t(c["student_logits"]), t(c["teacher_logits"]), temperature=c["tau"]).item()
-        both = (1 - c["alpha"]) * c["current_loss"] + c["alpha"] * kd
-        assert both == pytest.approx(c["rehearsal_only"]["single"], **REL)
 
 
 def oracle_nspt(

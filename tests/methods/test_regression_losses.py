@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
+import numpy as np
 import pytest
 import torch
+from holdfast.methods.imbalanced_regression import LDSConfig
 from holdfast.methods.losses.adacon import adacon
 from holdfast.methods.losses.bmse import balanced_mse
 from holdfast.methods.losses.conr import conr
-from holdfast.methods.losses.label_density import bin_weights, calibrate, smooth_statistics
+from holdfast.methods.losses.label_density import (
+    Kernel,
+    bin_statistics,
+    bin_weights,
+    calibrate,
+    kernel,
+    smooth_statistics,
+)
 from holdfast.methods.losses.ranksim import ranks, ranksim
 from holdfast.methods.losses.rnc import rnc
 from holdfast.methods.losses.supremix import supremix
 from holdfast.methods.losses.yaware import yaware
+from pydantic import ValidationError
+from scipy import ndimage, signal
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -147,7 +159,8 @@ def test_ranks_and_ranksim_of_features_in_the_order_of_labels() -> None:
 
 
 @pytest.mark.parametrize("number", CASES)
-def test_conr_is_the_double_loop(number: int) -> None:
+@pytest.mark.parametrize("masks", ["exact", "official"])
+def test_conr_is_the_double_loop(number: int, masks: Literal["exact", "official"]) -> None:
     z, y = case(number, views=1)
     prediction = y + torch.randn(len(y), generator=torch.Generator().manual_seed(number), dtype=torch.float64)
     total, m = 0.0, len(z)
@@ -157,9 +170,10 @@ def test_conr_is_the_double_loop(number: int) -> None:
         if not positive or not negative:
             continue
         below = sum(math.exp(float(z[i] @ z[k]) / 0.2) for k in positive)
+        below += (m - len(positive)) * math.exp(0) if masks == "official" else 0
         below += sum(math.exp(0.01 * abs(float(y[i] - y[k])) + float(z[i] @ z[k]) / 0.2) for k in negative)
         total += sum(math.log(below) - float(z[i] @ z[k]) / 0.2 for k in positive) / len(positive)
-    assert float(conr(z, y, prediction)) == pytest.approx(total / m, rel=1e-9, abs=1e-12)
+    assert float(conr(z, y, prediction, masks=masks)) == pytest.approx(total / m, rel=1e-9, abs=1e-12)
 
 
 def test_balanced_mse_is_a_cross_entropy_and_falls_to_zero_with_sigma() -> None:
@@ -187,12 +201,58 @@ def test_lds_weights_have_mean_one_and_favour_rare_labels() -> None:
             assert float(w[3]) > float(w[0])
     plain = bin_weights(counts, smooth=False)
     assert float(plain[2] / plain[0]) == pytest.approx(math.sqrt(10))
-    k = [math.exp(-d * d / 8) for d in (0, 1, 2)]
+    k = kernel()[2:].tolist()
     root = counts.sqrt()
     smoothed = float(root[0] * k[2] + root[1] * k[1] + root[2] * k[0] + root[3] * k[1])
     first = float(root[0] * k[0] + root[1] * k[1] + root[2] * k[2])
     w = bin_weights(counts)
     assert float(w[2] / w[0]) == pytest.approx(first / smoothed, rel=1e-9)
+
+
+@pytest.mark.parametrize(("size", "sigma"), [(1, 2.0), (5, 2.0), (5, 1.0), (9, 0.3), (3, 7.5), (101, 4.0)])
+def test_kernels_are_those_of_scipy(size: int, sigma: float) -> None:
+    """DIR: scipy's Gaussian filter of the unit impulse with reflected borders, scipy's triangle, Laplace's density."""
+    impulse = np.zeros(size)
+    impulse[size // 2] = 1
+    gaussian = ndimage.gaussian_filter1d(impulse, sigma)
+    assert kernel(size, sigma).numpy() == pytest.approx(gaussian / gaussian.max(), rel=1e-9, abs=1e-12)
+    assert kernel(size, sigma, "triangular").numpy() == pytest.approx(signal.windows.triang(size), rel=1e-9)
+    away = np.abs(np.arange(size) - size // 2)
+    assert kernel(size, sigma, "laplace").numpy() == pytest.approx(np.exp(-away / sigma), rel=1e-9)
+
+
+def test_a_kernel_that_is_no_window_is_refused() -> None:
+    for size, sigma in ((4, 2.0), (0, 2.0), (5, 0.0), (5, math.nan)):
+        with pytest.raises(ValueError, match="odd size and a positive sigma"):
+            kernel(size, sigma)
+    for fields, message in (
+        ({"kernel_size": 4}, "must be odd"),
+        ({"kernel_size": 9, "bins": 4}, "needs more than 4 bins"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            LDSConfig.model_validate(fields)
+
+
+@pytest.mark.parametrize("shape", ["gaussian", "triangular", "laplace"])
+def test_smoothing_takes_every_kernel(shape: Kernel) -> None:
+    counts = torch.tensor([0.0, 0, 9, 0, 0, 0], dtype=torch.float64)
+    k = kernel(3, 1.0, shape)
+    weight = bin_weights(counts, size=3, sigma=1.0, shape=shape)
+    assert weight[1:4].tolist() == pytest.approx([float(1 / k[0]), 1.0, float(1 / k[2])])
+    one = torch.zeros(7, 2).index_fill(0, torch.tensor([3]), 1.0)
+    assert smooth_statistics(one, 3, 1.0, shape)[2:5, 0].tolist() == pytest.approx((k / k.sum()).tolist())
+
+
+def test_statistics_of_bins_are_replaced_once_and_then_moved() -> None:
+    f = torch.tensor([[1.0], [3.0], [10.0]])
+    start = torch.zeros(3, 1), torch.ones(3, 1), torch.zeros(3, dtype=torch.bool)
+    mean, variance, seen = bin_statistics(f, torch.tensor([0, 0, 2]), *start)
+    assert (mean.flatten().tolist(), variance.flatten().tolist()) == ([2.0, 0.0, 10.0], [2.0, 1.0, 0.0])
+    assert seen.tolist() == [True, False, True]
+    mean, variance, _ = bin_statistics(f + 1, torch.tensor([0, 0, 1]), mean, variance, seen, 0.9)
+    assert mean.flatten().tolist() == pytest.approx([0.9 * 2 + 0.1 * 3, 11.0, 10.0])
+    assert variance.flatten().tolist() == pytest.approx([2.0, 0.0, 0.0])
+    assert not bool(start[2].any())  # the old ones are not written to
 
 
 def test_calibration_is_the_identity_where_smoothing_changes_nothing() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.methods.memory import closest_to_mean, herding, quotas, random_selection
+from holdfast.methods.memory import herding, quotas, random_selection
 from holdfast.methods.networks.seq2seq import Seq2Seq, Seq2SeqConfig
 from holdfast.methods.networks.slu import Passthrough
 from torch import Tensor
@@ -82,19 +82,6 @@ def test_a_row_without_frames_gives_no_nan() -> None:
     net = model()
     h, mask = net.encode(torch.randn(2, 4, 5).double(), torch.tensor([0, 4]))
     assert bool(net.decode(h, mask, torch.tensor([[2], [2]])).isfinite().all())
-
-
-def test_golden_herding(golden: Any) -> None:
-    import json
-
-    for case in json.loads((golden / "coconut.json").read_text())["herding"]:
-        features, y = torch.tensor(case["features"]).double(), torch.tensor(case["y"])
-        for choose, name in ((herding, "barycenter"), (closest_to_mean, "closest_to_mean")):
-            found = []
-            for c in sorted(set(case["y"])):
-                rows = (y == c).nonzero().flatten()
-                found += rows[choose(features[rows], case["per_class"])].tolist()
-            assert found == case[name]
 
 
 def test_memory_selection_properties() -> None:
