@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -140,8 +141,6 @@ def _entities(given: Any) -> tuple[tuple[str, str], ...]:
 
 def _split(rows: list[Sentence], config: Config) -> list[Sentence]:
     """By speaker where there are three or more (no voice in two splits), else at random within each intent."""
-    from dataclasses import replace
-
     speakers = sorted({row.speaker for row in rows if row.speaker})
     g = generator(config.seed, "manifest/split")
     if len(speakers) >= 3 and all(row.speaker for row in rows):
@@ -189,9 +188,10 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         [[r.id, r.split, r.words, r.intent, r.path.stat().st_size if r.path else 0] for r in rows]
     )
     info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
-    return finish(
+    made = finish(
         config, rows, recordings.recorded(rows, config.features, progress), config.split_by, "real", checksum, info=info
     )
+    return replace(made, random_split=not any(document.get("split") for _, document in _documents(_manifest(root), [])))
 
 
 def check(config: Config, root: Path | None) -> dict[str, Any]:
