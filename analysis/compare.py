@@ -1,6 +1,7 @@
 """Which method is better and how sure that is: intervals over seeds, paired differences, ranks over tasks.
 
-Sources: Student's interval and paired test; Holm (1979) for several methods against one; Demšar (JMLR 2006) for ranks over data sets.
+Sources: Student's interval and paired test; Nadeau and Bengio (Machine Learning 52, 2003) where the runs are random splits of one table; Holm
+(1979) for several methods against one; Demšar (JMLR 2006) for ranks over data sets.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Seeds = Mapping[Any, float]  # a value for each seed
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over ``n`` seeds; ``half`` of its 95 % interval (Student's t), NaN for fewer than two."""
+    """A mean over ``n`` seeds (or splits); ``half`` of its 95 % interval, NaN for fewer than two."""
 
     mean: float
     half: float
@@ -27,7 +28,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of a - b over the ``n`` seeds that both have, ``half`` of its interval, two-sided ``p`` of the paired t test (NaN below two seeds)."""
+    """Mean of a - b over the ``n`` seeds (or splits) that both have, ``half`` of its interval, two-sided ``p`` of the paired test (NaN below two)."""
 
     mean: float
     half: float
@@ -35,8 +36,12 @@ class Difference:
     p: float
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """``mean ± t_{0.975, n-1} · s / √n``. Raises ValueError for no value."""
+def estimate(values: Sequence[float], overlap: float = 0.0) -> Estimate:
+    """``mean ± t_{0.975, n-1} · s · √(1 / n + overlap)``; s² = Σ (x - mean)² / (n - 1). Raises ValueError for no value.
+
+    ``overlap`` 0 is Student's interval of independent values. Values of random splits of one table share rows; there it is n_test / n_train,
+    and :func:`paired` with it the corrected resampled t-test (Nadeau and Bengio 2003, section 5: the variance of the mean is (1/n + n_test/n_train) s²).
+    """
     from scipy.stats import t
 
     n = len(values)
@@ -45,17 +50,17 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean = float(np.mean(values))
     if n < 2:
         return Estimate(mean, math.nan, n)
-    return Estimate(mean, float(t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n)), n)
+    return Estimate(mean, float(t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 / n + overlap)), n)
 
 
-def paired(a: Seeds, b: Seeds) -> Difference:
-    """The difference on the same seeds. No common seed: NaN and n = 0. Equal differences everywhere: p is 0, or 1 where they are 0."""
+def paired(a: Seeds, b: Seeds, overlap: float = 0.0) -> Difference:
+    """The difference on the same seeds, tested as :func:`estimate` says of ``overlap``. No common seed: NaN and n = 0. Equal differences everywhere: p is 0, or 1 where they are 0."""
     from scipy.stats import t
 
     common = [key for key in a if key in b]
     if not common:
         return Difference(math.nan, math.nan, 0, math.nan)
-    found = estimate([a[key] - b[key] for key in common])
+    found = estimate([a[key] - b[key] for key in common], overlap)
     if found.n < 2:
         return Difference(found.mean, math.nan, found.n, math.nan)
     error = found.half / float(t.ppf((1 + LEVEL) / 2, found.n - 1))
@@ -95,7 +100,7 @@ def friedman(table: Sequence[Sequence[float]]) -> float:
 
 
 def critical_difference(methods: int, tasks: int) -> float:
-    """Nemenyi's ``q_{0.05, k} / √2 · √(k (k + 1) / (6 N))``: average ranks nearer than it are not told apart; NaN below two methods or tasks."""
+    """Nemenyi's ``q_{0.05, k} / √2 · √(k (k + 1) / (6 N))``: average ranks nearer than it do not differ significantly; NaN below two methods or tasks."""
     from scipy.stats import studentized_range
 
     if methods < 2 or tasks < 2:

@@ -208,9 +208,10 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         [[r.id, r.split, r.words, r.intent, r.path.stat().st_size if r.path else 0] for r in rows]
     )
     info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
-    return finish(
+    made = finish(
         config, rows, recordings.recorded(rows, config.features, progress), config.split_by, "real", checksum, info=info
     )
+    return replace(made, random_split=not any(document.get("split") for _, document in _documents(_manifest(root), [])))
 
 
 def check(config: Config, root: Path | None) -> dict[str, Any]:

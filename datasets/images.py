@@ -174,6 +174,7 @@ def image_source(
     if height != width:
         raise DataError(f"images must be square, these are {height} x {width}")
     return Source(
+        random_split=source == "stand-in",  # all stand-ins of images are splits of scikit-learn's digits by their seed
         splits=dict(splits),
         class_names=list(class_names),
         info={"classes": len(class_names), "channels": channels, "size": height, **(info or {})},

@@ -7,6 +7,7 @@ and come from other digits than training (spec section 12).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
 
 
 def stand_in(config: Config) -> Source:
-    """Rotated digits; with ``imbalanced`` the training angles fall off as exp(-decay · angle / 60)."""
+    """Rotated digits, split by the seed; with ``imbalanced`` the training angles fall off as exp(-decay · angle / 60)."""
     from sklearn.datasets import load_digits
 
     digits = np.asarray(load_digits().images, dtype=np.float32) / 16  # [1797, 8, 8]
@@ -55,7 +56,7 @@ def stand_in(config: Config) -> Source:
         splits[split] = {"x": rotate(chosen, torch.from_numpy(angle).float()), "label": torch.from_numpy(angle)}
     info = {"modality": "image", "input_shape": (1, 16, 16), "label_name": "angle", "flip": False}
     plain = config.model_copy(update={"imbalanced": False})  # the skew is in the angles already, at the full size
-    return finish(plain, splits, info, "stand-in", {"many_above": 29, "few_below": 10})
+    return replace(finish(plain, splits, info, "stand-in", {"many_above": 29, "few_below": 10}), random_split=True)
 
 
 def rotate(images: Tensor, degrees: Tensor, side: int = 16) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,8 @@ def from_rows(config: Config, names: list[str], rows: list[tuple[str, list[str]]
     if not inputs:
         raise DataError("the table has no input column besides its target")
     x = np.stack(inputs, 1)
-    return _finish(config, {name: (x[rows_], y[rows_]) for name, rows_ in parts.items()}, "real", names[at])
+    source = _finish(config, {name: (x[rows_], y[rows_]) for name, rows_ in parts.items()}, "real", names[at])
+    return replace(source, random_split=split_at is None)
 
 
 def _column(

@@ -106,6 +106,7 @@ class Method(nn.Module):
     summary: ClassVar[str] = ""
     uses_union: ClassVar[bool] = False  # True: one experience with the union of all (an offline upper bound)
     batching: str = "concat"
+    costs: ClassVar[Mapping[str, str]] = {}  # the names that cost() may give, with a title each
 
     def __init__(self, config: MethodConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__()
@@ -161,7 +162,7 @@ class Method(nn.Module):
         return torch.empty(0, dtype=torch.int64)
 
     def cost(self) -> dict[str, float]:
-        """Counters of what the method cost besides the step (teacher passes, bytes held)."""
+        """Counters of what the method cost besides the step (teacher passes, bytes held), named in ``costs``: fewer are better."""
         return {}
 
 

@@ -316,14 +316,14 @@ class Cdvg(Views):
     critic_steps: Tensor
     name: ClassVar[str] = "cdvg"
     summary: ClassVar[str] = "translator that moves the bias, then contrast between bias modes"
+    costs: ClassVar[dict[str, str]] = {"critic_steps": "steps of the translator's critic"}
 
     def __init__(self, config: CdvgConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
         self.size = padded_size(self._model.size)
         self.register_buffer("critic_steps", torch.zeros((), dtype=torch.int64))
-        preset = (
-            config.translator if config.translator != "auto" else "shallow" if self._model.size <= 16 else "stargan"
-        )
+        auto = "shallow" if self._model.size <= 16 else "stargan"
+        preset = auto if config.translator == "auto" else config.translator
         classes = self._model.classes
         depth = max(1, self.size.bit_length() - 2)  # log2(S) - 1
         with torch.random.fork_rng(devices=[]):

@@ -87,6 +87,11 @@ class Distillation(ER):
     config: DistillationConfig
     name: ClassVar[str] = "distillation"
     summary: ClassVar[str] = "replay + distillations from the previous model (audio, text, token, sequence, logit)"
+    costs: ClassVar[dict[str, str]] = {
+        **ER.costs,
+        "teacher_passes": "batches through the teacher",
+        "teacher_bytes": "bytes of the teacher's weights",
+    }
 
     def __init__(self, config: DistillationConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)

@@ -62,6 +62,7 @@ class Regressor(Method):
     config: RegressionConfig
     name: ClassVar[str] = "l1"
     summary: ClassVar[str] = "end-to-end regression with the L1 loss"
+    costs: ClassVar[dict[str, str]] = {"memory_rows": "rows held in memory"}
     center: Tensor
     spread: Tensor
     lowest: Tensor

@@ -87,6 +87,7 @@ class ER(Finetune):
     config: RehearsalConfig
     name: ClassVar[str] = "er"
     summary: ClassVar[str] = "experience replay"
+    costs: ClassVar[dict[str, str]] = {"memory_rows": "rows held in memory"}
 
     def __init__(self, config: RehearsalConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)

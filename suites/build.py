@@ -29,6 +29,12 @@ def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) 
     return source
 
 
+def facts_of(source: Source) -> dict[str, Any]:
+    """What an invocation records of its data: source, checksum, rows of each split, and whether the seed of the data splits one table anew."""
+    rows = {name: len(table) for name, table in source.splits.items()}
+    return {"source": source.source, "checksum": source.checksum, "rows": rows, "random_split": source.random_split}
+
+
 @functools.lru_cache(maxsize=2)
 def _kept(key: str, text: str) -> Source:
     """``key`` names the data and model sections of the recipe."""

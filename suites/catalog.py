@@ -203,6 +203,18 @@ def _check(options: dict[str, Any], config: type[BaseModel], prefix: str) -> lis
     return errors
 
 
+def _metrics_of_claims(recipe: Recipe) -> list[str]:
+    from .measures import look_up, of_recipe
+
+    known, errors = of_recipe(recipe), []
+    for number, claim in enumerate(recipe.claims):
+        try:
+            look_up(known, claim.metric, "claims", "name another metric")
+        except Fault as error:
+            errors.append(f"claims.{number}.metric: {error.what}")
+    return errors
+
+
 def resolve(recipe: Recipe, fair: bool = True) -> None:
     """Check methods, data and model options, and (``fair``) that the methods share their protocol. One Fault of all errors.
 
@@ -223,6 +235,8 @@ def resolve(recipe: Recipe, fair: bool = True) -> None:
             errors.append(f"{section}.name: {error.what}")
     try:
         problem(recipe.problem)
+        if not errors:
+            errors += _metrics_of_claims(recipe)
     except Fault as error:
         errors.append(f"problem: {error.what}")
     for number, claim in enumerate(recipe.claims):

@@ -358,10 +358,8 @@ def _sweep(
         console.line(
             f"front:  trials {', '.join(str(row['number']) for row in best)}; recipes {study.folder}/best*.yaml"
         )
-    if "rerun" in document:
-        d = document["rerun"]["difference"]
-        interval = f" (95 %: {d['low']:+.4f} to {d['high']:+.4f})" if "low" in d else ""
-        console.line(f"fresh seeds, {document['rerun']['metric']}: best - untuned = {d['mean']:+.4f}{interval}")
+    for text in outcome.closing(document):
+        console.line(text)
     console.line(f"study:  {study.folder}")
     return None
 
@@ -392,7 +390,7 @@ def resume(
 
 SELECTED = {
     "last": "last weights of every experience; no test label was used to choose",
-    "validation": "best weights on validation rows of the training distribution, by experience; no test label was used to choose",
+    "validation": "best weights of every experience on the validation rows of all experiences seen; no test label was used to choose",
     "oracle": "ORACLE, best weights on test rows: an upper bound, no result of a method",
 }
 
@@ -403,7 +401,7 @@ def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
         return _print(document)
     import statistics
 
-    from . import catalog
+    from . import catalog, measures
     from .documents import read_yaml
 
     folder = Path(document["out"])
@@ -425,6 +423,7 @@ def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
     console.table(
         title, ["method (seeds)", *(name.replace("/", "\n").replace("_per_", "\nper ") for name in shown)], rows
     )
+    console.line(f"better:    {measures.directions(recipe['problem'], shown)}")
     console.line(f"selection: {SELECTED[recipe['train']['selection']]} (train.selection)")
     console.line(f"results:   {folder}")
     console.line(f"MLflow:    suites ui --out {folder.parent}")

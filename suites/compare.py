@@ -1,7 +1,10 @@
 """Finished runs beside each other: a table a task, differences on the same seeds, and ranks over the tasks.
 
 A task is a suite with its data; the seed of the data (``data.options.seed``) is no part of it but of the pairs. Settings of one method that differ within a
-task are told apart by the fields in which they differ.
+task are named by the fields in which they differ.
+
+Where the seed of the data draws new random splits of one table, runs share rows: values of one split are averaged, and intervals and tests are
+those of the corrected resampled t-test. Where it draws fresh data (stand-ins), or does not vary, they are Student's.
 """
 
 from __future__ import annotations
@@ -11,11 +14,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import catalog, folders
+from . import catalog, folders, measures
 from .documents import flat, read_yaml
 from .errors import Fault
+
+if TYPE_CHECKING:
+    from ..analysis.metrics.metric import Metric
 
 Key = tuple[int, int]  # seed of the run, seed of the data
 
@@ -38,6 +44,27 @@ class Task:
     problem: str
     data: dict[str, str]
     entrants: list[Entrant] = field(default_factory=list)
+    overlap: float = 0.0  # n_test / n_train of random splits of one table; 0: the data are no such splits
+    unrecorded: bool = False  # some run does not say how its data were split (it is of an earlier version)
+
+    @property
+    def data_varies(self) -> bool:
+        """Whether the runs have several seeds of the data."""
+        return len({data_seed for entrant in self.entrants for _, data_seed in entrant.metrics}) > 1
+
+    @property
+    def resampled(self) -> bool:
+        """Whether the runs are several random splits of one table."""
+        return self.overlap > 0 and self.data_varies
+
+    @property
+    def test(self) -> str:
+        """The test behind the intervals and p values, by name."""
+        if self.resampled:
+            return f"corrected resampled t-test (Nadeau and Bengio 2003; n_test / n_train = {self.overlap:.3g})"
+        if self.unrecorded and self.data_varies:
+            return "Student's t (too narrow if the data are splits of one table, which these older runs do not record)"
+        return "Student's t"
 
 
 def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
@@ -54,6 +81,10 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
         data_seed, hidden = int(data.pop("data.options.seed", 0)), data.pop("data.hidden_from_training", "[]")
         kind = (document["suite"], recipe["problem"], tuple(sorted(data.items())))
         task = tasks.setdefault(kind, Task(document["suite"], recipe["problem"], data))
+        rows = document["data"].get("rows")
+        task.unrecorded |= rows is None
+        if rows is not None and document["data"].get("random_split"):
+            task.overlap = max(task.overlap, rows["test"] / rows["train"])
         for entry in document["runs"]:
             if entry["folder"] not in names:
                 continue
@@ -172,37 +203,42 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
             code="usage", what=f"no run has the metric '{metric}' (there are: {', '.join(sorted(measured))})", where="--metric",
             next="suites compare ... --metric NAME",
         )  # fmt: skip
-    higher = _higher_is_better(tasks[0].problem, metric)
+    declared = _direction(tasks, metric)
     field_ = differs(tasks)
     documents: list[dict[str, Any]] = []
     for task, name in zip(tasks, names(tasks), strict=True):
-        values: dict[str, dict[Key, float]] = {}
+        values: dict[str, Mapping[Any, float]] = {}  # by seeds, or by splits
         for label, entrant in zip(labels(task.entrants), task.entrants, strict=True):
             found = {key: m[metric] for key, m in entrant.metrics.items() if not math.isnan(m.get(metric, math.nan))}
             if found:
-                values[label] = found
+                values[label] = _of_splits(found) if task.resampled else found
         if not values:
             continue
-        means = {label: statistics.estimate(list(v.values())) for label, v in values.items()}
-        best = (max if higher else min)(means, key=lambda label: means[label].mean)
+        overlap = task.overlap if task.resampled else 0.0
+        means = {label: statistics.estimate(list(v.values()), overlap) for label, v in values.items()}
+        best = (max if declared.higher_is_better else min)(means, key=lambda label: means[label].mean)
         if than is not None and than not in values:
             raise Fault(
                 code="usage", what=f"{name}: there is no '{than}' to compare with (there are: {', '.join(values)})", where="--than",
                 next="suites compare ... --than METHOD",
             )  # fmt: skip
         base = than or best
-        differences = {label: statistics.paired(v, values[base]) for label, v in values.items() if label != base}
+        differences = {
+            label: statistics.paired(v, values[base], overlap) for label, v in values.items() if label != base
+        }
         adjusted = dict(zip(differences, statistics.holm([d.p for d in differences.values()]), strict=True))
-        order = sorted(means, key=lambda label: means[label].mean, reverse=higher)
+        order = sorted(means, key=lambda label: means[label].mean, reverse=bool(declared.higher_is_better))
         documents.append(
             {
                 "task": name,
                 "at": task.data[field_] if field_ else None,
                 "than": base,
+                "test": task.test,
+                "unit": "splits" if task.resampled else "seeds",
                 "methods": [
                     {"method": label, **asdict(means[label])}
                     | (
-                        {"difference": asdict(differences[label]), "p_holm": adjusted[label], "verdict": _verdict(differences[label].mean, adjusted[label], higher)}
+                        {"difference": asdict(differences[label]), "p_holm": adjusted[label], "verdict": _verdict(differences[label].mean, adjusted[label], declared)}
                         if label != base
                         else {}
                     )
@@ -211,28 +247,44 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
             }
         )  # fmt: skip
     return {
-        "metric": metric, "higher_is_better": higher, "tasks": documents, "not_finished": left_out, "over": field_,
-        "ranks": _ranks(documents, higher) if len(documents) > 1 else None,
+        "metric": metric, "higher_is_better": declared.higher_is_better, "direction": declared.words, "tasks": documents, "not_finished": left_out, "over": field_,
+        "ranks": _ranks(documents, bool(declared.higher_is_better)) if len(documents) > 1 else None,
     }  # fmt: skip
 
 
-def _higher_is_better(problem: str, metric: str) -> bool:
-    """Whether more of a metric is better: the problem's word for its main one, else by the name of the measure."""
-    kind = catalog.problem(problem)
-    measure = metric.rpartition("/")[0] or metric
-    if measure == kind.main:
-        return bool(kind.higher_is_better) and not metric.endswith("/forgetting")
-    lower = ("mae", "mse", "rmse", "gm", "wer", "gap", "forgetting", "loss", "cost", "seconds", "memory")
-    return not any(part in lower for part in metric.replace("_", "/").split("/"))
+def _direction(tasks: Sequence[Task], metric: str) -> Metric:
+    """The metric as all tasks' problems declare it. Raises Fault for one that some problem does not declare, or declares the other way."""
+    found = []
+    for task in tasks:
+        kinds = set()
+        if metric.startswith("cost/"):  # methods declare their costs; importing them takes seconds
+            kinds = {catalog.method(e.settings.get(f"methods.{e.method}.use", e.method)) for e in task.entrants}
+        known = measures.metrics(task.problem, kinds)
+        found.append(measures.look_up(known, metric, "--metric", "suites compare ... --metric NAME"))
+    if len({one.higher_is_better for one in found}) > 1:
+        raise Fault(
+            code="usage", what=f"the problems of these tasks do not agree on which '{metric}' is better", where="--metric",
+            next="compare them apart",
+        )  # fmt: skip
+    return found[0]
 
 
-def _verdict(mean: float, p: float, higher: bool) -> str:
-    """In words; ``not told apart`` at the level 0.05 after Holm."""
+def _of_splits(values: Mapping[Key, float]) -> dict[int, float]:
+    """The mean of the runs on each split: they share its rows, and only splits count."""
+    of: dict[int, list[float]] = {}
+    for (_, split), value in values.items():
+        of.setdefault(split, []).append(value)
+    return {split: sum(found) / len(found) for split, found in of.items()}
+
+
+def _verdict(difference: float, p: float, metric: Metric) -> str:
+    """In words, at the level 0.05 after Holm: significantly better or worse, or which of the two in the mean alone."""
+    if math.isnan(difference):
+        return "no seed in common"
     if math.isnan(p):
-        return "one seed: unknown"
-    if p >= 0.05:
-        return "not told apart"
-    return "better" if (mean > 0) == higher else "worse"
+        return f"one seed: {metric.judge(difference)}, how sure is unknown"
+    way = metric.judge(difference)
+    return way if p < 0.05 else "not significant" + ("" if way == "equal" else f" ({way} in the mean)")
 
 
 def _ranks(documents: list[dict[str, Any]], higher: bool) -> dict[str, Any] | None:
@@ -267,7 +319,12 @@ def picture(document: Mapping[str, Any], path: Path) -> None:
     for task in document["tasks"]:
         for row in task["methods"]:
             series.setdefault(row["method"], []).append((task["at"], row["mean"], row["half"]))
-    metric_over_field(series, document["over"], f"{document['metric']}, 95 % interval over seeds", path)
+    metric_over_field(
+        series,
+        document["over"],
+        f"{document['metric']} ({document['direction']}), 95 % interval over {document['tasks'][0]['unit']}",
+        path,
+    )
 
 
 def tables(document: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -281,8 +338,8 @@ def tables(document: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[
                 row["method"], str(row["n"]), pm(row["mean"], row["half"]), pm(d["mean"], d["half"], "+") if d else "",
                 probability(row["p_holm"]) if d else "", row.get("verdict", ""),
             ])  # fmt: skip
-        title = f"{task['task']}: {document['metric']}, mean ± half of the 95 % interval over seeds"
-        header = ["method", "seeds", document["metric"], f"against {task['than']}, paired", "p (Holm)", "verdict"]
+        title = f"{task['task']}: {document['metric']} ({document['direction']}), mean ± half of the 95 % interval over {task['unit']}; {task['test']}"
+        header = ["method", task["unit"], document["metric"], f"against {task['than']}, paired", "p (Holm)", "verdict"]
         found.append((title, header, rows))
     if document["ranks"]:
         found.append(_ranked(document))
@@ -298,7 +355,7 @@ def _ranked(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]
     ]
     title = (
         f"average rank over {ranked['tasks']} tasks; Friedman's p {probability(ranked['friedman_p'])}; ranks nearer than "
-        f"{ranked['critical_difference']:.2f} (Nemenyi, 0.05) are not told apart"
+        f"{ranked['critical_difference']:.2f} (Nemenyi, 0.05) do not differ significantly"
     )
     return title, ["method", "rank", *(task["task"] for task in document["tasks"])], rows
 

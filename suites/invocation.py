@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import build, catalog, folders, weights
+from . import build, catalog, folders, measures, weights
 from .checkpoints import write_atomic
 from .documents import flat
 from .errors import Fault
@@ -17,6 +17,7 @@ from .recipe import Recipe, digest, load, to_yaml
 from .run import AfterRow, Interrupted, Pruned, Run, stoppable
 
 if TYPE_CHECKING:
+    from ..analysis.metrics.metric import Metric
     from ..datasets.batches import Source
     from .console import Console
 
@@ -43,7 +44,7 @@ def start(
         "recipe_digest": digest(recipe),
         "device": device,
         "tracking_uri": tracking_uri,
-        "data": {"source": source.source, "checksum": source.checksum},
+        "data": build.facts_of(source),
         "git": folders.git_state(),
         "runs": [{"method": m, "seed": s, "folder": f"{m}-s{s}"} for s in seeds for m in methods],
     }
@@ -111,7 +112,7 @@ def proceed(
             continue
         with folders.locked(folder, patience):
             _one(invocation, document, entry, recipe, source, console, after_row)
-    draw(invocation, catalog.problem(recipe.problem).main)
+    draw(invocation, measures.metrics(recipe.problem).main)
     return report(invocation)
 
 
@@ -124,7 +125,7 @@ def _one(
     folder = invocation / entry["folder"]
     name, seed = entry["method"], entry["seed"]
     device = document["device"]
-    data = {"name": recipe.data.name, "source": source.source, "checksum": source.checksum}
+    data = {"name": recipe.data.name, **build.facts_of(source)}
     if (folder / "run.json").exists():
         started = folders.read_json(folder / "run.json")
     else:
@@ -241,10 +242,11 @@ def _identity(document: dict[str, Any], uid: str, method: str, seed: int, recipe
     )  # fmt: skip
 
 
-def draw(invocation: Path, main: str) -> None:
+def draw(invocation: Path, metric: Metric) -> None:
     """The picture of all methods of the invocation together, once all are finished."""
     from ..analysis.plots import metric_over_experiences
 
+    main = metric.name
     document = folders.read_json(invocation / "invocation.json")
     series: dict[str, list[list[float]]] = {}
     for entry in document["runs"]:
@@ -255,7 +257,9 @@ def draw(invocation: Path, main: str) -> None:
         series.setdefault(entry["method"], []).append(points)
     (invocation / "plots").mkdir(exist_ok=True)
     if max(len(points) for runs in series.values() for points in runs) > 1:
-        metric_over_experiences(series, f"{main} on all experiences seen so far", invocation / "plots" / f"{main}.png")
+        metric_over_experiences(
+            series, f"{main} on all experiences seen so far ({metric.words})", invocation / "plots" / f"{main}.png"
+        )
 
 
 def report(invocation: Path) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from . import catalog, folders, invocation, protocol, search
+from . import catalog, folders, invocation, measures, protocol, search
 from .errors import Fault
 from .recipe import Recipe, load, to_yaml
 from .studies import Study
@@ -42,7 +42,36 @@ def report(study: Study, optuna_study: Any) -> dict[str, Any]:
     return {
         "study": study.plan["study"], "out": str(study.folder), "suite": study.plan["suite"], "method": study.plan["method"],
         "objectives": study.plan["objectives"], "trials": rows, "best": best,
+        "importances": importances(optuna_study, study.plan["seed"]) if single else None,
     }  # fmt: skip
+
+
+FANOVA = "fANOVA"  # Optuna's default gave a parameter that decided everything next to nothing
+
+
+def _evaluator(seed: int) -> Any:
+    from optuna.importance import FanovaImportanceEvaluator
+
+    return FanovaImportanceEvaluator(seed=seed)
+
+
+def importances(optuna_study: Any, seed: int) -> dict[str, Any] | None:
+    """Share of the objective's variance over the trials that each parameter explains, largest first, and the evaluator's name.
+
+    fANOVA (Hutter, Hoos, Leyton-Brown, ICML 2014): main effects in a random forest of the trials. None where they are fewer than two or all equal.
+    """
+    import warnings
+
+    from optuna.importance import get_param_importances
+    from optuna.trial import TrialState
+
+    done = optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len({t.value for t in done}) < 2:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = get_param_importances(optuna_study, evaluator=_evaluator(seed))
+    return {"evaluator": FANOVA, "seed": seed, "values": {name: float(value) for name, value in found.items()}}
 
 
 def best_recipe(study: Study, row: Mapping[str, Any]) -> Recipe:
@@ -97,7 +126,9 @@ def _pictures(study: Study, optuna_study: Any, console: Console) -> None:
         pictures = {
             "history": draw.plot_optimization_history,
             "slice": draw.plot_slice,
-            "importances": draw.plot_param_importances,
+            "importances": lambda s: draw.plot_param_importances(s, evaluator=_evaluator(study.plan["seed"])).set_title(
+                f"Importances by {FANOVA}"
+            ),
         }
     else:
         pictures = {"pareto": draw.plot_pareto_front} if len(study.objectives) <= 3 else {}
@@ -117,11 +148,15 @@ def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -
     """The study's own run in MLflow: its best value, recipes and pictures; what went wrong, where a store does not answer."""
     best = document["best"]
     values = {} if not isinstance(best, dict) else {f"best/{study.objectives[0].name}": best["value"]}
+    important = document.get("importances")
+    if important:
+        values |= {f"importance/{name}": value for name, value in important["values"].items()}
     params = {
         "method": study.plan["method"],
         "sampler": study.plan["sampler"],
         "pruner": study.plan["pruner"],
         "trials": str(len(document["trials"])),
+        **({"importances": f"{important['evaluator']}, seed {important['seed']}"} if important else {}),
     }
     paths = [
         study.folder / "result.json",
@@ -140,7 +175,10 @@ def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -
 
 
 def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Console) -> dict[str, Any]:
-    """The best recipe beside the untuned one on test, with seeds that no trial used: means and the paired difference with its 95 % interval."""
+    """The best recipe beside the untuned one on test, with seeds that no trial used: means, the paired difference with its 95 % interval, and
+    which of the two is better by the metric's direction."""
+    from ..analysis.compare import paired
+
     if not isinstance(document["best"], dict):
         raise Fault(
             code="usage",
@@ -148,22 +186,33 @@ def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Cons
             where="--rerun-best",
             next="run one of the best-*.yaml files",
         )
-    main = catalog.problem(study.recipe.problem).main
+    known = measures.of_recipe(study.recipe)
+    metric = known[f"{known.main.name}/average"]
     fresh = [study.plan["seed"] + 1000 + i for i in range(seeds)]
-    out: dict[str, Any] = {"seeds": fresh, "metric": f"{main}/average"}
+    out: dict[str, Any] = {"seeds": fresh, "metric": metric.name, "direction": metric.words}
     for name, recipe in (("best", best_recipe(study, document["best"])), ("default", study.recipe)):
         result = invocation.start(
             recipe, methods=[study.plan["method"]], seeds=fresh, device=study.plan["device"], out=study.folder / f"rerun-{name}",
             tracking_uri=study.plan["tracking_uri"], console=console,
         )  # fmt: skip
-        out[name] = [run["metrics"][f"{main}/average"] for run in result["runs"]]
-    difference = [a - b for a, b in zip(out["best"], out["default"], strict=True)]
-    mean = sum(difference) / len(difference)
-    out["difference"] = {"mean": mean, "each": difference}
-    if len(difference) > 1:
-        from scipy.stats import t
-
-        spread = math.sqrt(sum((d - mean) ** 2 for d in difference) / (len(difference) - 1) / len(difference))
-        half = float(t.ppf(0.975, len(difference) - 1)) * spread
-        out["difference"] |= {"low": mean - half, "high": mean + half}
+        out[name] = [run["metrics"][metric.name] for run in result["runs"]]
+    found = paired(dict(zip(fresh, out["best"], strict=True)), dict(zip(fresh, out["default"], strict=True)))
+    each = [a - b for a, b in zip(out["best"], out["default"], strict=True)]
+    out["difference"] = {"mean": found.mean, "each": each, "best_is": metric.judge(found.mean)}
+    if found.n > 1:
+        out["difference"] |= {"low": found.mean - found.half, "high": found.mean + found.half}
     return out
+
+
+def closing(document: Mapping[str, Any]) -> Iterator[str]:
+    """The last lines of a sweep: importances with their evaluator's name, and whether the best recipe is better than the untuned one."""
+    important, rerun = document.get("importances"), document.get("rerun")
+    if important:
+        shares = ", ".join(f"{name} {value:.2f}" for name, value in important["values"].items())
+        yield f"importances by {important['evaluator']}: {shares}"
+    if rerun:
+        d = rerun["difference"]
+        interval = f" (95 %: {d['low']:+.4f} to {d['high']:+.4f})" if "low" in d else ""
+        sure = "" if "low" in d and not d["low"] <= 0 <= d["high"] else ", not significant"
+        how = f"best - untuned = {d['mean']:+.4f}{interval}: {d['best_is']}{sure}"
+        yield f"fresh seeds, {rerun['metric']} ({rerun['direction']}): {how}"

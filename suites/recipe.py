@@ -155,7 +155,7 @@ class DiagnosticsSection(Section):
 
 
 class Claim(Section):
-    """A statement that the suite must show over seeds: ``better``'s metric exceeds ``than``'s by at least ``by``."""
+    """A statement that the suite must show over seeds: in ``metric``, whose direction counts, ``better`` is better than ``than`` by at least ``by``."""
 
     metric: str
     better: str

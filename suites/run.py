@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import signal
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import build, catalog, folders, weights
+from . import build, catalog, folders, measures, weights
 from .checkpoints import Checkpoints, write_atomic
 from .errors import Fault
 from .journal import Journal, cut
@@ -126,12 +125,9 @@ class Run:
         rule = self.recipe.train.selection
         if rule == "last":
             return
-        split, number = ("valid" if rule == "validation" else "test"), strategy._at["experience"]
-        tests = (
-            range(len(self.scenario.streams[split])) if len(self.stream) == 1 else [number]
-        )  # offline: all test experiences
-        value = self.evaluate(split, list(tests))[1][self.problem.main]
-        if self.best is None or (value > self.best[0]) == self.problem.higher_is_better:
+        split = "valid" if rule == "validation" else "test"
+        value = self.evaluate(split, self.seen(strategy._at["experience"]))[1][self.problem.main]
+        if self.best is None or self.metrics.main.better(value, self.best[0]):
             self.best = (
                 value,
                 {k: v.clone() if hasattr(v, "clone") else v for k, v in strategy.method.state_dict().items()},
@@ -166,7 +162,7 @@ class Run:
         """The matrix and what the problem draws of the last evaluation."""
         from ..analysis.plots import matrix_heatmap
 
-        title = f"{self.name}, seed {self.seed}: {self.problem.main}"
+        title = f"{self.name}, seed {self.seed}: {self.problem.main} ({self.metrics.main.words})"
         matrix_heatmap(self.matrix.cells, title, self.pictures / "matrix.png")
         if self.last is None:  # taken up after the last evaluation
             self.evaluate("test", range(len(self.scenario.streams["test"])))
@@ -249,6 +245,7 @@ class Run:
         if hasattr(module, "to_document"):
             folders.write_json(self.folder / "model.json", module.to_document(self.source.info))
         self.problem: Evaluator = catalog.problem(self.recipe.problem)(self.source)
+        self.metrics = measures.of_recipe(self.recipe)
         plugins = [_KillBetweenUpdates()] if os.environ.get("HOLDFAST_KILL_AT", "").startswith("update") else []
         seed_everything(self.seed)
         self.strategy = MethodStrategy(
@@ -330,9 +327,13 @@ class Run:
             self.last = (predictions, rows)
         return each, self.problem.score(predictions, rows, split)
 
+    def seen(self, number: int) -> list[int]:
+        """The evaluation experiences whose training rows were seen by the end of experience ``number``: all where training is one."""
+        return list(range(number + 1 if len(self.stream) > 1 else len(self.scenario.streams["test"])))
+
     def evaluate_row(self, number: int) -> None:
         """After experience ``number``: all seen test experiences, and the validation stream beside them."""
-        seen = list(range(number + 1)) if len(self.stream) > 1 else list(range(len(self.scenario.streams["test"])))
+        seen = self.seen(number)
         each, pooled = self.evaluate("test", seen)
         main = self.problem.main
         for j, metrics in zip(seen, each, strict=True):
@@ -355,21 +356,8 @@ class Run:
 
     def summarise(self) -> dict[str, float]:
         """Summary metrics, written to the journal, ``matrix.csv`` and ``summary.json``."""
-        from ..analysis import continual
-
-        main = self.problem.main
         rows = max(t for t, _ in self.matrix.cells) + 1
-        summary = {
-            f"{main}/{name}": value
-            for name, value in continual.summary(self.matrix.cells, self.problem.higher_is_better).items()
-        }
-        for name in self.matrix.pooled[rows - 1]:
-            if name == main:
-                continue
-            # a metric that some experience lacks (an empty group, say) is averaged over those that have it
-            values = [self.matrix.pooled[t][name] for t in range(rows) if name in self.matrix.pooled[t]]
-            summary[f"{name}/average"] = statistics.fmean(values)
-            summary[f"{name}/last"] = values[-1]
+        summary = self.metrics.summary(self.matrix.cells, [self.matrix.pooled[t] for t in range(rows)])
         summary |= {f"cost/{name}": value for name, value in self.strategy.method.cost().items()}
         summary["cost/steps"] = float(self.strategy.iteration)
         summary["cost/seconds_per_step"] = self.seconds / max(1, self.steps)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from . import catalog
+from . import catalog, measures
 from .documents import suggestion
 from .errors import Fault
 from .recipe import Range, Recipe, fault, load, to_yaml
@@ -75,12 +75,15 @@ def apply(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     return load(to_yaml(recipe), None, [f"{path}={json.dumps(value)}" for path, value in values.items()], recipe.name)
 
 
-def objectives(recipe: Recipe, given: Sequence[str]) -> list[Objective]:
-    """The objectives named, else the recipe's, else the main validation metric. Raises Fault for anything read from the test stream."""
-    problem = catalog.problem(recipe.problem)
-    best = "max" if problem.higher_is_better else "min"
+def objectives(recipe: Recipe, given: Sequence[str], method: str) -> list[Objective]:
+    """The objectives named, else the recipe's, else the main validation metric, each with the direction that its metric is declared with.
+
+    Raises Fault for anything read from the test stream, for a metric that nobody declares, and for a direction against the declared one.
+    """
+    known = measures.metrics(recipe.problem, [catalog.kind_of(recipe, method)])
+    allowed = [name for name in known if name.startswith(("valid/", "cost/"))]
     found = []
-    for text in given or recipe.sweep.objective or (f"valid/{problem.main}/average:{best}",):
+    for text in given or recipe.sweep.objective or (f"valid/{known.main.name}/average",):
         name, _, direction = text.partition(":")
         if direction not in ("", "min", "max"):
             raise Fault(
@@ -92,14 +95,20 @@ def objectives(recipe: Recipe, given: Sequence[str]) -> list[Objective]:
         if not name.startswith(("valid/", "cost/")):
             raise Fault(
                 code="usage", what=f"'{name}' would select on the test stream; an objective is a metric of the validation stream or a cost",
-                where="--objective", next=f"--objective valid/{name.removeprefix('valid/')}:{direction or best}",
+                where="--objective", next=f"--objective valid/{known.main.name}/average",
             )  # fmt: skip
-        guess = (
-            "min"
-            if name.startswith("cost/") or any(w in name for w in ("wer", "forgetting", "error", "mae", "mse"))
-            else best
-        )
-        found.append(Objective(name, "maximize" if (direction or guess) == "max" else "minimize"))
+        if name not in allowed:
+            raise Fault(
+                code="usage", what=known.unknown(name, allowed), where="--objective", next=f"--objective {allowed[0]}"
+            )
+        metric = measures.look_up(known, name, "--objective", f"--objective {allowed[0]}")
+        declared = "max" if metric.higher_is_better else "min"
+        if direction not in ("", declared):
+            raise Fault(
+                code="usage", what=f"'{name}:{direction}' would look for the worst: of {metric.title} {metric.words}", where="--objective",
+                next=f"--objective {name}",
+            )  # fmt: skip
+        found.append(Objective(name, "maximize" if metric.higher_is_better else "minimize"))
     return found
 
 

@@ -54,7 +54,7 @@ def create(
     catalog.resolve(recipe)
     method = search.method_of(recipe, methods)
     ranges = search.space(recipe, method)
-    wanted = search.objectives(recipe, objectives)
+    wanted = search.objectives(recipe, objectives, method)
     sampler, pruner = sampler or recipe.sweep.sampler, pruner or recipe.sweep.pruner
     for given, known, option in (
         (sampler, ("tpe", "random", "grid", "cmaes", "nsga2"), "--sampler"),
@@ -79,7 +79,7 @@ def create(
             code="usage",
             what="pruning needs an objective that is measured after every experience",
             where="--pruner",
-            next="--objective valid/accuracy/average",
+            next=f"--objective valid/{catalog.problem(recipe.problem).main}/average",
         )
     points = search.grid(ranges) if sampler == "grid" else None
     search.sampler(sampler, 0)

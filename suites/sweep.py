@@ -183,7 +183,7 @@ def _prepare_trial(study: Study, number: int, values: Mapping[str, Any]) -> Path
         folder / "invocation.json",
         {
             "schema": 1, "suite": recipe.name, "profile": recipe.profile, "recipe": to_yaml(recipe), "recipe_digest": digest(recipe),
-            "device": plan["device"], "tracking_uri": plan["tracking_uri"], "data": {"source": source.source, "checksum": source.checksum},
+            "device": plan["device"], "tracking_uri": plan["tracking_uri"], "data": build.facts_of(source),
             "git": folders.git_state(), "uid": secrets.token_hex(8),
             "trial": {"study": plan["study"], "study_uid": plan["uid"], "number": number, "params": dict(values)},
             "runs": [{"method": plan["method"], "seed": plan["seed"], "folder": f"{plan['method']}-s{plan['seed']}"}],
@@ -199,7 +199,7 @@ def _prepare_data(study: Study, console: Console) -> None:
         source = build.prepare_once(study.recipe)
     weights.check(study.recipe, [study.plan["method"]], [study.plan["seed"]], source)
     if "data" not in study.plan:
-        study.plan["data"] = {"source": source.source, "checksum": source.checksum}
+        study.plan["data"] = build.facts_of(source)
         study.save()
     elif study.plan["data"]["checksum"] != source.checksum:
         raise Fault(

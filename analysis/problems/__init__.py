@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from ..metrics.metric import Metric
+
 Prediction = Mapping[str, Any]
 
 
@@ -23,11 +25,13 @@ class Data(Protocol):
 class Evaluator:
     """Turns predictions and targets into named metrics, tables and pictures.
 
-    ``main`` is the metric that the matrix holds; ``measures_last`` names those that only the last evaluation shows in the table.
+    ``main`` is the metric that the matrix holds. Every name that ``score`` and ``after_stage`` may give is declared: direction, unit and title
+    are read from there by everything that compares, and a name that is not declared is an error.
     """
 
     main: ClassVar[str]
-    higher_is_better: ClassVar[bool] = True
+    metrics: ClassVar[Sequence[Metric]] = ()  # of score, by their bare names
+    checks: ClassVar[Sequence[Metric]] = ()  # of after_stage, as STAGE/NAME
     table: ClassVar[Sequence[str]] = ()  # metrics of the summary that the screen's table shows, in order
 
     def __init__(self, data: Data) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import groups
+from ..metrics.metric import Metric
 from . import Data, Evaluator, GateError, MissingColumnError, Prediction
 
 
@@ -21,6 +22,23 @@ class Groups(Evaluator):
     """
 
     main: ClassVar[str] = "accuracy"
+    metrics: ClassVar[Sequence[Metric]] = (
+        Metric("accuracy", True, "share", "accuracy over all rows"),
+        Metric("group_mean", True, "share", "mean accuracy of the groups"),
+        Metric("aligned", True, "share", "accuracy on rows with their class's usual bias"),
+        Metric("conflict", True, "share", "accuracy on rows with another bias"),
+        Metric("aligned_group_mean", True, "share", "mean accuracy of the aligned groups"),
+        Metric("conflict_group_mean", True, "share", "mean accuracy of the conflicting groups"),
+        Metric("worst_group", True, "share", "accuracy in the worst group"),
+        Metric("gap", False, "share", "aligned minus conflicting accuracy"),
+    )
+    checks: ClassVar[Sequence[Metric]] = (
+        Metric("translator/content_kept", True, "share", "translated images still read as their class"),
+        Metric("translator/bias_moved", True, "share", "translated images whose bias is read as the mode's"),
+        Metric("translator/content_moved", False, "share", "translated images read as the mode's class"),
+        Metric("translator/content_read", True, "share", "untranslated images read as their class: a ceiling"),
+        Metric("translator/gate_passed", True, "", "1 where the translator passed its gate"),
+    )
     table: ClassVar[Sequence[str]] = ("accuracy/last", "conflict/last", "aligned/last", "worst_group/last", "gap/last", "cost/seconds_per_step")  # fmt: skip
 
     def __init__(self, data: Data) -> None:

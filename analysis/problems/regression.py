@@ -9,7 +9,15 @@ from typing import ClassVar
 import numpy as np
 
 from .. import plots, regression
+from ..metrics.metric import Metric
 from . import Data, Evaluator, Prediction
+
+ERRORS = (
+    Metric("mae", False, "label", "mean absolute error"),
+    Metric("rmse", False, "label", "root of the mean squared error"),
+    Metric("gm", False, "label", "geometric mean of the absolute errors"),
+)
+COUNT = Metric("n", None, "rows", "rows")
 
 
 class Regression(Evaluator):
@@ -20,7 +28,21 @@ class Regression(Evaluator):
     """
 
     main: ClassVar[str] = "mae"
-    higher_is_better: ClassVar[bool] = False
+    metrics: ClassVar[Sequence[Metric]] = (
+        *ERRORS,
+        Metric("mse", False, "label²", "mean squared error"),
+        Metric("r2", True, "", "share of the variance explained"),
+        Metric("pearson", True, "", "Pearson's correlation"),
+        Metric("spearman", True, "", "Spearman's correlation"),
+        *(
+            Metric(f"{shot}/{m.name}", m.higher_is_better, m.unit, f"{m.title}, {shot}-shot labels")
+            for shot in regression.SHOTS
+            for m in (*ERRORS, COUNT)
+        ),
+        Metric("ordinality", True, "", "rank correlation of label distance and embedding distance"),
+        Metric("local_linearity", True, "", "straightness of the embedding along the label"),
+        Metric("neighbour_mae", False, "label", "mean absolute error of the nearest neighbours' mean label"),
+    )
     table: ClassVar[Sequence[str]] = (
         "mae/average", "mae/last", "mae/forgetting", "rmse/last", "r2/last", "spearman/last", "many/mae/last", "medium/mae/last", "few/mae/last",
         "ordinality/last", "cost/seconds_per_step",

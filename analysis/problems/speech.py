@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .. import speech
+from ..metrics.metric import Metric
 from . import Data, Evaluator, Prediction
 
 
@@ -14,6 +15,16 @@ class SpeechUnderstanding(Evaluator):
     """Predictions hold ``tokens`` [L] and may hold ``retrieved``, the intent nearest in an audio-text space; ``data.info`` holds the tokenizer, the target texts of each split and the parser."""
 
     main: ClassVar[str] = "accuracy"
+    metrics: ClassVar[Sequence[Metric]] = (
+        Metric("accuracy", True, "share", "intent accuracy"),
+        Metric("scenario_accuracy", True, "share", "scenario accuracy"),
+        Metric("wer", False, "words a word", "word error rate of the extended transcript"),
+        Metric("slu_f1", True, "", "SLU-F1 over entities"),
+        Metric("slu_f1_macro", True, "", "SLU-F1, mean over entity types"),
+        Metric("intent_f1_macro", True, "", "F1, mean over intents"),
+        Metric("empty", False, "share", "outputs without a word"),
+        Metric("retrieval", True, "share", "accuracy of the intent nearest in the audio-text space"),
+    )
     table: ClassVar[Sequence[str]] = (
         "accuracy/average", "accuracy/last", "accuracy/forgetting", "wer/average", "slu_f1/last", "cost/seconds_per_step",
     )  # fmt: skip

@@ -232,6 +232,7 @@ def test_manifest_intact(kind: str, tmp_path: Path) -> None:
     assert source.class_names == ["one", "three", "two"]
     assert source.info["texts"]["test"][0]["entities"][0]["type"] == "digit"
     assert coconut_manifest.load(MANIFEST, root / f"manifest.{kind}").checksum == source.checksum
+    assert source.random_split
 
 
 def _texts(rows: list[Sentence], split: str) -> set[str]:
@@ -294,6 +295,7 @@ def test_manifest_with_splits_and_scenarios(tmp_path: Path) -> None:
     (root / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
     source = coconut_manifest.load(MANIFEST.model_copy(update={"split_by": "scenario"}), root)
     assert source.class_names == ["numbers"]
+    assert not source.random_split
     assert source.info["intents"] == ["numbers_one", "numbers_three", "numbers_two"]
     lines[0]["split"] = ""
     (root / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from holdfast.datasets import supremix_agedb, supremix_tabular
+from holdfast.datasets import cdvg_cmnist, supremix_agedb, supremix_tabular
 from holdfast.datasets.batches import DataError, Source
 from holdfast.datasets.regression import SPLITS, RegressionData, finish
 from PIL import Image
@@ -52,6 +52,16 @@ def test_a_split_column_and_a_dropped_one(tmp_path: Path) -> None:
     source = table(tmp_path / "t.csv", text, split_column="part", target="y", drop=("id",))
     assert {k: len(v) for k, v in source.splits.items()} == {"train": 20, "valid": 10, "test": 10}
     assert source.info["input_shape"] == (1,)
+
+
+def test_a_source_says_whether_its_seed_splits_one_table_anew(tmp_path: Path) -> None:
+    """Rows of a table without a split column, and scikit-learn's digits, come again under another seed; Friedman's are drawn fresh."""
+    rows = "".join(f"{i},{i % 7},{('train', 'valid', 'test')[i % 3]}\n" for i in range(30))
+    assert table(tmp_path / "t.csv", "a,y,part\n" + rows, target="y", drop=("part",)).random_split
+    assert not table(tmp_path / "t.csv", "a,y,part\n" + rows, target="y", split_column="part").random_split
+    assert not supremix_tabular.stand_in(supremix_tabular.Config(n_train=30, n_test=10)).random_split
+    assert supremix_agedb.load(supremix_agedb.Config(n_train=61, n_test=61), None).random_split
+    assert cdvg_cmnist.load(cdvg_cmnist.Config(n_train=50, n_test=20), None).random_split
 
 
 def test_missing_inputs_take_the_training_median(tmp_path: Path) -> None:

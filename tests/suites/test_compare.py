@@ -1,21 +1,25 @@
-"""``suites compare`` on folders of finished runs: pairs, settings told apart, ranks over tasks, and what it refuses."""
+"""``suites compare`` on folders of finished runs: pairs, settings named by what differs, the test for splits of one table, ranks over tasks, and what it refuses."""
 
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from holdfast.suites import compare
 from holdfast.suites.errors import Fault
+from scipy import stats
 
 from . import process
 
 
 def invocation(
     out: Path, name: str, values: dict[str, list[float]], *, file: str = "a.csv", data_seed: int = 0, first_seed: int = 0,
-    hidden: str = "", lr: float = 0.001, weight: float = 1.0, status: str = "finished", problem: str = "regression", metric: str = "mae/last",
+    hidden: str = "", lr: float = 0.001, weight: float = 1.0, status: str = "finished", problem: str = "regression", metric: str = "mae/last", data: dict[str, Any] | None = None,
 ) -> Path:  # fmt: skip
     """An invocation of runs that are ended, as the runner leaves it: ``values`` of each method by seed."""
     folder = out / name
@@ -31,7 +35,12 @@ def invocation(
             (run / "run.json").write_text(json.dumps({"status": status}))
             (run / "summary.json").write_text(json.dumps({metric: value, "r2/last": -value, "gm/last": float("nan")}))
             runs.append({"method": method, "seed": seed, "folder": run.name})
-    document = {"suite": "supremix_tabular", "recipe": json.dumps(recipe), "data": {"source": "real"}, "runs": runs}
+    document = {
+        "suite": "supremix_tabular",
+        "recipe": json.dumps(recipe),
+        "data": {"source": "real", **(data or {})},
+        "runs": runs,
+    }
     (folder / "invocation.json").write_text(json.dumps(document))
     return folder
 
@@ -72,6 +81,78 @@ def test_seeds_of_data_are_pairs_not_tasks(tmp_path: Path) -> None:
     assert task["methods"][1]["verdict"] == "worse"
 
 
+SPLITS = {"rows": {"train": 70, "valid": 15, "test": 15}, "random_split": True}
+FRESH = {"rows": {"train": 70, "valid": 15, "test": 15}, "random_split": False}
+
+
+@pytest.mark.parametrize(
+    ("data", "vary_data", "wider", "test"),
+    [
+        (SPLITS, True, math.sqrt(1 + 5 * 15 / 70), "corrected resampled t-test (Nadeau and Bengio 2003; n_test / n_train = 0.214)"),
+        (SPLITS, False, 1.0, "Student's t"),  # one split, five seeds of the weights
+        (FRESH, True, 1.0, "Student's t"),  # five independent stand-ins
+        ({}, True, 1.0, "Student's t (too narrow if the data are splits of one table, which these older runs do not record)"),
+    ],
+)  # fmt: skip
+def test_the_test_is_that_of_the_data(
+    data: dict[str, Any], vary_data: bool, wider: float, test: str, tmp_path: Path
+) -> None:
+    l1, mse = [1.0, 1.2, 0.9, 1.1, 1.3], [1.3, 1.4, 1.35, 1.2, 1.7]
+    for seed in range(5):
+        invocation(
+            tmp_path, str(seed), {"l1": [l1[seed]], "mse": [mse[seed]]}, first_seed=seed, data_seed=seed if vary_data else 0, data=data
+        )  # fmt: skip
+    found = compare.compare([str(tmp_path)], tmp_path, None, "l1")
+    (task,) = found["tasks"]
+    best, row = task["methods"]
+    half = stats.t.ppf(0.975, 4) * np.std(np.subtract(mse, l1), ddof=1) / math.sqrt(5)
+    assert row["difference"]["half"] == pytest.approx(wider * half)
+    assert best["half"] == pytest.approx(wider * stats.t.ppf(0.975, 4) * np.std(l1, ddof=1) / math.sqrt(5))
+    t = np.mean(np.subtract(mse, l1)) / (wider * half / stats.t.ppf(0.975, 4))
+    assert row["difference"]["p"] == pytest.approx(2 * stats.t.sf(t, 4))
+    assert task["test"] == test
+    assert f"{test}\n" in compare.markdown(found)
+    assert task["unit"] == ("splits" if wider > 1 else "seeds")
+
+
+def test_real_invocations_say_what_their_data_are(tmp_path: Path, empty_store: Path) -> None:
+    """Two seeds of a table's split, and two of the stand-in, by the command line: the first are resampled, the second are fresh."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i % 13},{i % 11}\n" for i in range(100)))
+    root = {"table": ["--data-root", str(tmp_path / "t.csv")], "fresh": []}
+    for kind, options in root.items():
+        for seed in ("0", "1"):
+            done = process.run(
+                "run", "supremix_tabular", "--profile", "smoke", "--method", "l1", "train.epochs=1", f"data.options.seed={seed}", "--seed", seed,
+                "--out", str(tmp_path / kind), *options, "--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}", "--json",
+                cwd=tmp_path, environment={},
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            data = json.loads(next((tmp_path / kind).glob("*/l1-s*/environment.json")).read_text())["data"]
+            assert data["random_split"] is (kind == "table")
+    (task,) = compare.compare([str(tmp_path / "table")], tmp_path, None, None)["tasks"]
+    assert task["test"].endswith("n_test / n_train = 0.214)")
+    (task,) = compare.compare([str(tmp_path / "fresh")], tmp_path, None, None)["tasks"]
+    assert task["test"] == "Student's t"
+
+
+def test_runs_on_one_split_count_once(tmp_path: Path) -> None:
+    """Two seeds of the weights on each of three splits: n is three, and each split's value is the mean of its runs."""
+    for seed in range(3):
+        invocation(tmp_path, str(seed), {"l1": [1.0 + seed, 1.2 + seed]}, data_seed=seed, data=SPLITS)
+    (row,) = compare.compare([str(tmp_path)], tmp_path, None, None)["tasks"][0]["methods"]
+    assert (row["n"], row["mean"]) == (3, pytest.approx(2.1))
+    assert row["half"] == pytest.approx(stats.t.ppf(0.975, 2) * math.sqrt(1 / 3 + 15 / 70))
+
+
+def test_a_difference_that_is_not_significant_says_which_way_it_goes(tmp_path: Path) -> None:
+    invocation(tmp_path, "a", {"l1": [1.0, 1.2, 0.9], "mse": [1.01, 1.1, 1.05], "rnc": [1.0, 1.2, 0.9]})
+    rows = {row["method"]: row for row in compare.compare([str(tmp_path)], tmp_path, None, "l1")["tasks"][0]["methods"]}
+    assert rows["mse"]["verdict"] == "not significant (worse in the mean)"
+    assert rows["rnc"]["verdict"] == "not significant"
+    assert "mae/last (lower is better)" in compare.markdown(compare.compare([str(tmp_path)], tmp_path, None, None))
+
+
 def test_an_oracle_that_sees_more_columns_is_in_the_same_task(tmp_path: Path) -> None:
     invocation(tmp_path, "a", {"l1": [1.0]}, hidden="bias")
     invocation(tmp_path, "b", {"oracle": [0.5]})
@@ -79,7 +160,7 @@ def test_an_oracle_that_sees_more_columns_is_in_the_same_task(tmp_path: Path) ->
     assert [row["method"] for row in task["methods"]] == ["oracle", "l1"]
 
 
-def test_settings_are_told_apart_by_the_field_that_differs(tmp_path: Path) -> None:
+def test_settings_are_named_by_the_field_that_differs(tmp_path: Path) -> None:
     invocation(tmp_path, "a", {"l1": [1.0], "mse": [2.0]})
     invocation(tmp_path, "b", {"l1": [3.0]}, weight=2.0)
     invocation(tmp_path, "c", {"l1": [4.0]}, weight=2.0, lr=0.1)

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from holdfast.suites import catalog, cli
 from holdfast.suites.recipe import digest
+from holdfast.suites.run import Run
 
 SUITES = Path(sys.executable).with_name("suites")
 
@@ -127,6 +128,33 @@ def test_selection_rules_keep_what_they_say(tmp_path: Path) -> None:
         code=2,
     )
     assert "leak" in json.loads(refused)["error"]["what"]
+
+
+def test_validation_scores_all_experiences_seen_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three experiences of classes: the weights kept of each are those of the epoch with the best pooled validation rows, old classes' too."""
+    real, seen = Run.evaluate, []
+
+    def watched(self: Run, split: str, numbers: Any) -> Any:
+        each, pooled = real(self, split, numbers)
+        seen.append((self.strategy._at["experience"], self.training, split, tuple(numbers), pooled["accuracy"]))
+        return each, pooled
+
+    monkeypatch.setattr(Run, "evaluate", watched)
+    run(
+        tmp_path,
+        "train.selection=validation",
+        "train.epochs=4",
+        "train.epochs_first=4",
+        "train.lr=0.01",
+        "data.experiences=3",
+    )
+    valid = [(k, numbers, value) for k, _, split, numbers, value in seen if split == "valid"]
+    for k in range(3):
+        mine = [(numbers, value) for experience, numbers, value in valid if experience == k]
+        assert {numbers for numbers, _ in mine} == {tuple(range(k + 1))}
+        *epochs, row = [value for _, value in mine]  # the last is the row of the matrix: the weights that were kept
+        assert len(epochs) >= 4
+        assert row == max(epochs)
 
 
 def mlflow_tags(out: Path, run: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.suites import catalog, folders
+from holdfast.suites import catalog, folders, measures
 from holdfast.suites.errors import Fault
 from holdfast.suites.journal import SENT, comparable
 from holdfast.suites.tracking import RunIdentity, Sender, compare_store
@@ -72,6 +72,10 @@ def test_smoke_of_every_suite(name: str, tmp_path: Path) -> None:
             "plots/matrix.png",
         ):
             assert (folder / file).stat().st_size > 0, file
+        known = measures.of_recipe(catalog.recipe(name, "smoke"))
+        points = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
+        written = {p["name"] for p in points if p["axis"] == "experience"} | set(run["metrics"])
+        assert [n for n in sorted(written) if n not in known] == []
         last = run["metrics"][f"{catalog.problem(catalog.recipe(name, 'smoke').problem).main}/last"]
         assert 0 <= last <= (1 if "accuracy/last" in run["metrics"] else math.inf)
     suites("sync", "--json", out=tmp_path)

@@ -1,0 +1,1 @@
+"""What is measured: how a metric is declared, and how its full name in a summary leads back to the declaration."""

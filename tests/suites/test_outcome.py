@@ -1,0 +1,107 @@
+"""What comes out of a study: importances by fANOVA, named where they are shown, and whether the best recipe is better on fresh seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from holdfast.suites import catalog, invocation, outcome, studies
+from holdfast.suites.console import Console
+
+pytest.importorskip("optuna")
+
+
+def study(out: Path) -> studies.Study:
+    """Of an error: less is better."""
+    return studies.create(
+        catalog.recipe("supremix_tabular", "smoke"), methods=["l1"], trials=3, sampler="random", pruner=None, objectives=[], seed=0,
+        device="cpu", out=out, name=None, storage=None, tracking_uri=None,
+    )  # fmt: skip
+
+
+def deciding(trials: int = 40) -> Any:
+    """Above some learning rate nothing is learnt, below it all is well: ``train.lr`` decides 0.7 of the objective, another field 0.01."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    made = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def objective(trial: Any) -> float:
+        lr = trial.suggest_float("train.lr", 1e-4, 1e-1, log=True)
+        clip = trial.suggest_float("train.clip", 0.0, 1.0)
+        trial.suggest_categorical("model.options.layers", [1, 2, 3])
+        return float((0.8 if lr < 3e-3 else 0.1) + 0.01 * clip)
+
+    made.optimize(objective, trials)
+    return made
+
+
+def test_the_parameter_that_decides_everything_has_the_importance() -> None:
+    """Optuna's default, which asks what sets the best tenth of the trials apart, gives the learning rate less than 0.1."""
+    from optuna.importance import get_param_importances
+
+    assert get_param_importances(deciding())["train.lr"] < 0.1
+    found = outcome.importances(deciding(), 0)
+    assert found is not None
+    assert found["evaluator"] == "fANOVA"
+    assert found["values"]["train.lr"] > 0.8
+    assert next(iter(found["values"])) == "train.lr"
+    assert sum(found["values"].values()) == pytest.approx(1)
+    assert outcome.importances(deciding(), 0) == found
+    line = next(outcome.closing({"importances": found}))
+    assert line.startswith("importances by fANOVA: train.lr 1.00, ")
+
+
+def test_equal_or_too_few_trials_have_no_importances() -> None:
+    import optuna
+
+    made = optuna.create_study()
+    for _ in range(3):
+        made.optimize(lambda trial: 0.0 * trial.suggest_float("a", 0, 1), 1)
+        assert outcome.importances(made, 0) is None
+
+
+def test_the_picture_of_importances_names_its_evaluator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optuna.visualization import matplotlib as draw
+
+    titles: list[str] = []
+    real = draw.plot_param_importances
+
+    def caught(*arguments: Any, **options: Any) -> Any:
+        axes = real(*arguments, **options)
+        monkeypatch.setattr(axes, "set_title", titles.append)
+        return axes
+
+    monkeypatch.setattr(draw, "plot_param_importances", caught)
+    made = study(tmp_path)
+    outcome._pictures(made, deciding(8), Console(json=True, quiet=True))
+    assert titles == ["Importances by fANOVA"]
+    assert (made.folder / "plots" / "importances.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("best", "default", "words"),
+    [
+        ([0.30, 0.31, 0.32], [0.26, 0.28, 0.30], "= +0.0300 (95 %: +0.0052 to +0.0548): worse"),
+        ([0.26, 0.28, 0.30], [0.30, 0.31, 0.32], "= -0.0300 (95 %: -0.0548 to -0.0052): better"),
+        ([0.26, 0.31], [0.30, 0.30], ": better, not significant"),
+        ([0.3], [0.26], "= +0.0400: worse, not significant"),
+    ],
+)
+def test_the_best_again_on_fresh_seeds_is_called_better_or_worse(
+    best: list[float], default: list[float], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an error: a larger one is worse."""
+    made = study(tmp_path)
+
+    def start(recipe: Any, *, seeds: Any, out: Path, **options: Any) -> Any:
+        values = best if out.name == "rerun-best" else default
+        return {"runs": [{"metrics": {"mae/average": value}} for value in values]}
+
+    monkeypatch.setattr(invocation, "start", start)
+    document = {"best": {"params": {}, "number": 0}}
+    again = outcome.rerun_best(made, document, len(best), Console(json=True, quiet=True))
+    (line,) = outcome.closing({"rerun": again})
+    assert line.startswith("fresh seeds, mae/average (lower is better): best - untuned = ")
+    assert line.endswith(words)
