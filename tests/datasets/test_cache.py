@@ -149,7 +149,9 @@ def test_clean_leaves_what_is_not_ours_and_names_it(root: Path, sentinel: Path) 
 def test_a_link_in_our_cache_is_unlinked_and_its_target_stays(name: str, to: str, root: Path, sentinel: Path) -> None:
     before = snapshot(sentinel)
     cache.get_or_build({"kind": "ours"}, write)
-    (root / name).symlink_to({"folder": sentinel, "file": sentinel / "deep/precious.txt", "nowhere": sentinel / "absent"}[to])
+    (root / name).symlink_to(
+        {"folder": sentinel, "file": sentinel / "deep/precious.txt", "nowhere": sentinel / "absent"}[to]
+    )
     assert cache.clean().left == []
     assert sorted(path.name for path in root.iterdir()) == [cache.TAG]
     assert snapshot(sentinel) == before
@@ -199,7 +201,9 @@ def test_what_lies_in_an_entrys_place_is_set_aside(root: Path, sentinel: Path) -
 
 def test_an_entry_that_is_being_built_is_not_removed(root: Path, tmp_path: Path) -> None:
     calls = tmp_path / "calls"
-    process = subprocess.Popen([sys.executable, "-c", BUILD, str(calls)], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUILD, str(calls)], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
     while not calls.exists():
         time.sleep(0.01)
     done = cache.clean()
