@@ -1,6 +1,7 @@
 """A user's own recordings: a manifest (CSV or JSON lines) of path, transcription and intent, optionally entities, speaker and split.
 
-The data root is the manifest or a folder that holds ``manifest.csv`` or ``manifest.jsonl``. Paths are relative to the manifest. ``intent``
+The data root is the manifest or a folder that holds ``manifest.csv`` or ``manifest.jsonl``. Paths are relative to the manifest and lead to
+files below it, unless ``outside_paths`` is set. A null is an absent field. ``intent``
 is any name; ``scenario`` (or ``scenario_action`` as the name) groups intents. ``entities`` is a list of {type, filler} (JSON, also in
 a CSV field). Without ``split`` the rows are split by speaker where there are three or more, else at random, within each intent.
 Any sample rate and format that soundfile reads.
@@ -17,10 +18,11 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 
+from . import paths
 from .batches import DataError, Source, generator, refuse
 from .coconut_slurp import SpeechConfig, _limited, finish, known_in_train, split_voices
 from .spoken import grammar, recordings
-from .spoken.recordings import Sentence, clean_words
+from .spoken.recordings import Sentence, clean_words, text_of
 
 REQUIRED = ("path", "transcription", "intent")
 WORDS = {"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}  # fmt: skip
@@ -32,6 +34,7 @@ class Config(SpeechConfig):
     split_by: Literal["intent", "scenario"] = Field("intent", description="the splitting class of the stream")
     valid_share: float = Field(0.1, gt=0, lt=0.5, description="rows for validation where the manifest names no split")
     test_share: float = Field(0.2, gt=0, lt=0.8, description="rows for test where the manifest names no split")
+    outside_paths: bool = Field(False, description=paths.OUTSIDE)
     n_train: int = Field(40, ge=1, le=5000, description="stand-in: training utterances a digit")
     n_valid: int = Field(4, ge=1, le=1000, description="stand-in: validation utterances a digit")
     n_test: int = Field(10, ge=1, le=1000, description="stand-in: test utterances a digit")
@@ -87,44 +90,38 @@ def read(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
     seen: set[str] = set()
     for number, document in _documents(path, faults):
         where = f"{path.name} line {number}"
-        absent = [name for name in REQUIRED if not str(document.get(name, "")).strip()]
+        try:
+            text = {name: text_of(document, name) for name in (*REQUIRED, "split", "scenario", "speaker")}
+            absent = [name for name in REQUIRED if not text[name]]
+            file = paths.within(path.parent, text["path"], config.outside_paths)
+        except ValueError as error:
+            faults.append(f"{where}: {error}")
+            continue
         if absent:
             faults.append(f"{where}: no {', '.join(absent)}")
             continue
-        split = str(document.get("split", ""))
+        split = text["split"]
         split = {"devel": "valid", "dev": "valid", "validation": "valid"}.get(split, split)
         if split not in ("", *grammar.SPLITS):
             faults.append(f"{where}: unknown split '{split}' (there are: train, valid, test)")
             continue
         try:
-            entities = _entities(document.get("entities", []))
-        except (ValueError, TypeError, KeyError) as error:
+            entities = _entities(document.get("entities") or [])
+        except (ValueError, TypeError, AttributeError) as error:
             faults.append(f"{where}: entities are a list of type and filler ({error})")
             continue
-        file = path.parent / str(document["path"])
         fault = recordings.fault_of(file)
         if fault is not None or str(file) in seen:
             faults.append(f"{where}: {fault or f'{file}: listed twice'}")
             continue
         seen.add(str(file))
-        intent = "_".join(str(document["intent"]).split())
+        intent = "_".join(text["intent"].split())
         scenario, _, action = intent.partition("_")
-        if document.get("scenario"):
-            scenario = "_".join(str(document["scenario"]).split())
+        if text["scenario"]:
+            scenario = "_".join(text["scenario"].split())
             action = intent.removeprefix(f"{scenario}_")
-        words = clean_words(str(document["transcription"]))
-        rows.append(
-            Sentence(
-                str(document["path"]),
-                split,
-                scenario,
-                action or scenario,
-                entities,
-                words,
-                str(document.get("speaker", "")),
-                file,
-            )
-        )
+        words = clean_words(text["transcription"])
+        rows.append(Sentence(text["path"], split, scenario, action or scenario, entities, words, text["speaker"], file))
     if any(row.split for row in rows) and not all(row.split for row in rows):
         faults.append(f"{path.name}: some rows name a split and some do not")
         rows = [row for row in rows if row.split]
@@ -135,7 +132,10 @@ def read(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
 
 def _entities(given: Any) -> tuple[tuple[str, str], ...]:
     listed = json.loads(given) if isinstance(given, str) else given
-    return tuple((str(e["type"]), clean_words(str(e["filler"]))) for e in listed)
+    found = [(text_of(e, "type"), text_of(e, "filler")) for e in listed]
+    if not all(kind and filler for kind, filler in found):
+        raise ValueError("one has no type or no filler")
+    return tuple((kind, clean_words(filler)) for kind, filler in found)
 
 
 def _split(rows: list[Sentence], config: Config) -> list[Sentence]:
@@ -180,14 +180,13 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         features = recordings.speak(
             rows, split_voices(), config.features, seed=config.seed, workers=config.workers, progress=progress
         )
-        return finish(config, rows, features, config.split_by, "stand-in", recordings.digest([r.id for r in rows]))
+        checksum = recordings.checksum(rows, split_voices(), config.seed)
+        return finish(config, rows, features, config.split_by, "stand-in", checksum)
     rows, faults = read(config, root)
     if config.on_fault == "error":
         refuse(str(root), faults)
     rows, dropped = known_in_train(rows, config.split_by)
-    checksum = recordings.digest(
-        [[r.id, r.split, r.words, r.intent, r.path.stat().st_size if r.path else 0] for r in rows]
-    )
+    checksum = recordings.checksum(rows)
     info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
     return finish(
         config, rows, recordings.recorded(rows, config.features, progress), config.split_by, "real", checksum, info=info
