@@ -1,6 +1,7 @@
 """Prepared features on disk: content-addressed, checksummed, written atomically, safe for two processes.
 
-An entry is a folder named by the digest of its key, with a manifest that holds this key: by that, and by nothing else, it is known as ours.
+An entry is a folder named by the digest of its key, with a manifest that holds this key: by that, and by nothing
+else, it is known as ours.
 """
 
 from __future__ import annotations
@@ -46,8 +47,10 @@ def sha256(path: Path) -> str:
 
 
 def manifest_of(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an entry of ours (begun or whole); None where the folder has none, or one that belongs to another key or names
-    other things than files in it."""
+    """The manifest of an entry of ours (begun or whole).
+
+    None where the folder has none, or one that belongs to another key or names other things than files in it.
+    """
     try:
         document = json.loads((folder / MANIFEST).read_text())
         digest = key_digest(document["key"])
@@ -62,17 +65,17 @@ def manifest_of(folder: Path) -> dict[str, Any] | None:
 def whole(folder: Path) -> bool:
     """Whether every file of the manifest is there with its checksum."""
     manifest = manifest_of(folder)
+    if manifest is None or folder.name != key_digest(manifest["key"]):
+        return False
     try:
-        return bool(manifest) and all(sha256(folder / name) == wanted for name, wanted in manifest["files"].items()) and (
-            folder.name == key_digest(manifest["key"])
-        )  # fmt: skip
+        return all(sha256(folder / name) == wanted for name, wanted in manifest["files"].items())
     except OSError:
         return False
 
 
 @contextmanager
 def _locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold the lock file; with ``wait`` False a BlockingIOError where another process does. A link in its place is not followed."""
+    """Hold the lock file; with ``wait`` False a BlockingIOError where another process does. No link is followed."""
     while True:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -103,8 +106,8 @@ def make_root() -> Path:
 def get_or_build(key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
     """The folder of ``key``: as it is if whole, else built by ``build(temporary folder)`` and renamed into place.
 
-    A second process waits for the first; a damaged entry is built again, and what lies in its place without being ours is set aside. An
-    OSError (full or read-only disk) passes through and leaves nothing half-written.
+    A second process waits for the first; a damaged entry is built again, and what lies in its place without being ours
+    is set aside. An OSError (full or read-only disk) passes through and leaves nothing half-written.
     """
     base = root()
     folder = base / key_digest(key)
@@ -145,7 +148,10 @@ def _make_room(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> removal.Plan:
-    """Remove what is ours of an entry or an unfinished one (whose files no manifest names yet); nothing without our manifest."""
+    """Remove what is ours of an entry, or of an unfinished one, whose files no manifest names yet.
+
+    Nothing without our manifest.
+    """
     manifest = None if folder.is_symlink() else manifest_of(folder)
     if manifest is None:
         return removal.Plan(left=[folder])
@@ -177,8 +183,11 @@ class Cleaned(NamedTuple):
 
 
 def clean() -> Cleaned:
-    """Remove our entries; a symbolic link is unlinked where it is an entry (by its name, by what it points to, or by lying in a folder that
-    we made), and what it points to stays."""
+    """Remove our entries.
+
+    A symbolic link is unlinked where it is an entry (by its name, by what it points to, or by lying in a folder that we
+    made); what it points to stays.
+    """
     base = root()
     freed, left, busy = 0, [], []
     for path in sorted(base.iterdir()) if base.is_dir() else []:

@@ -1,7 +1,7 @@
 """A user's own recordings: a manifest (CSV or JSON lines) of path, transcription and intent, optionally entities, speaker and split.
 
-The data root is the manifest or a folder that holds ``manifest.csv`` or ``manifest.jsonl``. Paths are relative to the manifest and lead to
-files below it, unless ``outside_paths`` is set. A null is an absent field. ``intent``
+The data root is the manifest or a folder that holds ``manifest.csv`` or ``manifest.jsonl``. Paths are relative to
+the manifest and lead to files below it, unless ``outside_paths`` is set. A null is an absent field. ``intent``
 is any name; ``scenario`` (or ``scenario_action`` as the name) groups intents. ``entities`` is a list of {type, filler} (JSON, also in
 a CSV field). Without ``split`` the rows are split by speaker where there are three or more, else at random, within each intent.
 Any sample rate and format that soundfile reads.

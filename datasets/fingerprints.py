@@ -1,7 +1,8 @@
-"""What files hold, as sha256: the key of everything made from them. A file is hashed once; the hash is kept while the file is the same.
+"""What files hold, as sha256: the key of everything made from them.
 
-The same: real path, device, inode, size, time of change of the content and of the inode. The hashes lie in the cache, in one SQLite file; where
-that cannot be read or written, files are hashed anew.
+A file is hashed once; the hash is kept while the file is the same: real path, device, inode, size, time of change of
+the content and of the inode. The hashes lie in the cache, in one SQLite file; where that cannot be read or written,
+files are hashed anew.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def of(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None
 
 
 def unchanged(paths: Sequence[Path], content: Sequence[str]) -> None:
-    """Raise DataError where a file no longer holds what it held when :func:`of` answered ``content``: what was made of it is of neither."""
+    """Raise DataError where a file no longer holds ``content``, the answer of :func:`of` before it was read."""
     for path, before, now in zip(paths, content, of(paths), strict=True):
         if before != now:
             raise DataError(f"{path}: changed while it was read")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path, PureWindowsPath
 
-OUTSIDE = "paths in the file may be absolute or lead out of the data root, also through symbolic links"  # the option outside_paths
+# What the option ``outside_paths`` of a data set means.
+OUTSIDE = "paths in the file may be absolute or lead out of the data root, also through symbolic links"
 _LONGEST = 255  # bytes of a name on the usual file systems
 
 
@@ -14,8 +15,11 @@ def is_file_name(text: str) -> bool:
 
 
 def within(root: Path, text: str, outside: bool = False) -> Path:
-    """The path ``text`` relative to ``root``. ValueError where it, with its symbolic links resolved, leads out of ``root`` and ``outside``
-    does not allow it, or can be no path."""
+    """The path ``text`` relative to ``root``.
+
+    ValueError where it can be no path, or, with its symbolic links resolved, leads out of ``root`` and ``outside`` does
+    not allow it.
+    """
     if not text.isprintable() or any(len(part.encode()) > _LONGEST for part in text.split("/")):
         raise ValueError(f"{text[:_LONGEST]!a} is no path")
     path = root / text

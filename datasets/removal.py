@@ -1,4 +1,4 @@
-"""Removing what is ours and nothing else: files known by name go, links are unlinked and never followed, everything else is named and stays."""
+"""Removing what is ours: files known by name go, links are unlinked and never followed, the rest stays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path, PurePath
 
 @dataclass
 class Plan:
-    """What of a folder would go (``files``, then the ``folders`` that are empty by then, deepest first) and what stays (``left``)."""
+    """What of a folder would go and what stays (``left``).
+
+    ``files`` go first, then those of the ``folders``, deepest first, that are empty by then.
+    """
 
     files: list[Path] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
@@ -31,9 +34,9 @@ class Plan:
 
 
 def plan(folder: Path, ours: Callable[[PurePath, bool], bool]) -> Plan:
-    """The plan for ``folder``: ``ours(relative path, is a folder)`` says what may go. A folder that is not ours is not looked into.
+    """The plan for ``folder``: ``ours(relative path, is a folder)`` says what may go.
 
-    A symbolic link counts as a file whatever it points to.
+    A folder that is not ours is not looked into. A symbolic link counts as a file whatever it points to.
     """
     made = Plan()
 

@@ -198,7 +198,7 @@ def _column(
     if all(v is None for v in values):
         if config.missing == "error":
             faults += [
-                f"{where}: no value in column '{name}'; set data.options.missing=median to make it a category of its own"
+                f"{where}: no value in column '{name}'; data.options.missing=median makes it a category of its own"
                 for (where, _), gone in zip(cells, empty, strict=True)
                 if gone
             ]

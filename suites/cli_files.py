@@ -23,7 +23,10 @@ def runs_list(out: Out = None, json: Json = False) -> None:
     rows = folders.list_runs(out_of(out))
     if json:
         return print_json(rows)
-    table = [[f"{r['invocation']}/{r['method']}-s{r['seed']}", r["profile"] or "", r["status"], r["mlflow_run_id"] or ""] for r in rows]  # fmt: skip
+    names = [f"{r['invocation']}/{r['method']}-s{r['seed']}" for r in rows]
+    table = [
+        [name, r["profile"] or "", r["status"], r["mlflow_run_id"] or ""] for name, r in zip(names, rows, strict=True)
+    ]
     console_of(False).table(f"runs in {out_of(out)}", ["run", "profile", "status", "MLflow run"], table)
 
 
@@ -31,9 +34,10 @@ def runs_list(out: Out = None, json: Json = False) -> None:
 def runs_remove(
     path: Path,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    outside: Annotated[Path | None, typer.Option("--outside", help="PATH once more, where it lies outside OUT.")] = None,
-    out: Out = None, json: Json = False,
-) -> None:  # fmt: skip
+    outside: Annotated[Path | None, typer.Option("--outside", help="PATH again, where it lies outside OUT.")] = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
     """Delete an invocation or a run that no process writes; what is not ours in it is named and stays."""
     from . import remove
 
@@ -47,8 +51,11 @@ def runs_remove(
     if not yes:
         if sys.stdin is None or not sys.stdin.isatty():
             raise Fault(
-                code="usage", what="nobody can be asked: there is no terminal", where=str(target.folder), next=f"suites runs remove {path} --yes"
-            )  # fmt: skip
+                code="usage",
+                what="nobody can be asked: there is no terminal",
+                where=str(target.folder),
+                next=f"suites runs remove {path} --yes",
+            )
         if not typer.confirm(f"{question}?", err=True):
             raise Fault(
                 code="interrupted", what="nothing was removed", where=str(target.folder), next="suites runs list"

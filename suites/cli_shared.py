@@ -59,6 +59,9 @@ def root_override(data_root: Path | None) -> list[str]:
         return []
     if not data_root.exists():
         raise Fault(
-            code="data", what="there is no such folder", where=str(data_root), next="name the folder (or manifest file) of the real data"
-        )  # fmt: skip
+            code="data",
+            what="there is no such folder",
+            where=str(data_root),
+            next="name the folder (or manifest file) of the real data",
+        )
     return [f"data.root={json_.dumps(str(data_root.resolve()))}"]

@@ -53,7 +53,10 @@ def read_json(path: Path) -> Any:
 
 
 def plan_of(invocation: Path) -> dict[str, Any]:
-    """The document ``invocation.json``. Raises Fault where it is missing or damaged, or a run of it does not lie in the invocation."""
+    """The document ``invocation.json``.
+
+    Raises Fault where it is missing or damaged, or a run of it does not lie in the invocation.
+    """
     path = invocation / "invocation.json"
     document = read_json(path)
     runs = document.get("runs") if isinstance(document, dict) else None

@@ -19,7 +19,10 @@ _PLAIN = re.compile(
 
 
 def plain(name: Any) -> bool:
-    """Whether ``name`` is one part of a path on every system: letters, digits, ``_ -`` and single dots between them, at most :data:`MOST`."""
+    """Whether ``name`` is one part of a path on every system.
+
+    Letters, digits, ``_ -`` and single dots between them, at most :data:`MOST`.
+    """
     return isinstance(name, str) and len(name) <= MOST and _PLAIN.fullmatch(name) is not None
 
 
@@ -31,7 +34,7 @@ def require_plain(what: str, names: Iterable[Any]) -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise Fault where something below ``folder`` is a symbolic link that leads out of it: what we write there would land elsewhere."""
+    """Raise Fault where a symbolic link below ``folder`` leads out of it: what we write there would land elsewhere."""
     base = folder.resolve()
     for place, folders, files in os.walk(base):
         for name in (*folders, *files):

@@ -1,4 +1,4 @@
-"""``suites runs remove``: what of a run's or an invocation's folder is ours and may go; everything else in it is named and stays."""
+"""``suites runs remove``: what of a run's or an invocation's folder is ours and may go; the rest is named and stays."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .journal import SENT
 from .names import plain
 
 RUN_FILES = {
-    "run.json", "recipe.yaml", "environment.json", "identity.json", "tracker.json", "model.json", "journal.jsonl", SENT, "matrix.csv",
-    "summary.json", "log.txt", "lock",
+    "run.json", "recipe.yaml", "environment.json", "identity.json", "tracker.json", "model.json", "journal.jsonl", SENT,
+    "matrix.csv", "summary.json", "log.txt", "lock",
 }  # fmt: skip
 INVOCATION_FILES = {"invocation.json", "worker.pid"}
 _QUESTION = re.compile(r"(ask|answer)-\d+\.json")  # of a trial that a pruner watches

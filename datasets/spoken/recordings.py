@@ -49,7 +49,7 @@ def clean_words(text: str) -> str:
 
 
 def text_of(document: Mapping[str, Any], name: str) -> str:
-    """A field of a row as text, empty where it is absent or null. ValueError for anything but a text or a finite number."""
+    """A field of a row as text, empty where it is absent or null. ValueError for what is no text or finite number."""
     value = document.get(name)
     if value is None:
         return ""
@@ -64,7 +64,7 @@ def text_of(document: Mapping[str, Any], name: str) -> str:
 
 
 def fault_of(path: Path, rate: int | None = None) -> str | None:
-    """What is wrong with a recording: missing, unreadable, empty, not at ``rate`` Hz, or NaN and infinities; None where nothing is."""
+    """What is wrong with a recording: missing, unreadable, empty, not at ``rate`` Hz, NaN or infinite; else None."""
     if not path.is_file():
         return f"{path}: missing"
     try:
@@ -84,7 +84,10 @@ def fault_of(path: Path, rate: int | None = None) -> str | None:
 
 
 def read(path: Path) -> Tensor:
-    """Samples [n] float32 at 16 kHz, channels averaged. Raises DataError where the file cannot be read or holds NaN or infinities."""
+    """Samples [n] float32 at 16 kHz, channels averaged.
+
+    Raises DataError where the file cannot be read or holds NaN or infinities.
+    """
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
@@ -104,7 +107,7 @@ def as_features(x: Tensor, kind: Features) -> Tensor:
 
 
 def features_of(path: Path, kind: Features) -> Tensor:
-    """:func:`as_features` of a recording. Raises DataError as :func:`read`, and where it is too loud for finite features."""
+    """:func:`as_features` of a recording. Raises DataError as :func:`read`, and where it is too loud for them."""
     x = as_features(read(path), kind)
     if not bool(x.isfinite().all()):
         raise DataError(f"{path}: too loud: its features are not finite (samples are usually between -1 and 1)")
@@ -168,7 +171,10 @@ def digest(content: Any) -> str:
 def checksum(
     rows: Sequence[Sentence], voices: Mapping[str, Sequence[grammar.Voice]] | None = None, seed: int = 0
 ) -> str:
-    """Of what is used: the rows with all their labels, and what the recordings hold, or how the sentences are spoken (with ``voices``)."""
+    """Of what is used: the rows with all their labels, and what the recordings hold.
+
+    With ``voices`` (and ``seed``) how the sentences are spoken instead.
+    """
     heard: list[Any]
     if voices is None:
         heard = list(fingerprints.of([_path(row) for row in rows]))

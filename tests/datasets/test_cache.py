@@ -107,9 +107,13 @@ def test_a_read_only_cache_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) 
 def snapshot(folder: Path) -> dict[str, str]:
     """Every path below ``folder`` with its text or link."""
     return {
-        str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_text() if path.is_file() else "/"
+        str(path.relative_to(folder)): os.readlink(path)
+        if path.is_symlink()
+        else path.read_text()
+        if path.is_file()
+        else "/"
         for path in sorted(folder.rglob("*"))
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture

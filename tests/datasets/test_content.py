@@ -1,4 +1,4 @@
-"""Every data set reads what its files hold: two roots whose files agree in name, size and time are two data sets, each with its own checksum."""
+"""Every data set reads what its files hold: two roots whose files agree in name, size and time are two data sets."""
 
 from __future__ import annotations
 

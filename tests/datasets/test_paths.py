@@ -82,7 +82,7 @@ SETS: dict[str, tuple[Any, Callable[[Path], Any], Any, str, str]] = {
     "fsc": (coconut_fsc, fsc, coconut_fsc.Config(), "data/train_data.csv", "wavs/speakers/train0/0.wav"),
     "faces": (supremix_agedb, faces, supremix_agedb.Config(size=8), "agedb.csv", "0.png"),
     "folder": (cdvg_folder, folder, cdvg_folder.Config(size=8), "index.csv", "0.png"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -169,8 +169,19 @@ def test_a_table_named_in_a_recipe_lies_in_the_root(module: Any, root: Path) -> 
 
 
 @pytest.mark.parametrize("field", ["path", "transcription", "intent"])
-@pytest.mark.parametrize(("value", "message"), [(None, "no {}"), ("", "no {}"), ("  ", "no {}"), (True, "'{}' is true, no text"), (["a"], "'{}' is"),
-                                                 ({}, "'{}' is"), (float("nan"), "'{}' is NaN, no text")], ids=ascii)  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "no {}"),
+        ("", "no {}"),
+        ("  ", "no {}"),
+        (True, "'{}' is true, no text"),
+        (["a"], "'{}' is"),
+        ({}, "'{}' is"),
+        (float("nan"), "'{}' is NaN, no text"),
+    ],
+    ids=ascii,
+)
 def test_a_field_that_is_null_is_absent(field: str, value: Any, message: str, root: Path) -> None:
     trees.manifest(root, "jsonl")
     edit(root / "manifest.jsonl", lambda d: d.update({field: value}), row=4)
@@ -204,10 +215,14 @@ def test_an_entity_with_null_is_a_fault_of_its_line(entity: Any, root: Path) -> 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda d: d.update(sentence=None), lambda d: d.update(scenario=None), lambda d: d.update(action=None),
-        lambda d: d["tokens"][0].update(surface=None), lambda d: d["entities"][0].update(type=None), lambda d: d["recordings"][0].update(file=None),
+        lambda d: d.update(sentence=None),
+        lambda d: d.update(scenario=None),
+        lambda d: d.update(action=None),
+        lambda d: d["tokens"][0].update(surface=None),
+        lambda d: d["entities"][0].update(type=None),
+        lambda d: d["recordings"][0].update(file=None),
     ],
-)  # fmt: skip
+)
 def test_null_in_slurps_lines_is_a_fault_of_its_line(change: Any, root: Path) -> None:
     trees.slurp(root)
     edit(root / "dataset/slurp/train.jsonl", change, row=1)
@@ -234,8 +249,11 @@ def test_a_recording_of_no_numbers_is_named(value: float, subtype: str, root: Pa
 
 @pytest.mark.parametrize(
     ("module", "make", "file"),
-    [(coconut_slurp, trees.slurp, "audio/slurp_real/audio-train0.flac"), (coconut_fsc, trees.fsc, "fluent_speech_commands_dataset/wavs/speakers/train0/0.wav")],
-)  # fmt: skip
+    [
+        (coconut_slurp, trees.slurp, "audio/slurp_real/audio-train0.flac"),
+        (coconut_fsc, trees.fsc, "fluent_speech_commands_dataset/wavs/speakers/train0/0.wav"),
+    ],
+)
 def test_a_recording_of_no_numbers_in_a_corpus(module: Any, make: Any, file: str, root: Path) -> None:
     make(root)
     soundfile.write(root / file, np.full(4000, np.nan), 16_000, format="WAV", subtype="FLOAT")

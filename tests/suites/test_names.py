@@ -1,4 +1,4 @@
-"""Names that become folders, and plans that somebody changed: nothing is written outside the folder that was asked for."""
+"""Names that become folders, and plans that somebody changed: nothing is written outside the folder asked for."""
 
 from __future__ import annotations
 
@@ -19,17 +19,43 @@ from holdfast.suites.recipe import load
 from . import process
 
 HOSTILE = [
-    "../../../evil", "/abs/evil", "..", ".", "", "a/b", "a\\b", "C:\\evil", "C:evil", "con", "NUL.txt", "lpt1", "er\n", "er\x00", "\x1b[31mer", "er ",
-    " er", "-er", ".er", "er.", "e..r", "ér", "e‮r", "x" * 101,
-]  # fmt: skip
+    "../../../evil",
+    "/abs/evil",
+    "..",
+    ".",
+    "",
+    "a/b",
+    "a\\b",
+    "C:\\evil",
+    "C:evil",
+    "con",
+    "NUL.txt",
+    "lpt1",
+    "er\n",
+    "er\x00",
+    "\x1b[31mer",
+    "er ",
+    " er",
+    "-er",
+    ".er",
+    "er.",
+    "e..r",
+    "ér",
+    "e‮r",
+    "x" * 101,
+]
 GOOD = ["er", "er_herding", "coconut-2", "L1", "v1.2", "0a", "console", "x" * 100]
 
 
 def snapshot(folder: Path) -> dict[str, str]:
     return {
-        str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_text() if path.is_file() else "/"
+        str(path.relative_to(folder)): os.readlink(path)
+        if path.is_symlink()
+        else path.read_text()
+        if path.is_file()
+        else "/"
         for path in sorted(folder.rglob("*"))
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture
@@ -88,10 +114,17 @@ def begun(out: Path) -> Path:
     from holdfast.suites.recipe import to_yaml
 
     plan = {
-        "schema": 1, "suite": recipe.name, "profile": "smoke", "recipe": to_yaml(recipe), "recipe_digest": "", "device": "cpu",
-        "tracking_uri": f"sqlite:///{out}/mlflow.db", "git": folders.git_state(), "data": {"source": "stand-in", "checksum": ""},
+        "schema": 1,
+        "suite": recipe.name,
+        "profile": "smoke",
+        "recipe": to_yaml(recipe),
+        "recipe_digest": "",
+        "device": "cpu",
+        "tracking_uri": f"sqlite:///{out}/mlflow.db",
+        "git": folders.git_state(),
+        "data": {"source": "stand-in", "checksum": ""},
         "runs": [{"method": "l1", "seed": 0, "folder": "l1-s0"}],
-    }  # fmt: skip
+    }
     return folders.new_invocation(out, recipe.name, plan)
 
 
@@ -105,9 +138,12 @@ def test_an_invocation_whose_run_lies_elsewhere_is_refused(name: Any, begun: Pat
     change(begun, runs=[{"method": "l1", "seed": 0, "folder": target}])
     before = snapshot(out.parent)
     calls: list[Callable[[], Any]] = [
-        lambda: invocation.resume(str(begun), out=out, console=Console(json=True)), lambda: folders.list_runs(out),
-        lambda: folders.unfinished(begun), lambda: folders.find(str(begun), out), lambda: invocation.report(begun),
-    ]  # fmt: skip
+        lambda: invocation.resume(str(begun), out=out, console=Console(json=True)),
+        lambda: folders.list_runs(out),
+        lambda: folders.unfinished(begun),
+        lambda: folders.find(str(begun), out),
+        lambda: invocation.report(begun),
+    ]
     for call in calls:
         with pytest.raises(Fault, match="no folder in it") as caught:
             call()
@@ -131,8 +167,18 @@ def test_a_damaged_state_is_one_message(document: Any, begun: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "link", ["l1-s0", "l1-s0/log.txt", "l1-s0/journal.jsonl", "l1-s0/lock", "l1-s0/checkpoint", "l1-s0/plots", "plots", "l1-s0/plots/matrix.png"]
-)  # fmt: skip
+    "link",
+    [
+        "l1-s0",
+        "l1-s0/log.txt",
+        "l1-s0/journal.jsonl",
+        "l1-s0/lock",
+        "l1-s0/checkpoint",
+        "l1-s0/plots",
+        "plots",
+        "l1-s0/plots/matrix.png",
+    ],
+)
 def test_a_link_that_leads_out_is_not_written_through(link: str, begun: Path, out: Path, outside: Path) -> None:
     (begun / link).parent.mkdir(parents=True, exist_ok=True)
     file = Path(link).suffix != "" or Path(link).name == "lock"
@@ -164,9 +210,19 @@ def test_sync_does_not_send_what_a_link_leads_to(begun: Path, out: Path, outside
 
 def study(out: Path, name: str = "tuned") -> studies.Study:
     return studies.create(
-        catalog.recipe("supremix_tabular", "smoke", []), methods=["l1"], trials=1, sampler="random", pruner=None, objectives=[], seed=0,
-        device="cpu", out=out, name=name, storage=None, tracking_uri=f"sqlite:///{out}/mlflow.db",
-    )  # fmt: skip
+        catalog.recipe("supremix_tabular", "smoke", []),
+        methods=["l1"],
+        trials=1,
+        sampler="random",
+        pruner=None,
+        objectives=[],
+        seed=0,
+        device="cpu",
+        out=out,
+        name=name,
+        storage=None,
+        tracking_uri=f"sqlite:///{out}/mlflow.db",
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name], ids=ascii)

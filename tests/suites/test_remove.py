@@ -22,9 +22,13 @@ SUITES = Path(sys.executable).with_name("suites")
 def snapshot(folder: Path) -> dict[str, str]:
     """Every path below ``folder`` with its text or link."""
     return {
-        str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_text() if path.is_file() else "/"
+        str(path.relative_to(folder)): os.readlink(path)
+        if path.is_symlink()
+        else path.read_text()
+        if path.is_file()
+        else "/"
         for path in sorted(folder.rglob("*"))
-    }  # fmt: skip
+    }
 
 
 def invocation(out: Path, name: str = "suite-1", **changes: Any) -> Path:
@@ -33,8 +37,17 @@ def invocation(out: Path, name: str = "suite-1", **changes: Any) -> Path:
     runs = [{"method": "er", "seed": seed, "folder": f"er-s{seed}"} for seed in (0, 1)]
     document = {"schema": 1, "suite": "coconut_slurp", "uid": "ab12", "recipe": "name: x", "runs": runs, **changes}
     for run in runs:
-        for file in ("run.json", "log.txt", "lock", ".tracker.json.77.part", "plots/matrix.png", "checkpoint/1.pt", "checkpoint/1.json",
-                     "checkpoint/.2.pt.part", "checkpoint/.2.json.77.part"):  # fmt: skip
+        for file in (
+            "run.json",
+            "log.txt",
+            "lock",
+            ".tracker.json.77.part",
+            "plots/matrix.png",
+            "checkpoint/1.pt",
+            "checkpoint/1.json",
+            "checkpoint/.2.pt.part",
+            "checkpoint/.2.json.77.part",
+        ):
             path = folder / str(run["folder"]) / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text('{"status": "finished"}' if file == "run.json" else "")
@@ -86,9 +99,18 @@ def test_a_real_invocation_goes_whole(out: Path) -> None:
 @pytest.mark.parametrize("marker", ["run.json", "invocation.json"])
 @pytest.mark.parametrize(
     "text",
-    ["{}", "[]", '"x"', "no json", '{"status": "finished"}', '{"schema": 1}', '{"schema": 2, "suite": "x", "uid": "a", "recipe": "b", "runs": []}',
-     '{"schema": 1, "suite": "x", "uid": "a", "recipe": "b", "runs": "all"}', '{"schema": 1, "method": "../x", "suite": "x", "uid": "a", "status": "b"}'],
-)  # fmt: skip
+    [
+        "{}",
+        "[]",
+        '"x"',
+        "no json",
+        '{"status": "finished"}',
+        '{"schema": 1}',
+        '{"schema": 2, "suite": "x", "uid": "a", "recipe": "b", "runs": []}',
+        '{"schema": 1, "suite": "x", "uid": "a", "recipe": "b", "runs": "all"}',
+        '{"schema": 1, "method": "../x", "suite": "x", "uid": "a", "status": "b"}',
+    ],
+)
 def test_a_folder_with_a_file_of_that_name_is_not_ours(marker: str, text: str, out: Path) -> None:
     folder = out / "photos"
     folder.mkdir()
@@ -117,8 +139,12 @@ def test_what_is_not_ours_in_a_run_is_named_and_stays(out: Path, outside: Path) 
     assert done.returncode == 0, done.stderr
     left = {str(Path(path).relative_to(folder)) for path in json.loads(done.stdout)["left"]}
     assert left == {
-        "er-s0/notes.md", "er-s0/plots/mine.svg", "er-s0/checkpoint/mine.safetensors", "er-s0/data", "photos",
-    }  # fmt: skip
+        "er-s0/notes.md",
+        "er-s0/plots/mine.svg",
+        "er-s0/checkpoint/mine.safetensors",
+        "er-s0/data",
+        "photos",
+    }
     assert {name for name, text in snapshot(folder).items() if text != "/"} == {
         *(left - {"er-s0/data"}),
         "er-s0/data/run.json",
@@ -171,7 +197,7 @@ def test_without_a_terminal_nothing_goes_unless_yes_is_said(out: Path) -> None:
     before = snapshot(out)
     done = subprocess.run(
         [SUITES, "runs", "remove", "suite-1", "--out", str(out)], cwd=out, input="y\n", capture_output=True, text=True
-    )  # fmt: skip
+    )
     assert done.returncode == 2, done.stderr
     assert "there is no terminal" in done.stderr
     assert "--yes" in done.stderr
@@ -184,8 +210,12 @@ def test_at_a_terminal_it_asks(answer: str, code: int, there: bool, out: Path) -
     folder = invocation(out)
     mine, theirs = pty.openpty()
     process_ = subprocess.Popen(
-        [SUITES, "runs", "remove", str(folder), "--out", str(out)], stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
+        [SUITES, "runs", "remove", str(folder), "--out", str(out)],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     os.write(mine, f"{answer}\n".encode())
     _, shown = process_.communicate(timeout=60)
     os.close(mine)
