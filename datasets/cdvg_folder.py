@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from . import cdvg_cmnist
+from . import cdvg_cmnist, paths
 from .batches import DataError, Source
 from .images import SPLITS, assign, bright_corner, counts, from_rows, image_source, table
 
@@ -27,6 +27,7 @@ class Config(BaseModel):
     label_column: str = Field("label", description="class, any text")
     bias_column: str = Field("bias", description="bias attribute, any text; used by the evaluation alone")
     split_column: str = Field("split", description="train, valid or test")
+    outside_paths: bool = Field(False, description=paths.OUTSIDE)
     size: int = Field(32, ge=4, le=512, description="side in pixels; the shorter side is scaled, the middle is cut")
     rho: float = Field(1.0, ge=0, le=1, description="stand-in: share of training images with their class's patch")
     n_train: int = Field(1300, ge=20, le=1300, description="stand-in: training images")
@@ -35,7 +36,10 @@ class Config(BaseModel):
 
 
 def _released(config: Config, root: Path) -> dict[str, list[tuple[Path, str, str]]]:
-    path = root / config.index
+    try:
+        path = paths.within(root, config.index, config.outside_paths)
+    except ValueError as error:
+        raise DataError(f"data.options.index: {error}") from error
     if not path.is_file():
         raise DataError(f"{path}: missing; --data-root names the folder that holds it")
     wanted = [config.path_column, config.label_column, config.bias_column, config.split_column]
@@ -50,10 +54,16 @@ def _released(config: Config, root: Path) -> dict[str, list[tuple[Path, str, str
             image, label, bias, split = ((row[c] or "").strip() for c in wanted)
             if split not in SPLITS or not label or not bias:
                 faults.append(f"line {reader.line_num}: needs a label, a bias and a split of {', '.join(SPLITS)}")
-            elif not (root / image).is_file():
+                continue
+            try:
+                file_ = paths.within(root, image, config.outside_paths)
+            except ValueError as error:
+                faults.append(f"line {reader.line_num}: {error}")
+                continue
+            if not file_.is_file():
                 faults.append(f"line {reader.line_num}: no file {image}")
             else:
-                rows[split].append((root / image, label, bias))
+                rows[split].append((file_, label, bias))
     if faults:
         more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""
         raise DataError(f"{path}: {'; '.join(faults[:5])}{more}")

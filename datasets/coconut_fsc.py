@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
+from . import paths
 from .batches import DataError, Source, refuse
 from .coconut_slurp import SpeechConfig, _limited, finish, known_in_train, split_voices
 from .spoken import grammar, recordings
@@ -54,6 +55,7 @@ _BEFORE = ("", "", "please", "now", "hey", "okay")
 class Config(SpeechConfig):
     """Size of the stand-in."""
 
+    outside_paths: bool = Field(False, description=paths.OUTSIDE)
     n_train: int = Field(90, ge=1, le=5000, description="stand-in: training utterances an intent")
     n_valid: int = Field(6, ge=1, le=1000, description="stand-in: validation utterances an intent")
     n_test: int = Field(12, ge=1, le=1000, description="stand-in: test utterances an intent")
@@ -122,8 +124,13 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
                 if clean_words(text) == "":
                     faults.append(f"{where}: empty transcription")
                     continue
+                try:
+                    recording = paths.within(base, name, config.outside_paths)
+                except ValueError as error:
+                    faults.append(f"{where}: {error}")
+                    continue
                 scenario, action = intent_name(*intent)
-                rows.append(Sentence(name, split, scenario, action, (), clean_words(text), speaker, base / name))
+                rows.append(Sentence(name, split, scenario, action, (), clean_words(text), speaker, recording))
     if config.limit is not None:
         rows = _limited(rows, config)
     kept = []
@@ -143,15 +150,13 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         features = recordings.speak(
             rows, split_voices(), config.features, seed=config.seed, workers=config.workers, progress=progress
         )
-        checksum = recordings.digest([[r.id, r.words] for r in rows])
+        checksum = recordings.checksum(rows, split_voices(), config.seed)
         return finish(config, rows, features, "intent", "stand-in", checksum)
     rows, faults = released(config, root)
     if config.on_fault == "error":
         refuse(str(root), faults)
     rows, dropped = known_in_train(rows, "intent")
-    checksum = recordings.digest(
-        [[r.id, r.split, r.words, r.intent, r.path.stat().st_size if r.path else 0] for r in rows]
-    )
+    checksum = recordings.checksum(rows)
     info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
     return finish(
         config, rows, recordings.recorded(rows, config.features, progress), "intent", "real", checksum, info=info

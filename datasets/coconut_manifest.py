@@ -1,6 +1,7 @@
 """A user's own recordings: a manifest (CSV or JSON lines) of path, transcription and intent, optionally entities, speaker and split.
 
-The data root is the manifest or a folder that holds ``manifest.csv`` or ``manifest.jsonl``. Paths are relative to the manifest. ``intent``
+The data root is the manifest or a folder that holds ``manifest.csv`` or ``manifest.jsonl``. Paths are relative to
+the manifest and lead to files below it, unless ``outside_paths`` is set. A null is an absent field. ``intent``
 is any name; ``scenario`` (or ``scenario_action`` as the name) groups intents. ``entities`` is a list of {type, filler} (JSON, also in
 a CSV field). Without ``split`` no voice lies in two splits where there are three or more speakers; with fewer, no text does (within each intent that
 has three or more; ``suites data check`` counts the sentences and speakers that lie in train and test).
@@ -19,10 +20,11 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 
+from . import paths
 from .batches import DataError, Source, generator, refuse
 from .coconut_slurp import SpeechConfig, _limited, finish, known_in_train, split_voices
 from .spoken import grammar, recordings
-from .spoken.recordings import Sentence
+from .spoken.recordings import Sentence, text_of
 from .transcript import clean_words, filler
 
 REQUIRED = ("path", "transcription", "intent")
@@ -39,6 +41,7 @@ class Config(SpeechConfig):
         "auto",
         description="what lies in one split alone where the manifest names no split: speakers; texts (of an intent with three or more); none: rows at random; auto: speakers if there are three, else texts",
     )
+    outside_paths: bool = Field(False, description=paths.OUTSIDE)
     n_train: int = Field(40, ge=1, le=5000, description="stand-in: training utterances a digit")
     n_valid: int = Field(4, ge=1, le=1000, description="stand-in: validation utterances a digit")
     n_test: int = Field(10, ge=1, le=1000, description="stand-in: test utterances a digit")
@@ -94,44 +97,38 @@ def read(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
     seen: set[str] = set()
     for number, document in _documents(path, faults):
         where = f"{path.name} line {number}"
-        absent = [name for name in REQUIRED if not str(document.get(name, "")).strip()]
+        try:
+            text = {name: text_of(document, name) for name in (*REQUIRED, "split", "scenario", "speaker")}
+            absent = [name for name in REQUIRED if not text[name]]
+            file = paths.within(path.parent, text["path"], config.outside_paths)
+        except ValueError as error:
+            faults.append(f"{where}: {error}")
+            continue
         if absent:
             faults.append(f"{where}: no {', '.join(absent)}")
             continue
-        split = str(document.get("split", ""))
+        split = text["split"]
         split = {"devel": "valid", "dev": "valid", "validation": "valid"}.get(split, split)
         if split not in ("", *grammar.SPLITS):
             faults.append(f"{where}: unknown split '{split}' (there are: train, valid, test)")
             continue
         try:
-            entities = _entities(document.get("entities", []))
-        except (ValueError, TypeError, KeyError) as error:
+            entities = _entities(document.get("entities") or [])
+        except (ValueError, TypeError, AttributeError) as error:
             faults.append(f"{where}: entities are a list of type and filler ({error})")
             continue
-        file = path.parent / str(document["path"])
         fault = recordings.fault_of(file)
         if fault is not None or str(file) in seen:
             faults.append(f"{where}: {fault or f'{file}: listed twice'}")
             continue
         seen.add(str(file))
-        intent = "_".join(str(document["intent"]).split())
+        intent = "_".join(text["intent"].split())
         scenario, _, action = intent.partition("_")
-        if document.get("scenario"):
-            scenario = "_".join(str(document["scenario"]).split())
+        if text["scenario"]:
+            scenario = "_".join(text["scenario"].split())
             action = intent.removeprefix(f"{scenario}_")
-        words = clean_words(str(document["transcription"]))
-        rows.append(
-            Sentence(
-                str(document["path"]),
-                split,
-                scenario,
-                action or scenario,
-                entities,
-                words,
-                str(document.get("speaker", "")),
-                file,
-            )
-        )
+        words = clean_words(text["transcription"])
+        rows.append(Sentence(text["path"], split, scenario, action or scenario, entities, words, text["speaker"], file))
     if any(row.split for row in rows) and not all(row.split for row in rows):
         faults.append(f"{path.name}: some rows name a split and some do not")
         rows = [row for row in rows if row.split]
@@ -142,7 +139,10 @@ def read(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
 
 def _entities(given: Any) -> tuple[tuple[str, str], ...]:
     listed = json.loads(given) if isinstance(given, str) else given
-    return tuple((str(e["type"]), filler(str(e["filler"]))) for e in listed)
+    found = [(text_of(e, "type"), text_of(e, "filler")) for e in listed]
+    if not all(kind and said for kind, said in found):
+        raise ValueError("one has no type or no filler")
+    return tuple((kind, filler(said)) for kind, said in found)
 
 
 def _split(rows: list[Sentence], config: Config) -> list[Sentence]:
@@ -199,14 +199,13 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         features = recordings.speak(
             rows, split_voices(), config.features, seed=config.seed, workers=config.workers, progress=progress
         )
-        return finish(config, rows, features, config.split_by, "stand-in", recordings.digest([r.id for r in rows]))
+        checksum = recordings.checksum(rows, split_voices(), config.seed)
+        return finish(config, rows, features, config.split_by, "stand-in", checksum)
     rows, faults = read(config, root)
     if config.on_fault == "error":
         refuse(str(root), faults)
     rows, dropped = known_in_train(rows, config.split_by)
-    checksum = recordings.digest(
-        [[r.id, r.split, r.words, r.intent, r.path.stat().st_size if r.path else 0] for r in rows]
-    )
+    checksum = recordings.checksum(rows)
     info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
     made = finish(
         config, rows, recordings.recorded(rows, config.features, progress), config.split_by, "real", checksum, info=info

@@ -16,12 +16,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from . import paths
 from .batches import DataError, Source, generator, refuse
 from .spoken import grammar, recordings
 from .spoken.corpus import spoken as spoken_rows
 from .spoken.features import SAMPLE_RATE
 from .spoken.grammar import Plan, Utterance
-from .spoken.recordings import Sentence
+from .spoken.recordings import Sentence, text_of
 from .spoken.speaker import voices
 from .transcript import clean_words, filler
 
@@ -149,24 +150,33 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
     return rows, faults
 
 
+def _text(document: dict[str, Any], name: str) -> str:
+    """A field that must be there. KeyError where it is not, ValueError where it is null or no text."""
+    if document[name] is None:
+        raise ValueError(f"'{name}' is null")
+    return text_of(document, name)
+
+
 def _sentences(document: dict[str, Any], split: str, root: Path, config: Config) -> list[Sentence]:
     """The rows of one line: one a recording, or one where the sentence is spoken."""
     if not isinstance(document, dict):
         raise TypeError(f"a line is an object of fields, not a {type(document).__name__}")
-    surfaces = {int(t["id"]): str(t["surface"]) for t in document["tokens"]}
+    surfaces = {int(t["id"]): _text(t, "surface") for t in document["tokens"]}
     absent = sorted({int(i) for e in document["entities"] for i in e["span"]} - set(surfaces))
     if absent:
         raise ValueError(f"an entity spans the token {absent[0]}, which the sentence does not have")
     entities = tuple(
-        (str(e["type"]), filler(" ".join(surfaces[int(i)] for i in e["span"]))) for e in document["entities"]
+        (_text(e, "type"), filler(" ".join(surfaces[int(i)] for i in e["span"]))) for e in document["entities"]
     )
-    number, words = int(document["slurp_id"]), clean_words(document["sentence"])
-    scenario, action = str(document["scenario"]), str(document["action"])
+    number, words = int(document["slurp_id"]), clean_words(_text(document, "sentence"))
+    scenario, action = _text(document, "scenario"), _text(document, "action")
     if not words or not scenario or not action:
         raise ValueError("empty sentence, scenario or action")
     if config.audio == "spoken":
         return [Sentence(f"{split}-{number}", split, scenario, action, entities, words)]
-    names = [str(r["file"]) for r in document["recordings"]]
+    names = [_text(r, "file") for r in document["recordings"]]
+    if not all(paths.is_file_name(name) for name in names):
+        raise ValueError("a recording is the name of a file, without a folder")
     if config.recordings == "headset":
         names = [n for n in names if "headset" in n] or names[:1]
     elif config.recordings == "one":
@@ -223,12 +233,10 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         features = recordings.speak(
             rows, split_voices(), config.features, seed=config.seed, workers=config.workers, progress=progress
         )
-        source = "real-text-spoken"
+        source, checksum = "real-text-spoken", recordings.checksum(rows, split_voices(), config.seed)
     else:
         features, source = recordings.recorded(rows, config.features, progress), "real"
-    checksum = recordings.digest(
-        [[r.id, r.split, r.words, r.intent, r.path.stat().st_size if r.path else 0] for r in rows]
-    )
+        checksum = recordings.checksum(rows)
     return finish(config, rows, features, "scenario", source, checksum, entities=config.entities, info=info)
 
 
@@ -242,6 +250,7 @@ def finish(
         keep = [i for i, drop in enumerate(long) if not drop]
         values = [features.values[features.offsets[i] : features.offsets[i + 1]] for i in keep]
         rows, features = [rows[i] for i in keep], type(features).from_list(values)
+        checksum = recordings.digest([checksum, [row.id for row in rows]])  # of what is used
     return recordings.assemble(
         rows, features, kind=config.features, label=label, source=source, checksum=checksum, entities=entities,
         info={**(info or {}), "too_long_dropped": sum(long)},

@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from .batches import DataError, Ragged, Source, Table, generator, refuse
+from .paths import is_file_name
 
 SPLITS = ("train", "valid", "test")
 SPLIT_WORDS = {
@@ -168,12 +170,14 @@ def finish(
         columns["label"] = columns["label"].float()  # type: ignore[union-attr]
         tables[name] = Table(columns)
     given = {key: getattr(config, key) for key in ("many_above", "few_below") if getattr(config, key) is not None}
-    return Source(tables, (), {**info, "shots": {**shots, **given}}, source, checksum(tables))
+    # texts are data that no column holds; a stand-in's follow from its columns
+    texts = json.dumps([info["texts"], info["words"]]) if source == "real" and "texts" in info else ""
+    return Source(tables, (), {**info, "shots": {**shots, **given}}, source, checksum(tables, texts))
 
 
-def checksum(tables: Mapping[str, Table]) -> str:
-    """sha256 of all values of all columns."""
-    digest = hashlib.sha256()
+def checksum(tables: Mapping[str, Table], texts: str = "") -> str:
+    """sha256 of ``texts`` and all values of all columns."""
+    digest = hashlib.sha256(texts.encode())
     for name, table in tables.items():
         for key, column in table.columns.items():
             for part in (column.values, column.offsets) if isinstance(column, Ragged) else (column,):
@@ -208,8 +212,8 @@ def labelled_files(
     for where, row in read_rows(root / "labels.csv", ("id", label, "split")):
         value, split = target(row[label], where, label, faults), split_of(row["split"], where, faults)
         name = row["id"]
-        if not name or Path(name).name != name:
-            faults.append(f"{where}: '{name[:40]}' is no name of a file in {folder}/")
+        if not is_file_name(name):
+            faults.append(f"{where}: {name[:40]!a} is no name of a file in {folder}/")
             continue
         found = [path for suffix in suffixes if (path := root / folder / f"{name}{suffix}").is_file()]
         if not found:

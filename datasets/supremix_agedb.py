@@ -6,6 +6,7 @@ and come from other digits than training (spec section 12).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import cache
+from . import cache, fingerprints, paths
 from .batches import DataError, Source, refuse
 from .regression import SPLITS, RegressionData, finish, read_rows, split_of, target
 
@@ -28,6 +29,7 @@ class Config(RegressionData):
     """Size of images and of the stand-in."""
 
     size: int = Field(224, ge=8, le=1024, description="side of real images after resizing")
+    outside_paths: bool = Field(False, description=paths.OUTSIDE)
     n_train: int = Field(1200, ge=61, le=100_000, description="stand-in: training images")
     n_test: int = Field(610, ge=61, le=100_000, description="stand-in: test images, as many for validation")
 
@@ -75,41 +77,49 @@ def released(config: Config, root: Path, name: str, progress: Callable[[int, int
     if not base.is_dir():
         raise DataError(f"{root}: no folder; --data-root names the folder that holds {name}")
     faults: list[str] = []
-    rows: dict[str, list[tuple[str, float]]] = {split: [] for split in SPLITS}
+    rows: dict[str, list[tuple[Path, float]]] = {split: [] for split in SPLITS}
     for where, row in read_rows(base / name, ("age", "path", "split")):
         age, split = target(row["age"], where, "age", faults), split_of(row["split"], where, faults)
-        if not (base / row["path"]).is_file():
+        try:
+            file = paths.within(base, row["path"], config.outside_paths)
+        except ValueError as error:
+            faults.append(f"{where}: {error}")
+            continue
+        if not file.is_file():
             faults.append(f"{where}: no image {row['path']}")
-        rows[split].append((row["path"], age))
+        rows[split].append((file, age))
     refuse(str(base / name), faults)
     splits: dict[str, Columns] = {}
     for split in SPLITS:
-        images = _images(base, [path for path, _ in rows[split]], config.size, progress)
+        images = _images([path for path, _ in rows[split]], config.size, progress)
         splits[split] = {"x": images, "label": torch.tensor([age for _, age in rows[split]], dtype=torch.float64)}
     info = {"modality": "image", "input_shape": (3, config.size, config.size), "label_name": "age", "flip": True}
     return finish(config, splits, info, "real", {"many_above": 100, "few_below": 20})
 
 
-def _images(base: Path, paths: list[str], size: int, progress: Callable[[int, int], None] | None) -> Tensor:
+def _images(files: list[Path], size: int, progress: Callable[[int, int], None] | None) -> Tensor:
     """[N, 3, size, size] uint8. Raises DataError where a file is no image."""
     from PIL import Image
 
+    if not files:
+        return torch.empty(0, 3, size, size, dtype=torch.uint8)
+    content = fingerprints.of(files, progress)
+
     def build(folder: Path) -> None:
-        out = np.lib.format.open_memmap(folder / "x.npy", "w+", np.uint8, (len(paths), 3, size, size))
+        out = np.lib.format.open_memmap(folder / "x.npy", "w+", np.uint8, (len(files), 3, size, size))
         faults = []
-        for i, path in enumerate(paths):
+        for i, path in enumerate(files):
             try:
-                with Image.open(base / path) as image:
+                with Image.open(path) as image:
                     out[i] = np.asarray(image.convert("RGB").resize((size, size))).transpose(2, 0, 1)
             except OSError as error:
                 faults.append(f"{path}: no readable image ({error})")
             if progress is not None:
-                progress(i + 1, len(paths))
-        refuse(str(base), faults)
+                progress(i + 1, len(files))
+        refuse(f"{len(files)} images", faults)
+        fingerprints.unchanged(files, content)
         out.flush()
 
-    if not paths:
-        return torch.empty(0, 3, size, size, dtype=torch.uint8)
-    stats = [[path, (base / path).stat().st_size, (base / path).stat().st_mtime_ns] for path in paths]
-    folder = cache.get_or_build({"kind": "resized images", "size": size, "files": stats}, build)
+    digest = hashlib.sha256("".join(content).encode()).hexdigest()
+    folder = cache.get_or_build({"kind": "resized images", "size": size, "n": len(files), "content": digest}, build)
     return torch.from_numpy(np.load(folder / "x.npy", mmap_mode="c"))

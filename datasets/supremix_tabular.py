@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from .batches import DataError, Source, refuse
+from .paths import within
 from .regression import (
     SPLITS,
     RegressionData,
@@ -49,7 +50,9 @@ class Config(RegressionData):
         None, description="null: tab, semicolon, comma or blanks, whichever the first line has"
     )
     missing: str = Field(
-        "error", pattern="^(error|median)$", description="an empty input: error, or the training median"
+        "error",
+        pattern="^(error|median)$",
+        description="an empty input: error; or the training median, of categories a category of its own",
     )
     valid: float = Field(0.15, gt=0, lt=0.5, description="share of validation rows in a seeded split")
     test: float = Field(0.15, gt=0, lt=0.5, description="share of test rows in a seeded split")
@@ -107,7 +110,12 @@ def _file(config: Config, root: Path) -> Path:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder or file; --data-root names the table or its folder")
     if config.file is not None:
-        path = root / config.file
+        try:
+            path = within(root, config.file)
+        except ValueError as error:
+            raise DataError(
+                f"data.options.file: {config.file!a} is no file under {root}; name it with --data-root"
+            ) from error
         if not path.is_file():
             raise DataError(f"{path}: missing; data.options.file names a file under --data-root")
         return path
@@ -190,6 +198,12 @@ def _column(
     empty = np.array([text.lower() in MISSING for _, text in cells])
     values = [None if gone else number(text) for (_, text), gone in zip(cells, empty, strict=True)]
     if all(v is None for v in values):
+        if config.missing == "error":
+            faults += [
+                f"{where}: no value in column '{name}'; data.options.missing=median makes it a category of its own"
+                for (where, _), gone in zip(cells, empty, strict=True)
+                if gone
+            ]
         words = sorted({cells[i][1] for i in train})
         return [np.array([float(text == word) for _, text in cells]) for word in words]
     for (where, text), value, gone in zip(cells, values, empty, strict=True):

@@ -9,47 +9,24 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
+from .cli_files import data_app, runs_app
+from .cli_shared import Json, Out, Overrides, ProfileOption, Root, keep_output, output
+from .cli_shared import console_of as _console
+from .cli_shared import out_of as _out
+from .cli_shared import print_json as _print
+from .cli_shared import root_override as _root
 from .errors import Fault
 
 app = typer.Typer(
     name="suites", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Continual and robust learning experiments. Start with: suites run coconut_slurp",
 )  # fmt: skip
-data_app = typer.Typer(no_args_is_help=True, help="Data sets and the cache of prepared features.")
-runs_app = typer.Typer(no_args_is_help=True, help="Runs on the disk.")
 app.add_typer(data_app, name="data")
 app.add_typer(runs_app, name="runs")
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Where runs lie (default: HOLDFAST_RUNS, else ./runs).")]
-ProfileOption = Annotated[str | None, typer.Option("--profile", help="smoke, demo or paper.")]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Fields of the recipe to change.")
-]
-Root = Annotated[
-    Path | None, typer.Option("--data-root", help="Folder of the real data; without it the stand-in is generated.")
-]
-
-
-def _out(out: Path | None) -> Path:
-    return out or Path(os.environ.get("HOLDFAST_RUNS") or "runs")
-
-
-_document: TextIO | None = None  # with --json: the real standard output, kept for the one document
-
-
-def _print(document: Any) -> None:
-    (_document or sys.stdout).write(json_.dumps(document, indent=1, ensure_ascii=False) + "\n")
-
-
-def _console(json: bool) -> Any:
-    from .console import Console
-
-    return Console(json)
 
 
 @app.callback()
@@ -144,17 +121,6 @@ def validate(
     if json:
         return _print(checked)
     _console(False).line(f"{len(checked)} valid")
-
-
-def _root(data_root: Path | None) -> list[str]:
-    """``--data-root`` as an override. Raises Fault where there is no such folder."""
-    if data_root is None:
-        return []
-    if not data_root.exists():
-        raise Fault(
-            code="data", what="there is no such folder", where=str(data_root), next="name the folder (or manifest file) of the real data"
-        )  # fmt: skip
-    return [f"data.root={json_.dumps(str(data_root.resolve()))}"]
 
 
 @app.command()
@@ -401,11 +367,11 @@ def _finish(document: dict[str, Any], console: Any, json: bool) -> None:
         return _print(document)
     import statistics
 
-    from . import catalog, measures
+    from . import catalog, folders, measures
     from .documents import read_yaml
 
     folder = Path(document["out"])
-    recipe = read_yaml(json_.loads((folder / "invocation.json").read_text())["recipe"], "recipe")
+    recipe = read_yaml(folders.plan_of(folder)["recipe"], "recipe")
     measured = {name for r in document["runs"] for name in r["metrics"]}
     shown = [name for name in catalog.problem(recipe["problem"]).table if name in measured]
     if recipe["data"]["experiences"] == 1:  # the average over one experience is the last, and nothing is forgotten
@@ -478,39 +444,19 @@ def predict(
         raise typer.Exit(3)
 
 
-@runs_app.command("list")
-def runs_list(out: Out = None, json: Json = False) -> None:
-    """All runs under OUT, oldest first."""
-    from . import folders
-
-    rows = folders.list_runs(_out(out))
-    if json:
-        return _print(rows)
-    table = [[f"{r['invocation']}/{r['method']}-s{r['seed']}", r["profile"] or "", r["status"], r["mlflow_run_id"] or ""] for r in rows]  # fmt: skip
-    _console(False).table(f"runs in {_out(out)}", ["run", "profile", "status", "MLflow run"], table)
-
-
-@runs_app.command("remove")
-def runs_remove(path: Path, json: Json = False) -> None:
-    """Delete an invocation or a run that no process writes."""
-    from . import folders
-
-    folders.remove(path)
-    if json:
-        _print({"removed": str(path)})
-
-
 @app.command()
 def sync(path: Annotated[Path | None, typer.Argument(help="OUT, a study, an invocation or a run.")] = None, out: Out = None,
          tracking_uri: Annotated[str | None, typer.Option("--tracking-uri")] = None, json: Json = False) -> None:  # fmt: skip
     """Deliver to MLflow what a dead or slow server did not take."""
-    from . import folders, outcome, studies, tracking
+    from . import folders, names, outcome, studies, tracking
 
     place = path or _out(out)
+    for file in place.rglob("identity.json"):
+        names.refuse_links(file.parent)  # pictures are sent as they are found
     document = tracking.sync(place, tracking_uri)
     document["studies"] = []
     for folder in folders.studies(place):
-        study = studies.Study(folder, folders.read_json(folder / "study.json"))
+        study = studies.read(folder)
         if (folder / "result.json").exists():
             problem = outcome.parent_run(study, folders.read_json(folder / "result.json"), tracking_uri)
             document["studies"].append({"folder": str(folder), "problem": problem})
@@ -522,68 +468,6 @@ def sync(path: Annotated[Path | None, typer.Argument(help="OUT, a study, an invo
             _console(False).line(f"{row['folder']}: {row['undelivered']} points left{problem}")
     if any(row["problem"] or row.get("undelivered") for row in [*document["runs"], *document["studies"]]):
         raise typer.Exit(4)
-
-
-@data_app.command("list")
-def data_list(json: Json = False) -> None:
-    """What the cache of prepared features holds."""
-    from ..datasets import cache
-
-    rows = cache.entries()
-    if json:
-        return _print(rows)
-    table = [
-        [r["digest"][:12], str(r["key"].get("kind", "?")), f"{r['bytes'] / 2**20:.1f}", str(r["whole"])] for r in rows
-    ]
-    _console(False).table(f"cache in {cache.root()}", ["entry", "kind", "MiB", "whole"], table)
-
-
-@data_app.command("prepare")
-def data_prepare(
-    target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None
-) -> None:
-    """Make a suite's data now (it is made by 'run' otherwise)."""
-    from . import build, catalog
-
-    recipe = catalog.recipe(target, profile or "demo", [*(overrides or []), *_root(data_root)])
-    catalog.resolve(recipe)
-    console = _console(False)
-    with console.progress("preparing data") as tick:
-        source = build.prepare(recipe, tick)
-    console.line(f"{source.source}: " + ", ".join(f"{k} {len(t)}" for k, t in source.splits.items()))
-
-
-@data_app.command("check")
-def data_check(
-    target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None, json: Json = False
-) -> None:
-    """Counts, durations, splits, difficulty and faults of a suite's data; exit code 3 where there are faults."""
-    from . import catalog
-
-    recipe = catalog.recipe(target, profile or "demo", [*(overrides or []), *_root(data_root)])
-    catalog.resolve(recipe)
-    module = catalog.dataset(recipe.data.name)
-    document = module.check(module.Config(**recipe.data.options), Path(recipe.data.root) if recipe.data.root else None)
-    faults = document.get("faults") or []
-    if json:
-        _print(document)
-    else:
-        console = _console(False)
-        for name, value in document.items():
-            if name != "faults":
-                console.line(f"{name}: {value}")
-        for fault in faults:
-            console.line(f"fault: {fault}")
-    if faults:
-        raise typer.Exit(3)
-
-
-@data_app.command("clean")
-def data_clean() -> None:
-    """Empty the cache."""
-    from ..datasets import cache
-
-    _console(False).line(f"freed {cache.clean() / 2**20:.1f} MiB")
 
 
 @app.command()
@@ -615,13 +499,12 @@ def doctor(out: Out = None, json: Json = False) -> None:
 
 def main() -> None:
     """Entry point: every failure is one message and one exit code."""
-    global _document
     wants_json = "--json" in sys.argv
     _plain_warnings()
-    if wants_json:  # libraries that print (Ray does) print beside it
-        _document, sys.stdout = sys.stdout, sys.stderr
+    if wants_json:
+        keep_output()
     code = _guard(lambda: app(standalone_mode=False), wants_json)
-    (_document or sys.stdout).flush()
+    output().flush()
     sys.exit(code)
 
 

@@ -75,7 +75,7 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
     tasks: dict[tuple[Any, ...], Task] = {}
     left_out: list[str] = []
     for invocation, names in _found(targets, out):
-        document = folders.read_json(invocation / "invocation.json")
+        document = folders.plan_of(invocation)
         recipe = read_yaml(document["recipe"], str(invocation))
         data = flat(recipe["data"], "data") | {"data.source": str(document["data"]["source"])}
         data_seed, hidden = int(data.pop("data.options.seed", 0)), data.pop("data.hidden_from_training", "[]")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import platform
 import secrets
-import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +19,7 @@ from typing import Any
 
 from .checkpoints import write_atomic
 from .errors import Fault
+from .names import plain
 
 PACKAGES = (
     "holdfast",
@@ -51,6 +52,24 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def plan_of(invocation: Path) -> dict[str, Any]:
+    """The document ``invocation.json``.
+
+    Raises Fault where it is missing or damaged, or a run of it does not lie in the invocation.
+    """
+    path = invocation / "invocation.json"
+    document = read_json(path)
+    runs = document.get("runs") if isinstance(document, dict) else None
+    names = [run.get("folder") if isinstance(run, dict) else None for run in runs] if isinstance(runs, list) else [None]
+    for name in names:
+        if not plain(name) or not (invocation / str(name)).resolve().is_relative_to(invocation.resolve()):
+            raise Fault(
+                code="data", what=f"a run of this invocation has no folder in it: {name!a}", where=str(path),
+                next="put the file back as it was, or start anew with: suites run",
+            )  # fmt: skip
+    return document
+
+
 def write_json(path: Path, document: Any) -> None:
     write_atomic(path, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode())
 
@@ -79,14 +98,26 @@ def new_invocation(out: Path, suite: str, document: dict[str, Any]) -> Path:
 
 def status(run: Path) -> str:
     """``new``, ``running``, ``finished``, ``pruned``, ``failed`` or ``interrupted``."""
+    return str(state_of(run).get("status", "new"))
+
+
+def state_of(run: Path) -> dict[str, Any]:
+    """The document ``run.json``; empty where the run was never begun. Raises Fault where it is damaged."""
     path = run / "run.json"
-    return str(read_json(path)["status"]) if path.exists() else "new"
+    if not path.exists():
+        return {}
+    document = read_json(path)
+    if not isinstance(document, dict) or not isinstance(document.get("status"), str):
+        raise Fault(
+            code="data", what="run.json is damaged: no state of a run", where=str(path),
+            next="put the file back as it was, or start anew with: suites run",
+        )  # fmt: skip
+    return document
 
 
 def mlflow_run(run: Path) -> str | None:
     """The id of a run in MLflow, where it has one."""
-    path = run / "run.json"
-    return read_json(path).get("mlflow_run_id") if path.exists() else None
+    return state_of(run).get("mlflow_run_id")
 
 
 def invocations(out: Path) -> list[Path]:
@@ -117,7 +148,7 @@ def newest(out: Path) -> str:
 
 def unfinished(invocation: Path) -> list[str]:
     """Names of the runs of an invocation that are not finished."""
-    plan = read_json(invocation / "invocation.json")["runs"]
+    plan = plan_of(invocation)["runs"]
     return [run["folder"] for run in plan if status(invocation / run["folder"]) != "finished"]
 
 
@@ -127,9 +158,9 @@ def find(target: str, out: Path) -> tuple[Path, list[str]]:
         target = newest(out)
     for path in (Path(target), out / target):
         if (path / "invocation.json").exists():
-            return path.resolve(), [run["folder"] for run in read_json(path / "invocation.json")["runs"]]
+            return path.resolve(), [run["folder"] for run in plan_of(path)["runs"]]
         if (path.parent / "invocation.json").exists():
-            planned = [run["folder"] for run in read_json(path.parent / "invocation.json")["runs"]]
+            planned = [run["folder"] for run in plan_of(path.parent)["runs"]]
             if path.name in planned:  # begun or not
                 return path.parent.resolve(), [path.name]
     raise Fault(
@@ -140,6 +171,18 @@ def find(target: str, out: Path) -> tuple[Path, list[str]]:
     )
 
 
+def _open_lock(path: Path) -> int:
+    """The lock file, made where it is missing. Raises Fault for a symbolic link: we would write where it leads."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise Fault(
+            code="data", what="the lock is a symbolic link", where=str(path), next="remove the link, then go on"
+        ) from error
+
+
 @contextmanager
 def locked(folder: Path, patience: float = 0.0, what: str = "run") -> Iterator[None]:
     """Hold the lock of a run's or a study's folder (``what``): one writer.
@@ -148,7 +191,7 @@ def locked(folder: Path, patience: float = 0.0, what: str = "run") -> Iterator[N
     """
     folder.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + patience
-    with (folder / "lock").open("a+") as file:
+    with os.fdopen(_open_lock(folder / "lock"), "r+") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -214,7 +257,7 @@ def list_runs(out: Path) -> list[dict[str, Any]]:
     """All runs under OUT, oldest invocation first."""
     found = []
     for invocation in invocations(out):
-        document = read_json(invocation / "invocation.json")
+        document = plan_of(invocation)
         for entry in document["runs"]:
             folder = invocation / entry["folder"]
             found.append(
@@ -222,16 +265,3 @@ def list_runs(out: Path) -> list[dict[str, Any]]:
                  "seed": entry["seed"], "status": status(folder), "folder": str(folder), "mlflow_run_id": mlflow_run(folder)}
             )  # fmt: skip
     return found
-
-
-def remove(path: Path) -> None:
-    """Delete a run or an invocation; refuses a live one and a folder that is neither (Fault)."""
-    if not any((path / name).exists() for name in ("invocation.json", "run.json")):
-        raise Fault(
-            code="usage", what=f"'{path}' is no invocation and no run", where=str(path), next="suites runs list"
-        )
-    for run in [path, *(p for p in path.iterdir() if p.is_dir())]:
-        if (run / "lock").exists():
-            with locked(run):
-                pass
-    shutil.rmtree(path)

@@ -13,6 +13,7 @@ from .checkpoints import write_atomic
 from .documents import flat
 from .errors import Fault
 from .journal import forget_sent, read
+from .names import refuse_links
 from .recipe import Recipe, digest, load, to_yaml
 from .run import AfterRow, Interrupted, Pruned, Run, stoppable
 
@@ -57,7 +58,7 @@ def resume(
 ) -> dict[str, Any]:  # fmt: skip
     """Finish what is unfinished of an invocation or a run; nothing to do gives the same document."""
     invocation, wanted = folders.find(target, out.resolve())
-    document = folders.read_json(invocation / "invocation.json")
+    document = folders.plan_of(invocation)
     if not [name for name in wanted if folders.status(invocation / name) != "finished"]:
         return report(invocation)
     if document["git"] != folders.git_state():
@@ -105,7 +106,8 @@ def proceed(
 
     ``patience``: seconds to wait for a process that holds a run (a worker outlives a killed driver by a moment).
     """
-    document = folders.read_json(invocation / "invocation.json")
+    document = folders.plan_of(invocation)
+    refuse_links(invocation)
     for entry in document["runs"]:
         folder = invocation / entry["folder"]
         if (wanted is not None and entry["folder"] not in wanted) or folders.status(folder) in folders.ENDED:
@@ -129,7 +131,7 @@ def _one(
     if (folder / "run.json").exists():
         started = folders.read_json(folder / "run.json")
     else:
-        started = {"uid": secrets.token_hex(16), **weights.facts(recipe, name, seed)}
+        started = {"schema": 1, "uid": secrets.token_hex(16), **weights.facts(recipe, name, seed)}
     folders.write_json(
         folder / "run.json", {**started, "status": "running", "method": name, "seed": seed, "suite": recipe.name}
     )
@@ -247,7 +249,7 @@ def draw(invocation: Path, metric: Metric) -> None:
     from ..analysis.plots import metric_over_experiences
 
     main = metric.name
-    document = folders.read_json(invocation / "invocation.json")
+    document = folders.plan_of(invocation)
     series: dict[str, list[list[float]]] = {}
     for entry in document["runs"]:
         folder = invocation / entry["folder"]
@@ -264,12 +266,12 @@ def draw(invocation: Path, metric: Metric) -> None:
 
 def report(invocation: Path) -> dict[str, Any]:
     """The JSON document of ``suites run`` and ``resume``, from the folder alone."""
-    document = folders.read_json(invocation / "invocation.json")
+    document = folders.plan_of(invocation)
     runs = []
     for entry in document["runs"]:
         folder = invocation / entry["folder"]
         finished = folders.status(folder) == "finished"
-        state = folders.read_json(folder / "run.json") if (folder / "run.json").exists() else {}
+        state = folders.state_of(folder)
         runs.append(
             {
                 "method": entry["method"],

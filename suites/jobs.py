@@ -32,7 +32,7 @@ def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
     """Run (or take up) the invocation in ``folder``; its metrics and state. Anything that goes wrong is part of the answer."""
     invocation = Path(folder)
     (invocation / "worker.pid").write_text(str(os.getpid()))
-    document = folders.read_json(invocation / "invocation.json")
+    document = folders.plan_of(invocation)
     recipe = load(document["recipe"], None, [])
     console = Console(json=True, quiet=True)
     name = document["runs"][0]["folder"]
@@ -64,7 +64,7 @@ def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
 def run_part(invocation: str, name: str) -> str:
     """Run one run of an ordinary invocation in a worker; an error's text, or nothing."""
     folder = Path(invocation)
-    recipe = load(folders.read_json(folder / "invocation.json")["recipe"], None, [])
+    recipe = load(folders.plan_of(folder)["recipe"], None, [])
     try:
         proceed(folder, [name], recipe, build.prepare_once(recipe), Console(json=True, quiet=True), patience=PATIENCE)
     except Fault as error:

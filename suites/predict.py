@@ -63,7 +63,7 @@ def predict(target: str, files: Sequence[Path], out: Path) -> Iterator[dict[str,
             try:
                 if fault := recordings.fault_of(file):
                     raise DataError(fault)
-                rows.append(recordings.as_features(recordings.read(file), info["features"]))
+                rows.append(recordings.features_of(file, info["features"]))
                 read.append(file)
             except DataError as error:
                 errors[file] = str(error)

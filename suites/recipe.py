@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from . import protocol
 from .documents import merge, override, read_yaml, suggestion
 from .errors import Fault
+from .names import require_plain
 
 Profile = Literal["smoke", "demo", "paper"]
 
@@ -59,9 +60,8 @@ class DataSection(Section):
             raise ValueError(
                 f"no such order{suggestion(value, known)} (there are: seeded, alphabetical, a list of all class names)"
             )
-        if not isinstance(value, str) and not (
-            isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
-        ):
+        listed = isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+        if not isinstance(value, str) and not listed:
             raise ValueError("seeded, alphabetical, or a list of all class names")
         return value
 
@@ -237,6 +237,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _names(self) -> Recipe:
+        require_plain("method", self.methods)
         unknown = [name for name in self.defaults if name not in self.methods]
         if unknown:
             raise ValueError(f"defaults names methods that the recipe has not: {', '.join(unknown)}")
@@ -373,6 +374,5 @@ def read_file(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Fault(
-            code="usage", what=f"cannot read the recipe: {error}", where=str(path), next="suites list"
-        ) from error
+        what = f"cannot read the recipe: {error}"
+        raise Fault(code="usage", what=what, where=str(path), next="suites list") from error

@@ -17,6 +17,7 @@ from typing import Any
 from . import build, catalog, folders, search
 from .documents import suggestion
 from .errors import Fault
+from .names import plain
 from .recipe import Recipe, load, to_yaml
 from .search import Objective
 from .tracking import resolve_uri
@@ -90,10 +91,10 @@ def create(
         recipe = search.apply(recipe, {"train.threads": recipe.sweep.threads})
     out = out.resolve()
     label = name or f"{recipe.name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
-    if not all(c.isalnum() or c in "-_." for c in label):
+    if not plain(label):
         raise Fault(
             code="usage",
-            what=f"'{label}' is no name for a study (letters, digits, - _ .)",
+            what=f"{label!a} is no name for a study (letters, digits, - _ .)",
             where="--study",
             next="--study tuned",
         )
@@ -126,8 +127,25 @@ def find(target: str, out: Path) -> Study | None:
     """The study at a path, or of a name under OUT; None where there is none."""
     for path in (Path(target), out / target, out / f"study-{target}"):
         if (path / "study.json").exists():
-            return Study(path.resolve(), folders.read_json(path / "study.json"))
+            return read(path.resolve())
     return None
+
+
+def read(folder: Path) -> Study:
+    """The study in ``folder``. Raises Fault where its plan is damaged or names a folder outside."""
+    plan = folders.read_json(folder / "study.json")
+    text = {"study", "uid", "suite", "recipe", "method", "device"}
+    whole = isinstance(plan, dict) and plan.get("schema") == 1 and all(isinstance(plan.get(key), str) for key in text)
+    if (
+        not whole
+        or not all(plain(plan[key]) for key in ("study", "suite", "method"))
+        or type(plan.get("seed")) is not int
+    ):
+        raise Fault(
+            code="data", what="study.json is damaged: no plan of a study", where=str(folder),
+            next="put the file back as it was, or start another study",
+        )  # fmt: skip
+    return Study(folder, plan)
 
 
 def public(storage: Any) -> str:

@@ -22,6 +22,7 @@ from . import build, engines, folders, jobs, outcome, search, weights
 from .board import Board, values_text
 from .engines import ATTEMPTS, Engine, WorkerDiedError
 from .errors import Fault
+from .names import refuse_links
 from .recipe import digest, to_yaml
 from .studies import Study, open_storage, public
 from .tracking import make_local_store
@@ -42,6 +43,7 @@ def drive(
     timeout: float | None = None,
 ) -> dict[str, Any]:
     """Ask, run and tell until the plan's trials are done; returns the document of ``suites sweep``."""
+    refuse_links(study.folder)
     with folders.locked(study.folder, what="study"):
         return _drive(study, console, workers, engine_name, address, timeout)
 

@@ -43,7 +43,7 @@ def source_of(recipe: Recipe, method: str, seed: int) -> Path:
     method where several have it. Raises Fault where that is not one finished run."""
     named = str(recipe.model.weights)
     invocation, names = folders.find(named, Path.cwd())
-    runs = folders.read_json(invocation / "invocation.json")["runs"]
+    runs = folders.plan_of(invocation)["runs"]
     fit = [entry for entry in runs if entry["folder"] in names]
     if len(fit) > 1:
         fit = [entry for entry in fit if entry["seed"] == seed]

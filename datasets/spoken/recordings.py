@@ -16,7 +16,7 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from .. import cache
+from .. import cache, fingerprints
 from ..batches import SHOWN, DataError, Ragged, Source, Table
 from . import corpus, grammar
 from .features import SAMPLE_RATE, log_mel
@@ -42,8 +42,23 @@ class Sentence:
         return self.scenario if self.scenario == self.action else f"{self.scenario}_{self.action}"
 
 
+def text_of(document: Mapping[str, Any], name: str) -> str:
+    """A field of a row as text, empty where it is absent or null. ValueError for what is no text or finite number."""
+    value = document.get(name)
+    if value is None:
+        return ""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, str | int | float)
+        or value != value
+        or value in (np.inf, -np.inf)
+    ):
+        raise ValueError(f"'{name}' is {json.dumps(value)[:40]}, no text")
+    return str(value).strip()
+
+
 def fault_of(path: Path, rate: int | None = None) -> str | None:
-    """What is wrong with a recording: missing, unreadable, empty, or not at ``rate`` Hz; None where nothing is."""
+    """What is wrong with a recording: missing, unreadable, empty, not at ``rate`` Hz, NaN or infinite; else None."""
     if not path.is_file():
         return f"{path}: missing"
     try:
@@ -54,15 +69,26 @@ def fault_of(path: Path, rate: int | None = None) -> str | None:
         return f"{path}: empty"
     if rate is not None and info.samplerate != rate:
         return f"{path}: {info.samplerate} Hz, expected {rate}"
+    if info.subtype in ("FLOAT", "DOUBLE"):  # no other kind of sample can be anything but a number
+        try:
+            read(path)
+        except DataError as error:
+            return str(error)
     return None
 
 
 def read(path: Path) -> Tensor:
-    """Samples [n] float32 in [-1, 1] at 16 kHz, channels averaged. Raises DataError where the file cannot be read."""
+    """Samples [n] float32 at 16 kHz, channels averaged.
+
+    Raises DataError where the file cannot be read or holds NaN or infinities.
+    """
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise DataError(f"{path}: unreadable ({str(error).splitlines()[0]})") from error
+    bad = np.flatnonzero(~np.isfinite(samples).all(1))
+    if len(bad):
+        raise DataError(f"{path}: {len(bad)} samples are NaN or infinite, the first at {bad[0] / rate:.3f} s")
     x = torch.from_numpy(samples.mean(1))
     if len(x) == 0:
         raise DataError(f"{path}: empty")
@@ -74,20 +100,30 @@ def as_features(x: Tensor, kind: Features) -> Tensor:
     return log_mel(x).half() if kind == "log_mel" else (x.clamp(-1, 1) * 32767).round().to(torch.int16)
 
 
+def features_of(path: Path, kind: Features) -> Tensor:
+    """:func:`as_features` of a recording. Raises DataError as :func:`read`, and where it is too loud for them."""
+    x = as_features(read(path), kind)
+    if not bool(x.isfinite().all()):
+        raise DataError(f"{path}: too loud: its features are not finite (samples are usually between -1 and 1)")
+    return x
+
+
 def recorded(rows: Sequence[Sentence], kind: Features, progress: Callable[[int, int], None] | None = None) -> Ragged:
-    """The recordings of ``rows`` as a ragged column, through the cache (keyed by path, size and time of change)."""
+    """The recordings of ``rows`` as a ragged column, through the cache (keyed by what the files hold)."""
+    paths = [_path(row) for row in rows]
+    content = fingerprints.of(paths, progress)
 
     def build(folder: Path) -> None:
         parts: list[Tensor] = []
-        for number, row in enumerate(rows):
-            parts.append(as_features(read(_path(row)), kind))
+        for number, path in enumerate(paths):
+            parts.append(features_of(path, kind))
             if progress is not None and (number % 32 == 0 or number + 1 == len(rows)):
                 progress(number + 1, len(rows))
+        fingerprints.unchanged(paths, content)
         joined = Ragged.from_list(parts)
         np.save(folder / "values.npy", joined.values.numpy())
         np.save(folder / "offsets.npy", joined.offsets.numpy())
 
-    content = [[str(_path(r)), *(_path(r).stat().st_size, _path(r).stat().st_mtime_ns)] for r in rows]
     folder = cache.get_or_build({"kind": f"recordings/{kind}", "content": digest(content), "n": len(rows)}, build)
     values, offsets = np.load(folder / "values.npy", mmap_mode="c"), np.load(folder / "offsets.npy")
     return Ragged(torch.from_numpy(values), torch.from_numpy(offsets))
@@ -104,20 +140,42 @@ def speak(
     progress: Callable[[int, int], None] | None = None,
 ) -> Ragged:  # fmt: skip
     """The sentences of ``rows``, each in a voice of its split, as a ragged column through the cache."""
-    plan = grammar.Plan({}, (), voices, seed=seed)
-    utterances = [
-        grammar.voiced(plan, row.id, row.split, row.scenario, row.action, row.entities, row.words) for row in rows
-    ]
-    key = {
-        "kind": "sentences",
-        "content": digest([[u.id, u.words, u.voice.name, u.rate, u.pitch, u.noise, u.room] for u in utterances]),
-    }
+    utterances = _voiced(rows, voices, seed)
+    key = {"kind": "sentences", "content": digest(_factors(utterances))}
     return corpus.spoken(utterances, key=key, features=kind, workers=workers, progress=progress)[0]
+
+
+def _voiced(
+    rows: Sequence[Sentence], voices: Mapping[str, Sequence[grammar.Voice]], seed: int
+) -> list[grammar.Utterance]:
+    plan = grammar.Plan({}, (), voices, seed=seed)
+    return [grammar.voiced(plan, row.id, row.split, row.scenario, row.action, row.entities, row.words) for row in rows]
+
+
+def _factors(utterances: Sequence[grammar.Utterance]) -> list[list[Any]]:
+    """All that decides how each sounds."""
+    return [[u.id, u.words, u.voice.name, u.rate, u.pitch, u.noise, u.room] for u in utterances]
 
 
 def digest(content: Any) -> str:
     """sha256 of JSON content."""
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+
+
+def checksum(
+    rows: Sequence[Sentence], voices: Mapping[str, Sequence[grammar.Voice]] | None = None, seed: int = 0
+) -> str:
+    """Of what is used: the rows with all their labels, and what the recordings hold.
+
+    With ``voices`` (and ``seed``) how the sentences are spoken instead.
+    """
+    heard: list[Any]
+    if voices is None:
+        heard = list(fingerprints.of([_path(row) for row in rows]))
+    else:
+        heard = _factors(_voiced(rows, voices, seed))
+    labels = [[r.id, r.split, r.scenario, r.action, r.entities, r.words, r.speaker] for r in rows]
+    return digest([labels, heard])
 
 
 def too_long(rows: Sequence[Sentence], features: Ragged, kind: Features, max_seconds: float | None) -> list[bool]:

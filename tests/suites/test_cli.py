@@ -58,6 +58,8 @@ BAD: list[tuple[list[str], int, str]] = [
     (["resume", "absent"], 2, "no invocation and no run"),
     (["resume", "last"], 2, "no invocation to resume"),
     (["runs", "remove", "."], 2, "no invocation and no run"),
+    (["runs", "remove", "absent", "--yes"], 2, "no invocation and no run"),
+    (["sweep", "supremix_tabular", "--study", "../x"], 2, "'../x' is no name for a study"),
     (["validate"], 2, "--all"),
     (["show", "cocnut_slurp"], 2, "did you mean 'coconut_slurp'"),
     (["shw"], 2, "shw"),

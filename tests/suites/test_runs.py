@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.suites import catalog, folders, measures
+from holdfast.suites import catalog, folders, measures, remove
 from holdfast.suites.errors import Fault
 from holdfast.suites.journal import SENT, comparable
 from holdfast.suites.tracking import RunIdentity, Sender, compare_store
@@ -83,6 +83,9 @@ def test_smoke_of_every_suite(name: str, tmp_path: Path) -> None:
         assert compare_store(Path(run["folder"])) == []
     again = document(suites("resume", "last", "--json", out=tmp_path))
     assert again == report
+    assert remove.target_of(Path(report["out"]), tmp_path).plan.left == [], (
+        "a file of ours that 'runs remove' does not know"
+    )
     assert time.monotonic() - start < 120
 
 

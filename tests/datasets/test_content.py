@@ -1,0 +1,221 @@
+"""Every data set reads what its files hold: two roots whose files agree in name, size and time are two data sets."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from holdfast import datasets
+from holdfast.datasets import coconut_fsc, coconut_manifest, coconut_slurp
+from holdfast.datasets.batches import Ragged, Source
+from PIL import Image
+
+from . import trees
+
+
+def _wav(path: Path, gain: float) -> None:
+    """16-bit samples whatever the name says: equal sizes."""
+    samples, rate = soundfile.read(path)
+    ramp = np.linspace(1, gain, len(samples))  # mean and scale are taken out of the features, a change over time is not
+    soundfile.write(path, samples * ramp, rate, format="WAV", subtype="PCM_16")
+
+
+def _bmp(path: Path, value: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((32, 32, 3), value, np.uint8)).save(path, format="BMP")
+
+
+def _slurp(root: Path, k: int) -> None:
+    for path in trees.slurp(root).rglob("*.flac"):
+        _wav(path, 1 - 0.5 * k)
+
+
+def _fsc(root: Path, k: int) -> None:
+    for path in trees.fsc(root).rglob("*.wav"):
+        _wav(path, 1 - 0.5 * k)
+
+
+def _manifest(root: Path, k: int) -> None:
+    for path in trees.manifest(root).rglob("*.wav"):
+        _wav(path, 1 - 0.5 * k)
+
+
+def _idx(root: Path, k: int) -> None:
+    for stem, count in (("train", 40), ("t10k", 10)):
+        images = np.random.default_rng(k).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        head = b"\x00\x00\x08"
+        (root / f"{stem}-images-idx3-ubyte").write_bytes(
+            head + b"\x03" + b"".join(n.to_bytes(4, "big") for n in images.shape) + images.tobytes()
+        )
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        (root / f"{stem}-labels-idx1-ubyte").write_bytes(head + b"\x01" + count.to_bytes(4, "big") + labels.tobytes())
+
+
+def _cifar(root: Path, k: int) -> None:
+    trees.cifar(root, "bin")
+    for path in root.rglob("*.bin"):
+        raw = bytearray(path.read_bytes())
+        raw[3072] = k
+        path.write_bytes(raw)
+
+
+def _bffhq(root: Path, k: int) -> None:
+    for path in trees.disent(root, "bffhq", 32, classes=2).rglob("*.png"):
+        _bmp(path, 50 + k)
+
+
+def _folder(root: Path, k: int) -> None:
+    lines = ["path,label,bias,split"]
+    for n, split in enumerate(("train", "train", "valid", "test")):
+        _bmp(root / f"{n}.bmp", 10 * n + k)
+        lines.append(f"{n}.bmp,{'ab'[n % 2]},x,{split}")
+    (root / "index.csv").write_text("\n".join(lines))
+
+
+def _faces(name: str) -> Callable[[Path, int], None]:
+    def make(root: Path, k: int) -> None:
+        lines = ["age,path,split"]
+        for n in range(6):
+            _bmp(root / "faces" / f"{n}.jpg", 10 * n + k)
+            lines.append(f"{20 + n},faces/{n}.jpg,{('train', 'train', 'train', 'train', 'val', 'test')[n]}")
+        (root / name).write_text("\n".join(lines))
+
+    return make
+
+
+def _table(root: Path, k: int) -> None:
+    (root / "t.csv").write_text("a,b,y\n" + "".join(f"{i},{(i * 7 + k) % 10},{i % 7}\n" for i in range(10, 60)))
+
+
+def _series(root: Path, k: int) -> None:
+    (root / "s.csv").write_text("a,y\n" + "".join(f"{i % 10},{(i * i + k) % 10}\n" for i in range(400)))
+
+
+def _volumes(root: Path, k: int) -> None:
+    (root / "volumes").mkdir()
+    lines = ["id,age,split"]
+    for n in range(6):
+        np.save(root / "volumes" / f"v{n}.npy", np.random.default_rng(10 * n + k).normal(size=(5, 5, 5)))
+        lines.append(f"v{n},{20 + n},{('train', 'train', 'train', 'train', 'val', 'test')[n]}")
+    (root / "labels.csv").write_text("\n".join(lines))
+
+
+def _pairs(root: Path, k: int) -> None:
+    """Other words, the same pattern of words: no column tells the two apart."""
+    word = ("cat", "dog")[k]
+    for stem in ("train", "dev", "test"):
+        rows = [f"the {word} sits\ta {word} runs\t{i}.0" for i in range(5)]
+        (root / f"{stem}_new.tsv").write_text("\n".join(["sentence1\tsentence2\tscore", *rows]))
+
+
+SETS: dict[str, tuple[Callable[[Path, int], None], dict[str, Any]]] = {
+    "coconut_slurp": (_slurp, {}),
+    "coconut_fsc": (_fsc, {}),
+    "coconut_manifest": (_manifest, {"features": "waveform"}),
+    "cdvg_cmnist": (_idx, {"n_train": 20, "n_valid": 10}),
+    "cdvg_drift": (_idx, {"n_train": 20, "n_valid": 10}),
+    "cdvg_ccifar10": (_cifar, {"n_train": 20, "n_valid": 10, "severity": 1}),
+    "cdvg_bffhq": (_bffhq, {"size": 32}),
+    "cdvg_folder": (_folder, {"size": 8}),
+    "supremix_agedb": (_faces("agedb.csv"), {"size": 8}),
+    "supremix_imdb_wiki": (_faces("imdb_wiki.csv"), {"size": 8}),
+    "supremix_tabular": (_table, {}),
+    "supremix_timeseries": (_series, {"window": 8, "horizon": 2}),
+    "supremix_volumes": (_volumes, {"size": 4}),
+    "supremix_stsb": (_pairs, {}),
+}
+
+
+def test_no_data_set_is_left_out() -> None:
+    stems = [m.name for m in pkgutil.iter_modules(datasets.__path__) if not m.ispkg]
+    modules = {stem: importlib.import_module(f"holdfast.datasets.{stem}") for stem in stems}
+    assert set(SETS) == {stem for stem, m in modules.items() if hasattr(m, "Config") and hasattr(m, "load")}
+
+
+def _values(source: Source) -> list[torch.Tensor]:
+    columns = [c for split in ("train", "valid", "test") for _, c in sorted(source.splits[split].columns.items())]
+    return [c.values if isinstance(c, Ragged) else c for c in columns]
+
+
+def _equal(a: Source, b: Source) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(_values(a), _values(b), strict=True)) and a.info.get(
+        "words"
+    ) == b.info.get("words")
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_two_roots_that_agree_in_names_sizes_and_times(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
+    make, options = SETS[name]
+    module = importlib.import_module(f"holdfast.datasets.{name}")
+    facts = []
+    for k, root in enumerate((tmp_path / "a", tmp_path / "b")):
+        root.mkdir()
+        make(root, k)
+        for path in root.rglob("*"):
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+        facts.append(
+            {str(p.relative_to(root)): (p.stat().st_size, p.stat().st_mtime_ns) for p in root.rglob("*") if p.is_file()}
+        )
+    assert facts[0] == facts[1]
+    config = module.Config(**options)
+    a, b, again = (module.load(config, tmp_path / which) for which in "aba")
+    assert not _equal(a, b)
+    assert a.checksum != b.checksum
+    assert _equal(a, again)
+    assert a.checksum == again.checksum
+    shutil.rmtree(tmp_path / "a")  # the same root later holds other files
+    (tmp_path / "b").rename(tmp_path / "a")
+    later = module.load(config, tmp_path / "a")
+    assert _equal(b, later)
+    assert later.checksum == b.checksum
+
+
+@pytest.mark.parametrize(
+    "module", [coconut_slurp, coconut_fsc, coconut_manifest], ids=lambda m: m.__name__.rpartition(".")[2]
+)
+def test_voices_of_another_seed_are_other_data(module: Any) -> None:
+    counts = {"n_train": 1, "n_valid": 1, "n_test": 1}
+    small = {"coconut_slurp": {"scenarios": 2}, "coconut_fsc": {"intents": 2}}.get(
+        module.__name__.rpartition(".")[2], {}
+    )
+    first, second = (module.load(module.Config(**counts, **small, seed=seed), None) for seed in (0, 1))
+    assert not all(torch.equal(x, y) for x, y in zip(_values(first), _values(second), strict=False))
+    assert first.checksum != second.checksum
+    assert module.load(module.Config(**counts, **small), None).checksum == first.checksum
+
+
+def test_rows_that_are_left_out_change_the_checksum(tmp_path: Path) -> None:
+    trees.manifest(tmp_path, "jsonl")
+    file = tmp_path / "manifest.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text(
+        "\n".join(json.dumps({**x, "split": ("train", "train", "valid", "test")[k % 4]}) for k, x in enumerate(lines))
+    )
+    trees.tone(tmp_path / lines[0]["path"], 0, seconds=2.0, rate=8000)
+    whole, cut = (coconut_manifest.load(coconut_manifest.Config(max_seconds=s), tmp_path) for s in (None, 1.0))
+    assert (whole.info["too_long_dropped"], cut.info["too_long_dropped"]) == (0, 1)
+    assert whole.checksum != cut.checksum
+
+
+def test_labels_are_part_of_the_checksum(tmp_path: Path) -> None:
+    trees.manifest(tmp_path, "jsonl")
+    before = coconut_manifest.load(coconut_manifest.Config(), tmp_path).checksum
+    file = tmp_path / "manifest.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in lines:
+        line["entities"] = []
+    file.write_text("\n".join(map(json.dumps, lines)))
+    assert coconut_manifest.load(coconut_manifest.Config(), tmp_path).checksum != before
