@@ -44,6 +44,13 @@ BAD: list[tuple[list[str], int, str]] = [
         2,
         "claims.0.bye: no such field",
     ),
+    (
+        ["run", "coconut_slurp", "claims=[{metric: acuracy/last, better: er, than: finetune}]"],
+        2,
+        "claims.0.metric: unknown metric 'acuracy/last' - did you mean 'accuracy/last'",
+    ),
+    (["sweep", "coconut_slurp", "--objective", "valid/accuracyy/last"], 2, "did you mean 'valid/accuracy/last'"),
+    (["sweep", "coconut_slurp", "--objective", "valid/wer/last:max"], 2, "would look for the worst"),
     (["run", "supremix_agedb", "model.weights=absent"], 2, "no invocation and no run"),
     (["run", "supremix_tabular", "data.experiences=2"], 2, "data.split=range"),
     (["run", "supremix_tabular", "methods.l1.epochs=0"], 2, "greater than or equal to 1"),
