@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from holdfast.datasets import cdvg_cmnist
-from holdfast.datasets.batches import Batch, ExperienceView, Source, generator
+from holdfast.datasets.batches import Batch, ExperienceView, Source, Table, generator
 from holdfast.methods.base import MethodConfig, Stage, StepContext, UnfitError
-from holdfast.methods.cdvg import Cdvg, CdvgConfig, CdvgOracle, ViewsConfig
+from holdfast.methods.cdvg import Cdvg, CdvgConfig, CdvgOracle
 from holdfast.methods.debias import (
     BiasConConfig,
     BiasConOracle,
@@ -33,6 +33,7 @@ from holdfast.methods.losses.lff import gce, moving_average, relative_difficulty
 from holdfast.methods.losses.supcon import supcon
 from holdfast.methods.networks import images
 from holdfast.methods.networks.translators import Critic, StarGAN
+from holdfast.methods.views import ViewsConfig
 from torch import Tensor
 
 
@@ -171,7 +172,7 @@ def test_lff_weights_golden(golden_values: dict[str, Any]) -> None:
     from holdfast.methods.lff import sample_weights
 
     y = tensor(golden_values["lff/y"])
-    view = _view_of(Source({"train": _labels(y)}, [str(c) for c in range(int(y.max()) + 1)], {}, "x", "x"))
+    view = _view_of(Source({"train": Table({"label": y})}, [str(c) for c in range(int(y.max()) + 1)], {}, "x", "x"))
     for rows, b, d, w in zip(*(golden_values[f"lff/{n}"] for n in ("idx", "loss_b", "loss_d", "weight")), strict=True):
         index = tensor(rows)
         found = sample_weights(view, {"index": index, "label": y[index]}, tensor(b), tensor(d), 0.7)
@@ -182,12 +183,6 @@ def test_lff_weights_golden(golden_values: dict[str, Any]) -> None:
     torch.testing.assert_close(
         view.sidecar["lff/debiased"], tensor(golden_values["lff/ema_d_final"]), rtol=1e-4, atol=1e-6
     )
-
-
-def _labels(y: Tensor) -> Any:
-    from holdfast.datasets.batches import Table
-
-    return Table({"label": y})
 
 
 def test_ntxent_against_plain_loops_and_its_invariances() -> None:
@@ -232,8 +227,10 @@ def source() -> Source:
     return cdvg_cmnist.load(cdvg_cmnist.Config(n_train=120, n_test=60, n_valid=40), None)
 
 
-def _view_of(source: Source, batch_size: int = 40) -> ExperienceView:
+def _view_of(source: Source, batch_size: int = 40, bias: Any = None) -> ExperienceView:
     table = source.splits["train"].without(frozenset({"bias"}))
+    if bias is not None:
+        table = Table({**table.columns, "bias": bias})
     labels = table.columns["label"]
     assert isinstance(labels, Tensor)
     classes = tuple(sorted(set(labels.tolist())))
@@ -405,10 +402,7 @@ def test_bias_labels_do_not_reach_training(source: Source) -> None:
     """Another bias column, and none at all, leave every weight as it was."""
     results = []
     for hidden in (True, False):
-        view = _view_of(source)
-        if not hidden:
-            columns = dict(view.table.columns) | {"bias": torch.zeros(len(view.table), dtype=torch.int64)}
-            view.table = type(view.table)(columns)
+        view = _view_of(source, bias=None if hidden else torch.zeros(120, dtype=torch.int64))
         method = CdvgLff(CdvgLffConfig(width=8, critic_width=8, translator_epochs=1), _model(source))
         _run(method, view)
         results.append(_weights(method))
@@ -493,7 +487,7 @@ def test_baselines_move_all_their_weights(source: Source, kind: Any, config: Any
     if kind is BiasConOracle:
         with pytest.raises(ValueError, match="hidden_from_training"):
             method.before_experience(view)
-        view.table = source.splits["train"]
+        view = _view_of(source, bias=source.splits["train"].columns["bias"])
     before = dict(method.named_parameters())
     before = {n: p.detach().clone() for n, p in before.items()}
     _run(method, view, 2)
