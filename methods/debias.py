@@ -12,11 +12,12 @@ from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive
 from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError, Update
-from .cdvg import Cdvg, CdvgConfig, Projection
+from .cdvg import Cdvg, CdvgConfig
 from .lff import LffConfig, sample_weights
 from .losses.biascon import biascon, hsic
 from .losses.cdvg import views_ce
 from .losses.lff import gce
+from .views import Projection
 
 
 class DisEntConfig(LffConfig):
@@ -277,7 +278,7 @@ class BiasConOracle(Method):
             self.project = Projection(self._model.features_out, config.projection)
 
     def before_experience(self, view: ExperienceView) -> None:
-        if "bias" not in view.table.columns:
+        if "bias" not in view.columns:
             raise UnfitError("biascon_oracle needs the column 'bias': run it alone, with data.hidden_from_training=[]")
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:

@@ -31,30 +31,27 @@ def sample_weights(
 ) -> Tensor:
     """w [B] from the cross-entropies [B] of both networks on the batch's original images.
 
-    The averages of every row live in the view's sidecar (in the checkpoint); each is divided by its class's largest in the whole training set.
+    The averages of every row live in the view's sidecar (in the checkpoint); each is divided by its class's largest over all rows visited so
+    far (those not visited yet have none).
     """
-    side, n = view.sidecar, len(view.table)
+    side, n = view.sidecar, view.n_rows
     names = [f"{prefix}/biased", f"{prefix}/debiased"]
     if names[0] not in side:
         for name in names:
             side[name] = torch.zeros(n)
         side[f"{prefix}/seen"] = torch.zeros(n, dtype=torch.bool)
+        side[f"{prefix}/label"] = torch.zeros(n, dtype=torch.int64)
     rows, labels = batch["index"].cpu(), batch["label"].cpu()
-    every = view.table.columns["label"]
-    assert isinstance(every, Tensor)
+    every = side[f"{prefix}/label"]
+    every[rows] = labels
     scaled = []
     for name, value in zip(names, (biased, debiased), strict=True):
         held = side[name]
         held[rows] = moving_average(held[rows], value.detach().float().cpu(), side[f"{prefix}/seen"][rows], alpha=alpha)
-        largest = torch.zeros(view_classes(every)).scatter_reduce(0, every.cpu(), held, "amax")
+        largest = torch.zeros(int(every.max()) + 1).scatter_reduce(0, every, held, "amax")
         scaled.append(held[rows] / (largest[labels] + 1e-8))
     side[f"{prefix}/seen"][rows] = True
     return relative_difficulty(*scaled).to(batch["label"].device)
-
-
-def view_classes(labels: Tensor) -> int:
-    """Number of classes of a label column."""
-    return int(labels.max()) + 1
 
 
 class LfF(Method):
