@@ -57,6 +57,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["run", "coconut_slurp", "--wrong-option"], 2, "--wrong-option"),
     (["resume", "absent"], 2, "no invocation and no run"),
     (["resume", "last"], 2, "no invocation to resume"),
+    (["run", "supremix_agedb", "methods.lds.kernel_size=4"], 2, "kernel_size must be odd, not 4"),
     (["runs", "remove", "."], 2, "no invocation and no run"),
     (["validate"], 2, "--all"),
     (["show", "cocnut_slurp"], 2, "did you mean 'coconut_slurp'"),
