@@ -265,11 +265,11 @@ class ConR(Regressor):
     config: ConRConfig
     name: ClassVar[str] = "conr"
     summary: ClassVar[str] = "end-to-end regression; rows mistaken for each other pushed apart by label distance"
+    projected: ClassVar[bool] = True  # type: ignore[assignment]
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         c = self.config
-        views = [self._model.view(batch, ctx.augment) for _ in range(2)]
-        features = torch.cat([self._model.encode(v) for v in views])
+        features = self.views(batch, ctx, 2)
         prediction, label = self.read(features), batch["label"].repeat(2)
         plain = pointwise(prediction, self.standardised(label), c.loss).mean()
         raw = prediction.detach().double() * self.spread + self.center
