@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView
-from .base import Method, MethodConfig, StepContext
+from .base import Method, MethodConfig, StepContext, UnfitError
 from .cdvg import Cdvg, CdvgConfig
 from .losses.cdvg import views_ce
 from .losses.lff import gce, moving_average, relative_difficulty
+from .networks.batchnorm import keep_statistics
 
 
 class LffConfig(MethodConfig):
@@ -93,13 +94,21 @@ class CdvgLff(Cdvg):
     summary: ClassVar[str] = "CDvG with LfF's weights on its cross-entropy"
 
     def __init__(self, config: CdvgLffConfig, model: nn.Module, seed: int = 0) -> None:
+        if config.objective != "joint":
+            raise UnfitError(
+                "cdvg_lff weighs the cross-entropy while the biased network learns: objective must be joint"
+            )
         super().__init__(config, model, seed)
         self.biased = self._model.twin(seed, "biased")
 
     def weights(self, x: Tensor, batch: Batch, ctx: StepContext) -> tuple[Tensor | None, Tensor | None]:
         labels = batch["label"]
-        biased = self.biased.classify(self.biased.encode(self._model.views(x, ctx.augment)))
-        with torch.no_grad():
+        x = self._model.views(x, ctx.augment)
+        biased = self.biased.classify(self.biased.encode(x))
+        with (
+            torch.no_grad(),
+            keep_statistics(self._model),
+        ):  # both of the original; the model is trained on the views alone
             debiased = self._model.classify(self._model.encode(x))
         weights = sample_weights(
             ctx.view, batch, F.cross_entropy(biased, labels, reduction="none"),

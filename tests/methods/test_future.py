@@ -170,14 +170,3 @@ def test_a_method_of_the_union_sees_everything(coloured: Source) -> None:
     strategy.train(everything, eval_streams=[])
     assert strategy.view is not None
     assert len(list(strategy.view.batches(torch.arange(60)))) == 2
-
-
-def test_lffs_class_maximum_is_that_of_the_visited_rows(coloured: Source) -> None:
-    """Divided by the class's largest average among rows visited so far: a row of the largest loss has 1 / (1 + ...)."""
-    from holdfast.methods.lff import sample_weights
-
-    table = Table({"label": torch.tensor([0, 0, 1, 1])})
-    view = ExperienceView(0, 1, torch.arange(4), (0, 1), (0, 1), 2, 4, table, 4, 0, torch.device("cpu"))
-    batch = {"index": torch.tensor([0, 1, 2]), "label": torch.tensor([0, 0, 1])}
-    found = sample_weights(view, batch, torch.tensor([4.0, 2.0, 3.0]), torch.tensor([1.0, 1.0, 1.0]), 0.7)
-    torch.testing.assert_close(found, torch.tensor([0.5, 0.5 / 1.5, 0.5]))
