@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import Fault
+from .private import expanded, written
 
 Profile = Literal["smoke", "demo", "paper"]
 
@@ -270,7 +271,7 @@ def load(text: str, profile: str | None, overrides: Iterable[str], where: str = 
         errors += _override(document, override)
     errors += unknown_names(document, Recipe)
     try:
-        recipe = Recipe.model_validate(document)
+        recipe = Recipe.model_validate(expanded(document))
     except ValidationError as error:
         errors += new_messages(error, errors)
         raise fault(errors, where) from error
@@ -380,10 +381,9 @@ def _override(document: dict[str, Any], text: str) -> list[str]:
 def to_yaml(recipe: Recipe) -> str:
     """The resolved recipe as YAML that :func:`load` reads back to the same."""
     document = recipe.model_dump(by_alias=True, mode="json")
-    profile = document.pop("profile")
-    if profile is not None:
+    if (profile := document.pop("profile")) is not None:
         document["profile"] = profile
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return yaml.safe_dump(written(document), sort_keys=False, allow_unicode=True, width=120)
 
 
 def digest(recipe: Recipe) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import groups
-from . import Data, Evaluator, GateError, MissingColumnError, Prediction
+from . import Data, Evaluator, GateError, MissingColumnError, Picture, Prediction
 
 
 class Groups(Evaluator):
@@ -46,19 +46,21 @@ class Groups(Evaluator):
             labels, bias, predicted, None if usual is None else usual.numpy()[np.asarray(index, dtype=np.int64)]
         )
 
-    def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
+    def pictures(
+        self, predictions: Sequence[Prediction], index: Sequence[int], split: str
+    ) -> Iterator[tuple[str, Picture]]:
         """The group matrix."""
         from ..plots import group_heatmap
 
         labels, bias = self._columns(split, index)
         predicted = np.array([int(p["label"]) for p in predictions], dtype=np.int64)
-        group_heatmap(groups.group_matrix(labels, bias, predicted), folder / "groups.png")
+        yield "groups.png", lambda path: group_heatmap(groups.group_matrix(labels, bias, predicted), path)
 
     def after_stage(self, stage: str, method: Any, experience: Any, folder: Path) -> dict[str, float]:
         """Translation report, a grid of translations, and the gate that the method's ``gate`` describes."""
         if stage != "translator" or not getattr(method, "modes", ()):
             return {}
-        from ..plots import translation_grid
+        from ..plots import spared, translation_grid
         from ..translation import Reader, report
 
         if self._reader is None:
@@ -77,7 +79,8 @@ class Groups(Evaluator):
         known = np.isin(labels.numpy(), np.asarray(method.modes))
         images, labels = images[known], labels[known]
         found, shown = report(method.translate, self._reader, images, labels, method.modes, usual)
-        translation_grid(shown, folder / f"translations-{experience.number}.png")
+        with spared(folder / f"translations-{experience.number}.png") as path:
+            translation_grid(shown, path)
         gate = method.gate
         problems = [
             f"{name.replace('_', ' ')} {found[name]:.2f} ({word} {limit:g})"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from .. import plots, regression
-from . import Data, Evaluator, Prediction
+from . import Data, Evaluator, Picture, Prediction
 
 
 class Regression(Evaluator):
@@ -45,14 +44,17 @@ class Regression(Evaluator):
             embedding = regression.column([p["embedding"] for p in predictions])
         return value, self.labels[split][np.asarray(index, dtype=np.int64)], embedding
 
-    def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
+    def pictures(
+        self, predictions: Sequence[Prediction], index: Sequence[int], split: str
+    ) -> Iterator[tuple[str, Picture]]:
         value, label, embedding = self._arrays(predictions, index, split)
         name = str(self.data.info.get("label_name", "label"))
-        plots.prediction_against_truth(value, label, name, folder / "predictions.png")
-        plots.error_over_label(value, label, self.labels["train"], name, folder / "error.png")
+        yield "predictions.png", lambda path: plots.prediction_against_truth(value, label, name, path)
+        yield "error.png", lambda path: plots.error_over_label(value, label, self.labels["train"], name, path)
         if embedding is not None and len(embedding) > 2:
-            plots.embedding_by_label(embedding, label, name, folder / "embedding.png")
-            plots.ordinality(*regression.pairs(embedding, label), name, folder / "ordinality.png")
+            z = embedding
+            yield "embedding.png", lambda path: plots.embedding_by_label(z, label, name, path)
+            yield "ordinality.png", lambda path: plots.ordinality(*regression.pairs(z, label), name, path)
 
 
 PROBLEM = Regression

@@ -105,6 +105,7 @@ def test_the_problem_scores_and_draws(tmp_path: Path) -> None:
     found = problem.score(predictions, range(40), "test")
     assert found["mae"] == pytest.approx(1)
     assert found["many/n"] + found["medium/n"] + found.get("few/n", 0) == 40
-    problem.pictures(predictions, range(40), "test", tmp_path)
+    for name, picture in problem.pictures(predictions, range(40), "test"):
+        picture(tmp_path / name)
     pictures = ("predictions", "error", "embedding", "ordinality")
     assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in pictures)
