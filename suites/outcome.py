@@ -10,6 +10,7 @@ import yaml
 
 from . import catalog, folders, invocation, measures, protocol, search
 from .errors import Fault
+from .private import written
 from .recipe import Recipe, load, to_yaml
 from .studies import Study
 from .tracking import study_summary
@@ -98,7 +99,7 @@ def write(study: Study, optuna_study: Any, document: dict[str, Any], console: Co
     chosen = [] if not best else best if isinstance(best, list) else [best]
     for row in chosen:
         name = "best.yaml" if len(chosen) == 1 else f"best-{row['number']:04d}.yaml"
-        (study.folder / name).write_text(best_file(study, row))
+        (study.folder / name).write_text(written(best_file(study, row)))
     folders.write_json(study.folder / "result.json", document)
     _pictures(study, optuna_study, console)
     problem = parent_run(study, document)

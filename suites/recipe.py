@@ -16,6 +16,7 @@ from . import protocol
 from .documents import merge, override, read_yaml, suggestion
 from .errors import Fault
 from .names import require_plain
+from .private import expanded, written
 
 Profile = Literal["smoke", "demo", "paper"]
 
@@ -289,7 +290,7 @@ def load(
         errors += override(document, text_, sections)
     errors += unknown_names(document, Recipe)
     try:
-        recipe = Recipe.model_validate(document)
+        recipe = Recipe.model_validate(expanded(document))
     except ValidationError as error:
         errors += new_messages(error, errors)
         raise fault(errors, where) from error
@@ -358,10 +359,9 @@ def unknown_names(document: Mapping[str, Any], model: type[BaseModel], prefix: s
 def to_yaml(recipe: Recipe) -> str:
     """The resolved recipe as YAML that :func:`load` reads back to the same."""
     document = recipe.model_dump(by_alias=True, mode="json")
-    profile = document.pop("profile")
-    if profile is not None:
+    if (profile := document.pop("profile")) is not None:
         document["profile"] = profile
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return yaml.safe_dump(written(document), sort_keys=False, allow_unicode=True, width=120)
 
 
 def digest(recipe: Recipe) -> str:
