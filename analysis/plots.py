@@ -181,8 +181,8 @@ def error_over_label(value: Any, label: Any, train: Any, name: str, path: Path) 
     figure.savefig(path, dpi=120)
 
 
-def embedding_by_label(embedding: Any, label: Any, name: str, path: Path) -> None:
-    """The first two principal components of unit-length embeddings [N, d], coloured by label."""
+def embedding_by_label(embedding: Any, label: Any, name: str, path: Path, of: str) -> None:
+    """The first two principal components of unit-length embeddings [N, d], coloured by label; ``of`` names them."""
     import numpy as np
 
     z = embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12)
@@ -194,13 +194,13 @@ def embedding_by_label(embedding: Any, label: Any, name: str, path: Path) -> Non
     share = (s**2)[:2].sum() / max((s**2).sum(), 1e-12)
     figure, axes = _figure(5.4, 4.6)
     points = axes.scatter(shown[:, 0], shown[:, 1], c=label, s=8, cmap="viridis")
-    axes.set(xlabel="first component", ylabel="second component", title=f"{share:.0%} of the variance")
+    axes.set(xlabel="first component", ylabel="second component", title=f"{of}: {share:.0%} of the variance")
     figure.colorbar(points, ax=axes, label=name)
     figure.savefig(path, dpi=120)
 
 
-def ordinality(distance: Any, dissimilarity: Any, name: str, path: Path) -> None:
-    """Median and middle half of 1 - cos over bins of label distance; both [pairs]."""
+def ordinality(distance: Any, dissimilarity: Any, name: str, path: Path, of: str) -> None:
+    """Median and middle half of 1 - cos over bins of label distance; both [pairs]; ``of`` says of what."""
     import numpy as np
 
     edges = np.unique(np.quantile(distance, np.linspace(0, 1, 25)))
@@ -211,7 +211,7 @@ def ordinality(distance: Any, dissimilarity: Any, name: str, path: Path) -> None
     figure, axes = _figure(5.4, 4.0)
     axes.plot(centre, quartiles[:, 1], marker="o", markersize=3)
     axes.fill_between(centre, quartiles[:, 0], quartiles[:, 2], alpha=0.2)
-    axes.set(xlabel=f"distance in {name}", ylabel="1 - cosine of embeddings")
+    axes.set(xlabel=f"distance in {name}", ylabel=f"1 - cosine of the {of}")
     figure.savefig(path, dpi=120)
 
 

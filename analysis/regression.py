@@ -152,19 +152,34 @@ def neighbour_mae(embedding: Array, label: Array, k: int = 5) -> float:
     return float(np.abs(y[near].mean(1) - y).mean())
 
 
+def order(embedding: Array, label: Array) -> dict[str, float]:
+    """``ordinality``, ``local_linearity`` and ``neighbour_mae`` of embeddings [N, d]."""
+    return {
+        "ordinality": ordinality(embedding, label),
+        "local_linearity": local_linearity(embedding, label),
+        "neighbour_mae": neighbour_mae(embedding, label),
+    }
+
+
 def evaluate(
-    value: Array, label: Array, embedding: Array | None = None, shots: Shots | None = None, train: Array | None = None
+    value: Array,
+    label: Array,
+    embedding: Array | None = None,
+    shots: Shots | None = None,
+    train: Array | None = None,
+    projection: Array | None = None,
 ) -> dict[str, float]:
     """All measures by name, without those that are undefined on these rows: of all rows, ``<shot>/mae``, ``<shot>/gm`` and
-    ``<shot>/n``, and of the embedding ``ordinality``, ``local_linearity`` and ``neighbour_mae``."""
+    ``<shot>/n``, :func:`order` of the encoder's features ``embedding``, and of the projector's output ``projection``
+    as ``projection/<name>``."""
     found = errors(value, label)
     if shots is not None and train is not None:
         for name, measures in by_shot(value, label, shots.assign(label, train)).items():
             found |= {f"{name}/{m}": measures[m] for m in ("mae", "rmse", "gm", "n")}
     if embedding is not None and len(embedding):
-        found["ordinality"] = ordinality(embedding, label)
-        found["local_linearity"] = local_linearity(embedding, label)
-        found["neighbour_mae"] = neighbour_mae(embedding, label)
+        found |= order(embedding, label)
+    if projection is not None and len(projection):
+        found |= {f"projection/{name}": measure for name, measure in order(projection, label).items()}
     return {name: measure for name, measure in found.items() if np.isfinite(measure)}
 
 

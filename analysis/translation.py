@@ -1,14 +1,24 @@
-"""What a translator changed: content kept, bias moved, content moved (CDvG spec section 7). For evaluation only: it needs bias labels."""
+"""What a translator changed: content kept, bias moved, content moved (CDvG spec section 7). For evaluation only: it needs bias labels.
+
+Class and bias of a translation are what an auxiliary classifier says. It is fitted on data whose bias does not depend on the class, never on test rows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Translate = Callable[[Tensor, Tensor], Tensor]
+LEAST = 10  # training rows of a group (class, bias) from which content and bias can be learned apart
+MOST = 20_000  # rows that the auxiliary classifier is fitted on
+
+
+class UnjudgedError(Exception):
+    """No report can be made of this data; the message says why."""
 
 
 def _floats(images: Tensor) -> Tensor:
@@ -16,8 +26,8 @@ def _floats(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images.float()
 
 
-class Reader(nn.Module):
-    """Reads content and bias of an image: one small convolutional network, two heads."""
+class AuxiliaryClassifier(nn.Module):
+    """Class and bias of an image: one small convolutional network, two heads."""
 
     def __init__(self, channels: int, classes: int, biases: int) -> None:
         super().__init__()
@@ -28,67 +38,116 @@ class Reader(nn.Module):
         self.content, self.bias = nn.Linear(128, classes), nn.Linear(128, biases)
 
     @classmethod
-    def fit(cls, images: Tensor, labels: Tensor, bias: Tensor, steps: int = 500, most: int = 20_000) -> Reader:
-        """Fitted with Adam on images [N, C, S, S] whose bias does not depend on the class; moves no generator but its own."""
+    def fit(
+        cls, images: Tensor, labels: Tensor, bias: Tensor, rows: Tensor | None = None, steps: int = 500
+    ) -> AuxiliaryClassifier:
+        """Fitted with Adam on ``rows`` (all) of images [N, C, S, S], in which the bias must not depend on the class; moves no generator but its own."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            reader = cls(images.shape[1], int(labels.max()) + 1, int(bias.max()) + 1)
-            optimizer = torch.optim.Adam(reader.parameters(), 2e-3)
-            n = min(most, len(images))
-            rows = torch.randperm(len(images))[:n]
+            network = cls(images.shape[1], int(labels.max()) + 1, int(bias.max()) + 1)
+            optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+            n = min(MOST, len(images) if rows is None else len(rows))
+            chosen = torch.randperm(len(images) if rows is None else len(rows))[:n]
+            chosen = chosen if rows is None else rows[chosen]
             with torch.enable_grad():
                 for _ in range(steps):
-                    part = rows[torch.randint(n, (64,))]
-                    h = reader.trunk(_floats(images[part]))
-                    loss = F.cross_entropy(reader.content(h), labels[part]) + F.cross_entropy(
-                        reader.bias(h), bias[part]
+                    part = chosen[torch.randint(n, (64,))]
+                    h = network.trunk(_floats(images[part]))
+                    loss = F.cross_entropy(network.content(h), labels[part]) + F.cross_entropy(
+                        network.bias(h), bias[part]
                     )
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
-        return reader.eval().requires_grad_(False)
+        return network.eval().requires_grad_(False)
 
     @torch.no_grad()
-    def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(content, bias) [N] of images [N, C, S, S]."""
+    def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(class, bias) [N] of images [N, C, S, S]."""
         hs = [self.trunk(_floats(part)) for part in images.split(256)]
         h = torch.cat(hs)
         return self.content(h).argmax(1), self.bias(h).argmax(1)
 
 
+def balanced(labels: Tensor, bias: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Rows to fit on, of every group (class, bias) equally many (small groups repeated), and the rows of each group kept back to check on (a fifth).
+
+    labels, bias [N]. UnjudgedError where a group of a class and a bias that occur has fewer than LEAST rows: there content and bias cannot be
+    learned apart.
+    """
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    groups = [
+        order[(labels[order] == y) & (bias[order] == b)]
+        for y in labels.unique().tolist()
+        for b in bias.unique().tolist()
+    ]
+    smallest = min(map(len, groups), default=0)
+    if smallest < LEAST:
+        raise UnjudgedError(f"some class has {smallest} training images with some bias, and {LEAST} are needed")
+    kept = [rows[: len(rows) // 5] for rows in groups]
+    rest = [rows[len(rows) // 5 :] for rows in groups]
+    size = max(1, min(max(map(len, rest)), MOST // len(rest)))
+    return torch.cat([rows[torch.arange(size) % len(rows)] for rows in rest]), kept
+
+
+def auxiliary_classifier(splits: Mapping[str, Any], least: float) -> AuxiliaryClassifier:
+    """Fitted on the split ``unbiased`` where there is one, else on the training rows, all groups (class, bias) weighing the same.
+
+    Test and validation rows are never used. UnjudgedError, with the reason, where no classifier can be had that knows the class whatever the bias:
+    a group is too small, or the mean accuracy over the groups' kept-back training rows is below ``least`` (what a gate asks of translations
+    cannot be asked of a classifier that reads fewer originals).
+    """
+    if "unbiased" in splits:
+        columns = splits["unbiased"].columns
+        return AuxiliaryClassifier.fit(columns["image"], columns["label"], columns["bias"])
+    columns = splits["train"].columns
+    images, labels, bias = columns["image"], columns["label"], columns["bias"]
+    rows, kept = balanced(labels, bias)
+    found = AuxiliaryClassifier.fit(images, labels, bias, rows)
+    known = [float((found.predict(images[part])[0] == labels[part]).double().mean()) for part in kept]
+    accuracy = sum(known) / len(known)
+    if accuracy < least:
+        raise UnjudgedError(
+            f"a classifier fitted on the training images, all groups alike, knows the class of {accuracy:.2f} of those kept back, and {least:g} are needed"
+        )
+    return found
+
+
+@torch.no_grad()
+def grid(translate: Translate, images: Tensor, modes: Sequence[int], device: torch.device) -> Tensor:
+    """[rows, 1 + modes, C, S, S] in [-1, 1]: the first ten images and their translations."""
+    x = _floats(images[:10])
+    made = [translate(x.to(device), torch.full((len(x),), m, device=device)).cpu() for m in modes]
+    return torch.stack([x, *made], 1)
+
+
 @torch.no_grad()
 def report(
-    translate: Translate,
-    reader: Reader,
-    images: Tensor,
-    labels: Tensor,
-    modes: Sequence[int],
-    usual: Mapping[int, int] | None = None,
-) -> tuple[dict[str, float], Tensor]:
+    translate: Translate, classifier: AuxiliaryClassifier, images: Tensor, labels: Tensor, modes: Sequence[int],
+    usual: Mapping[int, int], device: torch.device,
+) -> dict[str, float]:  # fmt: skip
     """Shares over all images and all modes m; ``content_moved`` over m ≠ y alone.
 
-    ``content_kept``: still read as y; ``bias_moved``: bias read as m's (``usual[m]``, else m); ``content_moved``: content read as m; ``content_read``: the reader's own
-    accuracy on the untranslated images, the ceiling of ``content_kept``. Also a grid [rows, 1 + modes, C, S, S] in [-1, 1]: an image and its translations.
-    ValueError without images.
+    ``content_kept``: class still read as y; ``bias_moved``: bias read as ``usual[m]``, the one usual for class m; ``content_moved``: class read as
+    m; ``content_read``: the classifier's own accuracy on the untranslated images, the ceiling of ``content_kept``. ``translate`` gets images in
+    [-1, 1] on ``device``. UnjudgedError without images.
     """
     if not len(images):
-        raise ValueError("there is no held-out image of a class that the translator knows")
+        raise UnjudgedError("there is no held-out image of a class that the translator knows")
     x = _floats(images)
     kept, moved, content = [], [], []
-    columns = [x[:10]]
     for m in modes:
         target = torch.full((len(x),), m)
-        translated = torch.cat([translate(a, b).cpu() for a, b in zip(x.split(256), target.split(256), strict=True)])
-        read_content, read_bias = reader.read(translated)
+        parts = zip(x.split(256), target.split(256), strict=True)
+        translated = torch.cat([translate(a.to(device), b.to(device)).cpu() for a, b in parts])
+        read_content, read_bias = classifier.predict(translated)
         kept.append(read_content == labels)
-        moved.append(read_bias == (usual or {}).get(m, m))
+        moved.append(read_bias == usual[m])
         content.append((read_content == m)[labels != m])
-        columns.append(translated[:10])
-    own, _ = reader.read(x)
-    found = {
+    own, _ = classifier.predict(x)
+    return {
         "content_kept": float(torch.cat(kept).double().mean()),
         "bias_moved": float(torch.cat(moved).double().mean()),
         "content_moved": float(torch.cat(content).double().mean()) if len(torch.cat(content)) else 0.0,
         "content_read": float((own == labels).double().mean()),
     }
-    return found, torch.stack(columns, 1)

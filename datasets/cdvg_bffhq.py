@@ -43,7 +43,8 @@ def light(grey: Array, bias: Array) -> Array:
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
     """Columns ``image``, ``label`` (young, old), ``bias`` (gender). Raises DataError with what is missing."""
     if root is not None:
-        return from_rows(skewed.disent(root, "bffhq", config.share, config.aligned_only), config.size, progress)
+        rows = skewed.disent(root, "bffhq", config.share, config.aligned_only)
+        return from_rows(rows, config.size, progress, numbered=True)
     digits = cdvg_cmnist.grey_digits(cdvg_cmnist.Config(n_train=config.n_train, n_test=config.n_test, seed=config.seed), None)  # fmt: skip
     splits = {}
     for split, (grey, numbers) in {**digits, "unbiased": digits["train"]}.items():

@@ -1,5 +1,7 @@
 """Any folder of images with a label and a bias column: ``index.csv`` with the columns path, label, bias, split (names are options).
 
+Labels and biases are any words, and no word means anything: the bias that counts as usual for a class is the one that most of its training images have.
+
 Without a data root: digits with a patch in the corner whose brightness is the class's (a local bias).
 """
 
@@ -26,7 +28,10 @@ class Config(BaseModel):
     path_column: str = Field("path", description="image, relative to the data root")
     label_column: str = Field("label", description="class, any text")
     bias_column: str = Field("bias", description="bias attribute, any text; used by the evaluation alone")
-    split_column: str = Field("split", description="train, valid or test")
+    split_column: str = Field(
+        "split",
+        description="train, valid, test, or unbiased: images whose bias does not depend on the class, for the translation report alone",
+    )
     outside_paths: bool = Field(False, description=paths.OUTSIDE)
     size: int = Field(32, ge=4, le=512, description="side in pixels; the shorter side is scaled, the middle is cut")
     rho: float = Field(1.0, ge=0, le=1, description="stand-in: share of training images with their class's patch")
@@ -43,7 +48,7 @@ def _released(config: Config, root: Path) -> dict[str, list[tuple[Path, str, str
     if not path.is_file():
         raise DataError(f"{path}: missing; --data-root names the folder that holds it")
     wanted = [config.path_column, config.label_column, config.bias_column, config.split_column]
-    rows: dict[str, list[tuple[Path, str, str]]] = {split: [] for split in SPLITS}
+    rows: dict[str, list[tuple[Path, str, str]]] = {split: [] for split in (*SPLITS, "unbiased")}
     faults = []
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
@@ -52,8 +57,8 @@ def _released(config: Config, root: Path) -> dict[str, list[tuple[Path, str, str
             raise DataError(f"{path}: no column {', '.join(absent)}")
         for row in reader:
             image, label, bias, split = ((row[c] or "").strip() for c in wanted)
-            if split not in SPLITS or not label or not bias:
-                faults.append(f"line {reader.line_num}: needs a label, a bias and a split of {', '.join(SPLITS)}")
+            if split not in rows or not label or not bias:
+                faults.append(f"line {reader.line_num}: needs a label, a bias and a split of {', '.join(rows)}")
                 continue
             try:
                 file_ = paths.within(root, image, config.outside_paths)
@@ -67,7 +72,7 @@ def _released(config: Config, root: Path) -> dict[str, list[tuple[Path, str, str
     if faults:
         more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""
         raise DataError(f"{path}: {'; '.join(faults[:5])}{more}")
-    return rows
+    return {split: part for split, part in rows.items() if part or split in SPLITS}
 
 
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:

@@ -148,12 +148,34 @@ def table(images: Array, labels: Array, bias: Array, **columns: Array) -> Table:
     )
 
 
+def majority_bias(labels: Array, bias: Array, classes: int, own: Mapping[int, int] | None = None) -> tuple[int, ...]:
+    """The usual bias of every class: the one that most of its rows have; labels, bias [N].
+
+    Ties go to the bias of the class's own name (``own``: class -> bias), then to the one with fewer rows in all, then to the one whose first row
+    comes first. Nothing depends on how biases are numbered. A class without a row has -1.
+    """
+    found = []
+    for c in range(classes):
+        values, first, count = np.unique(bias[labels == c], return_index=True, return_counts=True)
+        every = (bias[:, None] == values).sum(0)
+        ranked = zip(-count, values != (own or {}).get(c, -1), every, first, values, strict=True)
+        found.append(int(min(ranked, default=(-1,))[-1]))
+    return tuple(found)
+
+
+def _numbers(table: Table, name: str) -> Array:
+    column = table.columns[name]
+    assert isinstance(column, torch.Tensor)
+    return column.numpy()
+
+
 def image_source(
     splits: Mapping[str, Table], class_names: Sequence[str], source: str, info: Mapping[str, Any] | None = None
 ) -> Source:
-    """A Source with the checksum of all its columns; ``info`` gains ``classes``, ``channels`` and ``size``.
+    """A Source with the checksum of all its columns; ``info`` gains ``classes``, ``channels``, ``size`` and ``usual``.
 
-    Raises DataError where training holds one class only, or an image is not square.
+    ``usual`` [classes] is the bias that is usual for each class, by number: what counts as aligned. Unless ``info`` says otherwise, biases are
+    numbered like the classes and the usual one is the class's own. Raises DataError where training holds one class only, or an image is not square.
     """
     train = splits["train"]
     labels = train.columns["label"]
@@ -177,7 +199,13 @@ def image_source(
         random_split=source == "stand-in",  # all stand-ins of images are splits of scikit-learn's digits by their seed
         splits=dict(splits),
         class_names=list(class_names),
-        info={"classes": len(class_names), "channels": channels, "size": height, **(info or {})},
+        info={
+            "classes": len(class_names),
+            "channels": channels,
+            "size": height,
+            "usual": tuple(range(len(class_names))),
+            **(info or {}),
+        },
         source=source,
         checksum=digest.hexdigest(),
     )
@@ -204,12 +232,14 @@ def read_image(path: Path, size: int | None) -> Array:
 
 
 def from_rows(
-    rows: dict[str, list[tuple[Path, str, str]]], size: int | None, progress: Callable[[int, int], None] | None = None
-) -> Source:
+    rows: dict[str, list[tuple[Path, str, str]]], size: int | None, progress: Callable[[int, int], None] | None = None,
+    numbered: bool = False,
+) -> Source:  # fmt: skip
     """A Source of (file, label, bias) by split; classes and biases are numbered in alphabetical order, equal names alike.
 
-    ``size`` None: images stay as they are. Raises DataError where a split is empty, a class occurs in no training image, or images that
-    stay as they are differ in size.
+    ``size`` None: images stay as they are. ``numbered``: the biases are the classes' by name, as in an archive whose bias c belongs to class c;
+    else they may be any words, and what is usual for a class is what most of its training rows have (:func:`majority_bias`).
+    Raises DataError where a split is empty, a class occurs in no training image, or images that stay as they are differ in size.
     """
     for split in SPLITS:
         if not rows.get(split):
@@ -218,8 +248,9 @@ def from_rows(
     unknown = sorted({label for part in rows.values() for _, label, _ in part} - set(classes))
     if unknown:
         raise DataError(f"no training image of the classes {', '.join(unknown)}")
-    biases = sorted({bias for part in rows.values() for _, _, bias in part})
-    biases = [*(c for c in classes if c in biases), *(b for b in biases if b not in classes)] if set(classes) <= set(biases) else biases  # fmt: skip
+    words = {bias for part in rows.values() for _, _, bias in part}
+    named = numbered or words >= set(classes)
+    biases = [*classes, *sorted(words - set(classes))] if named else sorted(words)
     total, done = sum(map(len, rows.values())), 0
     splits = {}
     shape = (size, size, 3) if size is not None else read_image(rows["train"][0][0], None).shape
@@ -237,15 +268,22 @@ def from_rows(
                 progress(done, total)
         labels = np.array([classes.index(label) for _, label, _ in part])
         splits[split] = table(images, labels, np.array([biases.index(bias) for _, _, bias in part]))
-    return image_source(splits, classes, "real", {"biases": biases})
+    info: dict[str, Any] = {"biases": biases}
+    if not numbered:
+        own = {c: biases.index(name) for c, name in enumerate(classes) if name in biases}
+        train = splits["train"]
+        info["usual"] = majority_bias(_numbers(train, "label"), _numbers(train, "bias"), len(classes), own)
+    return image_source(splits, classes, "real", info)
 
 
 def counts(source: Source) -> dict[str, Any]:
-    """What ``suites data check`` says of an image set: rows and the share of aligned images (bias = class) of every split."""
+    """What ``suites data check`` says of an image set: rows and the share of aligned images of every split, and which bias is usual for a class."""
     rows: dict[str, Any] = {"source": source.source, "size": source.info["size"]}
+    usual = np.asarray(source.info["usual"])
     for split, part in source.splits.items():
-        labels, bias = part.columns["label"], part.columns["bias"]
-        assert isinstance(labels, torch.Tensor)
-        assert isinstance(bias, torch.Tensor)
-        rows[split] = {"rows": len(part), "aligned": round(float((labels == bias).double().mean()), 4)}
+        wanted = _numbers(part, "usual") if "usual" in part.columns else usual[_numbers(part, "label")]
+        rows[split] = {"rows": len(part), "aligned": round(float((wanted == _numbers(part, "bias")).mean()), 4)}
+    if "biases" in source.info:
+        words = source.info["biases"]
+        rows["usual"] = {name: words[b] for name, b in zip(source.class_names, usual, strict=True)}
     return rows

@@ -84,7 +84,7 @@ def read(
         return image_source(splits, wanted.class_names, "real", info)
     rows = disent(root, wanted.disent, options.share, options.aligned_only)
     _within(rows, len(wanted.class_names))
-    source = from_rows(_some(rows, counts, seed), None, progress)
+    source = from_rows(_some(rows, counts, seed), None, progress, numbered=True)
     if (source.info["size"], source.info["classes"]) != (wanted.side, len(wanted.class_names)):
         raise DataError(
             f"{tree(root, wanted.disent)}: {source.info['classes']} classes of {source.info['size']} px images, expected "

@@ -12,11 +12,13 @@ from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive
 from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError, Update, protocol
-from .cdvg import Cdvg, CdvgConfig, Projection
+from .cdvg import Cdvg, CdvgConfig
 from .lff import LffConfig, sample_weights
 from .losses.biascon import biascon, hsic
 from .losses.cdvg import views_ce
 from .losses.lff import gce
+from .networks.batchnorm import keep_statistics
+from .views import Projection
 
 
 class DisEntConfig(LffConfig):
@@ -127,7 +129,7 @@ class CdvgDisEnt(Cdvg):
         z_i = self._model.encode(torch.cat(views))  # [V·B, H]
         original = self._model.views(x, ctx.augment)
         z_b = self.branches.biased.encode(original)  # [B, H]
-        with torch.no_grad():  # how hard the image itself is for each branch
+        with torch.no_grad(), keep_statistics(self._model):  # how hard the image itself is for each branch
             ce_i, ce_b = (
                 F.cross_entropy(o, labels, reduction="none") for o in self.branches(self._model.encode(original), z_b)
             )
@@ -189,13 +191,12 @@ class Rebias(Method):
     def training_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
         c, labels = self.config, batch["label"]
         x = self._model.views(self._model.pixels(batch), ctx.augment)
-        with torch.no_grad():
-            h = self._model.encode(x)
+        h = self._model.encode(x)  # one forward: g's step leaves f as it is
         g = self.local(x)
-        yield Update(F.cross_entropy(self.local_head(g), labels) - c.lambda_g * hsic(h, g, scale=c.scale), "local")
+        against = c.lambda_g * hsic(h.detach(), g, scale=c.scale)
+        yield Update(F.cross_entropy(self.local_head(g), labels) - against, "local")
         with torch.no_grad():
             g = self.local(x)
-        h = self._model.encode(x)
         independence = hsic(h, g, scale=c.scale)
         loss = F.cross_entropy(self._model.classify(h), labels) + c.lambda_f * independence
         yield Update(loss, "main", logs={"loss/hsic": independence})
@@ -279,7 +280,7 @@ class BiasConOracle(Method):
             self.project = Projection(self._model.features_out, config.projection)
 
     def before_experience(self, view: ExperienceView) -> None:
-        if "bias" not in view.table.columns:
+        if "bias" not in view.columns:
             raise UnfitError("biascon_oracle needs the column 'bias': run it alone, with data.hidden_from_training=[]")
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:

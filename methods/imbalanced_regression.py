@@ -44,9 +44,7 @@ class Mixup(Regressor):
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         rows = torch.cat([ctx.view.index, self.memory()])
-        table = ctx.view.table
-        chosen = table.gather(self.partners(batch, rows, ctx))
-        other = {name: value.to(ctx.view.device) for name, value in chosen.items()}
+        other = ctx.view.gather(self.partners(batch, rows, ctx))
         lam = float(beta_draws((1,), self.config.alpha, self.config.alpha, ctx.augment))
         own, theirs = self.input(batch, ctx), self.input(other, ctx)
         if self.config.manifold or "x" not in own:
@@ -83,10 +81,7 @@ class CMixup(Mixup):
     summary: ClassVar[str] = "mixup with partners near in label"
 
     def partners(self, batch: Batch, rows: Tensor, ctx: StepContext) -> Tensor:
-        column = ctx.view.table.columns["label"]
-        if not isinstance(column, Tensor):
-            raise ValueError("labels are numbers")
-        label = self.scaled(column[rows].to(self.scale.device))
+        label = self.scaled(ctx.view.labels(rows=rows).to(self.scale.device))
         rate = label_rates(self.scaled(batch["label"]), label, self.config.bandwidth).cpu()
         return rows[torch.multinomial(rate, 1, generator=ctx.augment)[:, 0]]
 
@@ -270,11 +265,11 @@ class ConR(Regressor):
     config: ConRConfig
     name: ClassVar[str] = "conr"
     summary: ClassVar[str] = "end-to-end regression; rows mistaken for each other pushed apart by label distance"
+    projected: ClassVar[bool] = True  # type: ignore[assignment]
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         c = self.config
-        views = [self._model.view(batch, ctx.augment) for _ in range(2)]
-        features = torch.cat([self._model.encode(v) for v in views])
+        features = self.views(batch, ctx, 2)
         prediction, label = self.read(features), batch["label"].repeat(2)
         plain = pointwise(prediction, self.standardised(label), c.loss).mean()
         raw = prediction.detach().double() * self.spread + self.center

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView
-from .base import Method, MethodConfig, StepContext
+from .base import Method, MethodConfig, StepContext, UnfitError
 from .cdvg import Cdvg, CdvgConfig
 from .losses.cdvg import views_ce
 from .losses.lff import gce, moving_average, relative_difficulty
+from .networks.batchnorm import keep_statistics
 
 
 class LffConfig(MethodConfig):
@@ -31,30 +32,27 @@ def sample_weights(
 ) -> Tensor:
     """w [B] from the cross-entropies [B] of both networks on the batch's original images.
 
-    The averages of every row live in the view's sidecar (in the checkpoint); each is divided by its class's largest in the whole training set.
+    The averages of every row live in the view's sidecar (in the checkpoint); each is divided by its class's largest over all rows visited so
+    far (those not visited yet have none).
     """
-    side, n = view.sidecar, len(view.table)
+    side, n = view.sidecar, view.n_rows
     names = [f"{prefix}/biased", f"{prefix}/debiased"]
     if names[0] not in side:
         for name in names:
             side[name] = torch.zeros(n)
         side[f"{prefix}/seen"] = torch.zeros(n, dtype=torch.bool)
+        side[f"{prefix}/label"] = torch.zeros(n, dtype=torch.int64)
     rows, labels = batch["index"].cpu(), batch["label"].cpu()
-    every = view.table.columns["label"]
-    assert isinstance(every, Tensor)
+    every = side[f"{prefix}/label"]
+    every[rows] = labels
     scaled = []
     for name, value in zip(names, (biased, debiased), strict=True):
         held = side[name]
         held[rows] = moving_average(held[rows], value.detach().float().cpu(), side[f"{prefix}/seen"][rows], alpha=alpha)
-        largest = torch.zeros(view_classes(every)).scatter_reduce(0, every.cpu(), held, "amax")
+        largest = torch.zeros(int(every.max()) + 1).scatter_reduce(0, every, held, "amax")
         scaled.append(held[rows] / (largest[labels] + 1e-8))
     side[f"{prefix}/seen"][rows] = True
     return relative_difficulty(*scaled).to(batch["label"].device)
-
-
-def view_classes(labels: Tensor) -> int:
-    """Number of classes of a label column."""
-    return int(labels.max()) + 1
 
 
 class LfF(Method):
@@ -96,13 +94,21 @@ class CdvgLff(Cdvg):
     summary: ClassVar[str] = "CDvG with LfF's weights on its cross-entropy"
 
     def __init__(self, config: CdvgLffConfig, model: nn.Module, seed: int = 0) -> None:
+        if config.objective != "joint":
+            raise UnfitError(
+                "cdvg_lff weighs the cross-entropy while the biased network learns: objective must be joint"
+            )
         super().__init__(config, model, seed)
         self.biased = self._model.twin(seed, "biased")
 
     def weights(self, x: Tensor, batch: Batch, ctx: StepContext) -> tuple[Tensor | None, Tensor | None]:
         labels = batch["label"]
-        biased = self.biased.classify(self.biased.encode(self._model.views(x, ctx.augment)))
-        with torch.no_grad():
+        x = self._model.views(x, ctx.augment)
+        biased = self.biased.classify(self.biased.encode(x))
+        with (
+            torch.no_grad(),
+            keep_statistics(self._model),
+        ):  # both of the original; the model is trained on the views alone
             debiased = self._model.classify(self._model.encode(x))
         weights = sample_weights(
             ctx.view, batch, F.cross_entropy(biased, labels, reduction="none"),

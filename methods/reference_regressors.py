@@ -68,7 +68,7 @@ class Reference(Method):
         if not bool(label.isfinite().all()):
             raise UnfitError("the training labels hold NaN or infinities")
         if self._model.modality == "text":
-            if "first" not in view.table.columns:
+            if "first" not in view.columns:
                 raise UnfitError(f"{self.name} compares the words of two texts: set model.options.pair=apart")
             self.fitted["idf"] = self._inverse_frequencies(view)
         x = torch.cat([self.features(batch) for batch in view.batches()]).cpu()

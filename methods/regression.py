@@ -131,6 +131,15 @@ class Regressor(Method):
         made: Batch = self._model.view(batch, ctx.augment) if self.config.augment else self._model.inputs(batch)
         return made
 
+    def views(self, batch: Batch, ctx: StepContext, count: int) -> Tensor:
+        """Features [V·N, d] of ``count`` views of a batch, all first views first.
+
+        One forward pass: batch norm sees all views at once (spec section 3, step 3).
+        """
+        views = [self._model.view(batch, ctx.augment) for _ in range(count)]
+        features: Tensor = self._model.encode({name: torch.cat([v[name] for v in views]) for name in views[0]})
+        return features
+
     def read(self, features: Tensor) -> Tensor:
         """The head's standardised prediction, [B]."""
         out: Tensor = self.head((features - self.feature_mean) / self.feature_std)
@@ -147,14 +156,16 @@ class Regressor(Method):
         prediction = self.read(self._model.encode(self.input(batch, ctx)))
         return {"loss": pointwise(prediction, self.standardised(batch["label"]), self.config.loss).mean()}
 
-    def embed(self, features: Tensor) -> Tensor:
-        """What the measures of order look at, [B, d]."""
-        return features
+    @property
+    def projected(self) -> bool:
+        """Whether the projector was trained with the encoder as it stands; then its output is measured too."""
+        return False
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         features = self._model.encode(self._model.inputs(batch))
         value = self.read(features).double() * self.spread + self.center
-        return {"value": value, "embedding": self.embed(features).float()}
+        found = {"value": value, "embedding": features.float()}
+        return {**found, "projection": self._model.project(features).float()} if self.projected else found
 
     # -- replay ----------------------------------------------------------------------------------------------------
 
@@ -224,6 +235,12 @@ class TwoStage(Regressor):
     Config: ClassVar[type[MethodConfig]] = TwoStageConfig
     config: TwoStageConfig
     name: ClassVar[str] = ""
+    projects: ClassVar[bool] = True  # whether the contrast looks at the projector's output
+
+    @property
+    def projected(self) -> bool:
+        """Not after fine-tuning, which moves the encoder alone, nor without pre-training."""
+        return self.projects and self.config.second == "probe" and self.config.epochs != 0
 
     def contrast(self, features: Tensor, label: Tensor, ctx: StepContext) -> Tensor:
         """The pre-training loss of features [V·N, d], all first views first, and labels [N] in scaled units."""
@@ -245,8 +262,7 @@ class TwoStage(Regressor):
         return [Stage("pretrain", c.epochs), Stage(c.second, c.second_epochs, second, step)]
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
-        views = [self._model.view(batch, ctx.augment) for _ in range(self.config.views)]
-        features = torch.cat([self._model.encode(v) for v in views])  # [V·N, d]
+        features = self.views(batch, ctx, self.config.views)  # [V·N, d]
         return {"loss": self.contrast(features, self.scaled(batch["label"]), ctx)}
 
     def before_stage(self, stage: Stage, view: ExperienceView) -> None:

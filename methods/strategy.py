@@ -239,16 +239,12 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
     def batches_of_epoch(self, stage: int, epoch: int) -> list[tuple[Tensor, Tensor]]:
         """(row ids [B], is_memory [B]) of every batch of an epoch: a function of (seed, experience, stage, epoch) and the memory."""
         view = self._view()
-        memory = self.method.memory()
+        memory = view.admit(self.method.memory())
         order = generator(self.seed, f"sampler/{view.experience}/{stage}/{epoch}")
-        lengths = view.table.sort_lengths()
         if self.method.batching == "balanced" and len(memory):
             half = self.settings.batch_size // 2
             parts = epoch_batches(
-                len(view.index),
-                self.settings.batch_size - half,
-                order,
-                lengths[view.index] if lengths is not None else None,
+                len(view.index), self.settings.batch_size - half, order, view.sort_lengths(view.index)
             )
             batches = []
             for part in parts:
@@ -259,14 +255,13 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
                 batches.append((torch.cat([view.index[part], drawn]), is_memory))
             return batches
         rows = torch.cat([view.index, memory])
-        positions = epoch_batches(
-            len(rows), self.settings.batch_size, order, lengths[rows] if lengths is not None else None
-        )
+        positions = epoch_batches(len(rows), self.settings.batch_size, order, view.sort_lengths(rows))
         n_new = len(view.index)
         return [(rows[p], p >= n_new) for p in positions]
 
-    def _load(self, table: Table, batches: list[tuple[Tensor, Tensor]]) -> Iterator[Batch]:
-        device = self.device
+    def load(self, batches: list[tuple[Tensor, Tensor]]) -> Iterator[Batch]:
+        """The batches of :meth:`batches_of_epoch` on the device."""
+        device, table = self.device, self._table
         if self.settings.path == "loader":
             gathered: Any = DataLoader(
                 _Gather(table, batches), batch_size=None, generator=torch.Generator()
@@ -286,42 +281,37 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
             raise RuntimeError("no experience is being trained")
         return self.view
 
-    def make_view(
-        self, experience: Any, n_experiences: int, earlier: Sequence[int], n_classes: int, n_train: int
-    ) -> None:
-        """Set what the method may see in ``experience``; ``earlier`` are the classes of earlier experiences."""
-        self.view = ExperienceView(
-            experience=experience.current_experience,
-            n_experiences=n_experiences,
-            index=experience.rows,
-            classes=experience.classes,
-            classes_earlier=tuple(dict.fromkeys(earlier)),
-            n_classes=n_classes,
-            n_train=n_train,
-            table=experience.table,
-            batch_size=self.settings.batch_size,
-            seed=self.seed,
-            device=self.device,
-            sidecar=self.sidecar,
-        )
-
     def _ensure_view(self, experience: Any) -> ExperienceView:
-        """The view of ``experience``: set by the caller, or worked out from its stream."""
-        if self.view is None or self.view.experience != experience.current_experience:
+        """The view of ``experience``, worked out from its stream. ValueError where the memory holds rows that no earlier experience had."""
+        number = experience.current_experience
+        if self.view is None or self.view.experience != number:
             try:
                 stream = list(experience.origin_stream)
-            except Exception:  # an experience that stands alone
+            except Exception:  # an experience that stands alone: what came before is not known
                 stream = [experience]
-            number = experience.current_experience
-            earlier = [c for e in stream[:number] for c in e.classes]
-            self.make_view(
-                experience,
-                len(stream),
-                earlier,
-                len({c for e in stream for c in e.classes}),
-                sum(len(e.rows) for e in stream),
+            memory = self.method.memory().cpu()
+            if len(stream) > number and len(memory):
+                past = torch.cat([memory[:0], *(e.rows for e in stream[:number])])
+                unseen = memory[~torch.isin(memory, past)]
+                if len(unseen):
+                    raise ValueError(f"the memory holds row {int(unseen[0])}, which no experience before {number} had")
+            self.view = ExperienceView(
+                experience=number,
+                n_experiences=len(stream),
+                index=experience.rows,
+                classes=experience.classes,
+                classes_earlier=tuple(dict.fromkeys(c for e in stream[:number] for c in e.classes)),
+                n_classes=len({c for e in stream for c in e.classes}),
+                n_train=sum(len(e.rows) for e in stream),
+                table=experience.table,
+                batch_size=self.settings.batch_size,
+                seed=self.seed,
+                device=self.device,
+                sidecar=self.sidecar,
+                memory=memory,
             )
-        return self._view()
+            self._table: Table = experience.table
+        return self.view
 
     def epochs_of(self, stage: Stage, view: ExperienceView) -> int:
         """Epochs of a stage: its own, else the recipe's (the first experience may have others) and ``stage.more``."""
@@ -406,7 +396,7 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
         accumulate = self.settings.accumulate
         last = len(batches) - 1
         with torch.set_grad_enabled(stage.gradients):
-            for number, batch in enumerate(self._load(view.table, batches[start:]), start):
+            for number, batch in enumerate(self.load(batches[start:]), start):
                 ctx.iteration = self.iteration
                 self.mbatch = batch
                 self.trigger("before_training_iteration", **kwargs)

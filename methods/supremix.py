@@ -68,10 +68,6 @@ class SupReMix(TwoStage):
             renormalise_mixtures=c.renormalise_mixtures, logit_shift=c.logit_shift, max_triples_per_anchor=c.max_triples_per_anchor,
         )  # fmt: skip
 
-    def embed(self, features: Tensor) -> Tensor:
-        z: Tensor = self._model.project(features)
-        return z
-
 
 class MixNegConfig(SupReMixConfig):
     """Mixed negatives alone."""
@@ -119,10 +115,6 @@ class SupCon(TwoStage):
         z = self._model.project(features)
         return supremix(z, label, temperature=self.config.temperature, mix_neg=False, mix_pos=False, weight="none")
 
-    def embed(self, features: Tensor) -> Tensor:
-        z: Tensor = self._model.project(features)
-        return z
-
 
 class SimCLR(SupCon):
     """The other view is the only positive; labels are not used."""
@@ -147,6 +139,7 @@ class RnC(TwoStage):
     config: RnCConfig
     name: ClassVar[str] = "rnc"
     summary: ClassVar[str] = "Rank-N-Contrast: similarity falls in the order of label distance"
+    projects: ClassVar[bool] = False
 
     def contrast(self, features: Tensor, label: Tensor, ctx: StepContext) -> Tensor:
         return rnc(features, label, temperature=self.config.temperature)

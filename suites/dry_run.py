@@ -69,7 +69,7 @@ def _time_step(strategy: MethodStrategy, experience: Any) -> float:
     strategy._begin_stage(stage, view)
     strategy.method.train()
     times = []
-    for batch in strategy._load(view.table, strategy.batches_of_epoch(0, 0)[:3]):
+    for batch in strategy.load(strategy.batches_of_epoch(0, 0)[:3]):
         start = time.perf_counter()
         strategy._step(
             getattr(strategy.method, stage.step), batch, StepContext(view, stage.name, 0, 0, strategy.augment), True

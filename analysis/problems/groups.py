@@ -17,8 +17,9 @@ from . import Data, Evaluator, GateError, MissingColumnError, Prediction
 class Groups(Evaluator):
     """Predictions hold ``label``, the class; the data holds ``label`` and ``bias``.
 
-    After a stage ``translator`` the report is made: a reader of content and bias, fitted on data whose bias is independent of the class (the
-    split ``unbiased``, else ``test``), reads held-out images (``valid``) translated to every mode.
+    The bias that is usual for a class, so that its rows count as aligned, stands in the data's ``info["usual"]`` [classes] or, where it drifts, in
+    the column ``usual``; without either, biases are numbered like the classes. After a stage ``translator`` the report is made: an auxiliary
+    classifier (:mod:`..translation`; no test row is used) reads held-out images (``valid``) translated to every mode.
     """
 
     main: ClassVar[str] = "accuracy"
@@ -43,7 +44,7 @@ class Groups(Evaluator):
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)
-        self._reader: Any = None
+        self._classifier: Any = None
         for split, part in data.splits.items():
             for column in ("label", "bias"):
                 if column not in part.columns:
@@ -58,11 +59,23 @@ class Groups(Evaluator):
 
     def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
         labels, bias = self._columns(split, index)
-        usual = self.data.splits[split].columns.get("usual")
         predicted = np.array([int(p["label"]) for p in predictions], dtype=np.int64)
-        return groups.group_metrics(
-            labels, bias, predicted, None if usual is None else usual.numpy()[np.asarray(index, dtype=np.int64)]
-        )
+        return groups.group_metrics(labels, bias, predicted, self._usual_of_rows(split, index, labels))
+
+    def _usual_of_rows(self, split: str, index: Sequence[int], labels: Any) -> Any:
+        """The usual bias of each row's class, [N]; None: the class's own number."""
+        columns = self.data.splits[split].columns
+        if "usual" in columns:
+            return columns["usual"].numpy()[np.asarray(index, dtype=np.int64)]
+        return np.asarray(self.data.info["usual"], np.int64)[labels] if "usual" in self.data.info else None
+
+    def _usual_of_modes(self, modes: Sequence[int], experience: Any) -> dict[int, int]:
+        """The usual bias of every mode; where it drifts, that of the training rows of this experience."""
+        table = getattr(experience, "table", None)
+        if table is not None and "usual" in table.columns:
+            rows = experience.rows
+            return dict(zip(table.columns["label"][rows].tolist(), table.columns["usual"][rows].tolist(), strict=True))
+        return {m: int(self.data.info["usual"][m]) if "usual" in self.data.info else m for m in modes}
 
     def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
         """The group matrix."""
@@ -73,30 +86,36 @@ class Groups(Evaluator):
         group_heatmap(groups.group_matrix(labels, bias, predicted), folder / "groups.png")
 
     def after_stage(self, stage: str, method: Any, experience: Any, folder: Path) -> dict[str, float]:
-        """Translation report, a grid of translations, and the gate that the method's ``gate`` describes."""
+        """Translation report, a grid of translations, and the gate that the method's ``gate`` describes.
+
+        Where no auxiliary classifier can be had, or there is no held-out image, there is no report: the gate says that it cannot judge (warn),
+        or stops (stop), as it does where the translator failed.
+        """
         if stage != "translator" or not getattr(method, "modes", ()):
             return {}
-        from ..plots import translation_grid
-        from ..translation import Reader, report
+        import torch
 
-        if self._reader is None:
-            part = self.data.splits["unbiased" if "unbiased" in self.data.splits else "test"].columns
-            self._reader = Reader.fit(part["image"], part["label"], part["bias"])
-        held_out = self.data.splits["valid"].columns
-        rows = (
-            np.flatnonzero(held_out["experience"].numpy() == experience.number)
-            if "experience" in held_out
-            else np.arange(len(held_out["label"]))
-        )
-        images, labels = held_out["image"][rows[:1000]], held_out["label"][rows[:1000]]
-        usual = {}  # mode -> the bias usual for that class, where the data says so
-        if "usual" in held_out:
-            usual = dict(zip(labels.tolist(), held_out["usual"][rows[:1000]].tolist(), strict=True))
-        known = np.isin(labels.numpy(), np.asarray(method.modes))
-        images, labels = images[known], labels[known]
-        found, shown = report(method.translate, self._reader, images, labels, method.modes, usual)
-        translation_grid(shown, folder / f"translations-{experience.number}.png")
-        gate = method.gate
+        from ..plots import translation_grid
+        from ..translation import UnjudgedError, auxiliary_classifier, grid, report
+
+        gate, modes = method.gate, method.modes
+        images, labels = self._held_out(modes, experience)
+        device = next(iter(method.parameters())).device if isinstance(method, torch.nn.Module) else torch.device("cpu")
+        if len(images):
+            picture = grid(method.translate, images, modes, device)
+            translation_grid(picture, folder / f"translations-{experience.number}.png")
+        try:
+            if self._classifier is None:
+                self._classifier = auxiliary_classifier(self.data.splits, gate["min_content_kept"])
+            usual = self._usual_of_modes(modes, experience)
+            found = report(method.translate, self._classifier, images, labels, modes, usual, device)
+        except UnjudgedError as error:
+            _say(
+                gate["action"],
+                f"the gate cannot judge the translator: {error}; give images whose bias does not depend on the class as a split "
+                "'unbiased', or look at the pictures and set gate=ignore",
+            )
+            return {}
         problems = [
             f"{name.replace('_', ' ')} {found[name]:.2f} ({word} {limit:g})"
             for name, word, limit, bad in (
@@ -106,12 +125,33 @@ class Groups(Evaluator):
             if bad
         ]  # fmt: skip
         found["gate_passed"] = float(not problems)
-        if problems and gate["action"] != "ignore":
-            text = f"the translator does not keep the content: {', '.join(problems)}; labels of translated views are wrong then"
-            if gate["action"] == "stop":
-                raise GateError(text)
-            warnings.warn(text, stacklevel=2)
+        if problems:
+            _say(
+                gate["action"],
+                f"the translator does not keep the content: {', '.join(problems)}; labels of translated views are wrong then",
+            )
         return found
+
+    def _held_out(self, modes: Sequence[int], experience: Any, most: int = 1000) -> tuple[Any, Any]:
+        """Images and labels of at most ``most`` validation rows of this experience and the classes ``modes``; more are drawn from, for files may lie
+        in the order of their classes.
+        """
+        columns = self.data.splits["valid"].columns
+        wanted = np.isin(columns["label"].numpy(), np.asarray(modes))
+        if "experience" in columns:
+            wanted &= columns["experience"].numpy() == experience.number
+        rows = np.flatnonzero(wanted)
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+        return columns["image"][rows], columns["label"][rows]
+
+
+def _say(action: str, text: str) -> None:
+    """What a gate does with ``text``: GateError (stop), a warning (warn), nothing (ignore)."""
+    if action == "stop":
+        raise GateError(text)
+    if action == "warn":
+        warnings.warn(text, stacklevel=3)
 
 
 PROBLEM = Groups

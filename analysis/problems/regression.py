@@ -21,7 +21,9 @@ COUNT = Metric("n", None, "rows", "rows")
 
 
 class Regression(Evaluator):
-    """Predictions hold ``value`` and may hold ``embedding`` [d]; the column ``label`` is the target.
+    """Predictions hold ``value`` and may hold ``embedding`` [d], the encoder's features, and ``projection`` [p], the
+    projector's output where it was trained with the encoder as it stands; the column ``label`` is the target.
+    ``ordinality`` is that of the features, ``projection/ordinality`` that of the projections.
 
     ``data.info["shots"]`` says how labels fall into many, medium and few (fields of :class:`~holdfast.analysis.regression.Shots`);
     ``data.info["label_name"]`` names the target in pictures.
@@ -45,7 +47,7 @@ class Regression(Evaluator):
     )
     table: ClassVar[Sequence[str]] = (
         "mae/average", "mae/last", "mae/forgetting", "rmse/last", "r2/last", "spearman/last", "many/mae/last", "medium/mae/last", "few/mae/last",
-        "ordinality/last", "cost/seconds_per_step",
+        "ordinality/last", "projection/ordinality/last", "cost/seconds_per_step",
     )  # fmt: skip
 
     def __init__(self, data: Data) -> None:
@@ -55,26 +57,33 @@ class Regression(Evaluator):
         self.shots = regression.Shots.of(given) if given is not None else None
 
     def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
-        value, label, embedding = self._arrays(predictions, index, split)
-        return regression.evaluate(value, label, embedding, self.shots, self.labels["train"])
+        value, label = self._values(predictions, index, split)
+        embedding, projection = (self._vectors(predictions, name) for name in ("embedding", "projection"))
+        return regression.evaluate(value, label, embedding, self.shots, self.labels["train"], projection)
 
-    def _arrays(
+    def _values(
         self, predictions: Sequence[Prediction], index: Sequence[int], split: str
-    ) -> tuple[regression.Array, regression.Array, regression.Array | None]:
+    ) -> tuple[regression.Array, regression.Array]:
         value = regression.column([p["value"] for p in predictions])
-        embedding = None
-        if predictions and "embedding" in predictions[0]:
-            embedding = regression.column([p["embedding"] for p in predictions])
-        return value, self.labels[split][np.asarray(index, dtype=np.int64)], embedding
+        return value, self.labels[split][np.asarray(index, dtype=np.int64)]
+
+    @staticmethod
+    def _vectors(predictions: Sequence[Prediction], name: str) -> regression.Array | None:
+        return regression.column([p[name] for p in predictions]) if predictions and name in predictions[0] else None
 
     def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
-        value, label, embedding = self._arrays(predictions, index, split)
+        value, label = self._values(predictions, index, split)
         name = str(self.data.info.get("label_name", "label"))
         plots.prediction_against_truth(value, label, name, folder / "predictions.png")
         plots.error_over_label(value, label, self.labels["train"], name, folder / "error.png")
-        if embedding is not None and len(embedding) > 2:
-            plots.embedding_by_label(embedding, label, name, folder / "embedding.png")
-            plots.ordinality(*regression.pairs(embedding, label), name, folder / "ordinality.png")
+        for key, of, files in (
+            ("embedding", "encoder's features", ("embedding", "ordinality")),
+            ("projection", "projector's output", ("projection", "projection_ordinality")),
+        ):
+            vectors = self._vectors(predictions, key)
+            if vectors is not None and len(vectors) > 2:
+                plots.embedding_by_label(vectors, label, name, folder / f"{files[0]}.png", of)
+                plots.ordinality(*regression.pairs(vectors, label), name, folder / f"{files[1]}.png", of)
 
 
 PROBLEM = Regression

@@ -120,6 +120,17 @@ def test_the_problem_scores_and_draws(tmp_path: Path) -> None:
     found = problem.score(predictions, range(40), "test")
     assert found["mae"] == pytest.approx(1)
     assert found["many/n"] + found["medium/n"] + found.get("few/n", 0) == 40
+    assert "projection/ordinality" not in found
+    features = np.stack([p["embedding"] for p in predictions])
+    assert found["ordinality"] == r.ordinality(features, label.double().numpy())
+    for p in predictions:
+        p["projection"] = g.normal(size=3)
+    both = problem.score(predictions, range(40), "test")
+    assert {name: both[name] for name in found} == found
+    projected = np.stack([p["projection"] for p in predictions])
+    assert both["projection/ordinality"] == r.ordinality(projected, label.double().numpy())
+    assert both["projection/local_linearity"] == r.local_linearity(projected, label.double().numpy())
+    assert both["projection/neighbour_mae"] == r.neighbour_mae(projected, label.double().numpy())
     problem.pictures(predictions, range(40), "test", tmp_path)
-    pictures = ("predictions", "error", "embedding", "ordinality")
+    pictures = ("predictions", "error", "embedding", "ordinality", "projection", "projection_ordinality")
     assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in pictures)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from holdfast.datasets import cdvg_cmnist
-from holdfast.datasets.batches import Batch, ExperienceView, Source, generator
+from holdfast.datasets.batches import Batch, ExperienceView, Source, Table, generator
 from holdfast.methods.base import MethodConfig, Stage, StepContext, UnfitError
-from holdfast.methods.cdvg import Cdvg, CdvgConfig, CdvgOracle, ViewsConfig
+from holdfast.methods.cdvg import Cdvg, CdvgConfig, CdvgOracle
 from holdfast.methods.debias import (
     BiasConConfig,
     BiasConOracle,
@@ -29,6 +29,7 @@ from holdfast.methods.losses.biascon import biascon, hsic
 from holdfast.methods.losses.cdvg import gradient_penalty, ntxent
 from holdfast.methods.losses.lff import moving_average, relative_difficulty
 from holdfast.methods.networks import images
+from holdfast.methods.views import ViewsConfig
 from torch import Tensor
 
 
@@ -98,8 +99,10 @@ def source() -> Source:
     return cdvg_cmnist.load(cdvg_cmnist.Config(n_train=120, n_test=60, n_valid=40), None)
 
 
-def _view_of(source: Source, batch_size: int = 40) -> ExperienceView:
+def _view_of(source: Source, batch_size: int = 40, bias: Any = None) -> ExperienceView:
     table = source.splits["train"].without(frozenset({"bias"}))
+    if bias is not None:
+        table = Table({**table.columns, "bias": bias})
     labels = table.columns["label"]
     assert isinstance(labels, Tensor)
     classes = tuple(sorted(set(labels.tolist())))
@@ -271,10 +274,7 @@ def test_bias_labels_do_not_reach_training(source: Source) -> None:
     """Another bias column, and none at all, leave every weight as it was."""
     results = []
     for hidden in (True, False):
-        view = _view_of(source)
-        if not hidden:
-            columns = dict(view.table.columns) | {"bias": torch.zeros(len(view.table), dtype=torch.int64)}
-            view.table = type(view.table)(columns)
+        view = _view_of(source, bias=None if hidden else torch.zeros(120, dtype=torch.int64))
         method = CdvgLff(CdvgLffConfig(width=8, critic_width=8, translator_epochs=1), _model(source))
         _run(method, view)
         results.append(_weights(method))
@@ -359,7 +359,7 @@ def test_baselines_move_all_their_weights(source: Source, kind: Any, config: Any
     if kind is BiasConOracle:
         with pytest.raises(ValueError, match="hidden_from_training"):
             method.before_experience(view)
-        view.table = source.splits["train"]
+        view = _view_of(source, bias=source.splits["train"].columns["bias"])
     before = dict(method.named_parameters())
     before = {n: p.detach().clone() for n, p in before.items()}
     _run(method, view, 2)

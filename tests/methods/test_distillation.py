@@ -88,12 +88,14 @@ def make(kind: type[ER], data: tuple[slu.Config, Source], **fields: Any) -> tupl
     def view(number: int, classes: tuple[int, ...]) -> ExperienceView:
         rows = torch.isin(labels, torch.tensor(classes)).nonzero().flatten()
         return ExperienceView(
-            number, 2, rows, classes, tuple(range(classes[0])), 4, len(labels), table, 8, 0, torch.device("cpu")
-        )
+            number, 2, rows, classes, tuple(range(classes[0])), 4, len(labels), table, 8, 0, torch.device("cpu"),
+            memory=method.memory(),
+        )  # fmt: skip
 
-    first, second = view(0, (0, 1)), view(1, (2, 3))
+    first = view(0, (0, 1))
     method.before_experience(first)
     method.after_experience(first)
+    second = view(1, (2, 3))
     method.before_experience(second)
     method.train()
     rows = torch.cat([method.memory(), second.index[:5]])
@@ -203,12 +205,13 @@ def test_teacher_moves_with_the_method(data: tuple[slu.Config, Source]) -> None:
 @pytest.mark.parametrize("lambda_mm", [0.0, 0.1])
 def test_mm_trains_the_projections_in_the_first_experience(lambda_mm: float, data: tuple[slu.Config, Source]) -> None:
     """Spec section 12, property 8: so that the teacher's projection means something when NSPT starts."""
-    method, second, _ = make(Coconut, data, projection=8, lambda_mm=lambda_mm)
-    labels = second.table.columns["label"]
+    method, *_ = make(Coconut, data, projection=8, lambda_mm=lambda_mm)
+    table = data[1].splits["train"]
+    labels = table.columns["label"]
     assert isinstance(labels, torch.Tensor)
     rows = (labels < 2).nonzero().flatten()
-    first = ExperienceView(0, 2, rows, (0, 1), (), 4, len(labels), second.table, 8, 0, torch.device("cpu"))
-    batch = second.table.gather(rows[:8])
+    first = ExperienceView(0, 2, rows, (0, 1), (), 4, len(labels), table, 8, 0, torch.device("cpu"))
+    batch = table.gather(rows[:8])
     batch["is_memory"] = torch.zeros(8, dtype=torch.bool)
     before = [p.clone() for p in (method.project_audio.weight, method.project_text.weight)]
     optimizer = torch.optim.AdamW(method.parameters(), lr=0.01)

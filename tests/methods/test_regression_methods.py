@@ -111,6 +111,81 @@ def test_a_probe_leaves_the_encoder_as_it_is_and_finetuning_does_not(source: Sou
         assert same == (second == "probe")
 
 
+class Alone(torch.nn.Module):
+    """A model whose features are the inputs."""
+
+    d_features = 3
+
+    def __init__(self, encoder: torch.nn.Module | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder or torch.nn.Identity()
+
+    def inputs(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return batch
+
+    def encode(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return batch["x"]
+
+    def project(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(features, dim=1)
+
+
+class Normed(Alone):
+    """A model with batch norm that keeps its features; a view is the batch with noise."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.nn.BatchNorm1d(3))
+        self.features: list[torch.Tensor] = []
+
+    def view(self, batch: dict[str, torch.Tensor], order: torch.Generator) -> dict[str, torch.Tensor]:
+        return {**batch, "x": batch["x"] + torch.randn(batch["x"].shape, generator=order)}
+
+    def encode(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        self.features.append(self.encoder(batch["x"]))
+        return self.features[-1]
+
+
+@pytest.mark.parametrize(
+    "kind", [sup.SupReMix, sup.SupCon, sup.RnC, sup.YAware, sup.AdaCon, im.ConR], ids=lambda k: k.name
+)
+def test_batch_norm_sees_all_views_of_a_batch_at_once(kind: Any) -> None:
+    """Spec section 3, step 3: z = normalise(projector(encoder(cat(view1, view2))))."""
+    table = Table({"x": torch.randn(16, 3, generator=generator(0, "x")), "label": torch.arange(16.0) % 4})
+    method = kind(kind.Config(), Normed(), 0)
+    view = view_of(Source({"train": table}, (), {}, "made", ""))
+    method.before_experience(view)
+    method.train()
+    ctx, batch = StepContext(view, "pretrain", 0, 0, generator(0, "augment")), next(view.batches())
+    assert torch.isfinite(method.training_step(batch, ctx)["loss"])
+    assert [len(f) for f in method.model.features] == [32]
+    order = generator(0, "augment")
+    views = torch.cat([method.model.view(batch, order)["x"] for _ in range(2)])
+    assert torch.equal(method.model.features[0], torch.nn.BatchNorm1d(3)(views))
+
+
+def test_the_order_of_what_is_as_it_was_trained_is_measured(source: Source) -> None:
+    """Fine-tuning moves the encoder and leaves the projector: its output is then no embedding of the method."""
+    rows = source.splits["test"].gather(torch.arange(20))
+    for kind, fields, projected in (
+        (sup.SupReMix, {}, True),
+        (sup.SupReMix, {"second": "finetune"}, False),
+        (sup.SupReMix, {"epochs": 0}, False),  # the projector was never trained here
+        (sup.SupCon, {}, True),
+        (sup.SupCon, {"second": "finetune"}, False),
+        (sup.RnC, {}, False),  # has none
+        (im.ConR, {}, True),
+        (reg.Regressor, {}, False),
+    ):
+        method = made(kind, source, **fields).eval()
+        with torch.no_grad():
+            found = method.predict(rows)
+            features = method.model.encode(method.model.inputs(rows))
+            assert torch.equal(found["embedding"], features)
+            assert ("projection" in found) == projected
+            if projected:
+                assert torch.equal(found["projection"], method.model.project(features))
+
+
 @pytest.mark.parametrize("second", ["probe", "finetune"])
 def test_no_epochs_of_pre_training_go_straight_to_the_second_stage(source: Source, second: str) -> None:
     method = made(sup.SupReMix, source, epochs=0, second=second, second_epochs=2)
@@ -123,22 +198,6 @@ def test_no_epochs_of_pre_training_go_straight_to_the_second_stage(source: Sourc
         if not issubclass(kind, reg.TwoStage):
             with pytest.raises(ValidationError):
                 kind.Config.model_validate({"epochs": 0})
-
-
-class Alone(torch.nn.Module):
-    """A model whose features are the inputs."""
-
-    d_features = 3
-    encoder = torch.nn.Identity()
-
-    def inputs(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return batch
-
-    def encode(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        return batch["x"]
-
-    def project(self, features: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.normalize(features, dim=1)
 
 
 def test_a_feature_that_no_training_row_has_moves_a_prediction_by_no_more_than_itself() -> None:

@@ -27,7 +27,11 @@ def out(tmp_path: Path, empty_store: Path) -> Path:
 
 
 def folder(
-    root: Path, shape: Callable[[int], tuple[int, ...]] = lambda n: (13, 13, 3), rows: int = 36, labels: str = "ab"
+    root: Path,
+    shape: Callable[[int], tuple[int, ...]] = lambda n: (13, 13, 3),
+    rows: int = 36,
+    labels: str = "ab",
+    splits: tuple[str, ...] = SPLITS,
 ) -> Path:
     """Noise of two classes and two biases in all splits; ``shape(n)`` of the n-th image."""
     root.mkdir()
@@ -37,7 +41,7 @@ def folder(
         writer.writerow(["path", "label", "bias", "split"])
         for n in range(rows):
             Image.fromarray(g.integers(0, 256, shape(n), dtype=np.uint8)).save(root / f"{n}.png")
-            writer.writerow([f"{n}.png", labels[n % len(labels)], "xy"[n // 3 % 2], SPLITS[n % 3]])
+            writer.writerow([f"{n}.png", labels[n % len(labels)], "xy"[n // 3 % 2], splits[n % len(splits)]])
     return root
 
 
@@ -57,7 +61,7 @@ def test_images_of_any_kind_are_brought_to_one_size(out: Path) -> None:
     def shape(n: int) -> tuple[int, ...]:
         return shapes[n % 4]
 
-    folder(out / "data", shape)
+    folder(out / "data", shape, 37, splits=(*SPLITS, "unbiased", "train"))
     code, report = run(
         out, "--data-root", str(out / "data"), f"data.options.size={size}", "--method", "cdvg", "methods.cdvg.translator_epochs=1",
         "train.epochs=1", "methods.cdvg.gate=ignore", "methods.cdvg.translator=shallow",
@@ -66,6 +70,26 @@ def test_images_of_any_kind_are_brought_to_one_size(out: Path) -> None:
     metrics = report["runs"][0]["metrics"]
     assert 0 <= metrics["accuracy/last"] <= 1
     assert {"translator/content_kept", "worst_group/last", "group_mean/last"} <= set(metrics)
+
+
+def test_a_gate_that_cannot_judge_says_so(out: Path) -> None:
+    """No unbiased images and few training ones: the run goes on with a warning, or stops where the gate is to stop it."""
+    arguments = [
+        "--data-root",
+        str(folder(out / "data")),
+        "data.options.size=12",
+        "--method",
+        "cdvg",
+        "methods.cdvg.translator_epochs=1",
+    ]
+    smoke = ["run", "cdvg_folder", "--profile", "smoke", "--json", "train.epochs=1"]
+    done = process.run(*smoke, *arguments, cwd=out, environment={"HOLDFAST_RUNS": str(out)})
+    assert done.returncode == 0
+    assert "the gate cannot judge the translator" in done.stderr
+    assert not any(name.startswith("translator/") for name in json.loads(done.stdout)["runs"][0]["metrics"])
+    code, report = run(out, *arguments, "train.epochs=1", "methods.cdvg.gate=stop")
+    assert code not in (0, 1)
+    assert "the gate cannot judge the translator" in report["error"]["what"]
 
 
 @pytest.mark.parametrize(
