@@ -77,10 +77,14 @@ def translators(g: Vectors) -> None:
                         p.copy_(value)
             x, alpha = g.tensor(f"{case}/x", dtype), g.tensor(f"{case}/alpha", dtype)
             org, trg = g.tensor(f"{case}/y_org"), g.tensor(f"{case}/y_trg")
+
+            def score(z: Tensor, critic: Any = critic) -> Tensor:
+                return critic(z)[0]
+
             src_real, cls_real = critic(x)
             fake = translator(x, trg)
             src_fake, classes = critic_loss(src_real, critic(fake.detach())[0], cls_real, org)
-            penalty = gradient_penalty(lambda z, c=critic: c(z)[0], x, fake, alpha)
+            penalty = gradient_penalty(score, x, fake, alpha)
             d_loss = src_fake + weight["lambda_cls"] * classes + weight["lambda_gp"] * penalty
             rebuilt = translator(fake, org)
             src, cls = critic(fake)

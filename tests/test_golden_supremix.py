@@ -200,7 +200,8 @@ def calibration(g: Vectors) -> None:
     state = density.bin_statistics(first[counted], place, *state, momentum)
     smooth = [density.smooth_statistics(v, size, sigma) for v in state[:2]]
     moved = second.clone()
-    moved[counted] = density.calibrate(second[counted], *(v[place] for v in (*state[:2], *smooth)))
+    old_mean, old_var, new_mean, new_var = (v[place] for v in (*state[:2], *smooth))
+    moved[counted] = density.calibrate(second[counted], old_mean, old_var, new_mean, new_var)
     later = density.bin_statistics(second[counted], place, *state, momentum)
     found = {
         "running_mean_after0": state[0],

@@ -18,6 +18,11 @@ ERRORS = (
     Metric("gm", False, "label", "geometric mean of the absolute errors"),
 )
 COUNT = Metric("n", None, "rows", "rows")
+ORDER = (
+    Metric("ordinality", True, "", "rank correlation of label distance and embedding distance"),
+    Metric("local_linearity", True, "", "straightness of the embedding along the label"),
+    Metric("neighbour_mae", False, "label", "mean absolute error of the nearest neighbours' mean label"),
+)
 
 
 class Regression(Evaluator):
@@ -41,9 +46,11 @@ class Regression(Evaluator):
             for shot in regression.SHOTS
             for m in (*ERRORS, COUNT)
         ),
-        Metric("ordinality", True, "", "rank correlation of label distance and embedding distance"),
-        Metric("local_linearity", True, "", "straightness of the embedding along the label"),
-        Metric("neighbour_mae", False, "label", "mean absolute error of the nearest neighbours' mean label"),
+        *ORDER,
+        *(
+            Metric(f"projection/{m.name}", m.higher_is_better, m.unit, f"{m.title}, of the projector's output")
+            for m in ORDER
+        ),
     )
     table: ClassVar[Sequence[str]] = (
         "mae/average", "mae/last", "mae/forgetting", "rmse/last", "r2/last", "spearman/last", "many/mae/last", "medium/mae/last", "few/mae/last",
