@@ -60,7 +60,7 @@ class Stage:
     """One stage of a method within an experience.
 
     ``optimizers`` may be empty (calibration); None means one optimizer ``main`` over all trainable parameters with the
-    recipe's settings. ``epochs`` None means the recipe's; ``steps_only_forward`` stages are run without gradients.
+    recipe's settings. ``epochs`` None means the recipe's and ``more``; ``steps_only_forward`` stages are run without gradients.
     """
 
     name: str = "train"
@@ -68,6 +68,7 @@ class Stage:
     optimizers: Mapping[str, OptimizerSpec] | None = None
     step: str = "training_step"
     gradients: bool = True
+    more: int = 0
 
 
 @dataclass(frozen=True)

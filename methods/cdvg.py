@@ -45,10 +45,24 @@ class CdvgConfig(ViewsConfig):
         description="shallow: of the reach below; stargan: StarGAN v1, sees and redraws everything; colour_map: sees everything, changes colours smoothly; auto: shallow up to 16 px, StarGAN v1 above (for a local bias shallow is better there too: docs/results.md)",
     )
     reach: Literal[1, 3, 5, 9] = Field(3, description="receptive field of the shallow translator in pixels")
-    width: int = Field(32, ge=4, le=256, description="channels of the translator's first convolution (StarGAN: 64)")
-    blocks: int = Field(6, ge=1, le=16, description="residual blocks of StarGAN's translator")
+    width: int = Field(
+        32,
+        ge=4,
+        le=256,
+        description="channels of the translator's first convolution (StarGAN: 64)",
+        json_schema_extra=protocol(),
+    )
+    blocks: int = Field(
+        6, ge=1, le=16, description="residual blocks of StarGAN's translator", json_schema_extra=protocol()
+    )
     grid: int = Field(1, ge=1, le=16, description="of colour_map: colour maps along a side; 1: one for the image")
-    critic_width: int = Field(32, ge=4, le=256, description="channels of the critic's first convolution (StarGAN: 64)")
+    critic_width: int = Field(
+        32,
+        ge=4,
+        le=256,
+        description="channels of the critic's first convolution (StarGAN: 64)",
+        json_schema_extra=protocol(),
+    )
     translator_epochs: int = Field(
         37,
         ge=1,
@@ -65,7 +79,7 @@ class CdvgConfig(ViewsConfig):
     )
     translator_lr: float = Field(5e-4, gt=0, le=1, description="Adam, both networks, falling to 0 in the second half")
     translator_betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's moments")
-    n_critic: int = Field(2, ge=1, le=100, description="critic steps a translator step")
+    n_critic: int = Field(2, ge=1, le=100, description="critic steps a translator step", json_schema_extra=protocol())
     lambda_cls: float = Field(1.0, ge=0, description="l_cls")
     lambda_rec: float = Field(10.0, ge=0, description="l_rec", json_schema_extra={"sweep": {"low": 1.0, "high": 100.0, "log": True}})  # fmt: skip
     lambda_gp: float = Field(10.0, ge=0, description="l_gp")

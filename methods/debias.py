@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..datasets.batches import Batch, ExperienceView, derive
-from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError, Update
+from .base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, UnfitError, Update, protocol
 from .cdvg import Cdvg, CdvgConfig
 from .lff import LffConfig, sample_weights
 from .losses.biascon import biascon, hsic
@@ -260,7 +260,9 @@ class BiasConConfig(MethodConfig):
 
     temperature: float = Field(0.1, gt=0, le=10, description="τ", json_schema_extra={"sweep": {"low": 0.05, "high": 0.5, "log": True}})  # fmt: skip
     lambda_con: float = Field(1.0, ge=0, description="weight of the contrastive loss")
-    projection: int = Field(64, ge=1, le=8192, description="width of the projection's output")
+    projection: int = Field(
+        64, ge=1, le=8192, description="width of the projection's output", json_schema_extra=protocol()
+    )
 
 
 class BiasConOracle(Method):

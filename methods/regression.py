@@ -27,7 +27,14 @@ class RegressionConfig(MethodConfig):
     """Fields of every regression method."""
 
     loss: Loss = Field("l1", description="loss of the regressor on standardised labels")
-    epochs: int | None = Field(None, ge=1, description="epochs of the first stage; null: the recipe's")
+    epochs: int | None = Field(None, ge=1, description="epochs in all; null: the recipe's and second_epochs")
+    second_epochs: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="epochs beside the recipe's, so that a regressor end to end gets the budget of both stages of the contrasts",
+        json_schema_extra=protocol(),
+    )
     augment: bool = Field(
         True,
         description="train on a random view of each row, as the contrasts do; false: on the row itself",
@@ -140,10 +147,10 @@ class Regressor(Method):
 
     @classmethod
     def total_epochs(cls, config: Any, epochs: int) -> int | None:
-        return config.epochs or epochs
+        return int(config.epochs or epochs + config.second_epochs)
 
     def stages(self, view: ExperienceView) -> list[Stage]:
-        return [Stage(epochs=self.config.epochs)]
+        return [Stage(epochs=self.config.epochs, more=self.config.second_epochs)]
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         prediction = self.read(self._model.encode(self.input(batch, ctx)))
@@ -217,6 +224,7 @@ class TwoStageConfig(RegressionConfig):
     standardise_features: bool = Field(
         True,
         description="of probe: features get mean 0 and deviation 1 over the training rows; one that hardly varies less",
+        json_schema_extra=protocol(),
     )
     views: Literal[1, 2] = Field(2, description="V, views of a row in pre-training", json_schema_extra=protocol())
 

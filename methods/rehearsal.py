@@ -47,7 +47,9 @@ class RehearsalConfig(MethodConfig):
     )
     selection: Literal["random", "herding", "closest"] = Field("random", description="which rows of a class are kept")
     fixed_memory: bool = Field(
-        True, description="quota per class = |M| / all classes from the start; else / seen classes"
+        True,
+        description="quota per class = |M| / all classes from the start; else / seen classes",
+        json_schema_extra=protocol(),
     )
     batching: Literal["concat", "balanced"] = Field(
         "concat",

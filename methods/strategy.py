@@ -314,12 +314,11 @@ class MethodStrategy(BaseSGDTemplate[Any, Any, Any]):
         return self.view
 
     def epochs_of(self, stage: Stage, view: ExperienceView) -> int:
-        """Epochs of a stage: its own, else the recipe's (the first experience may have more)."""
+        """Epochs of a stage: its own, else the recipe's (the first experience may have others) and ``stage.more``."""
         if stage.epochs is not None:
             return stage.epochs
-        if view.experience == 0 and self.settings.epochs_first is not None:
-            return self.settings.epochs_first
-        return self.settings.epochs
+        first = self.settings.epochs_first if view.experience == 0 else None
+        return (first or self.settings.epochs) + stage.more
 
     def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
         view = self._ensure_view(experience)

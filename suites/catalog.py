@@ -95,8 +95,7 @@ def recipe(target: str, profile: str | None, overrides: Iterable[str] = ()) -> R
     Where overrides make the methods differ in a protocol field, the recipe says so under ``unequal`` (:func:`protocol.by_hand`).
     """
     given = list(overrides)
-    is_file = target.endswith((".yaml", ".yml")) or "/" in target
-    yaml_text, where = (read_file(Path(target)), target) if is_file else (text(target), target)
+    yaml_text, where = _source(target)
     changed = load(yaml_text, profile, given, where, _fields)
     if not given:
         return changed
@@ -105,6 +104,12 @@ def recipe(target: str, profile: str | None, overrides: Iterable[str] = ()) -> R
         return protocol.by_hand(base, changed, kinds(changed), given)
     except (Fault, ValidationError):  # a method or a value that is wrong: resolve names it
         return changed
+
+
+def _source(target: str) -> tuple[str, str]:
+    """A recipe's YAML by name or file, and where it is from."""
+    is_file = target.endswith((".yaml", ".yml")) or "/" in target
+    return (read_file(Path(target)) if is_file else text(target)), target
 
 
 def _fields(name: str, entry: Mapping[str, Any]) -> Collection[str]:
@@ -247,6 +252,29 @@ def resolve(recipe: Recipe, fair: bool = True) -> None:
         errors += protocol.errors_of(recipe, kinds(recipe))
     if errors:
         raise fault(errors, recipe.name)
+
+
+def validate(target: str | None) -> list[dict[str, Any]]:
+    """Check a recipe by name or file, or all there are (None), without a profile and in each of its profiles.
+
+    Raises Fault for the first recipe with errors; ``where`` says in which profile.
+    """
+    checked = []
+    for name in [target] if target is not None else sources():
+        for profile in (None, *profiles(name)):
+            try:
+                resolve(recipe(name, profile))
+            except Fault as error:
+                place = error.where if profile is None else f"{error.where}, profile {profile}"
+                raise Fault(code=error.code, what=error.what, where=place, next=error.next) from error
+            checked.append({"name": name, "profile": profile, "valid": True})
+    return checked
+
+
+def profiles(target: str) -> list[str]:
+    """The profiles of a recipe by name or file, in its order."""
+    found = read_yaml(*_source(target)).get("profiles")
+    return list(found) if isinstance(found, dict) else []
 
 
 def chosen_methods(recipe: Recipe, names: Iterable[str]) -> list[str]:

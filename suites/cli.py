@@ -50,6 +50,7 @@ def list_(json: Json = False) -> None:
 @app.command()
 def show(name: str, profile: ProfileOption = None, json: Json = False) -> None:
     """A suite's resolved recipe and what its methods' fields mean. Example: suites show coconut_slurp"""
+    from ..methods.base import is_protocol
     from . import catalog
     from .recipe import to_yaml
 
@@ -61,7 +62,8 @@ def show(name: str, profile: ProfileOption = None, json: Json = False) -> None:
         fields[key] = {
             "summary": kind.summary,
             "fields": {
-                n: {"default": f.default, "description": f.description} for n, f in kind.Config.model_fields.items()
+                n: {"default": f.default, "description": f.description, "protocol": is_protocol(f)}
+                for n, f in kind.Config.model_fields.items()
             },
         }
     if json:
@@ -71,7 +73,10 @@ def show(name: str, profile: ProfileOption = None, json: Json = False) -> None:
     console = _console(False)
     console.line(to_yaml(recipe))
     for key, entry in fields.items():
-        rows = [[f"methods.{key}.{n}", str(f["default"]), f["description"] or ""] for n, f in entry["fields"].items()]
+        rows = [
+            [f"methods.{key}.{n}", str(f["default"]), (f["description"] or "") + " (protocol)" * f["protocol"]]
+            for n, f in entry["fields"].items()
+        ]
         console.table(f"{key}: {entry['summary']}", ["field", "default", "meaning"], rows)
     console.line("resume: checkpoint")
 
@@ -103,21 +108,14 @@ def validate(
     every: Annotated[bool, typer.Option("--all", help="All suites in all profiles.")] = False,
     json: Json = False,
 ) -> None:
-    """Check a recipe whole: names, types, ranges; all errors at once."""
+    """Check a recipe whole, in all its profiles: names, types, ranges, equal settings; all errors at once."""
     from . import catalog
 
     if (target is None) == (not every):
         raise Fault(
             code="usage", what="name one suite or file, or say --all", where="validate", next="suites validate --all"
         )
-    wanted = (
-        [(row["name"], [None, *row["profiles"]]) for row in catalog.recipes()] if every else [(str(target), [None])]
-    )
-    checked = []
-    for name, profiles in wanted:
-        for profile in profiles:
-            catalog.resolve(catalog.recipe(name, profile))
-            checked.append({"name": name, "profile": profile, "valid": True})
+    checked = catalog.validate(target)
     if json:
         return _print(checked)
     _console(False).line(f"{len(checked)} valid")

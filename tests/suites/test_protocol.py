@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from holdfast.suites import catalog, protocol
 from holdfast.suites.errors import Fault
 from holdfast.suites.recipe import Recipe
+
+from . import process
 
 PROFILES = ("smoke", "demo", "paper")
 # a profile's change that makes one method unlike the others, by suite
@@ -78,6 +81,46 @@ def test_the_papers_profiles_that_were_unequal_are_equal() -> None:
             assert recipe.methods["disent"]["swap_after"] == recipe.methods["cdvg_disent"]["swap_after"] == 10_000
 
 
+@pytest.mark.parametrize("name", sorted(catalog.sources()))
+def test_every_built_in_recipe_is_fair_in_every_profile(name: str) -> None:
+    for profile in (None, *PROFILES):
+        recipe = catalog.recipe(name, profile)
+        catalog.resolve(recipe)
+        table = protocol.settings(recipe, catalog.kinds(recipe))
+        assert protocol.BUDGET not in recipe.unequal
+        assert len(set(map(str, table[protocol.BUDGET].values()))) == 1, profile
+
+
+def test_regressors_end_to_end_get_the_budget_of_both_stages() -> None:
+    """With the paper's 100 + 100 epochs the plain regressor had 100."""
+    for name, total in (("stsb", 200), ("tabular", 200), ("timeseries", 200), ("volumes", 200), ("agedb", 200)):
+        recipe = catalog.recipe(f"supremix_{name}", "paper")
+        budget = protocol.settings(recipe, catalog.kinds(recipe))[protocol.BUDGET]
+        assert budget["l1"] == budget["fds"] == budget["supcon"] == budget["supremix"] == total, name
+        assert "ridge" not in budget
+    recipe = catalog.recipe("supremix_tabular", "demo", ["train.epochs=5"])  # the budget follows, nothing is unequal
+    catalog.resolve(recipe)
+    assert protocol.warnings_of(recipe) == []
+    assert set(protocol.settings(recipe, catalog.kinds(recipe))[protocol.BUDGET].values()) == {35}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "field"),
+    [
+        ("supremix_agedb", {"  supcon: {}": "  supcon: {epochs: 3}"}, "total_epochs"),
+        ("supremix_agedb", {"  rnc: {}": "  rnc: {standardise_features: false}"}, "standardise_features"),
+        ("cdvg_cmnist", {"  cdvg_lff: {}": "  cdvg_lff: {width: 64}"}, "width"),
+        ("cdvg_cmnist", {"  cdvg_lff: {}": "  cdvg_lff: {n_critic: 1}"}, "n_critic"),
+        ("cdvg_cmnist", {"  biascon_oracle: {}": "  biascon_oracle: {projection: 256}"}, "projection"),
+        ("cdvg_cmnist", {"  cdvg_augment: {}": "  cdvg_augment: {objective: two_stage}"}, "total_epochs"),
+        ("coconut_slurp", {"  er: {}": "  er: {fixed_memory: false}"}, "fixed_memory"),
+    ],
+)
+def test_no_part_of_the_protocol_is_left_out(name: str, change: dict[str, str], field: str, tmp_path: Path) -> None:
+    with pytest.raises(Fault, match=rf"\n  {field}: the methods do not share it: "):
+        catalog.resolve(catalog.recipe(write(tmp_path, name, change), "demo"))
+
+
 def test_an_exception_needs_a_reason_and_a_difference(tmp_path: Path) -> None:
     changes = {"  er_double: {use: er, memory_size: 0.1}": "  er_double: {use: er}"}
     with pytest.raises(Fault, match=r"unequal.memory_size.er_double: it has the value of the others"):
@@ -117,6 +160,27 @@ def test_a_change_by_hand_is_written_down_and_said() -> None:
     assert "memory_size" not in recipe.unequal
 
 
+def test_validate_and_show_on_the_command_line(tmp_path: Path) -> None:
+    """One profile's inequality is found whatever profile is asked for; exceptions are shown with their reasons."""
+    planted = write(
+        tmp_path,
+        "coconut_fsc",
+        {'methods: {"*": {memory_size: 0.01': 'methods: {er: {memory_size: 0.5}, "*": {memory_size: 0.01'},
+    )
+    done = process.run("validate", planted, cwd=tmp_path, environment={})
+    assert done.returncode == 2
+    assert "memory_size: the methods do not share it: 0.5 (er), 0.01 (coconut, " in done.stderr
+    assert "profile paper" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = process.run("validate", "coconut_fsc", "--json", cwd=tmp_path, environment={})
+    assert [row["profile"] for row in json.loads(done.stdout)] == [None, *PROFILES]
+    shown = process.run("show", "coconut_slurp", cwd=tmp_path, environment={}).stdout
+    assert "er_double: replay with twice the memory" in shown
+    document = json.loads(process.run("show", "coconut_slurp", "--json", cwd=tmp_path, environment={}).stdout)
+    fields = document["method_fields"]["coconut"]["fields"]
+    assert [fields[name]["protocol"] for name in ("memory_size", "projection", "temperature")] == [True, True, False]
+
+
 def test_every_protocol_field_is_found() -> None:
     """A field that a comparison must hold equal and that nobody marked would be silent."""
     marked: set[str] = set()
@@ -125,5 +189,6 @@ def test_every_protocol_field_is_found() -> None:
         marked |= set(protocol.settings(recipe, catalog.kinds(recipe)))
     assert marked == {
         "memory_size", "batching", "projection", "augment", "label_scale", "second", "second_epochs", "second_lr",
-        "finetune_lr", "views", "translator_epochs", "translator_batch", "total_epochs",
+        "finetune_lr", "views", "translator_epochs", "translator_batch", "total_epochs", "standardise_features",
+        "fixed_memory", "width", "blocks", "critic_width", "n_critic",
     }  # fmt: skip
