@@ -97,7 +97,7 @@ def test_few_experiences_still_show_their_numbers(tmp_path: Path, monkeypatch: p
     assert not shown
 
 
-def fail(error: Exception) -> None:
+def fail(error: BaseException) -> None:
     raise error
 
 
@@ -113,6 +113,6 @@ def test_a_picture_that_fails_is_told_and_leaves_nothing(tmp_path: Path) -> None
         pytest.warns(UserWarning, match=r"no picture plots/other\.png: ValueError"),
         plots.spared(path.with_name("other.png")),
     ):
-        raise ValueError
+        fail(ValueError())
     with pytest.raises(KeyboardInterrupt), plots.spared(path, told.append):
-        raise KeyboardInterrupt
+        fail(KeyboardInterrupt())
