@@ -270,7 +270,7 @@ class ConR(Regressor):
     config: ConRConfig
     name: ClassVar[str] = "conr"
     summary: ClassVar[str] = "end-to-end regression; rows mistaken for each other pushed apart by label distance"
-    projected: ClassVar[bool] = True  # type: ignore[assignment]
+    projected: ClassVar[bool] = True
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         c = self.config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,12 @@ def objectives(g: Vectors) -> None:
                 g.agree(f"{case}/grad_{name}", gradient, rtol)
 
 
+def _map_of(critic: torch.nn.Module, x: Tensor) -> Tensor:
+    """What the critic says of real and fake, without its classes."""
+    source: Tensor = critic(x)[0]
+    return source
+
+
 def _norm(loss: Tensor, net: torch.nn.Module) -> Tensor:
     """L2 norm of the gradient of ``loss`` over all parameters."""
     gradients = torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)
@@ -80,7 +87,7 @@ def translators(g: Vectors) -> None:
             src_real, cls_real = critic(x)
             fake = translator(x, trg)
             src_fake, classes = critic_loss(src_real, critic(fake.detach())[0], cls_real, org)
-            penalty = gradient_penalty(lambda z, c=critic: c(z)[0], x, fake, alpha)
+            penalty = gradient_penalty(partial(_map_of, critic), x, fake, alpha)
             d_loss = src_fake + weight["lambda_cls"] * classes + weight["lambda_gp"] * penalty
             rebuilt = translator(fake, org)
             src, cls = critic(fake)

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from .golden_vectors import PRECISIONS, Vectors, folder
 
 MODES = {"supcon": (False, False), "mix_neg": (True, False), "mix_pos": (False, True), "supremix": (True, True)}
-NUMBER = r"([\d.]+)"
+NUMBER = r"(\d+(?:\.\d+)?)"
 PLAIN: dict[str, Any] = {"mix_neg": False, "mix_pos": False, "weight": "none"}
 
 
@@ -171,14 +171,13 @@ SHAPES: dict[str, density.Kernel] = {"gaussian": "gaussian", "triang": "triangul
 def densities(g: Vectors) -> None:
     for stem, m in g.groups(rf"base/lds/kernel_({'|'.join(SHAPES)})_(\d+)_{NUMBER}"):
         g.agree(stem, density.kernel(int(m.group(3)), float(m.group(4)), SHAPES[m.group(2)]))
-    size, sigma, bins = (
-        int(v) for v in g.text(r"ks(\d+) sigma(\d+), max_target (\d+)", "ks5 sigma2, max_target 121").groups()
-    )
+    said = g.text(rf"ks(\d+) sigma{NUMBER}, max_target (\d+)", "ks5 sigma2, max_target 121")
+    size, sigma, bins = int(said.group(1)), float(said.group(2)), int(said.group(3))
     place = g.tensor("base/lds/ages").clamp(max=bins - 1)
     for stem, m in g.groups(r"base/lds/(sqrt_inv|inverse)/lds([01])"):
         reweight: Any = m.group(2)
         w = density.bin_weights(
-            place.bincount(minlength=bins), reweight=reweight, smooth=m.group(3) == "1", size=size, sigma=float(sigma)
+            place.bincount(minlength=bins), reweight=reweight, smooth=m.group(3) == "1", size=size, sigma=sigma
         )
         g.agree(f"{stem}/weights", w[place])
 
@@ -186,7 +185,7 @@ def densities(g: Vectors) -> None:
 def calibration(g: Vectors) -> None:
     """Statistics of a first epoch, smoothed; the second's features moved by them; its statistics; float32."""
     said = g.text(
-        r"bucket (\d+)\.\.(\d+), ks(\d+) sigma(\d+), momentum ([\d.]+)", "bucket 3..11, ks5 sigma2, momentum 0.9"
+        rf"bucket (\d+)\.\.(\d+), ks(\d+) sigma{NUMBER}, momentum {NUMBER}", "bucket 3..11, ks5 sigma2, momentum 0.9"
     )
     low, high, size = (int(v) for v in said.groups()[:3])
     sigma, momentum = float(said.group(4)), float(said.group(5))
@@ -200,7 +199,9 @@ def calibration(g: Vectors) -> None:
     state = density.bin_statistics(first[counted], place, *state, momentum)
     smooth = [density.smooth_statistics(v, size, sigma) for v in state[:2]]
     moved = second.clone()
-    moved[counted] = density.calibrate(second[counted], *(v[place] for v in (*state[:2], *smooth)))
+    moved[counted] = density.calibrate(
+        second[counted], state[0][place], state[1][place], smooth[0][place], smooth[1][place]
+    )
     later = density.bin_statistics(second[counted], place, *state, momentum)
     found = {
         "running_mean_after0": state[0],

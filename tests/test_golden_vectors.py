@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from .golden_vectors import Vectors, folder
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    entries = {"case/0/x": np.arange(3.0), "case/0/loss": 3.0, "case/7/x": np.ones(2), "case/7/loss": 2.0}
+    entries: Any = {"case/0/x": np.arange(3.0), "case/0/loss": 3.0, "case/7/x": np.ones(2), "case/7/loss": 2.0}
     np.savez(tmp_path / "made.npz", **entries)
     return tmp_path / "made.npz"
 
@@ -32,7 +33,8 @@ def test_all_entries_are_used_and_counted(path: Path) -> None:
 
 def test_an_entry_that_nothing_uses_fails(path: Path) -> None:
     with np.load(path) as file:
-        np.savez(path, **dict(file), **{"case/0/gradient": np.ones(3)})
+        entries: Any = {**file, "case/0/gradient": np.ones(3)}
+    np.savez(path, **entries)
     with pytest.raises(AssertionError, match="case/0/gradient: nothing in this test uses it"):
         use(Vectors(path)).close()
 
@@ -42,19 +44,27 @@ def test_a_section_that_raises_is_a_fault_and_the_others_are_counted(path: Path)
         g.get("case/1/x")
 
     g = Vectors(path)
-    g.run([missing, lambda own: use(own) and None])
+    g.run([missing, use])
     with pytest.raises(AssertionError, match=r"2 of 2 expected entries agree\nmissing: KeyError.*case/1/x"):
         g.close()
 
 
 def test_shapes_whole_numbers_and_nan(tmp_path: Path) -> None:
-    entries = {"a": np.ones((2, 2)), "b": np.array([1, 2]), "c": np.array([np.nan, 1.0]), "d": "text", "e": 0.0}
+    entries: Any = {"a": np.ones((2, 2)), "b": np.array([1, 2]), "c": np.array([np.nan, 1.0]), "d": "text", "e": 0.0}
     np.savez(tmp_path / "made.npz", **entries)
     g = Vectors(tmp_path / "made.npz")
-    for name, found in (("a", np.ones((2, 2))), ("b", [1, 2]), ("c", [np.nan, 1.0]), ("d", "text"), ("e", 1e-12)):
+    right: Any = (("a", np.ones((2, 2))), ("b", [1, 2]), ("c", [np.nan, 1.0]), ("d", "text"), ("e", 1e-12))
+    for name, found in right:
         g.agree(name, found)
     assert g.faults == []
-    wrong = (("a", np.ones(4)), ("b", [1, 3]), ("c", [1.0, 1.0]), ("c", [np.nan, np.nan]), ("d", "Text"), ("e", 1e-9))
+    wrong: Any = (
+        ("a", np.ones(4)),
+        ("b", [1, 3]),
+        ("c", [1.0, 1.0]),
+        ("c", [np.nan, np.nan]),
+        ("d", "Text"),
+        ("e", 1e-9),
+    )
     for name, found in wrong:
         before = len(g.faults)
         g.agree(name, found)

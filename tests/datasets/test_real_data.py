@@ -48,7 +48,8 @@ def test_recorded_digits_through_the_manifest(tmp_path: Path) -> None:
 def test_shots_of_stsb_are_those_of_dir() -> None:
     """The counts of DIR's bins; division by float32(0.1) put 352 training and 55 test rows into another shot."""
     source = supremix_stsb.load(supremix_stsb.Config(), DATA / "stsb")
-    label = {split: table.columns["label"].double().numpy() for split, table in source.splits.items()}
+    columns: dict[str, Any] = {split: table.columns["label"] for split, table in source.splits.items()}
+    label = {split: column.double().numpy() for split, column in columns.items()}
     shots = Shots.of(source.info["shots"])
     counts = {}
     for split, y in label.items():
