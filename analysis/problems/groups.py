@@ -60,7 +60,8 @@ class Groups(Evaluator):
     def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
         labels, bias = self._columns(split, index)
         predicted = np.array([int(p["label"]) for p in predictions], dtype=np.int64)
-        return groups.group_metrics(labels, bias, predicted, self._usual_of_rows(split, index, labels))
+        usual, drifts = self._usual_of_rows(split, index, labels), "usual" in self.data.splits[split].columns
+        return groups.group_metrics(labels, bias, predicted, usual, drifts)
 
     def _usual_of_rows(self, split: str, index: Sequence[int], labels: Any) -> Any:
         """The usual bias of each row's class, [N]; None: the class's own number."""

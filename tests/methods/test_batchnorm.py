@@ -142,7 +142,7 @@ def test_keep_statistics() -> None:
     with pytest.raises(RuntimeError, match="inside"), keep_statistics(net.train()):
         raise RuntimeError("inside")
     net(x)
-    assert int(net[0].num_batches_tracked) == 2  # type: ignore[arg-type]
+    assert int(net[0].num_batches_tracked) == 2
 
 
 @pytest.mark.parametrize("encoder", ["resnet20", "resnet18"])
