@@ -123,6 +123,18 @@ def kinds(recipe: Recipe) -> dict[str, type[Method]]:
     return {name: kind_of(recipe, name) for name in recipe.methods}
 
 
+def protocol_of(document: Mapping[str, Any], name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Of one method of a run's recipe: protocol field -> value, and -> why it differs. Nothing of a method that is not known any more."""
+    entry, train = document["methods"][name], document["train"]
+    given = {f: r.get(name) if isinstance(r, dict) else r for f, r in (document.get("unequal") or {}).items()}
+    try:
+        kind = method(str(entry.get("use", name)))
+        values = protocol.settings_of(kind, entry, train.get("epochs", 1), train.get("epochs_first"))
+    except (Fault, ValidationError):
+        return {}, {}
+    return values, {field: reason for field, reason in given.items() if reason}
+
+
 def _modules(package: str) -> dict[str, str]:
     """Module stem -> full name, of a package's direct modules, without importing them."""
     base = importlib.import_module(f"{PACKAGE}.{package}")

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import catalog, folders, measures
+from . import catalog, folders, measures, protocol
 from .documents import flat, read_yaml
 from .errors import Fault
 
@@ -34,6 +34,8 @@ class Entrant:
     settings: dict[str, str]
     metrics: dict[Key, dict[str, float]] = field(default_factory=dict)
     folders: dict[Key, Path] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)  # protocol field -> why it differs, as its recipe says
 
 
 @dataclass
@@ -97,7 +99,8 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
                 settings |= flat(recipe[section], section)
             settings.pop("train.threads", None)
             settings["data.hidden_from_training"] = hidden  # what a method may see is its affair, not the task's
-            _enter(task, entry["method"], settings, (int(entry["seed"]), data_seed), folder)
+            one = _enter(task, entry["method"], settings, (int(entry["seed"]), data_seed), folder)
+            one.protocol, one.reasons = catalog.protocol_of(recipe, entry["method"])
     return list(tasks.values()), left_out
 
 
@@ -116,7 +119,7 @@ def _found(targets: Sequence[str], out: Path) -> list[tuple[Path, list[str]]]:
     return list(found.items())
 
 
-def _enter(task: Task, method: str, settings: dict[str, str], key: Key, folder: Path) -> None:
+def _enter(task: Task, method: str, settings: dict[str, str], key: Key, folder: Path) -> Entrant:
     for entrant in task.entrants:
         if (entrant.method, entrant.settings) == (method, settings):
             break
@@ -132,6 +135,7 @@ def _enter(task: Task, method: str, settings: dict[str, str], key: Key, folder: 
         )
     entrant.folders[key] = folder
     entrant.metrics[key] = folders.read_json(folder / "summary.json")
+    return entrant
 
 
 def labels(entrants: Sequence[Entrant]) -> list[str]:
@@ -208,7 +212,8 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
     documents: list[dict[str, Any]] = []
     for task, name in zip(tasks, names(tasks), strict=True):
         values: dict[str, Mapping[Any, float]] = {}  # by seeds, or by splits
-        for label, entrant in zip(labels(task.entrants), task.entrants, strict=True):
+        entrants = dict(zip(labels(task.entrants), task.entrants, strict=True))
+        for label, entrant in entrants.items():
             found = {key: m[metric] for key, m in entrant.metrics.items() if not math.isnan(m.get(metric, math.nan))}
             if found:
                 values[label] = _of_splits(found) if task.resampled else found
@@ -235,6 +240,7 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
                 "than": base,
                 "test": task.test,
                 "unit": "splits" if task.resampled else "seeds",
+                "unequal": protocol.differences({n: (e.protocol, e.reasons) for n, e in entrants.items()}),
                 "methods": [
                     {"method": label, **asdict(means[label])}
                     | (
@@ -343,6 +349,11 @@ def tables(document: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[
         found.append((title, header, rows))
     if document["ranks"]:
         found.append(_ranked(document))
+    for task in document["tasks"]:
+        if task["unequal"]:
+            rows = [[r["field"], protocol.in_words(r["values"]), "; ".join(r["why"])] for r in task["unequal"]]
+            title = f"{task['task']}: settings that these methods do not share"
+            found.append((title, ["field", "values", "reason given"], rows))
     return found
 
 

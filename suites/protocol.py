@@ -105,19 +105,37 @@ def spread_overrides(
 
 def settings(recipe: Recipe, kinds: Kinds) -> dict[str, dict[str, Any]]:
     """Protocol field -> method -> value, of the methods that have it. Raises pydantic's ValidationError for fields that a Config refuses."""
-    from ..methods.base import is_protocol
-
     table: dict[str, dict[str, Any]] = {}
     for name, kind in kinds.items():
-        config = kind.Config(**{field: value for field, value in recipe.methods[name].items() if field != "use"})
-        for field, info in kind.Config.model_fields.items():
-            if is_protocol(info):
-                table.setdefault(field, {})[name] = getattr(config, field)
-        epochs = dict.fromkeys((recipe.train.epochs_first or recipe.train.epochs, recipe.train.epochs))
-        budget = list(dict.fromkeys(kind.total_epochs(config, number) for number in epochs))
-        if None not in budget:
-            table.setdefault(BUDGET, {})[name] = budget[0] if len(budget) == 1 else budget
+        found = settings_of(kind, recipe.methods[name], recipe.train.epochs, recipe.train.epochs_first)
+        for field, value in found.items():
+            table.setdefault(field, {})[name] = value
     return table
+
+
+def settings_of(
+    kind: type[Method], entry: Mapping[str, Any], epochs: int, epochs_first: int | None = None
+) -> dict[str, Any]:
+    """Protocol field -> value, of one method: ``entry`` is what a recipe says of it, ``epochs`` and ``epochs_first`` are those of ``train``."""
+    from ..methods.base import is_protocol
+
+    config = kind.Config(**{field: value for field, value in entry.items() if field != "use"})
+    found = {field: getattr(config, field) for field, info in kind.Config.model_fields.items() if is_protocol(info)}
+    budget = list(dict.fromkeys(kind.total_epochs(config, number) for number in (epochs_first or epochs, epochs)))
+    if None not in budget:
+        found[BUDGET] = budget[0] if len(budget) == 1 else budget
+    return found
+
+
+def differences(entrants: Mapping[str, tuple[Mapping[str, Any], Mapping[str, str]]]) -> list[dict[str, Any]]:
+    """Protocol fields in which ``entrants`` (name -> values and reasons by field) differ: field, values as text with who has them, reasons given."""
+    rows: list[dict[str, Any]] = []
+    for field in dict.fromkeys(field for values, _ in entrants.values() for field in values):
+        groups = _groups({name: values[field] for name, (values, _) in entrants.items() if field in values})
+        if len(groups) > 1:
+            why = dict.fromkeys(reasons[field] for _, reasons in entrants.values() if field in reasons)
+            rows.append({"field": field, "values": groups, "why": list(why)})
+    return rows
 
 
 def errors_of(recipe: Recipe, kinds: Kinds) -> list[str]:
@@ -145,7 +163,7 @@ def _errors(field: str, values: Mapping[str, Any], excused: str | Mapping[str, s
     rest = {name: value for name, value in values.items() if name not in excused}
     groups = _groups(rest)
     if len(groups) > 1:
-        found = ", ".join(f"{text} ({', '.join(names)})" for text, names in groups.items())
+        found = in_words(groups)
         give = (
             "give all the same epochs in sum over their stages"
             if field == BUDGET
@@ -161,6 +179,11 @@ def _errors(field: str, values: Mapping[str, Any], excused: str | Mapping[str, s
 
 def _text(value: Any) -> str:
     return json.dumps(value, default=str)
+
+
+def in_words(groups: Mapping[str, Sequence[str]]) -> str:
+    """Values, each with those that have it: ``0.01 (er, mm), 0.03 (coconut)``."""
+    return ", ".join(f"{text} ({', '.join(names)})" for text, names in groups.items())
 
 
 def _groups(values: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -251,3 +251,34 @@ def test_a_fault_says_where_both_lie(tmp_path: Path) -> None:
         compare.collect([str(first), str(second)], tmp_path)
     assert str(first / "l1-s0") in error.value.where
     assert str(second / "l1-s0") in error.value.where
+
+
+def test_unequal_settings_stand_beside_the_table(tmp_path: Path) -> None:
+    """Runs of two invocations, one with a longer second stage by hand: compare names the field, the values, the methods and the reason."""
+    reason = "changed for this run: methods.supremix.second_epochs=9"
+    for name, methods, unequal in (
+        ("a", {"l1": {"second_epochs": 5}, "supcon": {"second_epochs": 5}}, {}),
+        ("b", {"supremix": {"second_epochs": 9, "use": "supremix"}}, {"second_epochs": {"supremix": reason}}),
+    ):
+        folder = invocation(tmp_path, name, {m: [1.0, 2.0] for m in methods})
+        document = json.loads((folder / "invocation.json").read_text())
+        recipe = json.loads(document["recipe"]) | {"methods": methods, "unequal": unequal}
+        recipe["train"] |= {"epochs": 4, "epochs_first": None}
+        document["recipe"] = json.dumps(recipe)
+        (folder / "invocation.json").write_text(json.dumps(document))
+    found = compare.compare([str(tmp_path)], tmp_path, None, None)
+    (task,) = found["tasks"]
+    assert task["unequal"] == [
+        {"field": "second_epochs", "values": {"5": ["l1", "supcon"], "9": ["supremix"]}, "why": [reason]},
+        {"field": "total_epochs", "values": {"9": ["l1", "supcon"], "13": ["supremix"]}, "why": []},
+    ]
+    title, header, rows = compare.tables(found)[-1]
+    assert title == "supremix_tabular: settings that these methods do not share"
+    assert header == ["field", "values", "reason given"]
+    assert rows[0] == ["second_epochs", "5 (l1, supcon), 9 (supremix)", reason]
+    code, shown, _ = cli(str(tmp_path))
+    assert code == 0
+    assert "settings that these methods do not share" in shown
+    equal = compare.compare([str(tmp_path / "a")], tmp_path, None, None)
+    assert equal["tasks"][0]["unequal"] == []
+    assert len(compare.tables(equal)) == 1
