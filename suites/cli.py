@@ -354,7 +354,7 @@ def resume(
 
 SELECTED = {
     "last": "last weights of every experience; no test label was used to choose",
-    "validation": "best weights of every experience on the validation rows of all experiences seen; no test label was used to choose",
+    "validation": "best weights on validation rows of all experiences seen so far; no test label was used to choose",
     "oracle": "ORACLE, best weights on test rows: an upper bound, no result of a method",
 }
 

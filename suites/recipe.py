@@ -156,7 +156,7 @@ class DiagnosticsSection(Section):
 
 
 class Claim(Section):
-    """A statement that the suite must show over seeds: in ``metric``, whose direction counts, ``better`` is better than ``than`` by at least ``by``."""
+    """What the suite must show: ``better`` beats ``than`` by ``by`` or more in ``metric``, in its direction."""
 
     metric: str
     better: str

@@ -301,7 +301,7 @@ class Run:
         return each, self.problem.score(predictions, rows, split)
 
     def seen(self, number: int) -> list[int]:
-        """The evaluation experiences whose training rows were seen by the end of experience ``number``: all where training is one."""
+        """Evaluation experiences that training has seen by the end of experience ``number``: all where it is one."""
         return list(range(number + 1 if len(self.stream) > 1 else len(self.scenario.streams["test"])))
 
     def evaluate_row(self, number: int) -> None:

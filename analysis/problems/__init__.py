@@ -26,8 +26,8 @@ class Data(Protocol):
 class Evaluator:
     """Turns predictions and targets into named metrics, tables and pictures.
 
-    ``main`` is the metric that the matrix holds. Every name that ``score`` and ``after_stage`` may give is declared: direction, unit and title
-    are read from there by everything that compares, and a name that is not declared is an error.
+    ``main`` is the metric that the matrix holds. Every name that ``score`` and ``after_stage`` may give is declared:
+    direction, unit and title are read from there by everything that compares; a name that is not declared is an error.
     """
 
     main: ClassVar[str]
