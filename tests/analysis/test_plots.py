@@ -97,7 +97,9 @@ def test_few_experiences_still_show_their_numbers(tmp_path: Path, monkeypatch: p
     assert not shown
 
 
-def fail(error: BaseException) -> None:
+def fail(path: Path, error: BaseException) -> None:
+    """A plot that dies in the middle of writing."""
+    path.write_bytes(b"half")
     raise error
 
 
@@ -105,14 +107,13 @@ def test_a_picture_that_fails_is_told_and_leaves_nothing(tmp_path: Path) -> None
     told: list[str] = []
     (tmp_path / "plots").mkdir()
     with plots.spared(tmp_path / "plots" / "matrix.png", told.append) as path:
-        path.write_bytes(b"half")
-        fail(MemoryError("no room\nfor this"))
+        fail(path, MemoryError("no room\nfor this"))
     assert told == ["no picture plots/matrix.png: MemoryError: no room"]
     assert not path.exists()
     with (
         pytest.warns(UserWarning, match=r"no picture plots/other\.png: ValueError"),
         plots.spared(path.with_name("other.png")),
     ):
-        fail(ValueError())
+        fail(path, ValueError())
     with pytest.raises(KeyboardInterrupt), plots.spared(path, told.append):
-        fail(KeyboardInterrupt())
+        fail(path, KeyboardInterrupt())
