@@ -388,8 +388,7 @@ def probability(p: float) -> str:
 def pm(mean: float, half: float, sign: str = "") -> str:
     """``mean ± half`` with the digits that the size asks for."""
     digits = 0 if abs(mean) >= 1000 else 1 if abs(mean) >= 100 else 3
-    text = f"{mean:{sign},.{digits}f}"
-    return text if math.isnan(half) else f"{text} ± {half:,.{digits}f}"
+    return f"{mean:{sign},.{digits}f}" + ("" if math.isnan(half) else f" ± {half:,.{digits}f}")
 
 
 def markdown(document: Mapping[str, Any]) -> str:

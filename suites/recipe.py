@@ -306,7 +306,7 @@ def fault(errors: list[str], where: str) -> Fault:
         code="recipe",
         what="\n  ".join([f"{head}:", *errors]),
         where=where,
-        next="mend these, then: suites validate FILE",
+        next="correct these, then: suites validate FILE",
     )
 
 
