@@ -201,7 +201,8 @@ def by_hand(base: Recipe, changed: Recipe, kinds: Kinds, given: Sequence[str]) -
     """``changed`` (``base`` with the overrides ``given``): differences that they make are entered under ``unequal``, exceptions that they make needless
     are left out. What is wrong in ``base`` itself stays wrong.
     """
-    before, after = settings(base, kinds), settings(changed, kinds)
+    old_kinds = {name: kind for name, kind in kinds.items() if name in base.methods}  # an override may add a method
+    before, after = settings(base, old_kinds), settings(changed, kinds)
     unequal: dict[str, Any] = dict(changed.unequal)
     for field, values in after.items():
         old, excused = before.get(field, {}), unequal.get(field)

@@ -100,7 +100,12 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
     shots = {"many_above": 20, "few_below": 4}
     regression = Regression(SimpleNamespace(splits={"train": table, "test": table}, info={"shots": shots}))
     rows = [
-        {"value": float(y) + 0.1 * i, "embedding": torch.randn(4, generator=g).numpy()} for i, y in enumerate(label)
+        {
+            "value": float(y) + 0.1 * i,
+            "embedding": torch.randn(4, generator=g).numpy(),
+            "projection": torch.randn(3, generator=g).numpy(),
+        }
+        for i, y in enumerate(label)
     ]
     found = {"regression": set(regression.score(rows, range(60), "test"))}
     y, b = torch.arange(20) % 4, torch.arange(20) % 3
@@ -111,6 +116,7 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
     info = {
         "tokenizer": SimpleNamespace(decode=lambda ids: "ten"),
         "targets": {"test": ["ten"]},
+        "texts": {"test": [{"entities": [{"type": "time", "filler": "ten"}]}]},
         "parse": lambda text: said,
     }
     part = SimpleNamespace(columns={"intent": torch.zeros(1, dtype=torch.int64)})
