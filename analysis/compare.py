@@ -1,7 +1,7 @@
 """Which method is better and how sure that is: intervals over seeds, paired differences, ranks over tasks.
 
-Sources: Student's interval and paired test; Nadeau and Bengio (Machine Learning 52, 2003) where the runs are random splits of one table; Holm
-(1979) for several methods against one; Demšar (JMLR 2006) for ranks over data sets.
+Sources: Student's interval and paired test; Nadeau and Bengio (Machine Learning 52, 2003) where the runs are random
+splits of one table; Holm (1979) for several methods against one; Demšar (JMLR 2006) for ranks over data sets.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of a - b over the ``n`` seeds (or splits) that both have, ``half`` of its interval, two-sided ``p`` of the paired test (NaN below two)."""
+    """Mean of a - b over the ``n`` seeds (or splits) that both have, with ``half`` of its interval.
+
+    ``p``: of the two-sided paired test, NaN below two.
+    """
 
     mean: float
     half: float
@@ -39,8 +42,9 @@ class Difference:
 def estimate(values: Sequence[float], overlap: float = 0.0) -> Estimate:
     """``mean ± t_{0.975, n-1} · s · √(1 / n + overlap)``; s² = Σ (x - mean)² / (n - 1). Raises ValueError for no value.
 
-    ``overlap`` 0 is Student's interval of independent values. Values of random splits of one table share rows; there it is n_test / n_train,
-    and :func:`paired` with it the corrected resampled t-test (Nadeau and Bengio 2003, section 5: the variance of the mean is (1/n + n_test/n_train) s²).
+    ``overlap`` 0 is Student's interval of independent values. Values of random splits of one table share rows; there it
+    is n_test / n_train, and :func:`paired` with it the corrected resampled t-test (Nadeau and Bengio 2003: the variance
+    of the mean is (1/n + n_test/n_train) s²).
     """
     from scipy.stats import t
 
@@ -54,7 +58,10 @@ def estimate(values: Sequence[float], overlap: float = 0.0) -> Estimate:
 
 
 def paired(a: Seeds, b: Seeds, overlap: float = 0.0) -> Difference:
-    """The difference on the same seeds, tested as :func:`estimate` says of ``overlap``. No common seed: NaN and n = 0. Equal differences everywhere: p is 0, or 1 where they are 0."""
+    """The difference on the same seeds, tested as :func:`estimate` says of ``overlap``.
+
+    No common seed: NaN and n = 0. Equal differences everywhere: p is 0, or 1 where they are 0.
+    """
     from scipy.stats import t
 
     common = [key for key in a if key in b]
@@ -100,7 +107,10 @@ def friedman(table: Sequence[Sequence[float]]) -> float:
 
 
 def critical_difference(methods: int, tasks: int) -> float:
-    """Nemenyi's ``q_{0.05, k} / √2 · √(k (k + 1) / (6 N))``: average ranks nearer than it do not differ significantly; NaN below two methods or tasks."""
+    """Nemenyi's ``q_{0.05, k} / √2 · √(k (k + 1) / (6 N))``: average ranks nearer than it do not differ significantly.
+
+    NaN below two methods or tasks.
+    """
     from scipy.stats import studentized_range
 
     if methods < 2 or tasks < 2:

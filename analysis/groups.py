@@ -26,30 +26,32 @@ def _mean(values: Array) -> float:
     return float(values.mean()) if len(values) else math.nan
 
 
-def group_metrics(labels: Array, bias: Array, predicted: Array, usual: Array | None = None) -> dict[str, float]:
+def group_metrics(
+    labels: Array, bias: Array, predicted: Array, usual: Array | None = None, drifts: bool = False
+) -> dict[str, float]:
     """Accuracies over rows and over groups. Measures without a row (no conflicting image, say) are left out.
 
     ``accuracy``: all rows (the unbiased accuracy where bias does not depend on the class); ``group_mean``: mean of a[y, b];
     ``aligned``, ``conflict``: rows whose bias is the usual one of their class, and the others; ``aligned_group_mean``, ``conflict_group_mean``:
     the same over groups; ``worst_group``; ``gap`` = aligned - conflict. ``usual`` [N]: the usual bias of each row's class; None: biases are
-    numbered like the classes and the usual one is the class's own. Where it moves (a drift), so that a group holds rows of both kinds, the means over
-    groups are left out.
+    numbered like the classes and the usual one is the class's own. ``drifts``: it moves from one experience to the next, so that no group is
+    aligned or conflicting and their means are left out.
     """
     matrix = group_matrix(labels, bias, predicted)
     right = (predicted == labels).astype(float)
     same = (labels if usual is None else usual) == bias
-    share = group_matrix(labels, bias, np.where(same, labels, -1))  # of aligned rows in each group
+    aligned = group_matrix(labels, bias, np.where(same, labels, -1))  # of each group: 1, 0, NaN where it is empty
     filled = matrix[~np.isnan(matrix)]
     found = {
         "accuracy": _mean(right),
         "group_mean": _mean(filled),
         "aligned": _mean(right[same]),
         "conflict": _mean(right[~same]),
-        "aligned_group_mean": _mean(matrix[share == 1]),
-        "conflict_group_mean": _mean(matrix[share == 0]),
+        "aligned_group_mean": _mean(matrix[aligned == 1]),
+        "conflict_group_mean": _mean(matrix[aligned == 0]),
         "worst_group": float(filled.min()) if len(filled) else math.nan,
     }
-    if ((share > 0) & (share < 1)).any():
+    if drifts:
         del found["aligned_group_mean"], found["conflict_group_mean"]
     found["gap"] = found["aligned"] - found["conflict"]
     return {name: value for name, value in found.items() if not math.isnan(value)}

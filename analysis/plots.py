@@ -2,23 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+SIDE = 12.0  # inches that a picture has at most, whatever it shows: 1440 pixels
+CELLS = 144  # of a matrix that carry their number
+POINTS = 20_000  # of a scatter
+LABEL = 40  # characters of a name
+
+
+@contextmanager
+def spared(path: Path, warn: Callable[[str], None] | None = None) -> Iterator[Path]:
+    """Draw ``path`` inside: whatever goes wrong there is told to ``warn`` (by default a warning), and nothing half-written stays."""
+    try:
+        yield path
+    except Exception as error:  # out of memory too: no result depends on a picture
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        reason = next(iter(str(error).splitlines()), "")
+        (warn or warnings.warn)(
+            f"no picture {path.parent.name}/{path.name}: {type(error).__name__}{reason and ': '}{reason}"
+        )
+
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
+    """A figure of at most :data:`SIDE` inches a side."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(min(width, SIDE), min(height, SIDE)), layout="constrained")
     FigureCanvasAgg(figure)  # no global pyplot state, no display
     return figure, figure.add_subplot()
 
 
+def _ticks(count: int, most: int = 25) -> range:
+    """At most ``most`` of ``count`` places, evenly, from the first."""
+    return range(0, count, max(1, math.ceil(count / most)))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LABEL else f"{name[: LABEL - 1]}…"
+
+
 def matrix_heatmap(cells: Mapping[tuple[int, int], tuple[float, int]], title: str, path: Path) -> None:
-    """The accuracy matrix: rows = after experience t, columns = test experience j, cells never measured stay empty."""
+    """The matrix of the main metric: rows = after experience t, columns = test experience j, cells never measured stay empty.
+
+    The picture has the same size from a dozen experiences on; up to :data:`CELLS` cells carry their value and count.
+    """
     import numpy as np
 
     rows, columns = max(t for t, _ in cells) + 1, max(j for _, j in cells) + 1
@@ -28,7 +62,7 @@ def matrix_heatmap(cells: Mapping[tuple[int, int], tuple[float, int]], title: st
     figure, axes = _figure(1.6 + 0.8 * columns, 1.6 + 0.7 * rows)
     top = max(1.0, float(np.nanmax(values)))
     image = axes.imshow(values, vmin=0, vmax=top, cmap="viridis")
-    for (t, j), (value, count) in cells.items():
+    for (t, j), (value, count) in cells.items() if values.size <= CELLS else ():
         axes.text(
             j,
             t,
@@ -39,7 +73,11 @@ def matrix_heatmap(cells: Mapping[tuple[int, int], tuple[float, int]], title: st
             fontsize=8,
         )
     axes.set(
-        title=title, xlabel="test experience", ylabel="after experience", xticks=range(columns), yticks=range(rows)
+        title=_short(title),
+        xlabel="test experience",
+        ylabel="after experience",
+        xticks=_ticks(columns),
+        yticks=_ticks(rows),
     )
     figure.colorbar(image, ax=axes, shrink=0.8)
     figure.savefig(path, dpi=120)
@@ -57,13 +95,13 @@ def metric_over_experiences(series: Mapping[str, Sequence[Sequence[float]]], lab
     for name, runs in series.items():
         values = np.array(runs)
         if values.shape[1] == 1 and longest > 1:
-            axes.axhline(values.mean(), linestyle="--", color="grey", label=name)
+            axes.axhline(values.mean(), linestyle="--", color="grey", label=_short(name))
             continue
         steps = np.arange(values.shape[1])
-        (line,) = axes.plot(steps, values.mean(0), marker="o", label=name)
+        (line,) = axes.plot(steps, values.mean(0), marker="o", label=_short(name))
         if len(runs) > 1:
             axes.fill_between(steps, values.min(0), values.max(0), alpha=0.15, color=line.get_color())
-    axes.set(xlabel="after experience", ylabel=label, xticks=range(longest))
+    axes.set(xlabel="after experience", ylabel=label, xticks=_ticks(longest))
     axes.set_ylim(0, max(1.02, axes.get_ylim()[1]))
     axes.grid(alpha=0.3)
     axes.legend()
@@ -94,8 +132,9 @@ def metric_over_field(
             "linestyle": ("-", "--", ":")[number // 10 % 3],
             "marker": "osD"[number // 10 % 3],
         }  # colours come again after ten
-        axes.errorbar(x, y, np.nan_to_num(half), capsize=3, label=method, **style)
-    axes.set(xlabel=name, ylabel=label, xticks=range(len(words)), xticklabels=words)
+        axes.errorbar(x, y, np.nan_to_num(half), capsize=3, label=_short(method), **style)
+    shown = _ticks(len(words))
+    axes.set(xlabel=name, ylabel=label, xticks=shown, xticklabels=[_short(words[i]) for i in shown])
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     figure.savefig(path, dpi=120)
@@ -133,17 +172,20 @@ def confusion(gold: Sequence[str], predicted: Sequence[str], path: Path, most: i
             color="black" if share[i, j] > 0.6 else "white",
         )
     axes.set(xlabel="predicted", ylabel="true", xticks=range(len(columns)), yticks=range(len(names)))
-    axes.set_xticklabels(columns, rotation=90, fontsize=7)
-    axes.set_yticklabels(names, fontsize=7)
+    axes.set_xticklabels([_short(name) for name in columns], rotation=90, fontsize=7)
+    axes.set_yticklabels([_short(name) for name in names], fontsize=7)
     figure.savefig(path, dpi=120)
 
 
 def prediction_against_truth(value: Any, label: Any, name: str, path: Path) -> None:
-    """Predicted over true labels [N], with the diagonal."""
+    """Predicted over true labels [N], with the diagonal; of many rows :data:`POINTS`."""
+    from .regression import thin
+
     figure, axes = _figure(4.8, 4.8)
     low, high = min(value.min(), label.min()), max(value.max(), label.max())
     axes.plot([low, high], [low, high], color="grey", linewidth=1)
-    axes.scatter(label, value, s=8, alpha=0.5)
+    rows = thin(len(value), POINTS)
+    axes.scatter(label[rows], value[rows], s=8, alpha=0.5)
     axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
     figure.savefig(path, dpi=120)
 
@@ -182,8 +224,10 @@ def error_over_label(value: Any, label: Any, train: Any, name: str, path: Path) 
 
 
 def embedding_by_label(embedding: Any, label: Any, name: str, path: Path, of: str) -> None:
-    """The first two principal components of unit-length embeddings [N, d], coloured by label; ``of`` names them."""
+    """The first two principal components of unit-length embeddings [N, d], coloured by label; ``of`` names them; of many rows :data:`POINTS`."""
     import numpy as np
+
+    from .regression import thin
 
     z = embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12)
     z = z - z.mean(0)
@@ -193,7 +237,8 @@ def embedding_by_label(embedding: Any, label: Any, name: str, path: Path, of: st
     shown = z @ directions[:2].T
     share = (s**2)[:2].sum() / max((s**2).sum(), 1e-12)
     figure, axes = _figure(5.4, 4.6)
-    points = axes.scatter(shown[:, 0], shown[:, 1], c=label, s=8, cmap="viridis")
+    rows = thin(len(shown), POINTS)
+    points = axes.scatter(shown[rows, 0], shown[rows, 1], c=label[rows], s=8, cmap="viridis")
     axes.set(xlabel="first component", ylabel="second component", title=f"{of}: {share:.0%} of the variance")
     figure.colorbar(points, ax=axes, label=name)
     figure.savefig(path, dpi=120)
@@ -221,8 +266,8 @@ def group_heatmap(matrix: Any, path: Path) -> None:
 
     figure, axes = _figure(1.8 + 0.45 * matrix.shape[1], 1.6 + 0.4 * matrix.shape[0])
     image = axes.imshow(np.ma.masked_invalid(matrix), vmin=0, vmax=1, cmap="viridis")
-    axes.set(title="accuracy by group", xlabel="bias", ylabel="class", xticks=range(matrix.shape[1]), yticks=range(matrix.shape[0]))  # fmt: skip
-    if matrix.size <= 144:
+    axes.set(title="accuracy by group", xlabel="bias", ylabel="class", xticks=_ticks(matrix.shape[1]), yticks=_ticks(matrix.shape[0]))  # fmt: skip
+    if matrix.size <= CELLS:
         for y, b in np.argwhere(~np.isnan(matrix)):
             value = matrix[y, b]
             axes.text(
@@ -233,9 +278,14 @@ def group_heatmap(matrix: Any, path: Path) -> None:
 
 
 def translation_grid(grid: Any, path: Path) -> None:
-    """Images [rows, columns, C, S, S] in [-1, 1]: the first column the image itself, the others its translations to mode 0, 1, ..."""
+    """Images [rows, columns, C, S, S] in [-1, 1]: the first column the image itself, the others its translations to mode 0, 1, ...
+
+    At most 24 rows and 20 columns, and of large images every k-th pixel.
+    """
     import numpy as np
 
+    step = max(1, math.ceil(grid.shape[-1] / 128))
+    grid = grid[:24, :20, :, ::step, ::step]
     grid = np.pad(grid.numpy(), [(0, 0)] * 3 + [(0, 1)] * 2, constant_values=1.0)  # a white line between images
     rows, columns, _, size, _ = grid.shape
     picture = ((grid + 1) / 2).clip(0, 1).transpose(0, 3, 1, 4, 2).reshape(rows * size, columns * size, -1)

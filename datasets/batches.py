@@ -131,8 +131,8 @@ class Source:
 
     ``splits`` holds the tables ``train``, ``valid`` and ``test``; ``class_names`` names the values of the column ``label``, by which
     class-incremental streams are split; ``info`` is what a model or a problem needs besides (vocabulary, texts);
-    ``source`` is ``stand-in``, ``real`` or ``real-text-spoken``; ``checksum`` identifies the data. ``random_split``: the data set's seed draws
-    train and test anew from one table, so that the rows of two seeds overlap.
+    ``source`` is ``stand-in``, ``real`` or ``real-text-spoken``; ``checksum`` identifies the data. ``random_split``:
+    the data set's seed draws train and test anew from one table, so that the rows of two seeds overlap.
     """
 
     splits: Mapping[str, Table]

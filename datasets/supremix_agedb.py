@@ -40,7 +40,7 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
 
 
 def stand_in(config: Config) -> Source:
-    """Rotated digits, split by the seed; with ``imbalanced`` the training angles fall off as exp(-decay · angle / 60)."""
+    """Rotated digits, split by the seed; ``imbalanced``: training angles fall off as exp(-decay · angle / 60)."""
     from sklearn.datasets import load_digits
 
     digits = np.asarray(load_digits().images, dtype=np.float32) / 16  # [1797, 8, 8]

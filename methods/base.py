@@ -163,7 +163,7 @@ class Method(nn.Module):
         return torch.empty(0, dtype=torch.int64)
 
     def cost(self) -> dict[str, float]:
-        """Counters of what the method cost besides the step (teacher passes, bytes held), named in ``costs``: fewer are better."""
+        """Counters of what the method cost besides the step (teacher passes), named in ``costs``: fewer are better."""
         return {}
 
 

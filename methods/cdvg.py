@@ -196,7 +196,7 @@ class Cdvg(Views):
 
     def stages(self, view: ExperienceView) -> list[Stage]:
         c = self.config
-        if len(view.classes) < 2 or c.translate_views == "none":
+        if len(self.modes_of(view)) < 2 or c.translate_views == "none":
             return super().stages(view)
         steps = c.translator_epochs * sum(
             -(-min(view.batch_size, len(view.index) - start) // c.translator_batch)

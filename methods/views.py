@@ -67,6 +67,11 @@ class Views(Method):
             torch.manual_seed(derive(seed, "projections"))
             self.project = Projection(self._model.features_out, config.projection)
 
+    @staticmethod
+    def modes_of(view: ExperienceView) -> tuple[int, ...]:
+        """Classes with a row in this experience: a mode without an image would never be learned, and must not be drawn."""
+        return tuple(sorted(set(view.labels().tolist())))
+
     @property
     def modes(self) -> tuple[int, ...]:
         """The classes whose bias the translator knows."""
@@ -83,9 +88,9 @@ class Views(Method):
         self._modes = tuple(state["modes"])
 
     def before_experience(self, view: ExperienceView) -> None:
-        self._modes = tuple(view.classes)
+        self._modes = self.modes_of(view)
         self._cache = None
-        if len(view.classes) < 2 and self.config.translate_views != "none":
+        if len(self._modes) < 2 and self.config.translate_views != "none":
             warnings.warn("one class has no other mode to be translated to: cross-entropy alone", stacklevel=2)
         if self.config.objective == "two_stage" and self.config.contrast == "none":
             raise UnfitError("objective two_stage trains the encoder by contrast alone: contrast must not be none")

@@ -30,7 +30,7 @@ def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) 
 
 
 def facts_of(source: Source) -> dict[str, Any]:
-    """What an invocation records of its data: source, checksum, rows of each split, and whether the seed of the data splits one table anew."""
+    """What an invocation records of its data: source, checksum, rows of each split, and ``random_split``."""
     rows = {name: len(table) for name, table in source.splits.items()}
     return {"source": source.source, "checksum": source.checksum, "rows": rows, "random_split": source.random_split}
 

@@ -6,7 +6,6 @@ import errno
 import json as json_
 import os
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from .cli_shared import out_of as _out
 from .cli_shared import print_json as _print
 from .cli_shared import root_override as _root
 from .errors import Fault
+from .private import redact
 
 app = typer.Typer(
     name="suites", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -247,7 +247,7 @@ def sweep(
                 where="--resume",
                 next="--study NAME --resume, or: suites resume STUDY",
             )
-        found = studies.find(study, place.resolve())
+        found = studies.find(study, place.resolve(), storage)
         if found is None:
             raise Fault(
                 code="usage",
@@ -354,7 +354,7 @@ def resume(
 
 SELECTED = {
     "last": "last weights of every experience; no test label was used to choose",
-    "validation": "best weights of every experience on the validation rows of all experiences seen; no test label was used to choose",
+    "validation": "best weights on validation rows of all experiences seen so far; no test label was used to choose",
     "oracle": "ORACLE, best weights on test rows: an upper bound, no result of a method",
 }
 
@@ -472,11 +472,12 @@ def sync(path: Annotated[Path | None, typer.Argument(help="OUT, a study, an invo
 def ui(out: Out = None, port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
        tracking_uri: Annotated[str | None, typer.Option("--tracking-uri")] = None) -> None:  # fmt: skip
     """MLflow's pages of the runs under OUT, on this machine alone."""
-    from . import tracking
+    from .store import resolve_uri
 
-    uri = tracking.resolve_uri(_out(out), tracking_uri)
+    uri = resolve_uri(_out(out), tracking_uri)
     mlflow = Path(sys.executable).with_name("mlflow")
-    os.execv(mlflow, [str(mlflow), "ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)])
+    shown = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}  # not an option: everybody may see a process's options
+    os.execve(mlflow, [str(mlflow), "ui", "--host", "127.0.0.1", "--port", str(port)], shown)
 
 
 @app.command()
@@ -497,26 +498,15 @@ def doctor(out: Out = None, json: Json = False) -> None:
 
 def main() -> None:
     """Entry point: every failure is one message and one exit code."""
+    from .console import plain_warnings
+
     wants_json = "--json" in sys.argv
-    _plain_warnings()
+    plain_warnings()
     if wants_json:
         keep_output()
     code = _guard(lambda: app(standalone_mode=False), wants_json)
     output().flush()
     sys.exit(code)
-
-
-def _plain_warnings() -> None:
-    """Our own warnings as one line for a person; those of libraries as Python shows them."""
-    shown, rooms = warnings.showwarning, Path(__file__).resolve().parents[1]
-
-    def show(message: Any, category: Any, filename: str, *rest: Any, **named: Any) -> None:
-        if category is UserWarning and rooms in Path(filename).resolve().parents:
-            sys.stderr.write(f"warning: {message}\n")
-        else:
-            shown(message, category, filename, *rest, **named)
-
-    warnings.showwarning = show
 
 
 DISK = {
@@ -541,7 +531,7 @@ def _guard(call: Callable[[], Any], wants_json: bool) -> int:
         if os.environ.get("HOLDFAST_DEBUG"):
             import traceback
 
-            traceback.print_exception(error)
+            sys.stderr.write(redact("".join(traceback.format_exception(error))))
         fault = _translate(error)
     else:
         return int(result) if isinstance(result, int) else 0

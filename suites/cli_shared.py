@@ -11,6 +11,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from .errors import Fault
+from .private import public
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Where runs lie (default: HOLDFAST_RUNS, else ./runs).")]
@@ -43,7 +44,7 @@ def output() -> TextIO:
 
 def print_json(document: Any) -> None:
     """The one document of ``--json``."""
-    output().write(json_.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    output().write(public(json_.dumps(document, indent=1, ensure_ascii=False)) + "\n")
 
 
 def console_of(json: bool) -> Any:

@@ -3,8 +3,8 @@
 A task is a suite with its data; the seed of the data (``data.options.seed``) is no part of it but of the pairs. Settings of one method that differ within a
 task are named by the fields in which they differ.
 
-Where the seed of the data draws new random splits of one table, runs share rows: values of one split are averaged, and intervals and tests are
-those of the corrected resampled t-test. Where it draws fresh data (stand-ins), or does not vary, they are Student's.
+Where the seed of the data draws new random splits of one table, runs share rows: values of one split are averaged, and
+intervals and tests are those of the corrected resampled t-test. Elsewhere they are Student's.
 """
 
 from __future__ import annotations
@@ -244,7 +244,10 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
                 "methods": [
                     {"method": label, **asdict(means[label])}
                     | (
-                        {"difference": asdict(differences[label]), "p_holm": adjusted[label], "verdict": _verdict(differences[label].mean, adjusted[label], declared)}
+                        {
+                            "difference": asdict(differences[label]), "p_holm": adjusted[label],
+                            "verdict": _verdict(differences[label].mean, adjusted[label], declared),
+                        }
                         if label != base
                         else {}
                     )
@@ -253,13 +256,14 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
             }
         )  # fmt: skip
     return {
-        "metric": metric, "higher_is_better": declared.higher_is_better, "direction": declared.words, "tasks": documents, "not_finished": left_out, "over": field_,
+        "metric": metric, "higher_is_better": declared.higher_is_better, "direction": declared.words,
+        "tasks": documents, "not_finished": left_out, "over": field_,
         "ranks": _ranks(documents, bool(declared.higher_is_better)) if len(documents) > 1 else None,
     }  # fmt: skip
 
 
 def _direction(tasks: Sequence[Task], metric: str) -> Metric:
-    """The metric as all tasks' problems declare it. Raises Fault for one that some problem does not declare, or declares the other way."""
+    """The metric as all tasks' problems declare it. Raises Fault where one does not, or directions differ."""
     found = []
     for task in tasks:
         kinds = set()
@@ -269,7 +273,9 @@ def _direction(tasks: Sequence[Task], metric: str) -> Metric:
         found.append(measures.look_up(known, metric, "--metric", "suites compare ... --metric NAME"))
     if len({one.higher_is_better for one in found}) > 1:
         raise Fault(
-            code="usage", what=f"the problems of these tasks do not agree on which '{metric}' is better", where="--metric",
+            code="usage",
+            what=f"the problems of these tasks do not agree on which '{metric}' is better",
+            where="--metric",
             next="compare them apart",
         )  # fmt: skip
     return found[0]
@@ -344,7 +350,10 @@ def tables(document: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[
                 row["method"], str(row["n"]), pm(row["mean"], row["half"]), pm(d["mean"], d["half"], "+") if d else "",
                 probability(row["p_holm"]) if d else "", row.get("verdict", ""),
             ])  # fmt: skip
-        title = f"{task['task']}: {document['metric']} ({document['direction']}), mean ± half of the 95 % interval over {task['unit']}; {task['test']}"
+        title = (
+            f"{task['task']}: {document['metric']} ({document['direction']}), mean ± half of the 95 % interval over "
+        )
+        title += f"{task['unit']}; {task['test']}"
         header = ["method", task["unit"], document["metric"], f"against {task['than']}, paired", "p (Holm)", "verdict"]
         found.append((title, header, rows))
     if document["ranks"]:
@@ -379,8 +388,7 @@ def probability(p: float) -> str:
 def pm(mean: float, half: float, sign: str = "") -> str:
     """``mean ± half`` with the digits that the size asks for."""
     digits = 0 if abs(mean) >= 1000 else 1 if abs(mean) >= 100 else 3
-    text = f"{mean:{sign},.{digits}f}"
-    return text if math.isnan(half) else f"{text} ± {half:,.{digits}f}"
+    return f"{mean:{sign},.{digits}f}" + ("" if math.isnan(half) else f" ± {half:,.{digits}f}")
 
 
 def markdown(document: Mapping[str, Any]) -> str:

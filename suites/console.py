@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console as Rich
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from .private import redact
 
 NAME, TEXT = (
     24,
@@ -25,8 +30,20 @@ def _unbroken(cell: str, whole: bool) -> int:
     return max(map(len, pieces), default=0)
 
 
+def plain_warnings() -> None:
+    """Our own warnings as one line for a person; those of libraries as Python shows them, without secrets."""
+    shown, package = warnings.formatwarning, Path(__file__).resolve().parents[1]
+
+    def show(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
+        own = category is UserWarning and package in Path(filename).resolve().parents
+        text = f"warning: {message}\n" if own else shown(message, category, filename, lineno, line)
+        (file or sys.stderr).write(redact(text))
+
+    warnings.showwarning = show
+
+
 class Console:
-    """Progress and lines. With ``json`` everything goes to standard error, so that standard output holds one document alone."""
+    """Progress and lines, without secrets. With ``json`` everything goes to standard error, so that standard output holds one document alone."""
 
     def __init__(self, json: bool = False, quiet: bool = False) -> None:
         self.quiet = quiet  # in a worker: nothing is shown
@@ -38,15 +55,15 @@ class Console:
         self._text, self._postfix, self._steps = "", "", 0
 
     def line(self, text: str) -> None:
-        self.rich.print(text, markup=False, soft_wrap=True)
+        self.rich.print(redact(text), markup=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A line beside the results, on standard error."""
         if not self.quiet:
-            self.notes.print(text, markup=False, soft_wrap=True)
+            self.notes.print(redact(text), markup=False, soft_wrap=True)
 
     def warning(self, text: str) -> None:
-        self.notes.print(f"warning: {text}", markup=False, soft_wrap=True)
+        self.notes.print(redact(f"warning: {text}"), markup=False, soft_wrap=True)
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Numbers are never broken, words at spaces: columns that the screen has no room for stand in further tables below, each with the

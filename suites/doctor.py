@@ -48,7 +48,8 @@ def examine(out: Path) -> dict[str, Any]:
         not damaged,
         f"damaged: {', '.join(damaged)}; suites data clean",
     )
-    from .tracking import resolve_uri
+    from .private import redact
+    from .store import resolve_uri
 
     uri = resolve_uri(out, None)
     try:
@@ -57,7 +58,7 @@ def examine(out: Path) -> dict[str, Any]:
 
             with urlopen(f"{uri.rstrip('/')}/health", timeout=3):
                 pass
-        add("store", uri)
+        add("store", redact(uri))
     except OSError as error:
-        add("store", f"{uri}: {error}", False, "start the server; runs go on without it, then: suites sync")
+        add("store", redact(f"{uri}: {error}"), False, "start the server; runs go on without it, then: suites sync")
     return {"healthy": all(check["ok"] for check in checks), "checks": checks}

@@ -29,7 +29,7 @@ def read_yaml(text: str, where: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
         problem = getattr(error, "problem", None) or "cannot be read"
-        raise Fault(code="recipe", what=f"this is no YAML: {problem}", where=place, next="mend the line") from error
+        raise Fault(code="recipe", what=f"this is no YAML: {problem}", where=place, next="correct the line") from error
     if not isinstance(document, dict):
         raise Fault(
             code="recipe",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
+from .private import redact
+
 Code = Literal["usage", "recipe", "data", "run_failed", "interrupted"]
 EXIT: dict[str, int] = {"usage": 2, "recipe": 2, "data": 3, "run_failed": 4, "interrupted": 130}
 
 
 class Fault(Exception):  # noqa: N818 - the word of the house
-    """A wrong input or a failed run; never shown as a traceback."""
+    """A wrong input or a failed run; never shown as a traceback, and without passwords."""
 
     def __init__(self, *, code: Code, what: str, where: str, next: str) -> None:
+        what, where, next = redact(what), redact(where), redact(next)
         super().__init__(what)
         self.code, self.what, self.where, self.next = code, what, where, next
 

@@ -20,6 +20,7 @@ from typing import Any
 from .checkpoints import write_atomic
 from .errors import Fault
 from .names import plain
+from .private import expanded, written
 
 PACKAGES = (
     "holdfast",
@@ -36,9 +37,9 @@ ENDED = ("finished", "pruned")  # a run of such a status is never taken up again
 
 
 def read_json(path: Path) -> Any:
-    """The JSON document of ``path``. Raises Fault where it is missing or damaged."""
+    """The JSON document of ``path``, with whole paths. Raises Fault where it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return expanded(json.loads(path.read_text()))
     except FileNotFoundError as error:
         raise Fault(
             code="usage", what=f"{path.name} is missing", where=str(path.parent), next="suites runs list"
@@ -71,7 +72,8 @@ def plan_of(invocation: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, document: Any) -> None:
-    write_atomic(path, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode())
+    """Without passwords and the place of home (:func:`holdfast.suites.private.written`)."""
+    write_atomic(path, (json.dumps(written(document), indent=1, sort_keys=True) + "\n").encode())
 
 
 def make(folder: Path, what: str) -> None:

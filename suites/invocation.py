@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,9 @@ from .errors import Fault
 from .journal import forget_sent, read
 from .names import refuse_links
 from .recipe import Recipe, digest, load, to_yaml
-from .run import AfterRow, Interrupted, Pruned, Run, stoppable
+from .run import AfterRow, Run
+from .stopping import Interrupted, Pruned, stoppable
+from .store import resolve_uri, to_store
 
 if TYPE_CHECKING:
     from ..analysis.metrics.metric import Metric
@@ -30,6 +33,7 @@ def start(
     """Start an invocation and run it to its end; returns the JSON document of ``suites run``."""
     device = build.device_of(device)
     out = out.resolve()
+    resolve_uri(out, tracking_uri)  # an address that cannot be read leaves nothing behind
     catalog.resolve(recipe)
     source = _prepare(recipe, console)
     weights.check(recipe, methods, seeds, source)
@@ -44,7 +48,7 @@ def start(
         "recipe": to_yaml(recipe),
         "recipe_digest": digest(recipe),
         "device": device,
-        "tracking_uri": tracking_uri,
+        "tracking_uri": None if tracking_uri is None else to_store(tracking_uri),
         "data": build.facts_of(source),
         "git": folders.git_state(),
         "runs": [{"method": m, "seed": s, "folder": f"{m}-s{s}"} for s in seeds for m in methods],
@@ -114,7 +118,7 @@ def proceed(
             continue
         with folders.locked(folder, patience):
             _one(invocation, document, entry, recipe, source, console, after_row)
-    draw(invocation, measures.metrics(recipe.problem).main)
+    draw(invocation, measures.metrics(recipe.problem).main, console)
     return report(invocation)
 
 
@@ -122,11 +126,11 @@ def _one(
     invocation: Path, document: dict[str, Any], entry: dict[str, Any], recipe: Recipe, source: Source, console: Console,
     after_row: AfterRow | None,
 ) -> None:  # fmt: skip
-    from .tracking import Delivery, resolve_uri
+    from .tracking import Delivery
 
     folder = invocation / entry["folder"]
     name, seed = entry["method"], entry["seed"]
-    device = document["device"]
+    device, uri = document["device"], resolve_uri(invocation.parent, document["tracking_uri"])
     data = {"name": recipe.data.name, **build.facts_of(source)}
     if (folder / "run.json").exists():
         started = folders.read_json(folder / "run.json")
@@ -139,42 +143,19 @@ def _one(
     folders.write_json(
         folder / "environment.json", folders.environment(device, recipe.train.threads, data, started.get("weights"))
     )
-    delivery = Delivery(
-        folder,
-        _identity(document, started["uid"], name, seed, recipe, data),
-        resolve_uri(invocation.parent, document["tracking_uri"]),
-    )
+    delivery = Delivery(folder, _identity(document, started["uid"], name, seed, recipe, data), uri)
     delivery.start()
     run = Run(
         recipe, name, seed, folder, source, device=device, console=console, delivery=delivery, after_row=after_row
     )
 
+    def note(status: str, run_id: str | None) -> None:
+        told = {"status": status, "method": name, "seed": seed, "suite": recipe.name, "mlflow_run_id": run_id}
+        folders.write_json(folder / "run.json", {**started, **told})
+
     def end(status: str, mlflow: str) -> None:
-        delivery.artifacts(
-            [
-                p
-                for p in (
-                    folder / "recipe.yaml",
-                    folder / "environment.json",
-                    folder / "matrix.csv",
-                    folder / "summary.json",
-                    folder / "plots",
-                )
-                if p.exists()
-            ]
-        )
         outcome = delivery.finish(mlflow, status)
-        folders.write_json(
-            folder / "run.json",
-            {
-                **started,
-                "status": status,
-                "method": name,
-                "seed": seed,
-                "suite": recipe.name,
-                "mlflow_run_id": outcome.run_id,
-            },
-        )
+        note(status, outcome.run_id)
         if status in folders.ENDED:
             forget_sent(folder / "journal.jsonl")
         if outcome.undelivered or outcome.problem:
@@ -182,20 +163,17 @@ def _one(
                 f"{outcome.undelivered} points are not in MLflow yet ({outcome.problem}): suites sync {invocation}"
             )
 
+    stopped = Fault(
+        code="interrupted", what="stopped; the state is saved", where=str(folder), next=f"suites resume {invocation}"
+    )
     try:
         with stoppable(run), console.progress(entry["folder"]):
             run.execute()
-            run.draw()
     except Pruned:
         return end("pruned", "KILLED")
     except (Interrupted, KeyboardInterrupt) as error:
         end("interrupted", "KILLED")
-        raise Fault(
-            code="interrupted",
-            what="stopped; the state is saved",
-            where=str(folder),
-            next=f"suites resume {invocation}",
-        ) from error
+        raise stopped from error
     except Fault:
         end("failed", "FAILED")
         raise
@@ -212,11 +190,16 @@ def _one(
     except BaseException:
         end("failed", "FAILED")
         raise
+    note("finished", delivery.run_id)  # before its pictures: they are no part of the result
+    with stoppable(run), suppress(KeyboardInterrupt):
+        run.draw()
     end("finished", "FINISHED")
+    if run.stop_signal:  # while it drew: this run is whole, the next one is not begun
+        raise stopped
 
 
 def _identity(document: dict[str, Any], uid: str, method: str, seed: int, recipe: Recipe, data: dict[str, Any]) -> Any:
-    from .tracking import RunIdentity
+    from .sender import RunIdentity
 
     params = {"method": method, "seed": str(seed), "profile": str(recipe.profile)}
     for section in ("data", "model", "train", "evaluate"):
@@ -244,9 +227,9 @@ def _identity(document: dict[str, Any], uid: str, method: str, seed: int, recipe
     )  # fmt: skip
 
 
-def draw(invocation: Path, metric: Metric) -> None:
+def draw(invocation: Path, metric: Metric, console: Console) -> None:
     """The picture of all methods of the invocation together, once all are finished."""
-    from ..analysis.plots import metric_over_experiences
+    from ..analysis.plots import metric_over_experiences, spared
 
     main = metric.name
     document = folders.plan_of(invocation)
@@ -259,9 +242,9 @@ def draw(invocation: Path, metric: Metric) -> None:
         series.setdefault(entry["method"], []).append(points)
     (invocation / "plots").mkdir(exist_ok=True)
     if max(len(points) for runs in series.values() for points in runs) > 1:
-        metric_over_experiences(
-            series, f"{main} on all experiences seen so far ({metric.words})", invocation / "plots" / f"{main}.png"
-        )
+        title = f"{main} on all experiences seen so far ({metric.words})"
+        with spared(invocation / "plots" / f"{main}.png", console.warning) as path:
+            metric_over_experiences(series, title, path)
 
 
 def report(invocation: Path) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from .console import Console
 from .engines import ATTEMPTS, WorkerDiedError
 from .errors import Fault
 from .invocation import proceed
+from .private import redact, written
 from .recipe import Recipe, load
-from .run import Pruned
+from .stopping import Pruned
 
 PATIENCE = 20.0  # seconds that a trial waits for a dead driver's worker to let go of its folder
 
@@ -53,9 +54,9 @@ def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
     try:
         proceed(invocation, None, recipe, build.prepare_once(recipe), console, ask if prune else None, PATIENCE)
     except Fault as error:
-        return {"state": "failed", "error": f"{error.what}", "metrics": {}}
+        return {"state": "failed", "error": written(error.what), "metrics": {}}
     except Exception as error:
-        return {"state": "failed", "error": f"{type(error).__name__}: {error}", "metrics": {}}
+        return {"state": "failed", "error": written(redact(f"{type(error).__name__}: {error}")), "metrics": {}}
     status = folders.status(invocation / name)
     path = invocation / name / "summary.json"
     return {"state": status, "error": None, "metrics": folders.read_json(path) if status == "finished" else {}}

@@ -18,14 +18,14 @@ from .checkpoints import write_atomic
 from .killpoints import reach
 
 Axis = Literal["experience", "iteration"]
-SENT = "journal.sent.jsonl"  # points cut off the journal that a store holds already
+SENT = "journal.sent.jsonl"  # points cut off the journal that a store may hold
 MEASURED = "cost/seconds"  # measurements of time: no resume can repeat them
 
 
 class Journal:
     """Append points; :meth:`sync` makes them durable and tells the byte position that a checkpoint records.
 
-    A point that a store holds already (see :func:`cut`) is written as it was sent, time included: the store keeps one of two equal rows.
+    A point that a store may hold already (see :func:`cut`) is written as it was sent, time included: the store keeps one of two equal rows.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,11 +59,11 @@ class Journal:
         self._file.close()
 
 
-def cut(path: Path, position: int, sent: int = 0) -> None:
+def cut(path: Path, position: int) -> None:
     """Shorten the journal to ``position`` bytes: what a checkpoint covers. Raises ValueError where it is shorter than that.
 
-    ``sent`` is the position up to which a store holds the points. Where it lies behind the cut (the newest checkpoint was damaged and an
-    older one taken), the points between are set aside for :class:`Journal` to write again.
+    Whole points behind the cut are set aside for :class:`Journal` to write again. Some store may hold them (``suites sync`` after an
+    interrupt sends all there is, and which stores got them only they know for sure), so all of them keep their time.
     """
     size = path.stat().st_size if path.exists() else 0
     if size < position:
@@ -71,11 +71,11 @@ def cut(path: Path, position: int, sent: int = 0) -> None:
             f"{path} holds {size} bytes, but its checkpoint covers {position}: the journal was changed by hand"
         )
     aside = path.with_name(SENT)
-    if sent > position:
+    if size > position:
         with path.open("rb") as file:
             file.seek(position)
-            tail = file.read(sent - position)
-        write_atomic(aside, (aside.read_bytes() if aside.exists() else b"") + tail)
+            tail = file.read()
+        write_atomic(aside, (aside.read_bytes() if aside.exists() else b"") + tail[: tail.rfind(b"\n") + 1])
     with path.open("ab") as file:
         file.truncate(position)
 

@@ -1,6 +1,7 @@
-"""Places where a test can end the process as ``kill -9`` would: ``HOLDFAST_KILL_AT=name`` or ``name:K`` (the K-th visit, from 1).
+"""Places where a test can end the process as ``kill -9`` would: ``HOLDFAST_KILL_AT=name`` or ``name:K`` (the K-th visit, from 1);
+``HOLDFAST_STOP_AT`` asks there as Ctrl-C does, once.
 
-Without the variable, :func:`reach` compares one cached value and returns.
+Without the variables, :func:`reach` compares one cached value and returns.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ _visits: dict[str, int] = {}
 
 
 @functools.cache
-def _target() -> tuple[str, int]:
-    name, _, count = os.environ.get("HOLDFAST_KILL_AT", "").partition(":")
-    return name, int(count or 1)
+def _target() -> tuple[str, int, int]:
+    for variable, number in (("HOLDFAST_KILL_AT", signal.SIGKILL), ("HOLDFAST_STOP_AT", signal.SIGINT)):
+        if wanted := os.environ.get(variable):
+            name, _, count = wanted.partition(":")
+            return name, int(count or 1), number
+    return "", 1, 0
 
 
 def reach(name: str) -> None:
-    """Tell that the point ``name`` is reached; SIGKILLs this process where the environment asks for it."""
-    target, count = _target()
+    """Tell that the point ``name`` is reached; the process gets the signal where the environment asks for it."""
+    target, count, number = _target()
     if target != name:
         return
     _visits[name] = _visits.get(name, 0) + 1
-    if _visits[name] >= count:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if _visits[name] == count:
+        os.kill(os.getpid(), number)

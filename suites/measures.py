@@ -1,4 +1,4 @@
-"""The names that a run writes, each with its direction: declared by the problem's evaluator, by methods (their costs), and here by the run itself."""
+"""Names that a run writes, with their directions: declared by evaluators, by methods (costs), and here by the run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUN = (  # the loss is of the journal alone
 
 
 def metrics(problem: str, kinds: Iterable[type[Method]] = ()) -> Metrics:
-    """All metrics of runs of ``problem`` by methods of ``kinds``. Raises Fault where the problem's declarations are at fault."""
+    """All metrics of runs of ``problem`` by methods of ``kinds``. Raises Fault where declarations are at fault."""
     kind = catalog.problem(problem)
     costs = {name: title for method in kinds for name, title in method.costs.items()}
     whole = [*kind.checks, *RUN, *(Metric(f"cost/{name}", False, "", title) for name, title in costs.items())]
@@ -29,7 +29,10 @@ def metrics(problem: str, kinds: Iterable[type[Method]] = ()) -> Metrics:
         return Metrics(kind.main, kind.metrics, whole)
     except ValueError as error:
         raise Fault(
-            code="recipe", what=f"the problem '{problem}': {error}", where="problem", next="declare it in the evaluator's metrics"
+            code="recipe",
+                what=f"the problem '{problem}': {error}",
+                where="problem",
+                next="declare it in the evaluator's metrics",
         ) from error  # fmt: skip
 
 
@@ -39,7 +42,7 @@ def of_recipe(recipe: Recipe) -> Metrics:
 
 
 def directions(problem: str, names: Iterable[str]) -> str:
-    """Which way is better of each of the names, in words: ``higher of accuracy, r2; lower of wer``. Names that nobody declares are left out."""
+    """Which way is better, in words: ``higher of accuracy, r2; lower of wer``. Names nobody declares are left out."""
     known = metrics(problem)
     found = {True: [], False: []}  # type: dict[bool, list[str]]
     for name in names:
@@ -52,7 +55,7 @@ def directions(problem: str, names: Iterable[str]) -> str:
 
 
 def look_up(known: Metrics, name: str, where: str, next: str) -> Metric:
-    """The metric ``name``, which has a better direction. Raises Fault (usage) for one that nobody declares and for one that has none."""
+    """The metric ``name``. Raises Fault (usage) for one that nobody declares and for one with no better direction."""
     try:
         metric = known[name]
     except UnknownMetricError as error:

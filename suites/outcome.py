@@ -10,6 +10,7 @@ import yaml
 
 from . import catalog, folders, invocation, measures, protocol, search
 from .errors import Fault
+from .private import written
 from .recipe import Recipe, load, to_yaml
 from .studies import Study
 from .tracking import study_summary
@@ -56,9 +57,10 @@ def _evaluator(seed: int) -> Any:
 
 
 def importances(optuna_study: Any, seed: int) -> dict[str, Any] | None:
-    """Share of the objective's variance over the trials that each parameter explains, largest first, and the evaluator's name.
+    """Share of the objective's variance over the trials that each parameter explains, largest first.
 
-    fANOVA (Hutter, Hoos, Leyton-Brown, ICML 2014): main effects in a random forest of the trials. None where they are fewer than two or all equal.
+    fANOVA (Hutter, Hoos and Leyton-Brown, ICML 2014): main effects in a random forest of the trials, with the
+    evaluator's name. None where they are fewer than two or all equal.
     """
     import warnings
 
@@ -98,7 +100,7 @@ def write(study: Study, optuna_study: Any, document: dict[str, Any], console: Co
     chosen = [] if not best else best if isinstance(best, list) else [best]
     for row in chosen:
         name = "best.yaml" if len(chosen) == 1 else f"best-{row['number']:04d}.yaml"
-        (study.folder / name).write_text(best_file(study, row))
+        (study.folder / name).write_text(written(best_file(study, row)))
     folders.write_json(study.folder / "result.json", document)
     _pictures(study, optuna_study, console)
     problem = parent_run(study, document)
@@ -175,8 +177,10 @@ def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -
 
 
 def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Console) -> dict[str, Any]:
-    """The best recipe beside the untuned one on test, with seeds that no trial used: means, the paired difference with its 95 % interval, and
-    which of the two is better by the metric's direction."""
+    """The best recipe beside the untuned one on test, with seeds that no trial used.
+
+    Means, the paired difference with its 95 % interval, and which of the two is better by the metric's direction.
+    """
     from ..analysis.compare import paired
 
     if not isinstance(document["best"], dict):
@@ -205,7 +209,7 @@ def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Cons
 
 
 def closing(document: Mapping[str, Any]) -> Iterator[str]:
-    """The last lines of a sweep: importances with their evaluator's name, and whether the best recipe is better than the untuned one."""
+    """The last lines of a sweep: importances, and whether the best recipe is better than the untuned one."""
     important, rerun = document.get("importances"), document.get("rerun")
     if important:
         shares = ", ".join(f"{name} {value:.2f}" for name, value in important["values"].items())

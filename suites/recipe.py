@@ -16,6 +16,7 @@ from . import protocol
 from .documents import flat, merge, override, read_yaml, suggestion
 from .errors import Fault
 from .names import require_plain
+from .private import expanded, written
 
 Profile = Literal["smoke", "demo", "paper"]
 
@@ -146,7 +147,7 @@ class DiagnosticsSection(Section):
 
 
 class Claim(Section):
-    """A statement that the suite must show over seeds: in ``metric``, whose direction counts, ``better`` is better than ``than`` by at least ``by``."""
+    """What the suite must show: ``better`` beats ``than`` by ``by`` or more in ``metric``, in its direction."""
 
     metric: str
     better: str
@@ -288,7 +289,7 @@ def load(
         errors += override(document, text_, sections)
     errors += unknown_names(document, Recipe)
     try:
-        recipe = Recipe.model_validate(document)
+        recipe = Recipe.model_validate(expanded(document))
     except ValidationError as error:
         errors += new_messages(error, errors)
         raise fault(errors, where) from error
@@ -304,7 +305,7 @@ def fault(errors: list[str], where: str) -> Fault:
         code="recipe",
         what="\n  ".join([f"{head}:", *errors]),
         where=where,
-        next="mend these, then: suites validate FILE",
+        next="correct these, then: suites validate FILE",
     )
 
 
@@ -357,10 +358,9 @@ def unknown_names(document: Mapping[str, Any], model: type[BaseModel], prefix: s
 def to_yaml(recipe: Recipe) -> str:
     """The resolved recipe as YAML that :func:`load` reads back to the same."""
     document = recipe.model_dump(by_alias=True, mode="json")
-    profile = document.pop("profile")
-    if profile is not None:
+    if (profile := document.pop("profile")) is not None:
         document["profile"] = profile
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return yaml.safe_dump(written(document), sort_keys=False, allow_unicode=True, width=120)
 
 
 def digest(recipe: Recipe) -> str:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import os
 import secrets
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +16,10 @@ from .checkpoints import Checkpoints, write_atomic
 from .errors import Fault
 from .journal import Journal, cut
 from .killpoints import reach
+from .matrix import Matrix
+from .private import LogFormatter
 from .recipe import Recipe
+from .stopping import Interrupted
 
 if TYPE_CHECKING:
     from ..analysis.problems import Evaluator
@@ -31,38 +30,8 @@ if TYPE_CHECKING:
     from .tracking import Delivery
 
 
-class Interrupted(Exception):  # noqa: N818 - a state, not an error
-    """Ctrl-C or SIGTERM arrived and the state is saved."""
-
-
-class Pruned(Exception):  # noqa: N818 - a state, not an error
-    """A sweep stops the run after an experience; what it measured stays."""
-
-
 # Called after an experience with the run's folder and the validation metrics after each one so far; may raise Pruned.
 AfterRow = Callable[[Path, list[dict[str, float]]], None]
-
-
-@dataclass
-class Matrix:
-    """Cells (value, count) of the main metric: row = after experience t, column = test experience j; and the pooled metrics a row."""
-
-    cells: dict[tuple[int, int], tuple[float, int]] = field(default_factory=dict)
-    pooled: dict[int, dict[str, float]] = field(default_factory=dict)
-
-    def state(self) -> dict[str, Any]:
-        return {"cells": [[t, j, v, n] for (t, j), (v, n) in self.cells.items()], "pooled": self.pooled}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Matrix:
-        return cls({(t, j): (v, n) for t, j, v, n in state["cells"]}, dict(state["pooled"]))
-
-    def csv(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["after_experience", "test_experience", "value", "count"])
-        writer.writerows([t, j, repr(v), n] for (t, j), (v, n) in sorted(self.cells.items()))
-        return text.getvalue()
 
 
 class Run:
@@ -88,7 +57,7 @@ class Run:
         self.checks: dict[str, float] = {}  # what the problem found after the last stages
         self.log = logging.getLogger(f"holdfast.run.{folder.name}.{secrets.token_hex(2)}")
         handler = logging.FileHandler(folder / "log.txt")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
         self.log.addHandler(handler)
         self.log.setLevel(logging.INFO)
         self.log.propagate = False
@@ -159,15 +128,19 @@ class Run:
         return folder
 
     def draw(self) -> None:
-        """The matrix and what the problem draws of the last evaluation."""
-        from ..analysis.plots import matrix_heatmap
+        """The matrix and what the problem draws of the last evaluation. A picture that fails is a warning, never the end of a run."""
+        from ..analysis.plots import matrix_heatmap, spared
 
-        title = f"{self.name}, seed {self.seed}: {self.problem.main} ({self.metrics.main.words})"
-        matrix_heatmap(self.matrix.cells, title, self.pictures / "matrix.png")
-        if self.last is None:  # taken up after the last evaluation
-            self.evaluate("test", range(len(self.scenario.streams["test"])))
-        if self.last is not None:
-            self.problem.pictures(*self.last, "test", self.pictures)
+        folder, main = self.pictures, self.metrics.main
+        title = f"{self.name}, seed {self.seed}: {main.name} ({main.words})"
+        with spared(folder / "matrix.png", self.warn) as path:
+            matrix_heatmap(self.matrix.cells, title, path)
+        with spared(folder, self.warn):
+            if self.last is None:  # resumed after the last evaluation
+                self.evaluate("test", range(len(self.scenario.streams["test"])))
+            for name, picture in self.problem.pictures(*self.last, "test") if self.last is not None else ():
+                with spared(folder / name, self.warn) as path:
+                    picture(path)
 
     def end_of_stages(self, strategy: MethodStrategy) -> None:
         if self.best is not None:
@@ -202,7 +175,7 @@ class Run:
         state = self.checkpoints.load(self.warn)
         position = state["journal"] if state else 0
         try:
-            cut(self.folder / "journal.jsonl", position, self.delivery.sent if self.delivery else 0)
+            cut(self.folder / "journal.jsonl", position)
         except ValueError as error:
             raise Fault(
                 code="data", what=str(error), where=str(self.folder), next="remove the run: suites runs remove"
@@ -328,7 +301,7 @@ class Run:
         return each, self.problem.score(predictions, rows, split)
 
     def seen(self, number: int) -> list[int]:
-        """The evaluation experiences whose training rows were seen by the end of experience ``number``: all where training is one."""
+        """Evaluation experiences that training has seen by the end of experience ``number``: all where it is one."""
         return list(range(number + 1 if len(self.stream) > 1 else len(self.scenario.streams["test"])))
 
     def evaluate_row(self, number: int) -> None:
@@ -356,7 +329,7 @@ class Run:
 
     def summarise(self) -> dict[str, float]:
         """Summary metrics, written to the journal, ``matrix.csv`` and ``summary.json``."""
-        rows = max(t for t, _ in self.matrix.cells) + 1
+        rows = self.matrix.rows
         summary = self.metrics.summary(self.matrix.cells, [self.matrix.pooled[t] for t in range(rows)])
         summary |= {f"cost/{name}": value for name, value in self.strategy.method.cost().items()}
         summary["cost/steps"] = float(self.strategy.iteration)
@@ -390,24 +363,3 @@ class _KillBetweenUpdates:
 
     def after_update(self, strategy: Any, **kwargs: Any) -> None:
         reach("update")
-
-
-@contextmanager
-def stoppable(run: Run) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the run to save and stop; a second one is obeyed at once."""
-
-    def ask(number: int, frame: Any) -> None:
-        if run.stop_signal:
-            raise KeyboardInterrupt
-        run.stop_signal = number
-
-    try:
-        old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: whoever owns it decides
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -76,9 +76,9 @@ def apply(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 
 
 def objectives(recipe: Recipe, given: Sequence[str], method: str) -> list[Objective]:
-    """The objectives named, else the recipe's, else the main validation metric, each with the direction that its metric is declared with.
+    """The objectives named, else the recipe's, else the main validation metric, with their metrics' directions.
 
-    Raises Fault for anything read from the test stream, for a metric that nobody declares, and for a direction against the declared one.
+    Raises Fault for anything read from the test stream, an undeclared metric, and a direction against the declared one.
     """
     known = measures.metrics(recipe.problem, [catalog.kind_of(recipe, method)])
     allowed = [name for name in known if name.startswith(("valid/", "cost/"))]
@@ -105,7 +105,9 @@ def objectives(recipe: Recipe, given: Sequence[str], method: str) -> list[Object
         declared = "max" if metric.higher_is_better else "min"
         if direction not in ("", declared):
             raise Fault(
-                code="usage", what=f"'{name}:{direction}' would look for the worst: of {metric.title} {metric.words}", where="--objective",
+                code="usage",
+                what=f"'{name}:{direction}' would look for the worst: of {metric.title} {metric.words}",
+                where="--objective",
                 next=f"--objective {name}",
             )  # fmt: skip
         found.append(Objective(name, "maximize" if metric.higher_is_better else "minimize"))

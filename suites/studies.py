@@ -6,7 +6,6 @@ invocation each), ``result.json``, ``best.yaml``, ``plots/``. The driver holds t
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -18,9 +17,10 @@ from . import build, catalog, folders, search
 from .documents import suggestion
 from .errors import Fault
 from .names import plain
+from .private import complete, remember, written
 from .recipe import Recipe, load, to_yaml
 from .search import Objective
-from .tracking import resolve_uri
+from .store import resolve_uri, to_store
 
 
 @dataclass
@@ -42,9 +42,8 @@ class Study:
         return self.folder / "trials" / f"{number:04d}"
 
     def save(self) -> None:
-        """Write the plan. A storage's URL may hold a password: for the owner alone."""
+        """Write the plan."""
         folders.write_json(self.folder / "study.json", self.plan)
-        (self.folder / "study.json").chmod(0o600)
 
 
 def create(
@@ -111,23 +110,41 @@ def create(
             where=str(folder),
             next=f"suites sweep ... --study {label} --resume, or another name",
         )
+    places = {"storage": to_file(storage), "tracking_uri": to_store(resolve_uri(out, tracking_uri))}
     folders.make(folder / "trials", "the study's folder")
     plan = {
         "schema": 1, "study": label, "uid": secrets.token_hex(8), "suite": recipe.name, "recipe": to_yaml(recipe), "method": method,
         "params": {path: r.model_dump(exclude_none=True) for path, r in ranges.items()}, "objectives": [vars(o) for o in wanted],
-        "trials": count, "sampler": sampler, "pruner": pruner, "seed": seed, "device": build.device_of(device), "storage": storage,
-        "tracking_uri": resolve_uri(out, tracking_uri), "git": folders.git_state(),
+        "trials": count, "sampler": sampler, "pruner": pruner, "seed": seed, "device": build.device_of(device),
+        "git": folders.git_state(), **places,
     }  # fmt: skip
     made = Study(folder, plan)
     made.save()
     return made
 
 
-def find(target: str, out: Path) -> Study | None:
-    """The study at a path, or of a name under OUT; None where there is none."""
+def to_file(storage: str | None) -> str | None:
+    """The storage's URL without its login, which is kept for this process alone. Raises Fault where it is no URL."""
+    try:
+        return remember(storage) if storage else None
+    except ValueError as error:
+        raise Fault(code="usage", what=str(error), where="--storage", next="--storage postgresql://USER:PASSWORD@HOST/DATABASE") from error  # fmt: skip
+
+
+def find(target: str, out: Path, storage: str | None = None) -> Study | None:
+    """The study at a path, or of a name under OUT; None where there is none.
+
+    ``storage``: the address of its storage with the login, which no file holds. Raises Fault where the study has another one.
+    """
     for path in (Path(target), out / target, out / f"study-{target}"):
         if (path / "study.json").exists():
-            return read(path.resolve())
+            study = read(path.resolve())
+            if storage is not None and to_file(storage) != written(study.plan["storage"]):
+                kept = study.plan["storage"] or "a file in its folder"
+                raise Fault(
+                    code="usage", what=f"the study's storage is {kept}", where="--storage", next="leave --storage out"
+                )
+            return study
     return None
 
 
@@ -148,11 +165,6 @@ def read(folder: Path) -> Study:
     return Study(folder, plan)
 
 
-def public(storage: Any) -> str:
-    """A storage's URL without its password."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", str(storage))
-
-
 class _OwnLock:
     """Optuna's journal file is locked by our lock on the folder: nobody waits for a dead process's."""
 
@@ -169,7 +181,7 @@ def open_storage(study: Study) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage: Any = study.plan["storage"]
+    storage: Any = complete(study.plan["storage"], mlflow=False) if study.plan["storage"] else None
     if storage is None:
         path = study.folder / "optuna.journal"
         if path.exists():
@@ -190,15 +202,15 @@ def open_storage(study: Study) -> Any:
     except Exception as error:
         raise Fault(
             code="usage",
-            what=f"the storage does not answer: {public(str(error).splitlines()[0])}",
-            where=public(storage),
-            next="--storage URL of a database that runs",
+            what=f"the storage does not answer: {str(error).splitlines()[0]}",
+            where=str(storage),
+            next="--storage URL of a database that runs; its login again in HOLDFAST_STORAGE",
         ) from error
     if owner != study.plan["uid"]:
         raise Fault(
             code="usage",
             what=f"the storage holds another study named '{study.plan['study']}'",
-            where=public(storage),
+            where=str(storage),
             next="--study another name",
         )
     return made

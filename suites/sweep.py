@@ -24,8 +24,8 @@ from .engines import ATTEMPTS, Engine, WorkerDiedError
 from .errors import Fault
 from .names import refuse_links
 from .recipe import digest, to_yaml
-from .studies import Study, open_storage, public
-from .tracking import make_local_store
+from .store import make_local_store
+from .studies import Study, open_storage
 
 if TYPE_CHECKING:
     from .console import Console
@@ -265,7 +265,7 @@ def _tell(study: Study, optuna_study: Any, trial: Any, answer: dict[str, Any]) -
         raise Fault(
             code="run_failed",
             what=f"the storage did not keep the result of trial {trial.number}",
-            where=public(study.plan["storage"] or study.folder),
+            where=str(study.plan["storage"] or study.folder),
             next="suites resume STUDY",
         )
     return str(problem) if problem else None

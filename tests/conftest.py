@@ -30,10 +30,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's SQLite store with its tables and nothing in it; tests copy it."""
-    from holdfast.suites.tracking import _make_store
+    from holdfast.suites.store import make_store
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    _make_store(path)
+    make_store(path)
     return path
 
 

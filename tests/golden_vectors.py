@@ -111,13 +111,13 @@ class Vectors:
             at = np.unravel_index(int(np.nan_to_num(away, nan=np.inf).argmax()), away.shape) if away.size else ()
             self.faults.append(f"{name}{list(map(int, at))}: {a[at]!r}, not {b[at]!r} (limit {limit:.1e})")
 
-    def run(self, sections: Sequence[Callable[[Vectors], None]]) -> None:
+    def run(self, sections: Sequence[Callable[[Vectors], object]]) -> None:
         """Every section; one that raises is a fault of its own, so that the others are still counted."""
         for section in sections:
             try:
                 section(self)
             except Exception as error:
-                self.faults.append(f"{section.__name__}: {type(error).__name__}: {error}")
+                self.faults.append(f"{getattr(section, '__name__', 'section')}: {type(error).__name__}: {error}")
 
     def tree_agrees(self, name: str, found: Any, rtol: float = 1e-9) -> None:
         """:meth:`agree` for every leaf of nested JSON; a leaf too few or too many is a fault."""

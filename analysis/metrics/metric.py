@@ -1,4 +1,4 @@
-"""Metrics, declared once: which way is better, the unit and the title; and the full names under which a run writes them."""
+"""Metrics, declared once: which way is better, unit and title; and the full names under which a run writes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .. import continual
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure by its name, which way of it is better (None: neither, as for a count of rows), its unit and a title."""
+    """A measure: its name, which way of it is better (None: neither, as for a count of rows), unit and title."""
 
     name: str
     higher_is_better: bool | None
@@ -34,7 +34,7 @@ class Metric:
         return value > than if self.higher_is_better else value < than
 
     def judge(self, difference: float) -> str:
-        """``better``, ``worse`` or ``equal`` for the difference of a value and another one. Raises as :meth:`better`."""
+        """``better``, ``worse`` or ``equal`` for a value minus another one. Raises as :meth:`better`."""
         return "better" if self.better(difference, 0.0) else "worse" if self.better(0.0, difference) else "equal"
 
 
@@ -47,13 +47,13 @@ class Metrics(Mapping[str, Metric]):
 
     Args:
         main: the metric of the matrix, one of ``scored``.
-        scored: what the evaluator's ``score`` gives; a summary holds them with a suffix (``average``, ``last``; the main one also
-            ``average_rows``, ``bwt``, ``forgetting``) and, for validation rows, the prefix ``valid/``.
+        scored: what the evaluator's ``score`` gives; a summary holds them with a suffix (``average``, ``last``; the
+            main one also ``average_rows``, ``bwt``, ``forgetting``) and, for validation rows, the prefix ``valid/``.
         whole: what is written under its own name (checks between stages, costs, losses).
 
-    ``forgetting`` is always better when lower and ``bwt`` when higher: :func:`continual.summary` turns the sign of an error's. The journal's
-    names (``valid/NAME``, ``NAME/pooled``, ``MAIN/exp_3``) and a bare ``NAME`` are found too, but not listed. Raises ValueError where two
-    declarations have one name, or ``main`` is not declared.
+    ``forgetting`` is always better when lower and ``bwt`` when higher: :func:`continual.summary` turns the sign of an
+    error's. The journal's names (``valid/NAME``, ``NAME/pooled``, ``MAIN/exp_3``) and a bare ``NAME`` are found too,
+    but not listed. Raises ValueError where two declarations have one name, or ``main`` is not declared.
     """
 
     def __init__(self, main: str, scored: Sequence[Metric], whole: Sequence[Metric] = ()) -> None:
@@ -103,18 +103,18 @@ class Metrics(Mapping[str, Metric]):
         return len(self._listed)
 
     def unknown(self, name: str, among: Sequence[str] | None = None) -> str:
-        """The message for a name that is not declared: what was probably meant, and what there is (``among``: of these alone)."""
+        """The message for a name that is not declared: what was probably meant, and what there is (``among``)."""
         there = sorted(self._listed if among is None else among)
         near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
         meant = f" - did you mean '{near[0]}'?" if near else ""
         return f"unknown metric '{name}'{meant} (there are: {', '.join(there)})"
 
     def summary(self, cells: continual.Cells, rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-        """The summary by full names: :func:`continual.summary` of the main metric's cells; of all others, validation too, the mean over
-        experiences (``average``) and the value after the last one that has it (``last``).
+        """The summary by full names: :func:`continual.summary` of the main metric's cells; of all others, validation
+        too, the mean over experiences (``average``) and the value after the last one that has it (``last``).
 
-        ``rows[t]`` are the pooled metrics after experience t by name (``valid/NAME`` those of validation rows). A metric that some experience
-        lacks (an empty group, say) is averaged over those that have it.
+        ``rows[t]`` are the pooled metrics after experience t by name (``valid/NAME`` those of validation rows). A
+        metric that some experience lacks (an empty group, say) is averaged over those that have it.
         """
         main = self.main.name
         found = {f"{main}/{k}": v for k, v in continual.summary(cells, bool(self.main.higher_is_better)).items()}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from ..metrics.metric import Metric
 
 Prediction = Mapping[str, Any]
+Picture = Callable[[Path], None]
 
 
 class Data(Protocol):
@@ -25,8 +26,8 @@ class Data(Protocol):
 class Evaluator:
     """Turns predictions and targets into named metrics, tables and pictures.
 
-    ``main`` is the metric that the matrix holds. Every name that ``score`` and ``after_stage`` may give is declared: direction, unit and title
-    are read from there by everything that compares, and a name that is not declared is an error.
+    ``main`` is the metric that the matrix holds. Every name that ``score`` and ``after_stage`` may give is declared:
+    direction, unit and title are read from there by everything that compares; a name that is not declared is an error.
     """
 
     main: ClassVar[str]
@@ -41,8 +42,14 @@ class Evaluator:
         """Metrics of the rows ``index`` of ``split``; ``predictions[k]`` belongs to row ``index[k]``."""
         raise NotImplementedError(f"{type(self).__name__} must define score")
 
-    def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
-        """Draw what the last evaluation on all seen experiences shows into ``folder``."""
+    def pictures(
+        self, predictions: Sequence[Prediction], index: Sequence[int], split: str
+    ) -> Iterator[tuple[str, Picture]]:
+        """Pictures of what the last evaluation on all seen experiences shows: a file's name and what draws it there.
+
+        Each is drawn by itself: one that fails takes neither the run nor the others with it.
+        """
+        return iter(())
 
     def after_stage(self, stage: str, method: Any, experience: Any, folder: Path) -> dict[str, float]:
         """Checks between stages that need columns hidden from training; metrics by name.

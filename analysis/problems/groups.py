@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import groups
 from ..metrics.metric import Metric
-from . import Data, Evaluator, GateError, MissingColumnError, Prediction
+from . import Data, Evaluator, GateError, MissingColumnError, Picture, Prediction
 
 
 class Groups(Evaluator):
@@ -60,7 +60,8 @@ class Groups(Evaluator):
     def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
         labels, bias = self._columns(split, index)
         predicted = np.array([int(p["label"]) for p in predictions], dtype=np.int64)
-        return groups.group_metrics(labels, bias, predicted, self._usual_of_rows(split, index, labels))
+        usual, drifts = self._usual_of_rows(split, index, labels), "usual" in self.data.splits[split].columns
+        return groups.group_metrics(labels, bias, predicted, usual, drifts)
 
     def _usual_of_rows(self, split: str, index: Sequence[int], labels: Any) -> Any:
         """The usual bias of each row's class, [N]; None: the class's own number."""
@@ -77,13 +78,15 @@ class Groups(Evaluator):
             return dict(zip(table.columns["label"][rows].tolist(), table.columns["usual"][rows].tolist(), strict=True))
         return {m: int(self.data.info["usual"][m]) if "usual" in self.data.info else m for m in modes}
 
-    def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
+    def pictures(
+        self, predictions: Sequence[Prediction], index: Sequence[int], split: str
+    ) -> Iterator[tuple[str, Picture]]:
         """The group matrix."""
         from ..plots import group_heatmap
 
         labels, bias = self._columns(split, index)
         predicted = np.array([int(p["label"]) for p in predictions], dtype=np.int64)
-        group_heatmap(groups.group_matrix(labels, bias, predicted), folder / "groups.png")
+        yield "groups.png", lambda path: group_heatmap(groups.group_matrix(labels, bias, predicted), path)
 
     def after_stage(self, stage: str, method: Any, experience: Any, folder: Path) -> dict[str, float]:
         """Translation report, a grid of translations, and the gate that the method's ``gate`` describes.
@@ -95,7 +98,7 @@ class Groups(Evaluator):
             return {}
         import torch
 
-        from ..plots import translation_grid
+        from ..plots import spared, translation_grid
         from ..translation import UnjudgedError, auxiliary_classifier, grid, report
 
         gate, modes = method.gate, method.modes
@@ -103,7 +106,8 @@ class Groups(Evaluator):
         device = next(iter(method.parameters())).device if isinstance(method, torch.nn.Module) else torch.device("cpu")
         if len(images):
             picture = grid(method.translate, images, modes, device)
-            translation_grid(picture, folder / f"translations-{experience.number}.png")
+            with spared(folder / f"translations-{experience.number}.png") as path:
+                translation_grid(picture, path)
         try:
             if self._classifier is None:
                 self._classifier = auxiliary_classifier(self.data.splits, gate["min_content_kept"])

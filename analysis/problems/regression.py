@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from .. import plots, regression
 from ..metrics.metric import Metric
-from . import Data, Evaluator, Prediction
+from . import Data, Evaluator, Picture, Prediction
 
 ERRORS = (
     Metric("mae", False, "label", "mean absolute error"),
@@ -78,19 +79,29 @@ class Regression(Evaluator):
     def _vectors(predictions: Sequence[Prediction], name: str) -> regression.Array | None:
         return regression.column([p[name] for p in predictions]) if predictions and name in predictions[0] else None
 
-    def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
+    def pictures(
+        self, predictions: Sequence[Prediction], index: Sequence[int], split: str
+    ) -> Iterator[tuple[str, Picture]]:
         value, label = self._values(predictions, index, split)
         name = str(self.data.info.get("label_name", "label"))
-        plots.prediction_against_truth(value, label, name, folder / "predictions.png")
-        plots.error_over_label(value, label, self.labels["train"], name, folder / "error.png")
+        yield "predictions.png", lambda path: plots.prediction_against_truth(value, label, name, path)
+        yield "error.png", lambda path: plots.error_over_label(value, label, self.labels["train"], name, path)
         for key, of, files in (
             ("embedding", "encoder's features", ("embedding", "ordinality")),
             ("projection", "projector's output", ("projection", "projection_ordinality")),
         ):
             vectors = self._vectors(predictions, key)
             if vectors is not None and len(vectors) > 2:
-                plots.embedding_by_label(vectors, label, name, folder / f"{files[0]}.png", of)
-                plots.ordinality(*regression.pairs(vectors, label), name, folder / f"{files[1]}.png", of)
+                yield f"{files[0]}.png", partial(_embedding, vectors, label, name, of)
+                yield f"{files[1]}.png", partial(_ordinality, vectors, label, name, of)
+
+
+def _embedding(vectors: regression.Array, label: regression.Array, name: str, of: str, path: Path) -> None:
+    plots.embedding_by_label(vectors, label, name, path, of)
+
+
+def _ordinality(vectors: regression.Array, label: regression.Array, name: str, of: str, path: Path) -> None:
+    plots.ordinality(*regression.pairs(vectors, label), name, path, of)
 
 
 PROBLEM = Regression

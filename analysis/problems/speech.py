@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from .. import speech
 from ..metrics.metric import Metric
-from . import Data, Evaluator, Prediction
+from . import Data, Evaluator, Picture, Prediction
 
 
 class SpeechUnderstanding(Evaluator):
@@ -47,13 +46,15 @@ class SpeechUnderstanding(Evaluator):
             ) / len(index)
         return found
 
-    def pictures(self, predictions: Sequence[Prediction], index: Sequence[int], split: str, folder: Path) -> None:
+    def pictures(
+        self, predictions: Sequence[Prediction], index: Sequence[int], split: str
+    ) -> Iterator[tuple[str, Picture]]:
         """The confusion of scenarios; an output that names none of them has a column of its own."""
         from ..plots import confusion
 
         gold = [self.parse(self.targets[split][i]).scenario for i in index]
         said = [self.parse(self.tokenizer.decode(p["tokens"].tolist())).scenario for p in predictions]
-        confusion(gold, said, folder / "scenarios.png")
+        yield "scenarios.png", lambda path: confusion(gold, said, path)
 
 
 PROBLEM = SpeechUnderstanding

@@ -32,7 +32,7 @@ def views_ce(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> T
     ``weights`` [B] count alike in every view; none: 1. Source: spec section 3, steps 4 and "plug-in use".
     """
     with torch.autocast(logits.device.type, enabled=False):
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits = _wide(logits)
         views = len(logits) // max(1, len(labels))
         each = F.cross_entropy(logits, labels.repeat(views), reduction="none")
         return (each if weights is None else each * weights.repeat(views)).mean()
@@ -51,11 +51,19 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 
 def critic_loss(src_real: Tensor, src_fake: Tensor, classes_real: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """``(-mean D_src(x) + mean D_src(x_fake), CE(D_cls(x), y))``; the caller adds ``l_cls`` and ``l_gp`` (spec section 2)."""
-    return src_fake.mean() - src_real.mean(), F.cross_entropy(classes_real, labels)
+    with torch.autocast(src_real.device.type, enabled=False):
+        return _wide(src_fake).mean() - _wide(src_real).mean(), F.cross_entropy(_wide(classes_real), labels)
 
 
 def generator_loss(
     src_fake: Tensor, classes_fake: Tensor, modes: Tensor, real: Tensor, reconstructed: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``(-mean D_src(x_fake), CE(D_cls(x_fake), y'), mean |x - G(x_fake, c)|)`` (spec section 2)."""
-    return -src_fake.mean(), F.cross_entropy(classes_fake, modes), (real - reconstructed).abs().mean()
+    with torch.autocast(real.device.type, enabled=False):
+        rebuilt = (_wide(real) - _wide(reconstructed)).abs().mean()
+        return -_wide(src_fake).mean(), F.cross_entropy(_wide(classes_fake), modes), rebuilt
+
+
+def _wide(x: Tensor) -> Tensor:
+    """At least float32."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,7 +1,11 @@
-"""Models and tokenizers of ``transformers`` by name: a local folder, else the hub's cache on this machine, else the hub."""
+"""Models and tokenizers of ``transformers`` by name: a local folder, else the hub's cache on this machine, else the hub.
+
+What is loaded is untrusted: code that a model brings is never run (nor is the user asked), weights are safetensors or a pickle of tensors alone.
+"""
 
 from __future__ import annotations
 
+import pickle
 import socket
 import urllib.request
 from collections.abc import Callable
@@ -10,6 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
+
+from ..base import UnfitError
+
+FIELD = "model.options.encoder_name"
 
 
 def model(name: str, revision: str | None = None) -> Any:
@@ -22,7 +30,7 @@ def model(name: str, revision: str | None = None) -> Any:
         shown = progress.is_progress_bar_enabled()
         progress.disable_progress_bar()  # standard error is ours
         try:
-            return _found(AutoModel.from_pretrained, name, revision, dtype=torch.float32)
+            return _found(AutoModel.from_pretrained, name, revision, dtype=torch.float32, weights_only=True)
         finally:
             if shown:
                 progress.enable_progress_bar()
@@ -57,23 +65,37 @@ def _found(load: Callable[..., Any], name: str, revision: str | None, **options:
 
     Raises:
         FileNotFoundError: no such model in a folder, in the cache or on the hub, or nothing that can be read.
+        UnfitError: the model asks for code of its own, or its weights are a pickle that names more than tensors.
     """
     from safetensors import SafetensorError
 
-    failed = (OSError, ValueError, SafetensorError)  # not there, no tokenizer there, cut weights
-    local = {"revision": revision or "main", **options}
+    failed = (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError)  # not there, cut, hostile
+    # False, not the default: with None the library asks on the terminal, and runs the code where the answer is yes
+    local = {"revision": revision or "main", "trust_remote_code": False, **options}
+    place = str(Path(name).expanduser()) if name.startswith("~") else name
     try:
-        return load(name, local_files_only=True, **local)
+        return load(place, local_files_only=True, **local)
     except failed as error:
         first = error
-    if not Path(name).exists() and not name.startswith((".", "/", "~")) and _answers():
+    if not Path(place).exists() and not name.startswith((".", "/", "~")) and _answers():
         try:
-            return load(name, **local)
+            return load(place, **local)
         except failed as error:
             first = error
+    if "trust_remote_code" in str(first):
+        raise UnfitError(
+            f"{FIELD}: '{name}' needs code that comes with the model, and such code is never run: it could do anything on this machine. "
+            "Name a model that the library transformers knows by itself"
+        ) from first
+    if isinstance(first, pickle.UnpicklingError):
+        raise UnfitError(
+            f"{FIELD}: the weights of '{name}' are read where they are safetensors or a pickle of tensors alone, and these are neither: "
+            "another pickle could run code. Save the model again with safetensors"
+        ) from first
+    reason = next(iter(str(first).splitlines()), type(first).__name__)
     raise FileNotFoundError(
         f"there is no readable transformers model '{name}': neither a folder here, nor in the hub's cache, nor a name that the hub gives out "
-        f"({str(first).splitlines()[0]}). Where there is no internet, save the model in a folder and name that in model.options.encoder_name"
+        f"({reason}). Where there is no internet, save the model in a folder and name that in {FIELD}"
     ) from first
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ...datasets.batches import Batch, derive
 from ..base import UnfitError
+from .batchnorm import running_statistics
 
 
 class Config(BaseModel):
@@ -115,8 +116,12 @@ class ImageClassifier(nn.Module):
         return {**batch, "image": self.views(self.pixels(batch), order)}
 
     def encode(self, x: Tensor) -> Tensor:
-        """h [B, H] of pixels in [-1, 1]."""
-        return self.encoder(((x + 1) / 2 - self.mean) / self.std if self.config.normalize else x)
+        """h [B, H] of pixels in [-1, 1]. A batch of one image has no batch statistics: it is normalised by the running ones (spec section 3, edge cases)."""
+        x = ((x + 1) / 2 - self.mean) / self.std if self.config.normalize else x
+        if self.training and len(x) == 1:
+            with running_statistics(self.encoder):
+                return self.encoder(x)
+        return self.encoder(x)
 
     def classify(self, h: Tensor) -> Tensor:
         """Logits [B, C] of features [B, H]."""

@@ -25,7 +25,7 @@ def test_estimate_and_paired_against_scipy() -> None:
 
 
 def test_overlapping_splits_have_the_corrected_variance() -> None:
-    """Nadeau and Bengio's formula by hand: t = mean / √((1/n + n_test/n_train) s²); five 70/15/15 splits widen intervals 1.44 times."""
+    """By hand: t = mean / √((1/n + n_test/n_train) s²); five 70/15/15 splits widen intervals 1.44 times."""
     g = np.random.default_rng(2)
     for n, ratio in ((5, 15 / 70), (3, 0.5), (10, 1 / 9)):
         a, b = g.normal(0.8, size=n), g.normal(size=n)

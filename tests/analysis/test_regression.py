@@ -131,6 +131,7 @@ def test_the_problem_scores_and_draws(tmp_path: Path) -> None:
     assert both["projection/ordinality"] == r.ordinality(projected, label.double().numpy())
     assert both["projection/local_linearity"] == r.local_linearity(projected, label.double().numpy())
     assert both["projection/neighbour_mae"] == r.neighbour_mae(projected, label.double().numpy())
-    problem.pictures(predictions, range(40), "test", tmp_path)
+    for name, picture in problem.pictures(predictions, range(40), "test"):
+        picture(tmp_path / name)
     pictures = ("predictions", "error", "embedding", "ordinality", "projection", "projection_ordinality")
     assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in pictures)

@@ -24,13 +24,11 @@ class NoDelivery:
 
     def start(self) -> None: ...
 
-    sent = 0
+    run_id = None
 
     def rewind(self, position: int) -> None: ...
 
     def cover(self, offset: int) -> None: ...
-
-    def artifacts(self, paths: list[Path]) -> None: ...
 
     def finish(self, status: str, how: str = "") -> Any:
         from holdfast.suites.tracking import Outcome

@@ -55,7 +55,7 @@ def test_a_split_column_and_a_dropped_one(tmp_path: Path) -> None:
 
 
 def test_a_source_says_whether_its_seed_splits_one_table_anew(tmp_path: Path) -> None:
-    """Rows of a table without a split column, and scikit-learn's digits, come again under another seed; Friedman's are drawn fresh."""
+    """Rows of a table and scikit-learn's digits come again under another seed; Friedman's are drawn fresh."""
     rows = "".join(f"{i},{i % 7},{('train', 'valid', 'test')[i % 3]}\n" for i in range(30))
     assert table(tmp_path / "t.csv", "a,y,part\n" + rows, target="y", drop=("part",)).random_split
     assert not table(tmp_path / "t.csv", "a,y,part\n" + rows, target="y", split_column="part").random_split

@@ -162,6 +162,9 @@ def test_where_the_bias_drifts_the_column_says_what_is_usual(tmp_path: Path) -> 
     assert found["train"]["aligned"] == 1
     assert found["test"]["aligned"] < 0.2
     problem = Groups(source)
+    score = problem.score([{"label": 0}] * 100, range(100), "valid")
+    assert score["aligned"] > 0
+    assert not {"aligned_group_mean", "conflict_group_mean"} & set(score)  # no group is one or the other
     columns: Any = source.splits["train"].columns
     rows = (columns["experience"] == 1).nonzero().flatten()
     experience = SimpleNamespace(table=source.splits["train"], rows=rows, number=1)

@@ -143,3 +143,18 @@ def test_keep_statistics() -> None:
         raise RuntimeError("inside")
     net(x)
     assert int(net[0].num_batches_tracked) == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("encoder", ["resnet20", "resnet18"])
+def test_a_last_batch_of_one_image_trains(encoder: str) -> None:
+    """At 32 px the last maps of resnet18 are 1 x 1: one image has no variance there, and torch refuses to normalise it."""
+    net = images.build(images.Config(encoder=encoder), {"classes": 2, "channels": 3, "size": 32}, 0)
+    net.train()
+    x = torch.randn(1, 3, 32, 32)
+    loss = net.classify(net.encode(x)).square().sum()
+    loss.backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in net.encoder.parameters())
+    assert counters(net) == {0}
+    assert all(m.training for m in net.modules())
+    net.encode(torch.cat([x, -x]))
+    assert counters(net) == {1}

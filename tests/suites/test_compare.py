@@ -1,4 +1,4 @@
-"""``suites compare`` on folders of finished runs: pairs, settings named by what differs, the test for splits of one table, ranks over tasks, and what it refuses."""
+"""``suites compare`` on folders of finished runs: pairs, settings, splits of one table, ranks, refusals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from . import process
 
 def invocation(
     out: Path, name: str, values: dict[str, list[float]], *, file: str = "a.csv", data_seed: int = 0, first_seed: int = 0,
-    hidden: str = "", lr: float = 0.001, weight: float = 1.0, status: str = "finished", problem: str = "regression", metric: str = "mae/last", data: dict[str, Any] | None = None,
+    hidden: str = "", lr: float = 0.001, weight: float = 1.0, status: str = "finished", problem: str = "regression", metric: str = "mae/last",
+    data: dict[str, Any] | None = None,
 ) -> Path:  # fmt: skip
     """An invocation of runs that are ended, as the runner leaves it: ``values`` of each method by seed."""
     folder = out / name
@@ -85,23 +86,32 @@ SPLITS = {"rows": {"train": 70, "valid": 15, "test": 15}, "random_split": True}
 FRESH = {"rows": {"train": 70, "valid": 15, "test": 15}, "random_split": False}
 
 
+CORRECTED = "corrected resampled t-test (Nadeau and Bengio 2003; n_test / n_train = 0.214)"
+UNRECORDED = "Student's t (too narrow if the data are splits of one table, which these older runs do not record)"
+
+
 @pytest.mark.parametrize(
     ("data", "vary_data", "wider", "test"),
     [
-        (SPLITS, True, math.sqrt(1 + 5 * 15 / 70), "corrected resampled t-test (Nadeau and Bengio 2003; n_test / n_train = 0.214)"),
+        (SPLITS, True, math.sqrt(1 + 5 * 15 / 70), CORRECTED),
         (SPLITS, False, 1.0, "Student's t"),  # one split, five seeds of the weights
         (FRESH, True, 1.0, "Student's t"),  # five independent stand-ins
-        ({}, True, 1.0, "Student's t (too narrow if the data are splits of one table, which these older runs do not record)"),
+        ({}, True, 1.0, UNRECORDED),
     ],
-)  # fmt: skip
+)
 def test_the_test_is_that_of_the_data(
     data: dict[str, Any], vary_data: bool, wider: float, test: str, tmp_path: Path
 ) -> None:
     l1, mse = [1.0, 1.2, 0.9, 1.1, 1.3], [1.3, 1.4, 1.35, 1.2, 1.7]
     for seed in range(5):
         invocation(
-            tmp_path, str(seed), {"l1": [l1[seed]], "mse": [mse[seed]]}, first_seed=seed, data_seed=seed if vary_data else 0, data=data
-        )  # fmt: skip
+            tmp_path,
+            str(seed),
+            {"l1": [l1[seed]], "mse": [mse[seed]]},
+            first_seed=seed,
+            data_seed=seed if vary_data else 0,
+            data=data,
+        )
     found = compare.compare([str(tmp_path)], tmp_path, None, "l1")
     (task,) = found["tasks"]
     best, row = task["methods"]
@@ -116,17 +126,32 @@ def test_the_test_is_that_of_the_data(
 
 
 def test_real_invocations_say_what_their_data_are(tmp_path: Path, empty_store: Path) -> None:
-    """Two seeds of a table's split, and two of the stand-in, by the command line: the first are resampled, the second are fresh."""
+    """By the command line: two seeds of a table's split are resampled, two of the stand-in are fresh."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i % 13},{i % 11}\n" for i in range(100)))
     root = {"table": ["--data-root", str(tmp_path / "t.csv")], "fresh": []}
     for kind, options in root.items():
         for seed in ("0", "1"):
             done = process.run(
-                "run", "supremix_tabular", "--profile", "smoke", "--method", "l1", "train.epochs=1", f"data.options.seed={seed}", "--seed", seed,
-                "--out", str(tmp_path / kind), *options, "--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}", "--json",
-                cwd=tmp_path, environment={},
-            )  # fmt: skip
+                "run",
+                "supremix_tabular",
+                "--profile",
+                "smoke",
+                "--method",
+                "l1",
+                "train.epochs=1",
+                f"data.options.seed={seed}",
+                "--seed",
+                seed,
+                "--out",
+                str(tmp_path / kind),
+                *options,
+                "--tracking-uri",
+                f"sqlite:///{tmp_path / 'mlflow.db'}",
+                "--json",
+                cwd=tmp_path,
+                environment={},
+            )
             assert done.returncode == 0, done.stderr
             data = json.loads(next((tmp_path / kind).glob("*/l1-s*/environment.json")).read_text())["data"]
             assert data["random_split"] is (kind == "table")

@@ -127,6 +127,8 @@ def test_every_measure_of_empty_groups_is_a_number_or_left_out() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for case in cases:
-            found = groups.group_metrics(*(np.array(v, dtype=np.int64) for v in case))
+            labels, bias, predicted = (np.array(v, dtype=np.int64) for v in case)
+            found = groups.group_metrics(labels, bias, predicted)
             assert all(np.isfinite(value) for value in found.values()), (case, found)
-    assert "conflict" not in groups.group_metrics(*(np.array(v) for v in cases[0]))
+    labels, bias, predicted = (np.array(v, dtype=np.int64) for v in cases[0])
+    assert "conflict" not in groups.group_metrics(labels, bias, predicted)

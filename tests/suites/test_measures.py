@@ -1,5 +1,5 @@
-"""Every metric that a problem, a method or a run writes is declared, with the direction that this file says; and a planted better run is called
-better by compare, by a sweep and by the selection of weights.
+"""Every metric that a problem, a method or a run writes is declared, with the direction that this file says; and a
+planted better run is called better by compare, by a sweep and by the selection of weights.
 """
 
 from __future__ import annotations
@@ -22,14 +22,46 @@ from holdfast.suites.studies import Study
 
 SUITE = {"regression": "supremix_tabular", "groups": "cdvg_cmnist", "speech": "coconut_slurp"}
 LOWER = {  # written down by hand, so that a wrong declaration fails
-    "mae", "mse", "rmse", "gm", "neighbour_mae", "wer", "empty", "gap", "content_moved", "loss", "steps", "seconds_per_step", "memory_rows",
-    "teacher_passes", "teacher_bytes", "critic_steps",
-}  # fmt: skip
+    "mae",
+    "mse",
+    "rmse",
+    "gm",
+    "neighbour_mae",
+    "wer",
+    "empty",
+    "gap",
+    "content_moved",
+    "loss",
+    "steps",
+    "seconds_per_step",
+    "memory_rows",
+    "teacher_passes",
+    "teacher_bytes",
+    "critic_steps",
+}
 HIGHER = {
-    "r2", "pearson", "spearman", "ordinality", "local_linearity", "accuracy", "group_mean", "aligned", "conflict", "aligned_group_mean",
-    "conflict_group_mean", "worst_group", "content_kept", "bias_moved", "content_read", "gate_passed", "scenario_accuracy", "slu_f1",
-    "slu_f1_macro", "intent_f1_macro", "retrieval",
-}  # fmt: skip
+    "r2",
+    "pearson",
+    "spearman",
+    "ordinality",
+    "local_linearity",
+    "accuracy",
+    "group_mean",
+    "aligned",
+    "conflict",
+    "aligned_group_mean",
+    "conflict_group_mean",
+    "worst_group",
+    "content_kept",
+    "bias_moved",
+    "content_read",
+    "gate_passed",
+    "scenario_accuracy",
+    "slu_f1",
+    "slu_f1_macro",
+    "intent_f1_macro",
+    "retrieval",
+}
 NEITHER = {"n"}
 
 
@@ -90,7 +122,11 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
 
 def test_whatever_the_translation_report_says_is_declared(tmp_path: Path) -> None:
     g = torch.Generator().manual_seed(0)
-    columns = {"image": torch.randint(256, (24, 3, 16, 16), generator=g, dtype=torch.uint8), "label": torch.arange(24) % 2, "bias": torch.arange(24) % 2}  # fmt: skip
+    columns = {
+        "image": torch.randint(256, (24, 3, 16, 16), generator=g, dtype=torch.uint8),
+        "label": torch.arange(24) % 2,
+        "bias": torch.arange(24) % 2,
+    }
     part = SimpleNamespace(columns=columns)
     groups = Groups(SimpleNamespace(splits={"valid": part, "unbiased": part, "test": part}, info={}))
     gate = {"action": "ignore", "max_content_moved": 0.5, "min_content_kept": 0.5}

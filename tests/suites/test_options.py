@@ -131,7 +131,7 @@ def test_selection_rules_keep_what_they_say(tmp_path: Path) -> None:
 
 
 def test_validation_scores_all_experiences_seen_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three experiences of classes: the weights kept of each are those of the epoch with the best pooled validation rows, old classes' too."""
+    """The weights kept of each experience are those of the epoch with the best rows of all experiences seen, pooled."""
     real, seen = Run.evaluate, []
 
     def watched(self: Run, split: str, numbers: Any) -> Any:

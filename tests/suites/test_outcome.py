@@ -1,4 +1,4 @@
-"""What comes out of a study: importances by fANOVA, named where they are shown, and whether the best recipe is better on fresh seeds."""
+"""What comes out of a study: importances by fANOVA, and whether the best recipe is better on fresh seeds."""
 
 from __future__ import annotations
 
@@ -15,13 +15,23 @@ pytest.importorskip("optuna")
 def study(out: Path) -> studies.Study:
     """Of an error: less is better."""
     return studies.create(
-        catalog.recipe("supremix_tabular", "smoke"), methods=["l1"], trials=3, sampler="random", pruner=None, objectives=[], seed=0,
-        device="cpu", out=out, name=None, storage=None, tracking_uri=None,
-    )  # fmt: skip
+        catalog.recipe("supremix_tabular", "smoke"),
+        methods=["l1"],
+        trials=3,
+        sampler="random",
+        pruner=None,
+        objectives=[],
+        seed=0,
+        device="cpu",
+        out=out,
+        name=None,
+        storage=None,
+        tracking_uri=None,
+    )
 
 
 def deciding(trials: int = 40) -> Any:
-    """Above some learning rate nothing is learnt, below it all is well: ``train.lr`` decides 0.7 of the objective, another field 0.01."""
+    """Above some learning rate nothing is learnt, below it all is well; another field decides 0.01."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -38,7 +48,7 @@ def deciding(trials: int = 40) -> Any:
 
 
 def test_the_parameter_that_decides_everything_has_the_importance() -> None:
-    """Optuna's default, which asks what sets the best tenth of the trials apart, gives the learning rate less than 0.1."""
+    """Optuna's default asks what sets the best tenth of the trials apart and gives the learning rate less than 0.1."""
     from optuna.importance import get_param_importances
 
     assert get_param_importances(deciding())["train.lr"] < 0.1

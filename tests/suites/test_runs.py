@@ -18,7 +18,8 @@ import torch
 from holdfast.suites import catalog, folders, measures, remove
 from holdfast.suites.errors import Fault
 from holdfast.suites.journal import SENT, comparable
-from holdfast.suites.tracking import RunIdentity, Sender, compare_store
+from holdfast.suites.sender import RunIdentity, Sender
+from holdfast.suites.tracking import compare_store
 
 from . import process
 

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites import tracking
-from holdfast.suites.tracking import _make_store, compare_store
+from holdfast.suites import sender, tracker, tracking
+from holdfast.suites.store import make_store
+from holdfast.suites.tracking import compare_store
 
 from . import process
 
@@ -32,7 +33,7 @@ class Server:
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port
         self.database = folder / "server.db"
-        _make_store(self.database)
+        make_store(self.database)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -172,7 +173,7 @@ def test_every_point_arrives_once_whatever_the_network_does(modes: list[str], se
     uid = json.loads((folder / "run.json").read_text())["uid"]
     assert runs_named(server.database, uid) == 1, "a lost answer must not make a second run"
     with closing(sqlite3.connect(server.database)) as connection:
-        run_id = json.loads((folder / "tracker.json").read_text())["run_id"]
+        run_id = tracker.state_of(folder, f"http://127.0.0.1:{proxy.port}")["run_id"]
         status, name = connection.execute("select status, name from runs where run_uuid = ?", (run_id,)).fetchone()
         assert (status, name) == ("FINISHED", "er-s0")
         params = dict(connection.execute("select key, value from params where run_uuid = ?", (run_id,)).fetchall())
@@ -217,18 +218,11 @@ def test_a_server_that_dies_in_the_middle_and_comes_back(tmp_path: Path, free_po
 def test_the_end_of_a_run_waits_for_tables_that_are_being_made(
     where: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def send(sender: tracking.Sender, stop: int) -> bool:
-        time.sleep(1)  # the first thing a thread does is to make the tables
-        return False
-
-    monkeypatch.setattr(tracking.Sender, "send", send)
-    monkeypatch.setattr(tracking.Sender, "send_artifacts", lambda sender, paths: None)
-    monkeypatch.setattr(tracking.Sender, "end", lambda sender, status, how="": None)
+    # the first thing a thread does is to make the tables
+    monkeypatch.setattr(sender.Sender, "finish", lambda sender, *arguments: time.sleep(1))
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "journal.jsonl").write_text("")
-    delivery = tracking.Delivery(
-        folder, tracking.RunIdentity("u", "s", "i", "m", 0, {}, {}, {}), where.format(tmp_path)
-    )
+    delivery = tracking.Delivery(folder, sender.RunIdentity("u", "s", "i", "m", 0, {}, {}, {}), where.format(tmp_path))
     delivery.start()
     assert delivery.finish("FINISHED", timeout=0.05).problem == told

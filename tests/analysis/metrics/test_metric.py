@@ -15,20 +15,37 @@ ACCURACY = Metrics("accuracy", [Metric("accuracy", True), Metric("wer", False)],
 @pytest.mark.parametrize(
     ("known", "name", "higher"),
     [
-        (MAE, "mae/average", False), (MAE, "mae/average_rows", False), (MAE, "mae/last", False), (MAE, "valid/mae/last", False),
-        (MAE, "mae/bwt", True), (MAE, "mae/forgetting", False), (MAE, "mae/exp_12", False), (MAE, "mae/pooled", False), (MAE, "valid/mae", False),
-        (MAE, "mae", False), (MAE, "r2/average", True), (MAE, "valid/r2/average", True), (MAE, "cost/steps", False), (MAE, "n/last", None),
-        (ACCURACY, "accuracy/bwt", True), (ACCURACY, "accuracy/forgetting", False), (ACCURACY, "accuracy/last", True), (ACCURACY, "wer/last", False),
+        (MAE, "mae/average", False),
+        (MAE, "mae/average_rows", False),
+        (MAE, "mae/last", False),
+        (MAE, "valid/mae/last", False),
+        (MAE, "mae/bwt", True),
+        (MAE, "mae/forgetting", False),
+        (MAE, "mae/exp_12", False),
+        (MAE, "mae/pooled", False),
+        (MAE, "valid/mae", False),
+        (MAE, "mae", False),
+        (MAE, "r2/average", True),
+        (MAE, "valid/r2/average", True),
+        (MAE, "cost/steps", False),
+        (MAE, "n/last", None),
+        (ACCURACY, "accuracy/bwt", True),
+        (ACCURACY, "accuracy/forgetting", False),
+        (ACCURACY, "accuracy/last", True),
+        (ACCURACY, "wer/last", False),
         (ACCURACY, "loss", False),
     ],
-)  # fmt: skip
+)
 def test_every_full_name_leads_to_its_direction(known: Metrics, name: str, higher: bool | None) -> None:
     assert known[name].higher_is_better is higher
     assert known[name].name == name
     assert name in known
 
 
-@pytest.mark.parametrize("name", ["mse/last", "r2/bwt", "cost/steps/last", "valid/mae/bwt", "valid/cost/steps", "mae/", "mae/exp_x", "r2/exp_0", ""])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    ["mse/last", "r2/bwt", "cost/steps/last", "valid/mae/bwt", "valid/cost/steps", "mae/", "mae/exp_x", "r2/exp_0", ""],
+)
 def test_what_nobody_declares_is_an_error_that_names_what_there_is(name: str) -> None:
     assert name not in MAE
     with pytest.raises(UnknownMetricError, match=r"there are: cost/steps, mae/average, .*valid/r2/last"):
@@ -52,7 +69,7 @@ def test_judgements() -> None:
 
 
 def test_the_sign_of_an_errors_bwt_and_forgetting_is_the_declared_one() -> None:
-    """Experience 0 is remembered in one stream and forgotten in the other: the first must be better by both measures, for either kind."""
+    """Experience 0 is remembered in one stream and forgotten in the other: the first is better by both measures."""
     for known, kept, lost in ((MAE, 1.0, 2.0), (ACCURACY, 0.9, 0.4)):
         name = known.main.name
         good, bad = (
@@ -71,8 +88,11 @@ def test_the_summary_holds_declared_names_alone_and_averages_over_those_that_hav
     cells = {(0, 0): (1.0, 3), (1, 0): (2.0, 3), (1, 1): (4.0, 1)}
     found = MAE.summary(cells, [{"mae": 1.0, "valid/mae": 5.0}, {"mae": 2.5, "r2": 0.5, "valid/mae": 7.0}])
     assert found == {f"mae/{k}": v for k, v in continual.summary(cells, False).items()} | {
-        "r2/average": 0.5, "r2/last": 0.5, "valid/mae/average": 6.0, "valid/mae/last": 7.0,
-    }  # fmt: skip
+        "r2/average": 0.5,
+        "r2/last": 0.5,
+        "valid/mae/average": 6.0,
+        "valid/mae/last": 7.0,
+    }
     assert all(name in MAE for name in found)
 
 

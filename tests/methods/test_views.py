@@ -1,0 +1,49 @@
+"""Modes and losses of CDvG where the data or the precision is thin."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from holdfast.datasets.batches import ExperienceView, Table
+from holdfast.methods.cdvg import Cdvg
+from holdfast.methods.losses.cdvg import critic_loss, generator_loss
+from holdfast.methods.networks import images
+
+
+def view(labels: list[int]) -> ExperienceView:
+    """An experience that is said to hold the classes 0 to 3."""
+    column = torch.tensor(labels)
+    table = Table({"image": torch.zeros(len(labels), 3, 8, 8, dtype=torch.uint8), "label": column})
+    classes = (0, 1, 2, 3)
+    return ExperienceView(
+        0, 1, torch.arange(len(labels)), classes, classes, 4, len(labels), table, 4, 0, torch.device("cpu")
+    )
+
+
+@pytest.mark.parametrize(("labels", "stages"), [([0, 2, 2, 0], ["translator", "classifier"]), ([1, 1], ["classifier"])])
+def test_a_class_without_an_image_is_no_mode(labels: list[int], stages: list[str]) -> None:
+    model = images.build(images.Config(width=4, features=8), {"classes": 4, "channels": 3, "size": 8}, 0)
+    cdvg = Cdvg(Cdvg.Config(width=4, critic_width=4), model)
+    given = view(labels)
+    if len(set(labels)) == 1:
+        with pytest.warns(UserWarning, match="one class"):
+            cdvg.before_experience(given)
+    else:
+        cdvg.before_experience(given)
+        drawn = cdvg.draw_modes(200, 2, torch.Generator().manual_seed(0))
+        assert set(drawn.flatten().tolist()) == set(labels)
+    assert cdvg.modes == tuple(sorted(set(labels)))
+    assert [stage.name for stage in cdvg.stages(given)] == stages
+
+
+def test_translator_losses_of_half_precision_are_computed_in_float32() -> None:
+    """A map of 1 + 2^-7 and one of 1: in bfloat16 sums of 4,096 of them differ by nothing or by far too much."""
+    real, fake = torch.ones(1, 1, 64, 64), torch.full((1, 1, 64, 64), 1 + 2**-7)
+    classes, labels = torch.tensor([[2.0, 0.5]]), torch.tensor([0])
+    low = [v.to(torch.bfloat16) for v in (real, fake, classes)]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = [*critic_loss(low[0], low[1], low[2], labels), *generator_loss(low[1], low[2], labels, low[0], low[1])]
+    exact = [*critic_loss(real, fake, classes, labels), *generator_loss(fake, classes, labels, real, fake)]
+    for a, b in zip(found, exact, strict=True):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)

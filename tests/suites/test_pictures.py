@@ -1,0 +1,87 @@
+"""A run whose pictures fail is finished, with its numbers in its folder and in the store."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from holdfast.analysis import plots
+from holdfast.suites import catalog, folders, invocation
+from holdfast.suites.console import Console
+from holdfast.suites.errors import Fault
+from holdfast.suites.tracking import compare_store
+
+
+def fails(*arguments: Any, **named: Any) -> None:
+    raise MemoryError("Unable to allocate 12.1 GiB")
+
+
+def start(out: Path, suite: str, method: str) -> dict[str, Any]:
+    recipe = catalog.recipe(suite, "smoke", ["train.threads=1"])
+    return invocation.start(
+        recipe, methods=[method], seeds=[0], device="cpu", out=out, tracking_uri=None, console=Console(json=True)
+    )
+
+
+@pytest.fixture
+def out(tmp_path: Path, empty_store: Path) -> Path:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("suite", "method", "broken", "picture", "whole"),
+    [
+        ("coconut_slurp", "er", "matrix_heatmap", "matrix.png", "scenarios.png"),
+        ("coconut_slurp", "er", "confusion", "scenarios.png", "matrix.png"),
+        ("supremix_tabular", "l1", "error_over_label", "error.png", "ordinality.png"),
+        ("cdvg_cmnist", "cdvg", "translation_grid", "translations-0.png", "groups.png"),
+    ],
+)
+def test_a_run_whose_picture_fails_is_finished(
+    suite: str, method: str, broken: str, picture: str, whole: str, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:  # fmt: skip
+    monkeypatch.setattr(plots, broken, fails)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        run = start(out, suite, method)["runs"][0]
+    folder = Path(run["folder"])
+    assert run["status"] == "finished"
+    assert json.loads((folder / "summary.json").read_text()) == run["metrics"] != {}
+    assert not (folder / "plots" / picture).exists()
+    assert (folder / "plots" / whole).stat().st_size > 0, "the other pictures are drawn"
+    told = [*(str(w.message) for w in warned), *capsys.readouterr().err.splitlines()]
+    assert [line for line in told if f"no picture plots/{picture}: MemoryError: Unable to allocate 12.1 GiB" in line]
+    if broken != "translation_grid":
+        assert f"no picture plots/{picture}" in (folder / "log.txt").read_text()
+    assert compare_store(folder) == []
+
+
+def test_the_picture_of_all_methods_fails_alone(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(plots, "metric_over_experiences", fails)
+    assert start(out, "coconut_slurp", "er")["runs"][0]["status"] == "finished"
+    assert "no picture plots/accuracy.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["killed", "ctrl-c"])
+def test_a_run_that_ends_while_it_draws_is_finished(how: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill (for memory, say) inside a picture costs the picture; Ctrl-C does not begin the next run."""
+    seen: list[str] = []
+
+    def draw(cells: Any, title: str, path: Path) -> None:
+        seen.append(folders.status(path.parents[1]))
+        if how == "killed":
+            raise SystemExit
+        os.kill(os.getpid(), 2)
+
+    monkeypatch.setattr(plots, "matrix_heatmap", draw)
+    error: type[BaseException] = SystemExit if how == "killed" else Fault
+    with pytest.raises(error):
+        start(out, "coconut_slurp", "er")
+    assert seen == ["finished"], "it counts as finished before its first picture"
+    assert folders.status(next(out.glob("*/er-s0"))) == "finished"
