@@ -7,27 +7,18 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Any, Literal, Union
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from . import protocol
-from .documents import merge, override, read_yaml, suggestion
+from .documents import flat, merge, override, read_yaml, suggestion
 from .errors import Fault
 from .names import require_plain
 from .private import expanded, written
 
 Profile = Literal["smoke", "demo", "paper"]
-
-
-def _sentence(text: str) -> str:
-    if len(text.split()) < 3:
-        raise ValueError("a reason is a sentence")
-    return text
-
-
-Reason = Annotated[str, AfterValidator(_sentence)]
 
 
 class Section(BaseModel):
@@ -228,13 +219,21 @@ class Recipe(Section):
     train: TrainSection
     evaluate: EvaluateSection = EvaluateSection()
     diagnostics: DiagnosticsSection = DiagnosticsSection()
-    unequal: dict[str, Reason | dict[str, Reason]] = Field(
+    unequal: dict[str, str | dict[str, str]] = Field(
         default_factory=dict,
         description="protocol field -> why the methods differ in it, for all of them or method by method",
     )
     claims: tuple[Claim, ...] = ()
     sweep: SweepSection = SweepSection()
     profile: Profile | None = Field(None, description="the profile that was applied")
+
+    @field_validator("unequal", mode="before")
+    @classmethod
+    def _reasons(cls, value: Any) -> Any:
+        for path, reason in flat(value, "").items() if isinstance(value, dict) else ():
+            if len(reason.split()) < 3:
+                raise ValueError(f"{path.removeprefix('.')}: a reason is a sentence, not '{reason}'")
+        return value
 
     @model_validator(mode="after")
     def _names(self) -> Recipe:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from holdfast.suites import catalog, protocol
 from holdfast.suites.errors import Fault
 from holdfast.suites.recipe import Recipe
@@ -38,21 +39,12 @@ def write(folder: Path, name: str, changes: dict[str, str]) -> str:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_difference_in_any_profile_is_refused(name: str, profile: str, tmp_path: Path) -> None:
     entry, message = PLANTED[name]
-    method, _, fields = entry.partition(": ")
-    text = catalog.text(name)
-    marker = f"  {profile}: {{}}\n" if f"  {profile}: {{}}\n" in text else f"  {profile}:\n"
-    head, found, rest = text.rpartition(marker)
-    assert found
-    other = {"smoke": "  demo: {}\n", "paper": "\x00", "demo": "\x00"}[profile]
-    part, split, tail = rest.partition(other)
-    if marker.endswith("{}\n"):
-        part = f"    methods: {{{method}: {fields}}}\n{part}"
-    elif '    methods: {"*"' in part:
-        part = part.replace('    methods: {"*"', f'    methods: {{{method}: {fields}, "*"', 1)
-    else:
-        part = f"    methods: {{{method}: {fields}}}\n{part}"
+    document = yaml.safe_load(catalog.text(name))
+    layer = document["profiles"][profile].setdefault("methods", {})
+    for method, fields in yaml.safe_load(entry).items():
+        layer[method] = layer.get(method, {}) | fields
     path = tmp_path / "planted.yaml"
-    path.write_text(head + f"  {profile}:\n" + part + split + tail)
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
     with pytest.raises(Fault) as caught:
         catalog.resolve(catalog.recipe(str(path), profile))
     assert caught.value.exit_code == 2
@@ -121,13 +113,60 @@ def test_no_part_of_the_protocol_is_left_out(name: str, change: dict[str, str], 
         catalog.resolve(catalog.recipe(write(tmp_path, name, change), "demo"))
 
 
+FACES = {"train.epochs": 100, "train.lr": 0.001, "train.batch_size": 64, "train.milestones": (80,), "second_lr": 0.001}
+IN_THE_SPEC = {  # of the paper profiles; a field without a dot is one of every method that has it
+    "coconut_slurp": {"memory_size": 0.01, "projection": 512, "train.lr": 5e-5, "train.betas": (0.9, 0.98)},
+    "coconut_fsc": {"memory_size": 0.01, "projection": 512, "train.lr": 5e-5, "train.weight_decay": 0.1},
+    "coconut_manifest": {"projection": 512, "train.lr": 5e-5},
+    "cdvg_cmnist": {
+        "projection": 128,
+        "n_critic": 5,
+        "translator_batch": 16,
+        "translator_lr": 1e-4,
+        "critic_width": 64,
+    },
+    "cdvg_ccifar10": {"projection": 128, "n_critic": 5, "lambda_dis": 1, "lambda_swap_align": 1, "train.epochs": 200},
+    "cdvg_bffhq": {"projection": 128, "lambda_dis": 2, "lambda_swap": 0.1, "train.lr": 1e-4, "lr": 1e-4},
+    "supremix_agedb": FACES,
+    "supremix_imdb_wiki": FACES,
+    "supremix_stsb": {"bins": 50, "bin_width": 2, "finetune_lr": 1e-4, "train.lr": 1e-4, "train.batch_size": 128},
+    "supremix_tabular": {"finetune_lr": 0.01, "train.lr": 0.01, "train.batch_size": 16, "train.epochs": 100},
+}
+
+
+@pytest.mark.parametrize("name", IN_THE_SPEC)
+def test_the_papers_profiles_have_the_papers_values(name: str) -> None:
+    recipe = catalog.recipe(name, "paper")
+    kinds = catalog.kinds(recipe)
+    entries = {m: {f: v for f, v in entry.items() if f != "use"} for m, entry in recipe.methods.items()}
+    configs = [kinds[m].Config(**entry) for m, entry in entries.items()]
+    for field, value in IN_THE_SPEC[name].items():
+        section, _, inner = field.rpartition(".")
+        if section:
+            found = {getattr(recipe.train, inner)}
+        else:
+            found = {getattr(c, field) for c in configs if field in type(c).model_fields}
+            found -= {0.02} if field == "memory_size" else set()  # er_double
+        assert found == {value}, field
+    if name == "supremix_stsb":
+        assert {recipe.methods[m]["window"] for m in ("supremix", "supremix_probe", "mix_pos")} == {10}
+
+
+def test_the_papers_translators_take_stargans_200_000_steps() -> None:
+    for name, images in (("cmnist", 60_000), ("ccifar10", 50_000), ("bffhq", 19_200)):
+        entry = catalog.recipe(f"cdvg_{name}", "paper").methods["cdvg"]
+        steps = entry["translator_epochs"] * images / entry["translator_batch"]
+        assert steps == pytest.approx(200_000, rel=0.01), name
+
+
 def test_an_exception_needs_a_reason_and_a_difference(tmp_path: Path) -> None:
     changes = {"  er_double: {use: er, memory_size: 0.1}": "  er_double: {use: er}"}
     with pytest.raises(Fault, match=r"unequal.memory_size.er_double: it has the value of the others"):
         catalog.resolve(catalog.recipe(write(tmp_path, "coconut_slurp", changes), "demo"))
     changes = {"replay with twice the memory shows what a better method is worth in rows": "because"}
-    with pytest.raises(Fault, match="a reason is a sentence"):
+    with pytest.raises(Fault) as caught:
         catalog.recipe(write(tmp_path, "coconut_slurp", changes), "demo")
+    assert caught.value.what == "1 error:\n  unequal: memory_size.er_double: a reason is a sentence, not 'because'"
     changes = {"  memory_size: {er_double": "  memory_sise: {er_double"}
     with pytest.raises(Fault, match=r"unequal.memory_sise: no method has such a protocol field - did you mean"):
         catalog.resolve(catalog.recipe(write(tmp_path, "coconut_slurp", changes), "demo"))
