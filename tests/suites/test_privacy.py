@@ -278,7 +278,16 @@ def test_a_storages_login_may_be_given_again(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv(private.LOGINS, "")
     folder = tmp_path / "study-a"
     folder.mkdir()
-    plan = {"schema": 1, "study": "a", "uid": "0", "suite": "s", "recipe": "", "method": "er", "device": "cpu", "seed": 0}
+    plan = {
+        "schema": 1,
+        "study": "a",
+        "uid": "0",
+        "suite": "s",
+        "recipe": "",
+        "method": "er",
+        "device": "cpu",
+        "seed": 0,
+    }
     Study(folder, {**plan, "storage": studies.to_file("postgresql://u:pw-one@h/db")}).save()
     assert "pw-one" not in (folder / "study.json").read_text()
     monkeypatch.setenv(private.LOGINS, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -114,7 +115,9 @@ def test_no_part_of_the_protocol_is_left_out(name: str, change: dict[str, str], 
 
 
 FACES = {"train.epochs": 100, "train.lr": 0.001, "train.batch_size": 64, "train.milestones": (80,), "second_lr": 0.001}
-IN_THE_SPEC = {  # of the paper profiles; a field without a dot is one of every method that has it
+IN_THE_SPEC: dict[
+    str, dict[str, Any]
+] = {  # of the paper profiles; a field without a dot is one of every method that has it
     "coconut_slurp": {"memory_size": 0.01, "projection": 512, "train.lr": 5e-5, "train.betas": (0.9, 0.98)},
     "coconut_fsc": {"memory_size": 0.01, "projection": 512, "train.lr": 5e-5, "train.weight_decay": 0.1},
     "coconut_manifest": {"projection": 512, "train.lr": 5e-5},
