@@ -31,11 +31,12 @@ def group_metrics(
 ) -> dict[str, float]:
     """Accuracies over rows and over groups. Measures without a row (no conflicting image, say) are left out.
 
-    ``accuracy``: all rows (the unbiased accuracy where bias does not depend on the class); ``group_mean``: mean of a[y, b];
-    ``aligned``, ``conflict``: rows whose bias is the usual one of their class, and the others; ``aligned_group_mean``, ``conflict_group_mean``:
-    the same over groups; ``worst_group``; ``gap`` = aligned - conflict. ``usual`` [N]: the usual bias of each row's class; None: biases are
-    numbered like the classes and the usual one is the class's own. ``drifts``: it moves from one experience to the next, so that no group is
-    aligned or conflicting and their means are left out.
+    ``accuracy``: all rows (the unbiased accuracy where bias does not depend on the class); ``group_mean``: mean of
+    a[y, b]; ``aligned``, ``conflict``: rows whose bias is the usual one of their class, and the others;
+    ``aligned_group_mean``, ``conflict_group_mean``: the same over groups; ``worst_group``; ``gap`` = aligned -
+    conflict. ``usual`` [N]: the usual bias of each row's class; None: biases are numbered like the classes and the
+    usual one is the class's own. ``drifts``: it moves from one experience to the next, so that no group is aligned or
+    conflicting and their means are left out.
     """
     matrix = group_matrix(labels, bias, predicted)
     right = (predicted == labels).astype(float)

@@ -1,6 +1,8 @@
-"""What a translator changed: content kept, bias moved, content moved (CDvG spec section 7). For evaluation only: it needs bias labels.
+"""What a translator changed: content kept, bias moved, content moved (CDvG spec section 7). For evaluation only: it
+needs bias labels.
 
-Class and bias of a translation are what an auxiliary classifier says. It is fitted on data whose bias does not depend on the class, never on test rows.
+Class and bias of a translation are what an auxiliary classifier says. It is fitted on data whose bias does not depend
+on the class, never on test rows.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ class AuxiliaryClassifier(nn.Module):
     def fit(
         cls, images: Tensor, labels: Tensor, bias: Tensor, rows: Tensor | None = None, steps: int = 500
     ) -> AuxiliaryClassifier:
-        """Fitted with Adam on ``rows`` (all) of images [N, C, S, S], in which the bias must not depend on the class; moves no generator but its own."""
+        """Fitted with Adam on ``rows`` (all) of images [N, C, S, S], in which the bias must not depend on the class;
+        moves no generator but its own.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             network = cls(images.shape[1], int(labels.max()) + 1, int(bias.max()) + 1)
@@ -70,10 +74,11 @@ class AuxiliaryClassifier(nn.Module):
 
 
 def balanced(labels: Tensor, bias: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Rows to fit on, of every group (class, bias) equally many (small groups repeated), and the rows of each group kept back to check on (a fifth).
+    """Rows to fit on, of every group (class, bias) equally many (small groups repeated), and the rows of each group
+    kept back to check on (a fifth).
 
-    labels, bias [N]. UnjudgedError where a group of a class and a bias that occur has fewer than LEAST rows: there content and bias cannot be
-    learned apart.
+    labels, bias [N]. UnjudgedError where a group of a class and a bias that occur has fewer than LEAST rows: there
+    content and bias cannot be learned apart.
     """
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     groups = [
@@ -91,11 +96,12 @@ def balanced(labels: Tensor, bias: Tensor) -> tuple[Tensor, list[Tensor]]:
 
 
 def auxiliary_classifier(splits: Mapping[str, Any], least: float) -> AuxiliaryClassifier:
-    """Fitted on the split ``unbiased`` where there is one, else on the training rows, all groups (class, bias) weighing the same.
+    """Fitted on the split ``unbiased`` where there is one, else on the training rows, all groups (class, bias)
+    weighing the same.
 
-    Test and validation rows are never used. UnjudgedError, with the reason, where no classifier can be had that knows the class whatever the bias:
-    a group is too small, or the mean accuracy over the groups' kept-back training rows is below ``least`` (what a gate asks of translations
-    cannot be asked of a classifier that reads fewer originals).
+    Test and validation rows are never used. UnjudgedError, with the reason, where no classifier can be had that knows
+    the class whatever the bias: a group is too small, or the mean accuracy over the groups' kept-back training rows
+    is below ``least`` (what a gate asks of translations cannot be asked of a classifier that reads fewer originals).
     """
     if "unbiased" in splits:
         columns = splits["unbiased"].columns
@@ -108,7 +114,8 @@ def auxiliary_classifier(splits: Mapping[str, Any], least: float) -> AuxiliaryCl
     accuracy = sum(known) / len(known)
     if accuracy < least:
         raise UnjudgedError(
-            f"a classifier fitted on the training images, all groups alike, knows the class of {accuracy:.2f} of those kept back, and {least:g} are needed"
+            f"a classifier fitted on the training images, all groups alike, knows the class of {accuracy:.2f} of those "
+            f"kept back, and {least:g} are needed"
         )
     return found
 
@@ -128,9 +135,9 @@ def report(
 ) -> dict[str, float]:  # fmt: skip
     """Shares over all images and all modes m; ``content_moved`` over m ≠ y alone.
 
-    ``content_kept``: class still read as y; ``bias_moved``: bias read as ``usual[m]``, the one usual for class m; ``content_moved``: class read as
-    m; ``content_read``: the classifier's own accuracy on the untranslated images, the ceiling of ``content_kept``. ``translate`` gets images in
-    [-1, 1] on ``device``. UnjudgedError without images.
+    ``content_kept``: class still read as y; ``bias_moved``: bias read as ``usual[m]``, the one usual for class m;
+    ``content_moved``: class read as m; ``content_read``: the classifier's own accuracy on the untranslated images,
+    the ceiling of ``content_kept``. ``translate`` gets images in [-1, 1] on ``device``. UnjudgedError without images.
     """
     if not len(images):
         raise UnjudgedError("there is no held-out image of a class that the translator knows")

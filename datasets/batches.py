@@ -196,13 +196,14 @@ class Sidecar:
 
 @dataclass
 class ExperienceView:
-    """What a method may see of the training data in one experience: the rows ``index`` and those of the memory, nothing else.
+    """What a method may see of the training data in one experience: the rows ``index`` and those of the memory,
+    nothing else.
 
     ``index`` [n] are the row ids of this experience; ``classes`` its classes, ``classes_earlier`` those of earlier
-    ones (some of them ``classes`` again where classes repeat);
-    ``n_train`` counts the training rows of the whole stream, ``memory`` [m] are the rows that the method held when the experience began.
-    ``table`` is not kept as a field: rows are read by :meth:`labels`, :meth:`gather` and :meth:`batches` alone, which raise ValueError
-    with the first row id that is neither of this experience nor of the memory. Columns hidden from training do not exist.
+    ones (some of them ``classes`` again where classes repeat); ``n_train`` counts the training rows of the whole
+    stream, ``memory`` [m] are the rows that the method held when the experience began. ``table`` is not kept as a
+    field: rows are read by :meth:`labels`, :meth:`gather` and :meth:`batches` alone, which raise ValueError with the
+    first row id that is neither of this experience nor of the memory. Columns hidden from training do not exist.
     """
 
     experience: int
@@ -233,7 +234,9 @@ class ExperienceView:
 
     @property
     def past_counts(self) -> tuple[int, int]:
-        """(past, past + new): classes where no class returns, else experiences, since classes that return are neither."""
+        """(past, past + new): classes where no class returns, else experiences, since classes that return are
+        neither.
+        """
         if set(self.classes_earlier) & set(self.classes):
             return self.experience, self.experience + 1
         return len(self.classes_earlier), len(self.classes_seen)
@@ -255,14 +258,16 @@ class ExperienceView:
         return len(self.__table)
 
     def admit(self, rows: Tensor) -> Tensor:
-        """``rows`` [m] on the CPU. Raises ValueError naming the first that is neither of this experience nor of its memory."""
+        """``rows`` [m] on the CPU. Raises ValueError naming the first that is neither of this experience nor of its
+        memory.
+        """
         rows = rows.cpu()
         known = (rows >= 0) & (rows < self.n_rows)
         outside = rows[~self.__admitted[rows]] if bool(known.all()) else rows[~known]
         if len(outside):
             raise ValueError(
-                f"row {int(outside[0])} is neither of experience {self.experience} nor of the memory: a method sees no other rows "
-                "(view.index, and what memory() returned when the experience began)"
+                f"row {int(outside[0])} is neither of experience {self.experience} nor of the memory: a method "
+                "sees no other rows (view.index, and what memory() returned when the experience began)"
             )
         return rows
 
@@ -282,13 +287,16 @@ class ExperienceView:
         return None if lengths is None else lengths[rows]
 
     def gather(self, rows: Tensor) -> Batch:
-        """The batch of ``rows`` [B] on the device (without ``is_memory``). Raises ValueError for a row that may not be seen."""
+        """The batch of ``rows`` [B] on the device (without ``is_memory``). Raises ValueError for a row that may not
+        be seen.
+        """
         return {name: value.to(self.device) for name, value in self.__table.gather(self.admit(rows)).items()}
 
     def batches(self, indices: Tensor | None = None, train: bool = False) -> Iterator[Batch]:
         """Batches of ``indices`` (default: this experience) on the device, in the given order; ``train`` shuffles them.
 
-        Shuffling depends on (seed, experience) alone. Raises ValueError, before the first batch, for a row that may not be seen.
+        Shuffling depends on (seed, experience) alone. Raises ValueError, before the first batch, for a row that may
+        not be seen.
         """
         rows = self.admit(self.index if indices is None else indices)
         if train:

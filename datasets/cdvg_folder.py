@@ -1,6 +1,7 @@
 """Any folder of images with a label and a bias column: ``index.csv`` with the columns path, label, bias, split (names are options).
 
-Labels and biases are any words, and no word means anything: the bias that counts as usual for a class is the one that most of its training images have.
+Labels and biases are any words, and no word means anything: the bias that counts as usual for a class is the one that
+most of its training images have.
 
 Without a data root: digits with a patch in the corner whose brightness is the class's (a local bias).
 """
@@ -30,7 +31,8 @@ class Config(BaseModel):
     bias_column: str = Field("bias", description="bias attribute, any text; used by the evaluation alone")
     split_column: str = Field(
         "split",
-        description="train, valid, test, or unbiased: images whose bias does not depend on the class, for the translation report alone",
+        description="train, valid, test, or unbiased: images whose bias does not depend on the class, "
+        "for the translation report alone",
     )
     outside_paths: bool = Field(False, description=paths.OUTSIDE)
     size: int = Field(32, ge=4, le=512, description="side in pixels; the shorter side is scaled, the middle is cut")

@@ -151,8 +151,8 @@ def table(images: Array, labels: Array, bias: Array, **columns: Array) -> Table:
 def majority_bias(labels: Array, bias: Array, classes: int, own: Mapping[int, int] | None = None) -> tuple[int, ...]:
     """The usual bias of every class: the one that most of its rows have; labels, bias [N].
 
-    Ties go to the bias of the class's own name (``own``: class -> bias), then to the one with fewer rows in all, then to the one whose first row
-    comes first. Nothing depends on how biases are numbered. A class without a row has -1.
+    Ties go to the bias of the class's own name (``own``: class -> bias), then to the one with fewer rows in all, then
+    to the one whose first row comes first. Nothing depends on how biases are numbered. A class without a row has -1.
     """
     found = []
     for c in range(classes):
@@ -174,8 +174,9 @@ def image_source(
 ) -> Source:
     """A Source with the checksum of all its columns; ``info`` gains ``classes``, ``channels``, ``size`` and ``usual``.
 
-    ``usual`` [classes] is the bias that is usual for each class, by number: what counts as aligned. Unless ``info`` says otherwise, biases are
-    numbered like the classes and the usual one is the class's own. Raises DataError where training holds one class only, or an image is not square.
+    ``usual`` [classes] is the bias that is usual for each class, by number: what counts as aligned. Unless ``info``
+    says otherwise, biases are numbered like the classes and the usual one is the class's own. Raises DataError where
+    training holds one class only, or an image is not square.
     """
     train = splits["train"]
     labels = train.columns["label"]
@@ -237,9 +238,10 @@ def from_rows(
 ) -> Source:  # fmt: skip
     """A Source of (file, label, bias) by split; classes and biases are numbered in alphabetical order, equal names alike.
 
-    ``size`` None: images stay as they are. ``numbered``: the biases are the classes' by name, as in an archive whose bias c belongs to class c;
-    else they may be any words, and what is usual for a class is what most of its training rows have (:func:`majority_bias`).
-    Raises DataError where a split is empty, a class occurs in no training image, or images that stay as they are differ in size.
+    ``size`` None: images stay as they are. ``numbered``: the biases are the classes' by name, as in an archive whose
+    bias c belongs to class c; else they may be any words, and what is usual for a class is what most of its training
+    rows have (:func:`majority_bias`). Raises DataError where a split is empty, a class occurs in no training image,
+    or images that stay as they are differ in size.
     """
     for split in SPLITS:
         if not rows.get(split):
@@ -277,7 +279,9 @@ def from_rows(
 
 
 def counts(source: Source) -> dict[str, Any]:
-    """What ``suites data check`` says of an image set: rows and the share of aligned images of every split, and which bias is usual for a class."""
+    """What ``suites data check`` says of an image set: rows and the share of aligned images of every split, and which
+    bias is usual for a class.
+    """
     rows: dict[str, Any] = {"source": source.source, "size": source.info["size"]}
     usual = np.asarray(source.info["usual"])
     for split, part in source.splits.items():

@@ -32,8 +32,8 @@ def sample_weights(
 ) -> Tensor:
     """w [B] from the cross-entropies [B] of both networks on the batch's original images.
 
-    The averages of every row live in the view's sidecar (in the checkpoint); each is divided by its class's largest over all rows visited so
-    far (those not visited yet have none).
+    The averages of every row live in the view's sidecar (in the checkpoint); each is divided by its class's largest
+    over all rows visited so far (those not visited yet have none).
     """
     side, n = view.sidecar, view.n_rows
     names = [f"{prefix}/biased", f"{prefix}/debiased"]

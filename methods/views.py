@@ -20,11 +20,19 @@ class ViewsConfig(MethodConfig):
     """Stage 2: views, classifier, contrast (spec section 3)."""
 
     temperature: float = Field(
-        0.1, gt=0, le=10, description="τ of the contrastive loss (our reading)", json_schema_extra={"sweep": {"low": 0.05, "high": 0.5, "log": True}}
-    )  # fmt: skip
+        0.1,
+        gt=0,
+        le=10,
+        description="τ of the contrastive loss (our reading)",
+        json_schema_extra={"sweep": {"low": 0.05, "high": 0.5, "log": True}},
+    )
     lambda_con: float = Field(
-        1.0, ge=0, le=1000, description="λ, weight of the contrastive loss (our reading)", json_schema_extra={"sweep": {"low": 0.1, "high": 10.0, "log": True}}
-    )  # fmt: skip
+        1.0,
+        ge=0,
+        le=1000,
+        description="λ, weight of the contrastive loss (our reading)",
+        json_schema_extra={"sweep": {"low": 0.1, "high": 10.0, "log": True}},
+    )
     contrast: Literal["ntxent", "supcon", "none"] = Field(
         "ntxent", description="positives: the other view of the image; all views of its class; no contrast"
     )
@@ -39,8 +47,9 @@ class ViewsConfig(MethodConfig):
         "joint", description="joint; two_stage: contrast alone, then a linear head on the frozen encoder"
     )
     translate_views: Literal["online", "cached", "none"] = Field(
-        "online", description="translator in the loop; all translations made once, as bytes; no translator (augmentation alone)"
-    )  # fmt: skip
+        "online",
+        description="translator in the loop; all translations made once, as bytes; no translator (augmentation alone)",
+    )
     projection: int = Field(
         64, ge=1, le=8192, description="P, width of the projection's output", json_schema_extra=protocol()
     )
@@ -54,7 +63,9 @@ class Projection(nn.Sequential):
 
 
 class Views(Method):
-    """Stage 2 on any translator: the base of CDvG, its oracle and its ablations. Predictions are made on original images."""
+    """Stage 2 on any translator: the base of CDvG, its oracle and its ablations. Predictions are made on original
+    images.
+    """
 
     Config: ClassVar[type[ViewsConfig]] = ViewsConfig
     config: ViewsConfig
@@ -69,7 +80,9 @@ class Views(Method):
 
     @staticmethod
     def modes_of(view: ExperienceView) -> tuple[int, ...]:
-        """Classes with a row in this experience: a mode without an image would never be learned, and must not be drawn."""
+        """Classes with a row in this experience: a mode without an image would never be learned, and must not be
+        drawn.
+        """
         return tuple(sorted(set(view.labels().tolist())))
 
     @property
@@ -140,7 +153,9 @@ class Views(Method):
         return made
 
     def _cached(self, view: ExperienceView) -> tuple[Tensor, Tensor]:
-        """This experience's rows, ascending [n], and all their translations as bytes [C, n, 3, S, S]; made again after a resume."""
+        """This experience's rows, ascending [n], and all their translations as bytes [C, n, 3, S, S]; made again
+        after a resume.
+        """
         if self._cache is None:
             rows, done = view.index.sort().values, 0
             cache = torch.empty(0, dtype=torch.uint8)
@@ -149,7 +164,9 @@ class Views(Method):
                 if not done:
                     shape = torch.Size((max(self.modes) + 1, len(rows), *x.shape[1:]))
                     if shape.numel() > 4 * 2**30:
-                        warnings.warn(f"cached translations take {shape.numel() / 2**30:.1f} GiB: translate_views online needs none", stacklevel=2)  # fmt: skip
+                        size = shape.numel() / 2**30
+                        text = f"cached translations take {size:.1f} GiB: translate_views online needs none"
+                        warnings.warn(text, stacklevel=2)
                     cache = torch.zeros(shape, dtype=torch.uint8)
                 for m in self.modes:
                     made = self.translate(x, torch.full((len(x),), m, device=x.device))

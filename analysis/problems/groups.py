@@ -17,9 +17,10 @@ from . import Data, Evaluator, GateError, MissingColumnError, Picture, Predictio
 class Groups(Evaluator):
     """Predictions hold ``label``, the class; the data holds ``label`` and ``bias``.
 
-    The bias that is usual for a class, so that its rows count as aligned, stands in the data's ``info["usual"]`` [classes] or, where it drifts, in
-    the column ``usual``; without either, biases are numbered like the classes. After a stage ``translator`` the report is made: an auxiliary
-    classifier (:mod:`..translation`; no test row is used) reads held-out images (``valid``) translated to every mode.
+    The bias that is usual for a class, so that its rows count as aligned, stands in the data's ``info["usual"]``
+    [classes] or, where it drifts, in the column ``usual``; without either, biases are numbered like the classes.
+    After a stage ``translator`` the report is made: an auxiliary classifier (:mod:`..translation`; no test row is
+    used) reads held-out images (``valid``) translated to every mode.
     """
 
     main: ClassVar[str] = "accuracy"
@@ -91,8 +92,8 @@ class Groups(Evaluator):
     def after_stage(self, stage: str, method: Any, experience: Any, folder: Path) -> dict[str, float]:
         """Translation report, a grid of translations, and the gate that the method's ``gate`` describes.
 
-        Where no auxiliary classifier can be had, or there is no held-out image, there is no report: the gate says that it cannot judge (warn),
-        or stops (stop), as it does where the translator failed.
+        Where no auxiliary classifier can be had, or there is no held-out image, there is no report: the gate says
+        that it cannot judge (warn), or stops (stop), as it does where the translator failed.
         """
         if stage != "translator" or not getattr(method, "modes", ()):
             return {}
@@ -116,8 +117,8 @@ class Groups(Evaluator):
         except UnjudgedError as error:
             _say(
                 gate["action"],
-                f"the gate cannot judge the translator: {error}; give images whose bias does not depend on the class as a split "
-                "'unbiased', or look at the pictures and set gate=ignore",
+                f"the gate cannot judge the translator: {error}; give images whose bias does not depend on the class "
+                "as a split 'unbiased', or look at the pictures and set gate=ignore",
             )
             return {}
         problems = [
@@ -132,13 +133,14 @@ class Groups(Evaluator):
         if problems:
             _say(
                 gate["action"],
-                f"the translator does not keep the content: {', '.join(problems)}; labels of translated views are wrong then",
+                f"the translator does not keep the content: {', '.join(problems)}; "
+                "labels of translated views are wrong then",
             )
         return found
 
     def _held_out(self, modes: Sequence[int], experience: Any, most: int = 1000) -> tuple[Any, Any]:
-        """Images and labels of at most ``most`` validation rows of this experience and the classes ``modes``; more are drawn from, for files may lie
-        in the order of their classes.
+        """Images and labels of at most ``most`` validation rows of this experience and the classes ``modes``; more
+        are drawn from, for files may lie in the order of their classes.
         """
         columns = self.data.splits["valid"].columns
         wanted = np.isin(columns["label"].numpy(), np.asarray(modes))

@@ -116,7 +116,9 @@ class ImageClassifier(nn.Module):
         return {**batch, "image": self.views(self.pixels(batch), order)}
 
     def encode(self, x: Tensor) -> Tensor:
-        """h [B, H] of pixels in [-1, 1]. A batch of one image has no batch statistics: it is normalised by the running ones (spec section 3, edge cases)."""
+        """h [B, H] of pixels in [-1, 1]. A batch of one image has no batch statistics: it is normalised by the
+        running ones (spec section 3, edge cases).
+        """
         x = ((x + 1) / 2 - self.mean) / self.std if self.config.normalize else x
         if self.training and len(x) == 1:
             with running_statistics(self.encoder):

@@ -1,4 +1,6 @@
-"""The auxiliary classifier of the translation report: never fitted on test rows, balanced over groups, and absent where it would know nothing."""
+"""The auxiliary classifier of the translation report: never fitted on test rows, balanced over groups, and absent
+where it would know nothing.
+"""
 
 from __future__ import annotations
 

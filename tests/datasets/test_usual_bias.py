@@ -1,4 +1,6 @@
-"""The usual bias of a class: the majority of its training rows, whatever the words and their numbers; what is read off a user's folder with it."""
+"""The usual bias of a class: the majority of its training rows, whatever the words and their numbers; what is read
+off a user's folder with it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from PIL import Image
 
 from . import trees
 
-# class with a bright left half, class with a bright right half; the bias usual for the first (red), for the second (green)
+# The class with a bright left half, that with a bright right half; the bias usual for the first (red), for the second
+# (green).
 WORDS = [
     ("young", "old", "female", "male"), ("old", "young", "female", "male"), ("a", "b", "x", "y"), ("a", "b", "y", "x"),
     ("0", "1", "1", "0"), ("0", "1", "0", "1"), ("1", "-1", "-1", "1"), ("female", "male", "male", "female"),
@@ -36,7 +39,9 @@ def picture(kind: int, colour: int, number: int) -> Any:
 def folder(
     root: Path, words: tuple[str, str, str, str], share: float = 0.95, rows: int = 200, unbiased: int = 0
 ) -> Path:
-    """``share`` of the training and validation images of a class are aligned, half of the test images (and of ``unbiased`` ones)."""
+    """``share`` of the training and validation images of a class are aligned, half of the test images (and of
+    ``unbiased`` ones).
+    """
     root.mkdir()
     with (root / "index.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -66,7 +71,9 @@ def red(images: Any) -> Any:
 
 
 def test_renamed_words_give_the_same_numbers(tmp_path: Path) -> None:
-    """One that answers by the bias alone, and one that knows the class of half of the images: aligned, conflict and gap do not know the words."""
+    """One that answers by the bias alone, and one that knows the class of half of the images: aligned, conflict and
+    gap do not know the words.
+    """
     found: list[list[dict[str, float]]] = []
     for number, words in enumerate(WORDS):
         source = load(folder(tmp_path / str(number), words))

@@ -1,4 +1,6 @@
-"""What a method may see: the rows of its experience and of the memory; whatever it asks for besides is refused by name of the row."""
+"""What a method may see: the rows of its experience and of the memory; whatever it asks for besides is refused by
+name of the row.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ def view(**changes: Any) -> ExperienceView:
         }
     )
     given: dict[str, Any] = {
-        "experience": 1, "n_experiences": 3, "index": NOW, "classes": (1,), "classes_earlier": (0,), "n_classes": 3, "n_train": N,
+        "experience": 1, "n_experiences": 3, "index": NOW, "classes": (1,), "classes_earlier": (0,), "n_classes": 3,
+        "n_train": N,
         "table": table, "batch_size": 3, "seed": 0, "device": torch.device("cpu"), "memory": torch.tensor([2]),
     }  # fmt: skip
     return ExperienceView(**given | changes)

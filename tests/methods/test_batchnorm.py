@@ -1,4 +1,6 @@
-"""Batch normalisation's running statistics take one forward a step of what is trained on; forwards that only weigh or compare move nothing."""
+"""Batch normalisation's running statistics take one forward a step of what is trained on; forwards that only weigh or
+compare move nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ from torch import Tensor, nn
 
 SMALL = {"width": 4, "critic_width": 4, "translator_epochs": 1}
 METHODS: list[tuple[Any, dict[str, Any]]] = [
-    (ERM, {}), (LfF, {}), (DisEnt, {"swap_after": 0}), (Rebias, {}), (SelecMix, {"probability": 1.0}), (SelecMix, {"probability": 0.0}),
-    (BiasConOracle, {}), (Simclr, {}), (CdvgOracle, {}), (Cdvg, SMALL), (Cdvg, {"ce_on": "both", **SMALL}), (CdvgLff, SMALL),
-    (CdvgDisEnt, {"swap_after": 0, **SMALL}),
+    (ERM, {}), (LfF, {}), (DisEnt, {"swap_after": 0}), (Rebias, {}), (SelecMix, {"probability": 1.0}),
+    (SelecMix, {"probability": 0.0}), (BiasConOracle, {}), (Simclr, {}), (CdvgOracle, {}), (Cdvg, SMALL),
+    (Cdvg, {"ce_on": "both", **SMALL}), (CdvgLff, SMALL), (CdvgDisEnt, {"swap_after": 0, **SMALL}),
 ]  # fmt: skip
 
 
@@ -58,7 +60,11 @@ def step(method: Any, batch: Batch, ctx: StepContext) -> list[Tensor]:
 
 
 def counters(method: nn.Module) -> set[int]:
-    return {int(m.num_batches_tracked) for m in method.modules() if isinstance(m, nn.BatchNorm2d)}  # type: ignore[arg-type]
+    return {count(m) for m in method.modules() if isinstance(m, nn.BatchNorm2d)}
+
+
+def count(norm: Any) -> int:
+    return int(norm.num_batches_tracked)
 
 
 @pytest.mark.parametrize(("kind", "fields"), METHODS)
@@ -76,7 +82,9 @@ def stem(model: Any, seen: list[Tensor]) -> None:
 
 @pytest.mark.parametrize(("kind", "fields"), METHODS)
 def test_running_statistics_are_those_of_the_one_batch(kind: Any, fields: dict[str, Any], source: Source) -> None:
-    """0.9 · (0, 1) + 0.1 · (mean, variance) of what the training forward was given: views where the method trains on views, images else."""
+    """0.9 · (0, 1) + 0.1 · (mean, variance) of what the training forward was given: views where the method trains on
+    views, images else.
+    """
     method, batch, ctx = made(kind, fields, source)
     seen: list[Tensor] = []
     stem(method.model, seen)
@@ -88,7 +96,8 @@ def test_running_statistics_are_those_of_the_one_batch(kind: Any, fields: dict[s
     assert len(trained) == 1
     norm = method.model.encoder[1]
     torch.testing.assert_close(norm.running_mean, 0.1 * trained[0].mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * trained[0].transpose(0, 1).flatten(1).var(1), rtol=1e-4, atol=1e-6)  # fmt: skip
+    variance = trained[0].transpose(0, 1).flatten(1).var(1)
+    torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * variance, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("kind", "fields"), [(CdvgLff, SMALL), (CdvgDisEnt, {"swap_after": 0, **SMALL})])
@@ -123,7 +132,9 @@ def test_rebias_measures_independence_on_the_forward_that_it_trains(source: Sour
 
 
 def test_keep_statistics() -> None:
-    """By the batch in training, by the running statistics in evaluation; nothing moves, and afterwards everything is as before."""
+    """By the batch in training, by the running statistics in evaluation; nothing moves, and afterwards everything is
+    as before.
+    """
     net = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 3), nn.BatchNorm1d(3, track_running_stats=False))
     x = torch.randn(8, 3) + 5
     before = {k: v.clone() for k, v in net.state_dict().items()}
@@ -131,7 +142,7 @@ def test_keep_statistics() -> None:
         looked = net(x)
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     torch.testing.assert_close(net(x), looked)
-    assert int(net[0].num_batches_tracked) == 1  # type: ignore[arg-type]
+    assert count(net[0]) == 1
     assert not net[2].track_running_stats
     net.eval()
     with keep_statistics(net):
@@ -147,7 +158,9 @@ def test_keep_statistics() -> None:
 
 @pytest.mark.parametrize("encoder", ["resnet20", "resnet18"])
 def test_a_last_batch_of_one_image_trains(encoder: str) -> None:
-    """At 32 px the last maps of resnet18 are 1 x 1: one image has no variance there, and torch refuses to normalise it."""
+    """At 32 px the last maps of resnet18 are 1 x 1: one image has no variance there, and torch refuses to normalise
+    it.
+    """
     net = images.build(images.Config(encoder=encoder), {"classes": 2, "channels": 3, "size": 32}, 0)
     net.train()
     x = torch.randn(1, 3, 32, 32)

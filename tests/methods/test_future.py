@@ -1,4 +1,6 @@
-"""No method reads rows of experiences to come: other future rows leave the state after the first experience as it was, and asking for one is an error."""
+"""No method reads rows of experiences to come: other future rows leave the state after the first experience as it
+was, and asking for one is an error.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ from torch import Tensor
 
 STAGE_ONE = {"width": 4, "critic_width": 4, "translator_epochs": 1}
 IMAGES: list[tuple[Any, dict[str, Any]]] = [
-    (ERM, {}), (ER, {"memory_size": 10}), (LfF, {}), (DisEnt, {"swap_after": 1}), (Rebias, {}), (SelecMix, {}), (Cdvg, STAGE_ONE),
-    (Cdvg, {"translate_views": "cached", **STAGE_ONE}), (CdvgLff, STAGE_ONE), (CdvgDisEnt, {"swap_after": 1, **STAGE_ONE}),
+    (ERM, {}), (ER, {"memory_size": 10}), (LfF, {}), (DisEnt, {"swap_after": 1}), (Rebias, {}), (SelecMix, {}),
+    (Cdvg, STAGE_ONE), (Cdvg, {"translate_views": "cached", **STAGE_ONE}), (CdvgLff, STAGE_ONE),
+    (CdvgDisEnt, {"swap_after": 1, **STAGE_ONE}),
 ]  # fmt: skip
 REGRESSION: list[tuple[Any, dict[str, Any]]] = [
     (im.Mixup, {}),

@@ -73,7 +73,9 @@ def test_images_of_any_kind_are_brought_to_one_size(out: Path) -> None:
 
 
 def test_a_gate_that_cannot_judge_says_so(out: Path) -> None:
-    """No unbiased images and few training ones: the run goes on with a warning, or stops where the gate is to stop it."""
+    """No unbiased images and few training ones: the run goes on with a warning, or stops where the gate is to stop
+    it.
+    """
     arguments = [
         "--data-root",
         str(folder(out / "data")),
