@@ -89,8 +89,8 @@ def _documents(path: Path, faults: list[str]) -> Iterator[tuple[int, dict[str, A
         yield number, document
 
 
-def read(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
-    """The rows of a manifest and their faults."""
+def _listed(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
+    """The rows of a manifest as they stand, all with a split or none, and their faults."""
     path = _manifest(root)
     faults: list[str] = []
     rows: list[Sentence] = []
@@ -132,9 +132,20 @@ def read(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
     if any(row.split for row in rows) and not all(row.split for row in rows):
         faults.append(f"{path.name}: some rows name a split and some do not")
         rows = [row for row in rows if row.split]
+    return rows, faults
+
+
+def _assigned(config: Config, rows: list[Sentence]) -> list[Sentence]:
+    """``rows`` with a split each, at most ``limit`` sentences a split."""
     if rows and not rows[0].split:
         rows = _split(rows, config)
-    return (_limited(rows, config) if config.limit is not None else rows), faults
+    return _limited(rows, config) if config.limit is not None else rows
+
+
+def read(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
+    """The rows of a manifest, each with its split, and their faults."""
+    rows, faults = _listed(config, root)
+    return _assigned(config, rows), faults
 
 
 def _entities(given: Any) -> tuple[tuple[str, str], ...]:
@@ -201,16 +212,16 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         )
         checksum = recordings.checksum(rows, split_voices(), config.seed)
         return finish(config, rows, features, config.split_by, "stand-in", checksum)
-    rows, faults = read(config, root)
+    listed, faults = _listed(config, root)
     if config.on_fault == "error":
         refuse(str(root), faults)
-    rows, dropped = known_in_train(rows, config.split_by)
+    rows, dropped = known_in_train(_assigned(config, listed), config.split_by)
     checksum = recordings.checksum(rows)
     info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
     made = finish(
         config, rows, recordings.recorded(rows, config.features, progress), config.split_by, "real", checksum, info=info
     )
-    return replace(made, random_split=not any(document.get("split") for _, document in _documents(_manifest(root), [])))
+    return replace(made, random_split=not any(row.split for row in listed))
 
 
 def check(config: Config, root: Path | None) -> dict[str, Any]:
