@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 from torch import Tensor, nn
 
-from ..datasets.batches import Batch, ExperienceView
+from ..datasets.core.table import Batch
+from ..datasets.core.view import ExperienceView
 
 
 class UnfitError(ValueError):

@@ -30,7 +30,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's SQLite store with its tables and nothing in it; tests copy it."""
-    from holdfast.suites.store import make_store
+    from holdfast.suites.tracking.store import make_store
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     make_store(path)

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from holdfast.analysis.groups import group_matrix, group_metrics
-from holdfast.datasets.batches import ExperienceView, Table
-from holdfast.datasets.images import PALETTE, assign, colour
-from holdfast.methods.lff import sample_weights
-from holdfast.methods.losses.cdvg import critic_loss, generator_loss, gradient_penalty, ntxent, views_ce
-from holdfast.methods.losses.lff import gce
+from holdfast.analysis.metrics.groups import group_matrix, group_metrics
+from holdfast.datasets.cdvg.biases import PALETTE, assign, colour
+from holdfast.datasets.core.table import Table
+from holdfast.datasets.core.view import ExperienceView
+from holdfast.methods.cdvg.lff import sample_weights
+from holdfast.methods.losses.gce import gce
+from holdfast.methods.losses.ntxent import ntxent
 from holdfast.methods.losses.supcon import supcon
+from holdfast.methods.losses.views_ce import views_ce
+from holdfast.methods.losses.wgan_gp import critic_loss, generator_loss, gradient_penalty
 from holdfast.methods.networks.translators import Critic, StarGAN
 from torch import Tensor
 

@@ -7,19 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from holdfast.analysis import continual, speech
-from holdfast.datasets.transcript import parse, serialise
-from holdfast.methods.losses.coconut import multimodal, nspt
-from holdfast.methods.losses.distillation import (
-    audio_kd,
-    kd_logits,
-    masked_mean,
-    mix,
-    token_kd,
-    transcription,
-    weight_log_ratio,
-)
-from holdfast.methods.memory import closest_to_mean, herding
+from holdfast.analysis.metrics import continual, speech
+from holdfast.datasets.core.transcript import parse, serialise
+from holdfast.methods.continual.memory import closest_to_mean, herding
+from holdfast.methods.losses.distillation import audio_kd, kd_logits, mix, token_kd, weight_log_ratio
+from holdfast.methods.losses.multimodal import multimodal
+from holdfast.methods.losses.nspt import nspt
+from holdfast.methods.losses.numerics import masked_mean
+from holdfast.methods.losses.transcription import transcription
 
 from .golden_vectors import PRECISIONS, Vectors, folder
 

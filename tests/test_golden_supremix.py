@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from holdfast.analysis import regression as measures
-from holdfast.datasets.supremix_stsb import SHOTS
-from holdfast.methods.imbalanced_regression import label_rates
+from holdfast.analysis.metrics import regression as measures
+from holdfast.datasets.supremix.stsb import SHOTS
 from holdfast.methods.losses import label_density as density
 from holdfast.methods.losses.adacon import adacon
 from holdfast.methods.losses.bmse import balanced_mse
@@ -23,6 +22,7 @@ from holdfast.methods.losses.rnc import rnc
 from holdfast.methods.losses.supcon import supcon
 from holdfast.methods.losses.supremix import supremix
 from holdfast.methods.losses.yaware import yaware
+from holdfast.methods.supremix.cmixup import label_rates
 from torch import Tensor
 from torch.nn import functional as F
 

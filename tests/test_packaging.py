@@ -134,7 +134,7 @@ def test_the_list_works_beside_four_packages_alone(wheel: Path, tmp_path: Path) 
             if ".." not in str(file) and source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.suites.cli import main; main()"
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from holdfast.suites.cli.app import main; main()"
     for arguments in (["list", "--json"], ["--help"], ["copy", "coconut_slurp", str(tmp_path / "mine.yaml")]):
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", code, str(tmp_path / "site"), *arguments],
@@ -148,7 +148,7 @@ def test_the_list_works_beside_four_packages_alone(wheel: Path, tmp_path: Path) 
 def test_light_commands_import_nothing_heavy(command: str, tmp_path: Path) -> None:
     code = (
         "import sys; sys.argv = ['suites', *sys.argv[1:]]\n"
-        "from holdfast.suites.cli import app, _guard\n"
+        "from holdfast.suites.cli.app import app, _guard\n"
         "_guard(lambda: app(standalone_mode=False), False)\n"
         "heavy = {'torch', 'avalanche', 'mlflow', 'transformers', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
@@ -184,4 +184,4 @@ def test_every_pin_is_exact_and_names_no_index() -> None:
             assert "==" in line, line
             assert "://" not in line, line
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {"suites": "holdfast.suites.cli:main"}
+    assert project["scripts"] == {"suites": "holdfast.suites.cli.app:main"}

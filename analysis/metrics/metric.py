@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .. import continual
+from . import continual
 
 
 @dataclass(frozen=True)

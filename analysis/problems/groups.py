@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import groups
+from ..metrics import groups
 from ..metrics.metric import Metric
-from . import Data, Evaluator, GateError, MissingColumnError, Picture, Prediction
+from .evaluator import Data, Evaluator, GateError, MissingColumnError, Picture, Prediction
 
 
 class Groups(Evaluator):
@@ -83,7 +83,7 @@ class Groups(Evaluator):
         self, predictions: Sequence[Prediction], index: Sequence[int], split: str
     ) -> Iterator[tuple[str, Picture]]:
         """The group matrix."""
-        from ..plots import group_heatmap
+        from ..plots.groups import group_heatmap
 
         labels, bias = self._columns(split, index)
         predicted = np.array([int(p["label"]) for p in predictions], dtype=np.int64)
@@ -99,8 +99,9 @@ class Groups(Evaluator):
             return {}
         import torch
 
-        from ..plots import spared, translation_grid
-        from ..translation import UnjudgedError, auxiliary_classifier, grid, report
+        from ..plots.figure import spared
+        from ..plots.groups import translation_grid
+        from ..probes.translation import UnjudgedError, auxiliary_classifier, grid, report
 
         gate, modes = method.gate, method.modes
         images, labels = self._held_out(modes, experience)

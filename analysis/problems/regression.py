@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from .. import plots, regression
+from ..metrics import regression
 from ..metrics.metric import Metric
-from . import Data, Evaluator, Picture, Prediction
+from ..plots import regression as plots
+from .evaluator import Data, Evaluator, Picture, Prediction
 
 ERRORS = (
     Metric("mae", False, "label", "mean absolute error"),
@@ -31,7 +32,7 @@ class Regression(Evaluator):
     projector's output where it was trained with the encoder as it stands; the column ``label`` is the target.
     ``ordinality`` is that of the features, ``projection/ordinality`` that of the projections.
 
-    ``data.info["shots"]`` says how labels fall into many, medium and few (fields of :class:`~holdfast.analysis.regression.Shots`);
+    ``data.info["shots"]`` says how labels fall into many, medium and few (fields of :class:`~holdfast.analysis.metrics.regression.Shots`);
     ``data.info["label_name"]`` names the target in pictures.
     """
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from .. import speech
+from ..metrics import speech
 from ..metrics.metric import Metric
-from . import Data, Evaluator, Picture, Prediction
+from .evaluator import Data, Evaluator, Picture, Prediction
 
 
 class SpeechUnderstanding(Evaluator):
@@ -50,7 +50,7 @@ class SpeechUnderstanding(Evaluator):
         self, predictions: Sequence[Prediction], index: Sequence[int], split: str
     ) -> Iterator[tuple[str, Picture]]:
         """The confusion of scenarios; an output that names none of them has a column of its own."""
-        from ..plots import confusion
+        from ..plots.speech import confusion
 
         gold = [self.parse(self.targets[split][i]).scenario for i in index]
         said = [self.parse(self.tokenizer.decode(p["tokens"].tolist())).scenario for p in predictions]

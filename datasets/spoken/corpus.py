@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .. import cache
-from ..batches import Ragged
+from ..core import cache
+from ..core.table import Ragged
 from .features import HOP, SAMPLE_RATE, log_mel, waveform
 from .grammar import Utterance
 from .speaker import Speech, speak_all

@@ -102,7 +102,7 @@ def phrasings(intent: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _random(*key: object) -> Random:
+def random_of(*key: object) -> Random:
     return Random(hashlib.sha256("/".join(map(str, key)).encode()).digest())
 
 
@@ -110,7 +110,7 @@ def _random(*key: object) -> Random:
 def phrasings_of_split(intent: str, split: str) -> tuple[str, ...]:
     """60 % of the phrasings are for train, 15 % for valid, the rest for test; each split has at least one of every template where it can."""
     order = list(phrasings(intent))
-    _random("phrasings", intent).shuffle(order)
+    random_of("phrasings", intent).shuffle(order)
     n = len(order)
     first, second = max(1, round(0.6 * n)), max(2, round(0.75 * n))
     return tuple({"train": order[:first], "valid": order[first:second], "test": order[second:]}[split])
@@ -125,7 +125,7 @@ def sample(plan: Plan) -> list[Utterance]:
             scenario, _, action = intent.partition("_")
             options = phrasings_of_split(intent, split)
             for number in range(plan.counts[split]):
-                r = _random(plan.seed, split, intent, number)
+                r = random_of(plan.seed, split, intent, number)
                 phrasing = r.choice(options)
                 entities: list[tuple[str, str]] = []
 
@@ -167,7 +167,7 @@ def voiced(
     plan: Plan, id: str, split: str, scenario: str, action: str, entities: tuple[tuple[str, str], ...], words: str
 ) -> Utterance:
     """A sentence from elsewhere as an utterance of the plan; its factors depend on (seed, id) alone."""
-    factors = _factors(plan, split, _random(plan.seed, "voiced", id))
+    factors = _factors(plan, split, random_of(plan.seed, "voiced", id))
     return Utterance(
         id=id, split=split, scenario=scenario, action=action, entities=entities, words=words, phrasing=words, **factors
     )

@@ -16,8 +16,10 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from .. import cache, fingerprints
-from ..batches import SHOWN, DataError, Ragged, Source, Table
+from ..core import cache, fingerprints
+from ..core.errors import SHOWN, DataError
+from ..core.source import Source
+from ..core.table import Ragged, Table
 from . import corpus, grammar
 from .features import SAMPLE_RATE, log_mel
 

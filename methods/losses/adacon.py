@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .coconut import zero
+from .numerics import at_least_float32, zero
 
 
 def adacon(z: Tensor, y: Tensor, cdf: Tensor, *, scale: float = 150.0, norm: float = 0.2) -> Tensor:
@@ -20,7 +20,7 @@ def adacon(z: Tensor, y: Tensor, cdf: Tensor, *, scale: float = 150.0, norm: flo
     if z.dim() != 2 or y.dim() != 1 or cdf.shape != y.shape or (len(y) and len(z) % len(y)):
         raise ValueError(f"z [V·N, d], y and cdf [N], not {list(z.shape)}, {list(y.shape)}, {list(cdf.shape)}")
     with torch.autocast(z.device.type, enabled=False):
-        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        z = at_least_float32(z)
         m = len(z)
         if m < 2:
             return zero(z)

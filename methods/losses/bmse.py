@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .coconut import zero
+from .numerics import at_least_float32, zero
 
 
 def balanced_mse(prediction: Tensor, label: Tensor, sigma: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def balanced_mse(prediction: Tensor, label: Tensor, sigma: Tensor) -> Tensor:
     if prediction.dim() != 1 or label.shape != prediction.shape:
         raise ValueError(f"prediction and label must be [B], not {list(prediction.shape)} and {list(label.shape)}")
     with torch.autocast(prediction.device.type, enabled=False):
-        prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
+        prediction = at_least_float32(prediction)
         if not len(prediction):
             return zero(prediction)
         variance = sigma.to(prediction.dtype).square()

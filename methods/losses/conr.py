@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .coconut import zero
+from .numerics import at_least_float32, zero
 
 
 def conr(
@@ -35,7 +35,7 @@ def conr(
             f"z [M, d], y and prediction [M], not {list(z.shape)}, {list(y.shape)}, {list(prediction.shape)}"
         )
     with torch.autocast(z.device.type, enabled=False):
-        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        z = at_least_float32(z)
         if len(z) < 2:
             return zero(z)
         y, prediction = y.detach().double(), prediction.detach().double()

@@ -9,38 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .coconut import zero
-
-
-def _float(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def masked_mean(h: Tensor, mask: Tensor) -> Tensor:
-    """Mean over valid frames: h [B, T, d], mask [B, T] (True = valid) → [B, d]; a row without frames gives zeros."""
-    weight = mask.to(h.dtype)[..., None]
-    return (h * weight).sum(1) / weight.sum(1).clamp(min=1)
-
-
-def transcription(logits: Tensor, targets: Tensor, *, pad_id: int = 0, include_pad: bool = False) -> Tensor:
-    """Token cross-entropy with teacher forcing: ``-(1/n) Σ log p(y_j | y_<j, x)`` over the n targets that are not padding.
-
-    Args:
-        logits: [B, J, V].
-        targets: [B, J] ids; ``pad_id`` marks padding.
-        include_pad: average over padding too, as the public code does (spec section 3.1).
-
-    Returns:
-        A scalar; zero with a graph where every target is padding.
-
-    Source: COCONUT spec section 3.1 (L_ASR).
-    """
-    with torch.autocast(logits.device.type, enabled=False):
-        if targets.numel() == 0 or not (include_pad or bool((targets != pad_id).any())):
-            return zero(_float(logits))
-        return F.cross_entropy(
-            _float(logits).flatten(0, 1), targets.flatten(), ignore_index=-100 if include_pad else pad_id
-        )
+from .numerics import at_least_float32, zero
 
 
 def token_kd(
@@ -63,9 +32,9 @@ def token_kd(
     with torch.autocast(student.device.type, enabled=False):
         valid = targets != pad_id
         if not bool(valid.any()):
-            return zero(_float(student))
-        log_student = _float(student)[valid].log_softmax(-1)
-        log_teacher = _float(teacher.detach())[valid].log_softmax(-1)
+            return zero(at_least_float32(student))
+        log_student = at_least_float32(student)[valid].log_softmax(-1)
+        log_teacher = at_least_float32(teacher.detach())[valid].log_softmax(-1)
         p = log_teacher.exp()
         each = -(p * log_student).sum(-1)
         if form == "kl":
@@ -85,8 +54,8 @@ def audio_kd(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """
     with torch.autocast(student.device.type, enabled=False):
         if not bool(mask.any()):
-            return zero(_float(student))
-        return ((_float(student) - _float(teacher.detach()))[mask] ** 2).mean()
+            return zero(at_least_float32(student))
+        return ((at_least_float32(student) - at_least_float32(teacher.detach()))[mask] ** 2).mean()
 
 
 def kd_logits(
@@ -103,9 +72,9 @@ def kd_logits(
     """
     with torch.autocast(student.device.type, enabled=False):
         if student.shape[0] == 0:
-            return zero(_float(student))
-        log_s = (_float(student)[:, : teacher.shape[1]] / temperature).log_softmax(1)
-        log_t = (_float(teacher.detach()) / temperature).log_softmax(1)
+            return zero(at_least_float32(student))
+        log_s = (at_least_float32(student)[:, : teacher.shape[1]] / temperature).log_softmax(1)
+        log_t = (at_least_float32(teacher.detach()) / temperature).log_softmax(1)
         total = F.kl_div(log_s, log_t, reduction="sum", log_target=True) * temperature**2
         return total / (log_s.numel() if reduction == "elements" else len(log_s))
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .coconut import zero
+from .numerics import at_least_float32, zero
 
 
 def ranks(s: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def ranksim(f: Tensor, y: Tensor, *, generator: torch.Generator, step: float = 2
     if f.dim() != 2 or y.shape != f.shape[:1] or not step > 0:
         raise ValueError(f"f [B, d], y [B] and a positive step, not {list(f.shape)}, {list(y.shape)}, {step}")
     with torch.autocast(f.device.type, enabled=False):
-        f = f.to(torch.promote_types(f.dtype, torch.float32))
+        f = at_least_float32(f)
         order = torch.randperm(len(y), generator=generator).to(y.device)
         shuffled = y.detach()[order]
         values, place = shuffled.unique(return_inverse=True)

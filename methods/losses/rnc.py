@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .coconut import zero
+from .numerics import at_least_float32, zero
 
 
 def distances(f: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def rnc(f: Tensor, y: Tensor, *, temperature: float = 2.0) -> Tensor:
             f"f [V·N, d], y [N] and a positive temperature, not {list(f.shape)}, {list(y.shape)}, {temperature}"
         )
     with torch.autocast(f.device.type, enabled=False):
-        f = f.to(torch.promote_types(f.dtype, torch.float32))
+        f = at_least_float32(f)
         m = len(f)
         if m < 2:
             return zero(f)

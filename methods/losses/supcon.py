@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .coconut import zero
+from .numerics import at_least_float32, zero
 
 
 class _LogSumExpOthers(torch.autograd.Function):
@@ -64,7 +64,7 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: float = 0.1, block: int = 
         A scalar of at least float32; zero with a graph where no row has a positive.
     """
     with torch.autocast(z.device.type, enabled=False):
-        z = F.normalize(z.to(torch.promote_types(z.dtype, torch.float32)), dim=1)
+        z = F.normalize(at_least_float32(z), dim=1)
         if len(z) == 0:
             return zero(z)
         _, group, counts = labels.unique(return_inverse=True, return_counts=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from .coconut import zero
+from .numerics import at_least_float32, zero
 
 Weight = Literal["L1_inv", "L2_inv", "L1", "L2", "none"]
 CHUNK = 1 << 19  # triples held at a time
@@ -90,7 +90,7 @@ def supremix(
     """
     _check(z, y, temperature, pool, lam)
     with torch.autocast(z.device.type, enabled=False):
-        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        z = at_least_float32(z)
         y = y.detach().to(z.device, torch.promote_types(y.dtype, torch.float64))
         n = len(y)
         if n == 0:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .coconut import zero
+from .numerics import at_least_float32, zero
 
 
 def yaware(
@@ -27,7 +27,7 @@ def yaware(
     if z.dim() != 2 or y.dim() != 1 or (len(y) and len(z) % len(y)) or not (temperature > 0 and sigma > 0):
         raise ValueError(f"z [V·N, d], y [N], positive sigma and temperature, not {list(z.shape)}, {list(y.shape)}")
     with torch.autocast(z.device.type, enabled=False):
-        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        z = at_least_float32(z)
         m = len(z)
         if m < 2:
             return zero(z)

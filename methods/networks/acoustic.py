@@ -17,7 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...datasets.batches import Ragged, epoch_batches, generator
+from ...datasets.core.sampling import epoch_batches
+from ...datasets.core.seeds import generator
+from ...datasets.core.table import Ragged
 
 WEIGHTS = Path(__file__).with_name("acoustic.safetensors")
 SHA256 = "bda35024a2f8873ef00425669db37e8f6bf3d7de1fb1acdf25f4416eb54dcbbc"
@@ -139,7 +141,7 @@ def main() -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
-    from ...datasets import coconut_slurp
+    from ...datasets.coconut import slurp as coconut_slurp
     from ...datasets.spoken.corpus import spoken
 
     parser = argparse.ArgumentParser(description=main.__doc__)

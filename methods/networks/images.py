@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...datasets.batches import Batch, derive
+from ...datasets.core.seeds import derive
+from ...datasets.core.table import Batch
 from ..base import UnfitError
 from .batchnorm import running_statistics
 

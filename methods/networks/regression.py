@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...datasets.batches import Batch, Source
+from ...datasets.core.source import Source
+from ...datasets.core.table import Batch
 from ..base import UnfitError
 from . import texts
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...datasets.transcript import EOS_ID, PAD_ID, SOS_ID
+from ...datasets.core.transcript import EOS_ID, PAD_ID, SOS_ID
 
 Cache = list[tuple[Tensor, Tensor]]
 

@@ -16,10 +16,12 @@ import torchaudio
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...datasets.batches import Batch, Ragged, Source, Table, derive
-from ...datasets.transcript import Tokenizer, clean_words, parse, serialise
+from ...datasets.core.seeds import derive
+from ...datasets.core.source import Source
+from ...datasets.core.table import Batch, Ragged, Table
+from ...datasets.core.transcript import Tokenizer, clean_words, parse, serialise
 from ..base import UnfitError
-from ..losses.distillation import transcription
+from ..losses.transcription import transcription
 from .acoustic import AcousticEncoder, load_pretrained
 from .seq2seq import Seq2Seq, Seq2SeqConfig
 from .speech import LogMel, Pretrained
@@ -298,7 +300,7 @@ class SpokenLanguageModel(nn.Module):
 
     def features(self, batch: Batch) -> Tensor:
         """Mean over valid frames of h_A, [B, d]."""
-        from ..losses.distillation import masked_mean
+        from ..losses.numerics import masked_mean
 
         return masked_mean(*self.encode(batch))
 

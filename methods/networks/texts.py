@@ -13,7 +13,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ...datasets.batches import Ragged, Source, Table
+from ...datasets.core.source import Source
+from ...datasets.core.table import Ragged, Table
 from ..base import UnfitError
 from . import hub
 

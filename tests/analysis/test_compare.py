@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from holdfast.analysis import compare
+from holdfast.analysis import statistics as compare
 from scipy import stats
 
 

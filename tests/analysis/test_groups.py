@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from holdfast.analysis.groups import group_metrics
-from holdfast.analysis.problems import GateError
+from holdfast.analysis.metrics.groups import group_metrics
+from holdfast.analysis.problems.evaluator import GateError
 from holdfast.analysis.problems.groups import Groups
-from holdfast.datasets import cdvg_cmnist
+from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
 from holdfast.methods.networks.translators import Recolour
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from holdfast.analysis import continual, speech
+from holdfast.analysis.metrics import continual, speech
 
 
 def levenshtein(a: Any, b: Any) -> int:

@@ -12,11 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from holdfast.analysis import plots
+from holdfast.analysis.plots import comparison, groups, regression, speech
+from holdfast.analysis.plots.comparison import matrix_heatmap, metric_over_experiences, metric_over_field
+from holdfast.analysis.plots.figure import SIDE, spared
+from holdfast.analysis.plots.groups import group_heatmap, translation_grid
+from holdfast.analysis.plots.regression import (
+    embedding_by_label,
+    error_over_label,
+    ordinality,
+    prediction_against_truth,
+)
+from holdfast.analysis.plots.speech import confusion
 from matplotlib.image import imread
 
 MANY = 200
-MOST = int(plots.SIDE * 120)  # pixels a side
+MOST = int(SIDE * 120)  # pixels a side
 
 
 def triangle(n: int) -> dict[tuple[int, int], tuple[float, int]]:
@@ -29,16 +39,16 @@ def labels(n: int) -> np.ndarray:
 
 LONG = "a name that does not end " * 400
 DRAWN: list[tuple[str, Callable[[Path], None]]] = [
-    ("matrix_heatmap", lambda p: plots.matrix_heatmap(triangle(MANY), LONG, p)),
-    ("metric_over_experiences", lambda p: plots.metric_over_experiences({LONG: [[0.5] * 2000], "er": [[0.4] * 2000]}, "accuracy", p)),
-    ("metric_over_field", lambda p: plots.metric_over_field({LONG: [(f"{i} {LONG}", 0.5, 0.1) for i in range(500)]}, "field", "accuracy", p)),
-    ("confusion", lambda p: plots.confusion([f"{i} {LONG}" for i in range(900)] * 2, [f"{i} {LONG}" for i in range(900)] * 2, p)),
-    ("prediction_against_truth", lambda p: plots.prediction_against_truth(labels(10**6), labels(10**6), "age", p)),
-    ("error_over_label", lambda p: plots.error_over_label(labels(10**6), labels(10**6), labels(10**6), "age", p)),
-    ("embedding_by_label", lambda p: plots.embedding_by_label(np.random.default_rng(1).normal(size=(10**5, 8)), labels(10**5), "age", p, "features")),
-    ("ordinality", lambda p: plots.ordinality(labels(10**6), labels(10**6), "age", p, "features")),
-    ("group_heatmap", lambda p: plots.group_heatmap(np.full((900, 900), 0.5), p)),
-    ("translation_grid", lambda p: plots.translation_grid(torch.zeros(40, 300, 3, 64, 64), p)),
+    ("matrix_heatmap", lambda p: matrix_heatmap(triangle(MANY), LONG, p)),
+    ("metric_over_experiences", lambda p: metric_over_experiences({LONG: [[0.5] * 2000], "er": [[0.4] * 2000]}, "accuracy", p)),
+    ("metric_over_field", lambda p: metric_over_field({LONG: [(f"{i} {LONG}", 0.5, 0.1) for i in range(500)]}, "field", "accuracy", p)),
+    ("confusion", lambda p: confusion([f"{i} {LONG}" for i in range(900)] * 2, [f"{i} {LONG}" for i in range(900)] * 2, p)),
+    ("prediction_against_truth", lambda p: prediction_against_truth(labels(10**6), labels(10**6), "age", p)),
+    ("error_over_label", lambda p: error_over_label(labels(10**6), labels(10**6), labels(10**6), "age", p)),
+    ("embedding_by_label", lambda p: embedding_by_label(np.random.default_rng(1).normal(size=(10**5, 8)), labels(10**5), "age", p, "features")),
+    ("ordinality", lambda p: ordinality(labels(10**6), labels(10**6), "age", p, "features")),
+    ("group_heatmap", lambda p: group_heatmap(np.full((900, 900), 0.5), p)),
+    ("translation_grid", lambda p: translation_grid(torch.zeros(40, 300, 3, 64, 64), p)),
 ]  # fmt: skip
 
 
@@ -53,18 +63,23 @@ def test_a_picture_is_bounded_whatever_it_shows(name: str, draw: Callable[[Path]
 
 
 def test_every_plot_is_among_those() -> None:
-    kinds = {name for name, f in vars(plots).items() if callable(f) and getattr(f, "__module__", "") == plots.__name__}
-    assert {name for name in kinds if not name.startswith("_")} - {"spared"} == {name for name, _ in DRAWN}
+    kinds = {
+        name
+        for module in (comparison, groups, regression, speech)
+        for name, f in vars(module).items()
+        if callable(f) and getattr(f, "__module__", "") == module.__name__ and not name.startswith("_")
+    }
+    assert kinds == {name for name, _ in DRAWN}
 
 
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from holdfast.analysis import plots
+from holdfast.analysis.plots.comparison import matrix_heatmap
 cells = {(t, j): (0.5, 7) for t in range(int(sys.argv[1])) for j in range(t + 1)}
-plots.matrix_heatmap({(0, 0): (1.0, 1)}, "warm", Path(sys.argv[2]))  # the library itself is in memory from here on
+matrix_heatmap({(0, 0): (1.0, 1)}, "warm", Path(sys.argv[2]))  # the library itself is in memory from here on
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-plots.matrix_heatmap(cells, "many", Path(sys.argv[2]))
+matrix_heatmap(cells, "many", Path(sys.argv[2]))
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
@@ -90,10 +105,10 @@ def test_few_experiences_still_show_their_numbers(tmp_path: Path, monkeypatch: p
 
     shown: list[str] = []
     monkeypatch.setattr(Axes, "text", lambda self, x, y, text, **rest: shown.append(text))
-    plots.matrix_heatmap(triangle(4), "few", tmp_path / "few.png")
+    matrix_heatmap(triangle(4), "few", tmp_path / "few.png")
     assert len(shown) == 10
     shown.clear()
-    plots.matrix_heatmap(triangle(MANY), "many", tmp_path / "many.png")
+    matrix_heatmap(triangle(MANY), "many", tmp_path / "many.png")
     assert not shown
 
 
@@ -106,14 +121,14 @@ def fail(path: Path, error: BaseException) -> None:
 def test_a_picture_that_fails_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     told: list[str] = []
     (tmp_path / "plots").mkdir()
-    with plots.spared(tmp_path / "plots" / "matrix.png", told.append) as path:
+    with spared(tmp_path / "plots" / "matrix.png", told.append) as path:
         fail(path, MemoryError("no room\nfor this"))
     assert told == ["no picture plots/matrix.png: MemoryError: no room"]
     assert not path.exists()
     with (
         pytest.warns(UserWarning, match=r"no picture plots/other\.png: ValueError"),
-        plots.spared(path.with_name("other.png")),
+        spared(path.with_name("other.png")),
     ):
         fail(path, ValueError())
-    with pytest.raises(KeyboardInterrupt), plots.spared(path, told.append):
+    with pytest.raises(KeyboardInterrupt), spared(path, told.append):
         fail(path, KeyboardInterrupt())

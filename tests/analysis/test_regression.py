@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from holdfast.analysis import regression as r
+from holdfast.analysis.metrics import regression as r
 from holdfast.analysis.problems.regression import Regression
-from holdfast.datasets import supremix_stsb
-from holdfast.datasets.batches import Table
+from holdfast.datasets.core.table import Table
+from holdfast.datasets.supremix import stsb as supremix_stsb
 from scipy import stats
 from sklearn import metrics
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.analysis.problems import GateError
+from holdfast.analysis.probes.translation import UnjudgedError, auxiliary_classifier, balanced
+from holdfast.analysis.problems.evaluator import GateError
 from holdfast.analysis.problems.groups import Groups
-from holdfast.analysis.translation import UnjudgedError, auxiliary_classifier, balanced
-from holdfast.datasets.batches import Table
+from holdfast.datasets.core.table import Table
 from torch import Tensor, nn
 
 

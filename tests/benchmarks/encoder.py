@@ -19,11 +19,12 @@ from typing import Any
 
 warnings.filterwarnings("ignore")
 import torch  # noqa: E402
-from holdfast.datasets.batches import Batch, Ragged, Source, Table  # noqa: E402
-from holdfast.datasets.streams import class_incremental  # noqa: E402
+from holdfast.datasets.core.source import Source  # noqa: E402
+from holdfast.datasets.core.streams import class_incremental  # noqa: E402
+from holdfast.datasets.core.table import Batch, Ragged, Table  # noqa: E402
 from holdfast.methods.base import Method, MethodConfig, StepContext  # noqa: E402
 from holdfast.methods.networks.speech import Pretrained  # noqa: E402
-from holdfast.methods.strategy import MethodStrategy, TrainingSettings  # noqa: E402
+from holdfast.methods.training.strategy import MethodStrategy, TrainingSettings  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 

@@ -40,8 +40,11 @@ class AtOnce:
 def driver() -> tuple[float, float]:
     """Seconds a trial of our driver and of plain Optuna on the same kind of file, ``MANY`` trials each."""
     import optuna
-    from holdfast.suites import build, catalog, engines, outcome, studies, sweep
-    from holdfast.suites.console import Console
+    from holdfast.suites.config import catalog
+    from holdfast.suites.runtime import build
+    from holdfast.suites.runtime import executors as engines
+    from holdfast.suites.runtime.console import Console
+    from holdfast.suites.sweeps import outcome, studies, sweep
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 

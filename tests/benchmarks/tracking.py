@@ -31,14 +31,16 @@ class NoDelivery:
     def cover(self, offset: int) -> None: ...
 
     def finish(self, status: str, how: str = "") -> Any:
-        from holdfast.suites.tracking import Outcome
+        from holdfast.suites.tracking.delivery import Outcome
 
         return Outcome(None, 0, 0, None)
 
 
 def measure(form: str) -> dict[str, float]:
-    from holdfast.suites import build, catalog, invocation, tracking
-    from holdfast.suites.console import Console
+    from holdfast.suites.config import catalog
+    from holdfast.suites.runtime import build, invocation
+    from holdfast.suites.runtime.console import Console
+    from holdfast.suites.tracking import delivery as tracking
 
     if form == "off":
         tracking.Delivery = NoDelivery  # type: ignore[misc, assignment]

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from holdfast.datasets import supremix_agedb
-from holdfast.datasets.images import read_idx
+from holdfast.datasets.readers.images import read_idx
+from holdfast.datasets.supremix import agedb as supremix_agedb
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

@@ -11,11 +11,11 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from holdfast.datasets import cache
+from holdfast.datasets.core import cache
 
 BUILD = """
 import os, pathlib, sys, time
-from holdfast.datasets import cache
+from holdfast.datasets.core import cache
 def build(folder):
     with open(sys.argv[1], "a") as f: f.write("built\\n")
     time.sleep(0.5)

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from holdfast.datasets import cdvg_ccifar10, cdvg_cmnist, cifar
-from holdfast.datasets.batches import DataError
-from holdfast.datasets.corruptions import TYPES, corrupt
-from holdfast.datasets.images import PALETTE, assign
+from holdfast.datasets.cdvg import ccifar10 as cdvg_ccifar10
+from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
+from holdfast.datasets.cdvg.biases import PALETTE, assign
+from holdfast.datasets.cdvg.corruptions import TYPES, corrupt
+from holdfast.datasets.core.errors import DataError
+from holdfast.datasets.readers import cifar
 from PIL import Image
 
 from . import shared, trees

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import pkgutil
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +13,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from holdfast import datasets
-from holdfast.datasets import coconut_fsc, coconut_manifest, coconut_slurp
-from holdfast.datasets.batches import Ragged, Source
+from holdfast.datasets.coconut import fsc as coconut_fsc
+from holdfast.datasets.coconut import manifest as coconut_manifest
+from holdfast.datasets.coconut import slurp as coconut_slurp
+from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.table import Ragged
+from holdfast.suites.config import registry
 from PIL import Image
 
 from . import trees
@@ -119,27 +120,25 @@ def _pairs(root: Path, k: int) -> None:
 
 
 SETS: dict[str, tuple[Callable[[Path, int], None], dict[str, Any]]] = {
-    "coconut_slurp": (_slurp, {}),
-    "coconut_fsc": (_fsc, {}),
-    "coconut_manifest": (_manifest, {"features": "waveform"}),
-    "cdvg_cmnist": (_idx, {"n_train": 20, "n_valid": 10}),
-    "cdvg_drift": (_idx, {"n_train": 20, "n_valid": 10}),
-    "cdvg_ccifar10": (_cifar, {"n_train": 20, "n_valid": 10, "severity": 1}),
-    "cdvg_bffhq": (_bffhq, {"size": 32}),
-    "cdvg_folder": (_folder, {"size": 8}),
-    "supremix_agedb": (_faces("agedb.csv"), {"size": 8}),
-    "supremix_imdb_wiki": (_faces("imdb_wiki.csv"), {"size": 8}),
-    "supremix_tabular": (_table, {}),
-    "supremix_timeseries": (_series, {"window": 8, "horizon": 2}),
-    "supremix_volumes": (_volumes, {"size": 4}),
-    "supremix_stsb": (_pairs, {}),
+    "coconut/slurp": (_slurp, {}),
+    "coconut/fsc": (_fsc, {}),
+    "coconut/manifest": (_manifest, {"features": "waveform"}),
+    "cdvg/cmnist": (_idx, {"n_train": 20, "n_valid": 10}),
+    "cdvg/drift": (_idx, {"n_train": 20, "n_valid": 10}),
+    "cdvg/ccifar10": (_cifar, {"n_train": 20, "n_valid": 10, "severity": 1}),
+    "cdvg/bffhq": (_bffhq, {"size": 32}),
+    "cdvg/folder": (_folder, {"size": 8}),
+    "supremix/agedb": (_faces("agedb.csv"), {"size": 8}),
+    "supremix/imdb_wiki": (_faces("imdb_wiki.csv"), {"size": 8}),
+    "supremix/tabular": (_table, {}),
+    "supremix/timeseries": (_series, {"window": 8, "horizon": 2}),
+    "supremix/volumes": (_volumes, {"size": 4}),
+    "supremix/stsb": (_pairs, {}),
 }
 
 
 def test_no_data_set_is_left_out() -> None:
-    stems = [m.name for m in pkgutil.iter_modules(datasets.__path__) if not m.ispkg]
-    modules = {stem: importlib.import_module(f"holdfast.datasets.{stem}") for stem in stems}
-    assert set(SETS) == {stem for stem, m in modules.items() if hasattr(m, "Config") and hasattr(m, "load")}
+    assert set(SETS) == {entry.name for entry in registry.entries("datasets")}
 
 
 def _values(source: Source) -> list[torch.Tensor]:
@@ -159,7 +158,7 @@ def test_two_roots_that_agree_in_names_sizes_and_times(
 ) -> None:
     monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
     make, options = SETS[name]
-    module = importlib.import_module(f"holdfast.datasets.{name}")
+    module = registry.dataset(name)
     facts = []
     for k, root in enumerate((tmp_path / "a", tmp_path / "b")):
         root.mkdir()

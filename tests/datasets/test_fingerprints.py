@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from holdfast.datasets import cache, fingerprints
-from holdfast.datasets.batches import DataError
+from holdfast.datasets.core import cache, fingerprints
+from holdfast.datasets.core.errors import DataError
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from holdfast.datasets import cdvg_bffhq, cdvg_cmnist, cdvg_drift, cdvg_folder
-from holdfast.datasets.batches import DataError
-from holdfast.datasets.images import BACKGROUNDS, assign, colour_background, read_idx, read_image
+from holdfast.datasets.cdvg import bffhq as cdvg_bffhq
+from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
+from holdfast.datasets.cdvg import drift as cdvg_drift
+from holdfast.datasets.cdvg import folder as cdvg_folder
+from holdfast.datasets.cdvg.biases import BACKGROUNDS, assign, colour_background
+from holdfast.datasets.core.errors import DataError
+from holdfast.datasets.readers.images import read_idx, read_image
 from PIL import Image
 
 from .shared import place

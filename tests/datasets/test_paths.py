@@ -11,18 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from holdfast.datasets import (
-    cdvg_folder,
-    coconut_fsc,
-    coconut_manifest,
-    coconut_slurp,
-    supremix_agedb,
-    supremix_tabular,
-    supremix_timeseries,
-    supremix_volumes,
-)
-from holdfast.datasets.batches import DataError
-from holdfast.datasets.paths import is_file_name, within
+from holdfast.datasets.cdvg import folder as cdvg_folder
+from holdfast.datasets.coconut import fsc as coconut_fsc
+from holdfast.datasets.coconut import manifest as coconut_manifest
+from holdfast.datasets.coconut import slurp as coconut_slurp
+from holdfast.datasets.core.errors import DataError
+from holdfast.datasets.core.paths import is_file_name, within
+from holdfast.datasets.supremix import agedb as supremix_agedb
+from holdfast.datasets.supremix import tabular as supremix_tabular
+from holdfast.datasets.supremix import timeseries as supremix_timeseries
+from holdfast.datasets.supremix import volumes as supremix_volumes
 from PIL import Image
 
 from . import trees

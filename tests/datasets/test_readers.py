@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 import soundfile
 import torch
-from holdfast.datasets import coconut_fsc, coconut_manifest, coconut_slurp
-from holdfast.datasets.batches import DataError, Ragged
+from holdfast.datasets.coconut import fsc as coconut_fsc
+from holdfast.datasets.coconut import manifest as coconut_manifest
+from holdfast.datasets.coconut import slurp as coconut_slurp
+from holdfast.datasets.core.errors import DataError
+from holdfast.datasets.core.table import Ragged
 from holdfast.datasets.spoken.recordings import Sentence
 
 spec = importlib.util.spec_from_file_location("trees", Path(__file__).with_name("trees.py"))

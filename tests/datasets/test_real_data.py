@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.analysis.regression import Shots
-from holdfast.datasets import coconut_manifest, coconut_slurp, supremix_stsb
-from holdfast.datasets.transcript import clean_words
+from holdfast.analysis.metrics.regression import Shots
+from holdfast.datasets.coconut import manifest as coconut_manifest
+from holdfast.datasets.coconut import slurp as coconut_slurp
+from holdfast.datasets.core.transcript import clean_words
+from holdfast.datasets.supremix import stsb as supremix_stsb
 
 spec = importlib.util.spec_from_file_location("shared_data", Path(__file__).with_name("shared.py"))
 assert spec is not None

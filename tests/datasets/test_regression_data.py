@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from holdfast.datasets import cdvg_cmnist, supremix_agedb, supremix_tabular
-from holdfast.datasets.batches import DataError, Source
-from holdfast.datasets.regression import SPLITS, RegressionData, finish
+from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
+from holdfast.datasets.core.errors import DataError
+from holdfast.datasets.core.source import Source
+from holdfast.datasets.readers.rows import SPLITS
+from holdfast.datasets.supremix import agedb as supremix_agedb
+from holdfast.datasets.supremix import tabular as supremix_tabular
+from holdfast.datasets.supremix.regression import RegressionData, finish
 from PIL import Image
 from pydantic import ValidationError
 

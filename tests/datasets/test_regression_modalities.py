@@ -10,8 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from holdfast.datasets import supremix_agedb, supremix_imdb_wiki, supremix_stsb, supremix_timeseries, supremix_volumes
-from holdfast.datasets.batches import DataError, Ragged
+from holdfast.datasets.core.errors import DataError
+from holdfast.datasets.core.table import Ragged
+from holdfast.datasets.supremix import agedb as supremix_agedb
+from holdfast.datasets.supremix import imdb_wiki as supremix_imdb_wiki
+from holdfast.datasets.supremix import stsb as supremix_stsb
+from holdfast.datasets.supremix import timeseries as supremix_timeseries
+from holdfast.datasets.supremix import volumes as supremix_volumes
 from PIL import Image
 
 from .shared import place

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from holdfast.datasets import cache, coconut_slurp
+from holdfast.datasets.coconut import slurp as coconut_slurp
+from holdfast.datasets.coconut import speech
+from holdfast.datasets.core import cache
 from holdfast.datasets.spoken import grammar
 from holdfast.datasets.spoken.corpus import spoken
 from holdfast.datasets.spoken.grammar import Utterance
@@ -40,7 +42,7 @@ def test_the_corpus_is_no_keyword_game_and_shares_no_voice() -> None:
 
 
 def test_counts_of_one_intent_move_no_other() -> None:
-    voices = coconut_slurp.split_voices()
+    voices = speech.split_voices()
     names = grammar.intents()
     few = grammar.sample(grammar.Plan({"train": 2, "valid": 1, "test": 1}, names[:2], voices))
     many = {u.id: u for u in grammar.sample(grammar.Plan({"train": 5, "valid": 1, "test": 3}, names, voices))}
@@ -140,7 +142,7 @@ def test_padding_changes_no_row_of_the_encoder() -> None:
 
 def test_a_plan_plants_a_bias_in_training_alone() -> None:
     """Voice with intent at a share; valid and test keep all voices."""
-    splits = coconut_slurp.split_voices()
+    splits = speech.split_voices()
     intents = grammar.intents()[:4]
     own = {intent: [splits["train"][i]] for i, intent in enumerate(intents)}
     counts = {"train": 200, "valid": 5, "test": 100}
@@ -154,7 +156,7 @@ def test_a_plan_plants_a_bias_in_training_alone() -> None:
 
 def test_a_stream_of_plans_is_a_drift() -> None:
     """Accents over experiences, rate as a target: one plan each."""
-    splits = coconut_slurp.split_voices()
+    splits = speech.split_voices()
     plans = []
     for accent, rate in (("en-US", (140, 150)), ("en-GB-scotland", (180, 190))):
         voices = {split: [v for v in them if v.accent == accent] for split, them in splits.items()}

@@ -6,7 +6,7 @@ import random
 from typing import Literal
 
 import pytest
-from holdfast.datasets.transcript import Tokenizer, clean_words, filler, merge, parse
+from holdfast.datasets.core.transcript import Tokenizer, clean_words, filler, merge, parse
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 import torch
 from holdfast.analysis.problems.groups import Groups
-from holdfast.datasets import cdvg_bffhq, cdvg_cmnist, cdvg_drift, cdvg_folder
-from holdfast.datasets.batches import Source
-from holdfast.datasets.images import counts, majority_bias
+from holdfast.datasets.cdvg import bffhq as cdvg_bffhq
+from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
+from holdfast.datasets.cdvg import drift as cdvg_drift
+from holdfast.datasets.cdvg import folder as cdvg_folder
+from holdfast.datasets.cdvg.image_sets import counts, majority_bias
+from holdfast.datasets.core.source import Source
 from PIL import Image
 
 from . import trees

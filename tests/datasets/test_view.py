@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets.batches import ExperienceView, Ragged, Table
+from holdfast.datasets.core.table import Ragged, Table
+from holdfast.datasets.core.view import ExperienceView
 
 N = 12
 PAST, NOW, FUTURE = torch.arange(0, 4), torch.tensor([7, 4, 6, 5]), torch.arange(8, N)

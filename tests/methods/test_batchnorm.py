@@ -8,13 +8,23 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets import cdvg_cmnist
-from holdfast.datasets.batches import Batch, ExperienceView, Source, generator
+from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
+from holdfast.datasets.core.seeds import generator
+from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.table import Batch
+from holdfast.datasets.core.view import ExperienceView
 from holdfast.methods.base import StepContext
-from holdfast.methods.cdvg import Cdvg, CdvgOracle, Simclr
-from holdfast.methods.debias import BiasConOracle, CdvgDisEnt, DisEnt, Rebias, SelecMix
-from holdfast.methods.erm import ERM
-from holdfast.methods.lff import CdvgLff, LfF
+from holdfast.methods.cdvg.biascon_oracle import BiasConOracle
+from holdfast.methods.cdvg.cdvg import Cdvg
+from holdfast.methods.cdvg.cdvg_augment import Simclr
+from holdfast.methods.cdvg.cdvg_disent import CdvgDisEnt
+from holdfast.methods.cdvg.cdvg_lff import CdvgLff
+from holdfast.methods.cdvg.cdvg_oracle import CdvgOracle
+from holdfast.methods.cdvg.disent import DisEnt
+from holdfast.methods.cdvg.lff import LfF
+from holdfast.methods.cdvg.rebias import Rebias
+from holdfast.methods.cdvg.selecmix import SelecMix
+from holdfast.methods.continual.erm import ERM
 from holdfast.methods.networks import images
 from holdfast.methods.networks.batchnorm import keep_statistics
 from torch import Tensor, nn
@@ -115,7 +125,7 @@ def test_both_networks_judge_the_same_image(kind: Any, fields: dict[str, Any], s
 
 def test_rebias_measures_independence_on_the_forward_that_it_trains(source: Source) -> None:
     """One encoding of a batch serves both updates: HSIC of g's update is that of f's features before either step."""
-    from holdfast.methods.losses.biascon import hsic
+    from holdfast.methods.losses.hsic import hsic
     from torch.nn import functional as F
 
     method, batch, ctx = made(Rebias, {"lambda_g": 5.0, "lambda_f": 7.0}, source)

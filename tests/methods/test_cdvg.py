@@ -7,29 +7,29 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets import cdvg_cmnist
-from holdfast.datasets.batches import Batch, ExperienceView, Source, Table, generator
+from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
+from holdfast.datasets.core.seeds import generator
+from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.table import Batch, Table
+from holdfast.datasets.core.view import ExperienceView
 from holdfast.methods.base import MethodConfig, Stage, StepContext, UnfitError
-from holdfast.methods.cdvg import Cdvg, CdvgConfig, CdvgOracle
-from holdfast.methods.debias import (
-    BiasConConfig,
-    BiasConOracle,
-    CdvgDisEnt,
-    CdvgDisEntConfig,
-    DisEnt,
-    DisEntConfig,
-    Rebias,
-    RebiasConfig,
-    SelecMix,
-    SelecMixConfig,
-)
-from holdfast.methods.erm import ERM
-from holdfast.methods.lff import CdvgLff, CdvgLffConfig, LfF, LffConfig
-from holdfast.methods.losses.biascon import biascon, hsic
-from holdfast.methods.losses.cdvg import gradient_penalty, ntxent
-from holdfast.methods.losses.lff import moving_average, relative_difficulty
+from holdfast.methods.cdvg.biascon_oracle import BiasConConfig, BiasConOracle
+from holdfast.methods.cdvg.cdvg import Cdvg, CdvgConfig
+from holdfast.methods.cdvg.cdvg_disent import CdvgDisEnt, CdvgDisEntConfig
+from holdfast.methods.cdvg.cdvg_lff import CdvgLff, CdvgLffConfig
+from holdfast.methods.cdvg.cdvg_oracle import CdvgOracle
+from holdfast.methods.cdvg.disent import DisEnt, DisEntConfig
+from holdfast.methods.cdvg.lff import LfF, LffConfig
+from holdfast.methods.cdvg.rebias import Rebias, RebiasConfig
+from holdfast.methods.cdvg.selecmix import SelecMix, SelecMixConfig
+from holdfast.methods.cdvg.views import ViewsConfig
+from holdfast.methods.continual.erm import ERM
+from holdfast.methods.losses.biascon import biascon
+from holdfast.methods.losses.hsic import hsic
+from holdfast.methods.losses.ntxent import ntxent
+from holdfast.methods.losses.relative_difficulty import moving_average, relative_difficulty
+from holdfast.methods.losses.wgan_gp import gradient_penalty
 from holdfast.methods.networks import images
-from holdfast.methods.views import ViewsConfig
 from torch import Tensor
 
 
@@ -451,8 +451,8 @@ def test_disent_on_translated_views_trains_both_branches(source: Source) -> None
 
 def test_the_strategy_follows_an_optimizers_own_factor(source: Source) -> None:
     """The translator's learning rates have fallen to 0 at the end of its stage; the classifier's stays the recipe's."""
-    from holdfast.datasets.streams import single
-    from holdfast.methods.strategy import MethodStrategy, TrainingSettings
+    from holdfast.datasets.core.streams import single
+    from holdfast.methods.training.strategy import MethodStrategy, TrainingSettings
 
     rates: dict[str, list[float]] = {}
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.methods.losses.coconut import multimodal, nspt
-from holdfast.methods.losses.distillation import token_kd, transcription
+from holdfast.methods.losses.distillation import token_kd
+from holdfast.methods.losses.multimodal import multimodal
+from holdfast.methods.losses.nspt import nspt
 from holdfast.methods.losses.supcon import supcon
+from holdfast.methods.losses.transcription import transcription
 from torch import Tensor
 
 

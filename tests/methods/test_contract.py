@@ -12,10 +12,12 @@ import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.training.plugins import EvaluationPlugin, LwFPlugin
-from holdfast.datasets.batches import Batch, ExperienceView, Ragged, Source, Table
-from holdfast.datasets.streams import class_incremental
+from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.streams import class_incremental
+from holdfast.datasets.core.table import Batch, Ragged, Table
+from holdfast.datasets.core.view import ExperienceView
 from holdfast.methods.base import FrozenCopy, Method, MethodConfig, OptimizerSpec, Stage, StepContext, Update
-from holdfast.methods.strategy import MethodStrategy, NonFiniteLossError, TrainingSettings, seed_everything
+from holdfast.methods.training.strategy import MethodStrategy, NonFiniteLossError, TrainingSettings, seed_everything
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -6,19 +6,18 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets.batches import ExperienceView, Ragged, Source, Table, generator
-from holdfast.datasets.transcript import PAD_ID
+from holdfast.datasets.core.seeds import generator
+from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.table import Ragged, Table
+from holdfast.datasets.core.transcript import PAD_ID
+from holdfast.datasets.core.view import ExperienceView
 from holdfast.methods.base import StepContext
-from holdfast.methods.coconut import Coconut
-from holdfast.methods.distillation import Distillation
-from holdfast.methods.losses.distillation import (
-    text_kd,
-    transcription,
-    weight_log_ratio,
-    weight_sqrt_batch,
-)
+from holdfast.methods.coconut.coconut import Coconut
+from holdfast.methods.coconut.distillation import Distillation
+from holdfast.methods.continual.er import ER
+from holdfast.methods.losses.distillation import text_kd, weight_log_ratio, weight_sqrt_batch
+from holdfast.methods.losses.transcription import transcription
 from holdfast.methods.networks import slu
-from holdfast.methods.rehearsal import ER
 
 KINDS = ("audio_kd", "text_kd", "token_kd", "seq_kd", "logit_kd")
 
@@ -248,7 +247,7 @@ def test_lambda_nspt_and_class_splits(
     sizes: tuple[int, ...], expected: tuple[float, ...], data: tuple[slu.Config, Source]
 ) -> None:
     """Spec section 12, property 9: the schedule L_p / (L_p + L_n), and disjoint, complete groups of these sizes."""
-    from holdfast.datasets.streams import class_groups
+    from holdfast.datasets.core.streams import class_groups
 
     method, *_ = make(Coconut, data, projection=8)
     groups = class_groups([f"c{i:02d}" for i in range(sum(sizes))], len(sizes), "seeded", 3)

@@ -8,20 +8,30 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets import cdvg_cmnist, supremix_tabular
-from holdfast.datasets.batches import Batch, ExperienceView, Source, Table
-from holdfast.datasets.streams import class_incremental, range_incremental, union
-from holdfast.methods import imbalanced_regression as im
+from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
+from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.streams import class_incremental, range_incremental, union
+from holdfast.datasets.core.table import Batch, Table
+from holdfast.datasets.core.view import ExperienceView
+from holdfast.datasets.supremix import tabular as supremix_tabular
 from holdfast.methods.base import MethodConfig, StepContext
-from holdfast.methods.cdvg import Cdvg
-from holdfast.methods.debias import CdvgDisEnt, DisEnt, Rebias, SelecMix
-from holdfast.methods.erm import ERM
-from holdfast.methods.lff import CdvgLff, LfF
+from holdfast.methods.cdvg.cdvg import Cdvg
+from holdfast.methods.cdvg.cdvg_disent import CdvgDisEnt
+from holdfast.methods.cdvg.cdvg_lff import CdvgLff
+from holdfast.methods.cdvg.disent import DisEnt
+from holdfast.methods.cdvg.lff import LfF
+from holdfast.methods.cdvg.rebias import Rebias
+from holdfast.methods.cdvg.selecmix import SelecMix
+from holdfast.methods.continual.er import ER, RehearsalConfig
+from holdfast.methods.continual.erm import ERM
 from holdfast.methods.networks import images
 from holdfast.methods.networks import regression as regressors
-from holdfast.methods.rehearsal import ER, RehearsalConfig
-from holdfast.methods.strategy import MethodStrategy, TrainingSettings
-from holdfast.methods.supremix import SupReMix
+from holdfast.methods.supremix.cmixup import CMixup
+from holdfast.methods.supremix.fds import FDS
+from holdfast.methods.supremix.lds import LDS
+from holdfast.methods.supremix.mixup import Mixup
+from holdfast.methods.supremix.supremix import SupReMix
+from holdfast.methods.training.strategy import MethodStrategy, TrainingSettings
 from torch import Tensor
 
 STAGE_ONE = {"width": 4, "critic_width": 4, "translator_epochs": 1}
@@ -31,10 +41,10 @@ IMAGES: list[tuple[Any, dict[str, Any]]] = [
     (CdvgDisEnt, {"swap_after": 1, **STAGE_ONE}),
 ]  # fmt: skip
 REGRESSION: list[tuple[Any, dict[str, Any]]] = [
-    (im.Mixup, {}),
-    (im.CMixup, {}),
-    (im.LDS, {}),
-    (im.FDS, {}),
+    (Mixup, {}),
+    (CMixup, {}),
+    (LDS, {}),
+    (FDS, {}),
     (SupReMix, {}),
 ]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from holdfast.datasets.batches import ExperienceView, Table
+from holdfast.datasets.core.table import Table
+from holdfast.datasets.core.view import ExperienceView
 from holdfast.methods.base import UnfitError
-from holdfast.methods.lff import CdvgLff, CdvgLffConfig, sample_weights
+from holdfast.methods.cdvg.cdvg_lff import CdvgLff, CdvgLffConfig
+from holdfast.methods.cdvg.lff import sample_weights
 from holdfast.methods.networks import images
 
 

@@ -10,17 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from holdfast.datasets import supremix_stsb, supremix_tabular
-from holdfast.datasets.batches import Ragged, Source, Table
-from holdfast.methods import reference_regressors as ref
+from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.table import Ragged, Table
+from holdfast.datasets.supremix import stsb as supremix_stsb
+from holdfast.datasets.supremix import tabular as supremix_tabular
 from holdfast.methods.networks import regression as networks
+from holdfast.methods.supremix.gradient_boosting import GradientBoosting
+from holdfast.methods.supremix.reference import Reference, overlap
+from holdfast.methods.supremix.ridge import Ridge
 from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge as SklearnRidge
 
 from .test_regression_methods import view_of
 
 
-def fitted(kind: type[ref.Reference], source: Source, **fields: Any) -> Any:
+def fitted(kind: type[Reference], source: Source, **fields: Any) -> Any:
     model = networks.build(networks.Config(hidden=8, projection=8), source.info, 0)
     method = kind(kind.Config(**fields), model, 3)
     view = view_of(source)
@@ -50,7 +54,7 @@ def arrays(source: Source, split: str) -> tuple[Any, Any]:
     "fields", [{}, {"trees": 7, "depth": 1}, {"trees": 20, "depth": 6, "learning_rate": 0.3, "subsample": 0.5}]
 )
 def test_boosting_predicts_what_scikit_learn_predicts(source: Source, fields: dict[str, Any]) -> None:
-    method = fitted(ref.GradientBoosting, source, **fields)
+    method = fitted(GradientBoosting, source, **fields)
     names = {"trees": "n_estimators", "depth": "max_depth"}
     own = GradientBoostingRegressor(**{names.get(k, k): v for k, v in fields.items()}, random_state=3).fit(
         *arrays(source, "train")
@@ -66,17 +70,17 @@ def test_ridge_predicts_what_scikit_learn_predicts_for_its_penalty(source: Sourc
     for alpha in np.geomspace(0.1, 1e3, 5):  # leave-one-out, one row after the other
         z = (x - middle) / scale
         errors[alpha] = sum(
-            (y[i] - Ridge(alpha).fit(np.delete(z, i, 0), np.delete(y, i)).predict(z[i : i + 1])[0]) ** 2
+            (y[i] - SklearnRidge(alpha).fit(np.delete(z, i, 0), np.delete(y, i)).predict(z[i : i + 1])[0]) ** 2
             for i in range(len(y))
         )
     best = min(errors, key=lambda alpha: errors[alpha])
-    own = Ridge(best).fit((x - middle) / scale, y).predict((arrays(source, "test")[0] - middle) / scale)
-    value = fitted(ref.Ridge, source, lowest=0.1, highest=1e3, count=5).predict(all_test_rows(source))["value"]
+    own = SklearnRidge(best).fit((x - middle) / scale, y).predict((arrays(source, "test")[0] - middle) / scale)
+    value = fitted(Ridge, source, lowest=0.1, highest=1e3, count=5).predict(all_test_rows(source))["value"]
     np.testing.assert_allclose(value.numpy(), own, rtol=1e-9)
 
 
-@pytest.mark.parametrize("kind", [ref.Ridge, ref.GradientBoosting])
-def test_what_was_fitted_is_in_the_state(kind: type[ref.Reference], source: Source) -> None:
+@pytest.mark.parametrize("kind", [Ridge, GradientBoosting])
+def test_what_was_fitted_is_in_the_state(kind: type[Reference], source: Source) -> None:
     method = fitted(kind, source)
     file = io.BytesIO()
     torch.save(method.state_dict(), file)
@@ -94,7 +98,7 @@ def test_a_constant_input_and_equal_rows_do_no_harm() -> None:
     x = torch.tensor([[1.0, 2.0], [1.0, 2.0], [1.0, 5.0], [1.0, 7.0]])
     table = Table({"x": x, "label": torch.tensor([0.0, 1.0, 2.0, 3.0], dtype=torch.float64)})
     source = Source({"train": table, "test": table}, (), {"modality": "table", "input_shape": (2,)}, "here", "")
-    for kind in (ref.Ridge, ref.GradientBoosting):
+    for kind in (Ridge, GradientBoosting):
         value = fitted(kind, source).predict(all_test_rows(source))["value"]
         assert bool(value.isfinite().all())
         assert value[0] == value[1]
@@ -106,7 +110,7 @@ def test_nan_labels_are_refused(source: Source) -> None:
     assert isinstance(label, torch.Tensor)
     broken = Table({**table.columns, "label": torch.where(torch.arange(len(label)) == 3, torch.nan, label)})
     with pytest.raises(ValueError, match="NaN"):
-        fitted(ref.Ridge, Source({**source.splits, "train": broken}, (), source.info, "here", ""))
+        fitted(Ridge, Source({**source.splits, "train": broken}, (), source.info, "here", ""))
 
 
 # -- texts ---------------------------------------------------------------------------------------------------------------
@@ -137,11 +141,11 @@ def test_overlap_against_counting() -> None:
         first, second = (
             Ragged.from_list([torch.tensor(row[k]) for row in rows]).gather(torch.arange(3))[0] for k in (0, 1)
         )
-        made = ref.overlap(first, second, torch.from_numpy(idf))
+        made = overlap(first, second, torch.from_numpy(idf))
         wanted = [by_counting(a, b, idf.tolist()) for a, b in rows]
         np.testing.assert_allclose(made.numpy(), wanted, atol=1e-9)
         np.testing.assert_allclose(
-            ref.overlap(second, first, torch.from_numpy(idf)).numpy(), wanted, atol=1e-9
+            overlap(second, first, torch.from_numpy(idf)).numpy(), wanted, atol=1e-9
         )  # symmetric
 
 
@@ -149,7 +153,7 @@ def test_sentence_pairs_are_learnt_from_their_overlap() -> None:
     source = supremix_stsb.load(supremix_stsb.Config(n_train=300, n_test=100), None)
     rows = all_test_rows(source)
     label = rows["label"]
-    for kind in (ref.Ridge, ref.GradientBoosting):
+    for kind in (Ridge, GradientBoosting):
         value = fitted(kind, source).predict(rows)["value"]
         assert float(np.corrcoef(value.numpy(), label.numpy())[0, 1]) > 0.5
 
@@ -158,4 +162,4 @@ def test_texts_in_one_sequence_are_refused() -> None:
     source = supremix_stsb.load(supremix_stsb.Config(n_train=30, n_test=20), None)
     table = Table({k: v for k, v in source.splits["train"].columns.items() if k != "first"})
     with pytest.raises(ValueError, match="pair=apart"):
-        fitted(ref.Ridge, Source({**source.splits, "train": table}, (), source.info, "here", ""))
+        fitted(Ridge, Source({**source.splits, "train": table}, (), source.info, "here", ""))

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from holdfast.methods.imbalanced_regression import LDSConfig
 from holdfast.methods.losses.adacon import adacon
 from holdfast.methods.losses.bmse import balanced_mse
 from holdfast.methods.losses.conr import conr
@@ -24,6 +23,7 @@ from holdfast.methods.losses.ranksim import ranks, ranksim
 from holdfast.methods.losses.rnc import rnc
 from holdfast.methods.losses.supremix import supremix
 from holdfast.methods.losses.yaware import yaware
+from holdfast.methods.supremix.lds import LDSConfig
 from pydantic import ValidationError
 from scipy import ndimage, signal
 from torch import Tensor

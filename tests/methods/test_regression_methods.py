@@ -7,18 +7,37 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets import supremix_agedb, supremix_tabular
-from holdfast.datasets.batches import ExperienceView, Source, Table, generator
-from holdfast.methods import imbalanced_regression as im
-from holdfast.methods import regression as reg
-from holdfast.methods import supremix as sup
+from holdfast.datasets.core.seeds import generator
+from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.table import Table
+from holdfast.datasets.core.view import ExperienceView
+from holdfast.datasets.supremix import agedb as supremix_agedb
+from holdfast.datasets.supremix import tabular as supremix_tabular
 from holdfast.methods.base import Method, StepContext
 from holdfast.methods.networks import regression as networks
+from holdfast.methods.supremix.adacon import AdaCon
+from holdfast.methods.supremix.bmse import BMSE
+from holdfast.methods.supremix.cmixup import CMixup
+from holdfast.methods.supremix.conr import ConR
+from holdfast.methods.supremix.fds import FDS
+from holdfast.methods.supremix.lds import LDS
+from holdfast.methods.supremix.mix_neg import MixNeg
+from holdfast.methods.supremix.mix_pos import MixPos
+from holdfast.methods.supremix.mixup import Mixup
+from holdfast.methods.supremix.mse import MSE
+from holdfast.methods.supremix.ranksim import RankSim
+from holdfast.methods.supremix.regressor import Regressor
+from holdfast.methods.supremix.rnc import RnC
+from holdfast.methods.supremix.simclr import SimCLR
+from holdfast.methods.supremix.supcon import SupCon
+from holdfast.methods.supremix.supremix import SupReMix, SupReMixConfig
+from holdfast.methods.supremix.two_stage import TwoStage
+from holdfast.methods.supremix.yaware import YAware
 from pydantic import ValidationError
 
-KINDS: list[type[reg.Regressor]] = [
-    reg.Regressor, reg.MSE, sup.SimCLR, sup.SupCon, sup.RnC, sup.YAware, sup.AdaCon, sup.MixNeg, sup.MixPos, sup.SupReMix,
-    im.Mixup, im.CMixup, im.RankSim, im.LDS, im.FDS, im.ConR, im.BMSE,
+KINDS: list[type[Regressor]] = [
+    Regressor, MSE, SimCLR, SupCon, RnC, YAware, AdaCon, MixNeg, MixPos, SupReMix,
+    Mixup, CMixup, RankSim, LDS, FDS, ConR, BMSE,
 ]  # fmt: skip
 
 
@@ -36,7 +55,7 @@ def view_of(source: Source, **changes: Any) -> ExperienceView:
     return ExperienceView(**given | changes)
 
 
-def made(kind: type[reg.Regressor], source: Source, seed: int = 0, **fields: Any) -> Any:
+def made(kind: type[Regressor], source: Source, seed: int = 0, **fields: Any) -> Any:
     torch.manual_seed(seed)
     model = networks.build(networks.Config(hidden=32, projection=16), source.info, seed)
     config: Any = kind.Config(**{"label_scale": "percent", **fields})
@@ -83,7 +102,7 @@ def mae(method: Method, source: Source, split: str = "test") -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
-def test_every_method_beats_the_median_and_keeps_its_state(kind: type[reg.Regressor], source: Source) -> None:
+def test_every_method_beats_the_median_and_keeps_its_state(kind: type[Regressor], source: Source) -> None:
     milder: dict[str, dict[str, Any]] = {
         "ranksim": {"ranksim_weight": 0.1},
         "conr": {"conr_weight": 0.2},
@@ -94,7 +113,7 @@ def test_every_method_beats_the_median_and_keeps_its_state(kind: type[reg.Regres
     label = source.splits["test"].columns["label"]
     assert isinstance(label, torch.Tensor)
     constant = float((label - label.median()).abs().mean())
-    assert mae(method, source) < (0.95 if kind is sup.SimCLR else 0.75) * constant
+    assert mae(method, source) < (0.95 if kind is SimCLR else 0.75) * constant
     again = made(kind, source, seed=5, **milder.get(kind.name, {}))
     again.load_state_dict(method.state_dict())
     assert mae(again, source) == mae(method, source)
@@ -102,7 +121,7 @@ def test_every_method_beats_the_median_and_keeps_its_state(kind: type[reg.Regres
 
 def test_a_probe_leaves_the_encoder_as_it_is_and_finetuning_does_not(source: Source) -> None:
     for second in ("probe", "finetune"):
-        method = made(sup.SupReMix, source, second=second, second_epochs=1, epochs=1)
+        method = made(SupReMix, source, second=second, second_epochs=1, epochs=1)
         steps = train(method, view_of(source))
         next(steps)
         before = {k: v.clone() for k, v in method.model.state_dict().items()}
@@ -145,9 +164,7 @@ class Normed(Alone):
         return self.features[-1]
 
 
-@pytest.mark.parametrize(
-    "kind", [sup.SupReMix, sup.SupCon, sup.RnC, sup.YAware, sup.AdaCon, im.ConR], ids=lambda k: k.name
-)
+@pytest.mark.parametrize("kind", [SupReMix, SupCon, RnC, YAware, AdaCon, ConR], ids=lambda k: k.name)
 def test_batch_norm_sees_all_views_of_a_batch_at_once(kind: Any) -> None:
     """Spec section 3, step 3: z = normalise(projector(encoder(cat(view1, view2))))."""
     table = Table({"x": torch.randn(16, 3, generator=generator(0, "x")), "label": torch.arange(16.0) % 4})
@@ -167,14 +184,14 @@ def test_the_order_of_what_is_as_it_was_trained_is_measured(source: Source) -> N
     """Fine-tuning moves the encoder and leaves the projector: its output is then no embedding of the method."""
     rows = source.splits["test"].gather(torch.arange(20))
     for kind, fields, projected in (
-        (sup.SupReMix, {}, True),
-        (sup.SupReMix, {"second": "finetune"}, False),
-        (sup.SupReMix, {"epochs": 0}, False),  # the projector was never trained here
-        (sup.SupCon, {}, True),
-        (sup.SupCon, {"second": "finetune"}, False),
-        (sup.RnC, {}, False),  # has none
-        (im.ConR, {}, True),
-        (reg.Regressor, {}, False),
+        (SupReMix, {}, True),
+        (SupReMix, {"second": "finetune"}, False),
+        (SupReMix, {"epochs": 0}, False),  # the projector was never trained here
+        (SupCon, {}, True),
+        (SupCon, {"second": "finetune"}, False),
+        (RnC, {}, False),  # has none
+        (ConR, {}, True),
+        (Regressor, {}, False),
     ):
         method = made(kind, source, **fields).eval()
         with torch.no_grad():
@@ -188,14 +205,14 @@ def test_the_order_of_what_is_as_it_was_trained_is_measured(source: Source) -> N
 
 @pytest.mark.parametrize("second", ["probe", "finetune"])
 def test_no_epochs_of_pre_training_go_straight_to_the_second_stage(source: Source, second: str) -> None:
-    method = made(sup.SupReMix, source, epochs=0, second=second, second_epochs=2)
+    method = made(SupReMix, source, epochs=0, second=second, second_epochs=2)
     before = {k: v.clone() for k, v in method.model.state_dict().items()}
     assert len(list(train(method, view_of(source)))) == 2
     now = method.model.state_dict()
     changed = {k.split(".")[0] for k, v in now.items() if not torch.equal(v, before[k])}
     assert changed == (set() if second == "probe" else {"encoder"})
     for kind in KINDS:
-        if not issubclass(kind, reg.TwoStage):
+        if not issubclass(kind, TwoStage):
             with pytest.raises(ValidationError):
                 kind.Config.model_validate({"epochs": 0})
 
@@ -204,7 +221,7 @@ def test_a_feature_that_no_training_row_has_moves_a_prediction_by_no_more_than_i
     x = torch.randn(200, 3, generator=generator(0, "x"))
     x[:, 2] = 0.5
     table = Table({"x": x, "label": x[:, 0] * 4 + 20})
-    method = sup.SupReMix(sup.SupReMixConfig(epochs=0, second_epochs=3), Alone(), 0)
+    method = SupReMix(SupReMixConfig(epochs=0, second_epochs=3), Alone(), 0)
     list(train(method, view_of(Source({"train": table}, (), {}, "made", ""))))
     method.eval()
     new = x[:1].repeat(2, 1)
@@ -222,7 +239,7 @@ def test_a_feature_that_one_training_row_has_is_scaled_by_a_tenth_of_the_mean_de
     x[:, 2] = 0
     x[7, 2] = 0.1
     table = Table({"x": x, "label": x[:, 0] * 4 + 20})
-    method = sup.SupReMix(sup.SupReMixConfig(epochs=0, second_epochs=1), Alone(), 0)
+    method = SupReMix(SupReMixConfig(epochs=0, second_epochs=1), Alone(), 0)
     list(train(method, view_of(Source({"train": table}, (), {}, "made", ""))))
     std = x.std(0, unbiased=False)
     assert std[2] < 0.01
@@ -230,7 +247,7 @@ def test_a_feature_that_one_training_row_has_is_scaled_by_a_tenth_of_the_mean_de
 
 
 def test_label_scale_makes_the_range_a_hundred(source: Source) -> None:
-    method = made(reg.Regressor, source)
+    method = made(Regressor, source)
     view = view_of(source)
     method.before_experience(view)
     scaled = method.scaled(view.labels())
@@ -247,7 +264,7 @@ def test_units_of_the_label_do_not_matter_to_a_percent_scale(source: Source) -> 
         label = table.columns["label"]
         assert isinstance(label, torch.Tensor)
         columns = {**table.columns, "label": label * factor}
-        method = made(sup.SupReMix, source, epochs=2, second_epochs=2)
+        method = made(SupReMix, source, epochs=2, second_epochs=2)
         list(train(method, view_of(source, table=type(table)(columns))))
         return float(method.center) / factor + sum(
             float(p.detach().double().abs().sum()) for p in method.head.parameters()
@@ -257,7 +274,7 @@ def test_units_of_the_label_do_not_matter_to_a_percent_scale(source: Source) -> 
 
 
 def test_memory_holds_an_equal_share_of_every_experience(source: Source) -> None:
-    method = made(reg.Regressor, source, memory_size=20)
+    method = made(Regressor, source, memory_size=20)
     for number in (0, 1):
         rows = torch.arange(100) + 100 * number
         view = view_of(source, experience=number, n_experiences=2, index=rows)
@@ -266,7 +283,7 @@ def test_memory_holds_an_equal_share_of_every_experience(source: Source) -> None
         assert len(kept) == 10 * (number + 1)
         assert len(set(kept.tolist())) == len(kept)
     assert int((kept < 100).sum()) == 10
-    again = made(reg.Regressor, source, memory_size=20)
+    again = made(Regressor, source, memory_size=20)
     again.load_state_dict(method.state_dict())
     assert torch.equal(again.memory(), kept)
 
@@ -275,7 +292,7 @@ def test_partners_of_cmixup_are_near_in_label(source: Source) -> None:
     view = view_of(source)
     ctx = StepContext(view, "train", 0, 0, generator(0, "augment"))
     away = {}
-    for kind in (im.Mixup, im.CMixup):
+    for kind in (Mixup, CMixup):
         method = made(kind, source)
         method.before_experience(view)
         batch = next(view.batches(train=True))
@@ -293,11 +310,11 @@ def test_labels_without_spread_and_with_nan_are_refused(source: Source) -> None:
     ):
         view = view_of(source, table=type(table)({**table.columns, "label": value}))
         with pytest.raises(ValueError, match=message):
-            made(reg.Regressor, source).before_experience(view)
+            made(Regressor, source).before_experience(view)
 
 
 def test_pools_take_a_smaller_last_batch(source: Source) -> None:
-    method = made(sup.SupReMix, source, pool=4, epochs=1, second_epochs=1)
+    method = made(SupReMix, source, pool=4, epochs=1, second_epochs=1)
     assert all(value > 0 for value in train(method, view_of(source)))  # 200 rows in batches of 32: the last has 8
 
 

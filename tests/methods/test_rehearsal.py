@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from holdfast.datasets.batches import ExperienceView, Table
-from holdfast.methods.memory import memory_rows, shares
-from holdfast.methods.rehearsal import ER
+from holdfast.datasets.core.table import Table
+from holdfast.datasets.core.view import ExperienceView
+from holdfast.methods.continual.er import ER
+from holdfast.methods.continual.memory import memory_rows, shares
 from torch import nn
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets.batches import Batch, Source, Table, generator
-from holdfast.datasets.streams import class_incremental
+from holdfast.datasets.core.seeds import generator
+from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.streams import class_incremental
+from holdfast.datasets.core.table import Batch, Table
 from holdfast.methods.base import Method, MethodConfig, StepContext
-from holdfast.methods.rehearsal import ER
-from holdfast.methods.schedules import factor_of
-from holdfast.methods.strategy import MethodStrategy, TrainingSettings
+from holdfast.methods.continual.er import ER
+from holdfast.methods.training.schedules import factor_of
+from holdfast.methods.training.strategy import MethodStrategy, TrainingSettings
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.methods.memory import herding, quotas, random_selection
+from holdfast.methods.continual.memory import herding, quotas, random_selection
 from holdfast.methods.networks.seq2seq import Seq2Seq, Seq2SeqConfig
 from holdfast.methods.networks.slu import Passthrough
 from torch import Tensor

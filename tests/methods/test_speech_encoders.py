@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets.batches import generator
+from holdfast.datasets.core.seeds import generator
 from holdfast.datasets.spoken.features import log_mel
 from holdfast.methods.networks import slu, speech
 from holdfast.methods.networks.acoustic import load_pretrained

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets import supremix_stsb
-from holdfast.datasets.batches import Batch, Ragged, Source, generator
+from holdfast.datasets.core.seeds import generator
+from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.table import Batch, Ragged
+from holdfast.datasets.supremix import stsb as supremix_stsb
 from holdfast.methods.networks import hub
 from holdfast.methods.networks import regression as networks
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from holdfast.datasets import cdvg_cmnist, images
-from holdfast.datasets.batches import generator
+from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
+from holdfast.datasets.cdvg.biases import bright_corner, striped_ground
+from holdfast.datasets.core.seeds import generator
 from holdfast.methods.base import StepContext
-from holdfast.methods.cdvg import Cdvg, CdvgConfig
+from holdfast.methods.cdvg.cdvg import Cdvg, CdvgConfig
 from holdfast.methods.networks.translators import (
     ColourMap,
     Critic,
@@ -192,7 +193,7 @@ def test_stripes_and_corner_say_the_bias_and_leave_the_digit() -> None:
     grey = np.zeros((10, 8, 8), np.uint8)
     grey[:, 3:5, 3:5] = 255
     bias = np.arange(10)
-    striped, corner = images.striped_ground(grey, bias), images.bright_corner(grey, bias)
+    striped, corner = striped_ground(grey, bias), bright_corner(grey, bias)
     for made in (striped, corner):
         assert made.shape == (10, 8, 8, 3)
         assert (made[:, 3:5, 3:5] == 255).all()

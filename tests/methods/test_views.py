@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from holdfast.datasets.batches import ExperienceView, Table
-from holdfast.methods.cdvg import Cdvg
-from holdfast.methods.losses.cdvg import critic_loss, generator_loss
+from holdfast.datasets.core.table import Table
+from holdfast.datasets.core.view import ExperienceView
+from holdfast.methods.cdvg.cdvg import Cdvg
+from holdfast.methods.losses.wgan_gp import critic_loss, generator_loss
 from holdfast.methods.networks import images
 
 

@@ -19,7 +19,7 @@ import pytest
 CHILD = "child of the server"
 _CONTEXT = multiprocessing.get_context("forkserver")
 _PRELOADED = (
-    "holdfast.methods.strategy", "holdfast.suites.cli", "holdfast.suites.run", "holdfast.analysis.plots", "mlflow.tracking",
+    "holdfast.methods.training.strategy", "holdfast.suites.cli.app", "holdfast.suites.runtime.run", "holdfast.analysis.plots.comparison", "mlflow.tracking",
     "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "matplotlib.pyplot", "scipy.stats",
 )  # fmt: skip
 
@@ -43,7 +43,7 @@ def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple
         os.dup2(os.open(name, os.O_WRONLY), number)
     sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
     sys.argv = ["suites", *arguments]
-    from holdfast.suites.cli import main
+    from holdfast.suites.cli.app import main
 
     try:
         main()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from holdfast.suites.journal import comparable
+from holdfast.suites.tracking.journal import comparable
 
 from ..datasets import trees
 from . import process

@@ -39,7 +39,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["run", "coconut_slurp", "unequal.text_pool=the methods do differ"], 2, "no method has such a protocol field"),
     (["run", "coconut_slurp", "model.name=slu2"], 2, "unknown model 'slu2'"),
     (["run", "coconut_slurp", "model.options.heads=3"], 2, "multiple of heads"),
-    (["run", "coconut_slurp", "data.name=slurp"], 2, "unknown data set 'slurp'"),
+    (["run", "coconut_slurp", "data.name=slrup"], 2, "unknown data set 'slrup'"),
     (["run", "coconut_slurp", "data.options.n_train=-4"], 2, "greater than or equal to 1"),
     (["run", "coconut_slurp", "nonsense"], 2, "is no override"),
     (
@@ -123,7 +123,7 @@ def test_copy_show_validate(tmp_path: Path) -> None:
 
 
 def test_light_verbs_import_nothing_heavy(tmp_path: Path) -> None:
-    code = "import sys; sys.argv = ['suites', {!r}]\nfrom holdfast.suites.cli import main\ntry:\n main()\nexcept SystemExit: pass\n"
+    code = "import sys; sys.argv = ['suites', {!r}]\nfrom holdfast.suites.cli.app import main\ntry:\n main()\nexcept SystemExit: pass\n"
     code += "print([m for m in ('torch', 'avalanche', 'mlflow', 'pandas') if m in sys.modules], file=sys.stderr)"
     for verb in ("list", "--help"):
         done = subprocess.run([sys.executable, "-c", code.format(verb)], capture_output=True, text=True, cwd=tmp_path)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from holdfast.suites import compare
-from holdfast.suites.errors import Fault
+from holdfast.suites.config.errors import Fault
+from holdfast.suites.reports import compare
 from scipy import stats
 
 from . import process

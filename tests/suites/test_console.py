@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from holdfast.suites.console import Console
+from holdfast.suites.runtime.console import Console
 from rich.console import Console as Rich
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from holdfast.analysis import groups
+from holdfast.analysis.metrics import groups
 from PIL import Image
 
 from . import process

@@ -15,10 +15,13 @@ import torch
 from holdfast.analysis.problems.groups import Groups
 from holdfast.analysis.problems.regression import Regression
 from holdfast.analysis.problems.speech import SpeechUnderstanding
-from holdfast.suites import build, catalog, compare, measures, outcome, search
-from holdfast.suites.errors import Fault
-from holdfast.suites.run import Run
-from holdfast.suites.studies import Study
+from holdfast.suites.config import catalog, measures, registry
+from holdfast.suites.config.errors import Fault
+from holdfast.suites.reports import compare
+from holdfast.suites.runtime import build
+from holdfast.suites.runtime.run import Run
+from holdfast.suites.sweeps import outcome, search
+from holdfast.suites.sweeps.studies import Study
 
 SUITE = {"regression": "supremix_tabular", "groups": "cdvg_cmnist", "speech": "coconut_slurp"}
 LOWER = {  # written down by hand, so that a wrong declaration fails
@@ -123,7 +126,7 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
     speech = SpeechUnderstanding(SimpleNamespace(splits={"test": part}, info=info))
     found["speech"] = set(speech.score([{"tokens": np.zeros(1), "retrieved": 0}], [0], "test"))
     for problem, names in found.items():
-        assert names == {metric.name for metric in catalog.problem(problem).metrics}, problem
+        assert names == {metric.name for metric in registry.problem(problem).metrics}, problem
 
 
 def test_whatever_the_translation_report_says_is_declared(tmp_path: Path) -> None:
@@ -181,6 +184,7 @@ def fixture(out: Path, problem: str, better: str, worse: str) -> Path:
 
 
 METHODS = {"regression": ("supremix", "l1"), "groups": ("cdvg", "erm"), "speech": ("coconut", "er")}
+FAMILY = {"regression": "supremix", "groups": "cdvg", "speech": "coconut"}
 
 
 @pytest.mark.parametrize("problem", SUITE)
@@ -188,7 +192,7 @@ def test_compare_calls_the_better_run_better(problem: str, tmp_path: Path) -> No
     better, worse = METHODS[problem]
     folder = fixture(tmp_path, problem, better, worse)
     for name in directed(problem):
-        costs = {cost for method in METHODS[problem] for cost in catalog.method(method).costs}
+        costs = {cost for method in METHODS[problem] for cost in registry.method(method, FAMILY[problem]).costs}
         if name == "loss" or (name.startswith("cost/") and name[5:] not in {*costs, "steps", "seconds_per_step"}):
             continue  # of the journal, or a cost of neither method
         found = compare.compare([str(folder)], tmp_path, name, None)
@@ -217,7 +221,7 @@ def test_a_sweep_takes_the_better_trial(problem: str, tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     recipe, method = catalog.recipe(SUITE[problem], "smoke"), METHODS[problem][0]
-    known = measures.metrics(problem, [catalog.method(method)])
+    known = measures.metrics(problem, [registry.method(method, FAMILY[problem])])
     checked = 0
     for name in known:
         if not name.startswith(("valid/", "cost/")) or truth(name) is None:
@@ -269,7 +273,7 @@ def test_the_selection_keeps_the_better_epoch(problem: str, rule: str) -> None:
     run: Any = Run.__new__(Run)
     state = State()
     run.recipe = catalog.recipe(SUITE[problem], "smoke", [f"train.selection={rule}"])
-    run.problem, run.metrics, run.best = catalog.problem(problem), declared(problem), None
+    run.problem, run.metrics, run.best = registry.problem(problem), declared(problem), None
     run.stream, run.scenario = [None] * 3, SimpleNamespace(streams={"valid": [None] * 3, "test": [None] * 3})
 
     def evaluate(split: str, numbers: Any) -> Any:

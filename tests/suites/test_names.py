@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
-from holdfast.suites import catalog, folders, invocation, studies, sweep
-from holdfast.suites.console import Console
-from holdfast.suites.errors import Fault
-from holdfast.suites.names import plain
-from holdfast.suites.recipe import load
+from holdfast.suites.config import catalog
+from holdfast.suites.config.errors import Fault
+from holdfast.suites.config.names import plain
+from holdfast.suites.config.recipe import load
+from holdfast.suites.runtime import folders, invocation
+from holdfast.suites.runtime.console import Console
+from holdfast.suites.sweeps import studies, sweep
 
 from . import process
 
@@ -111,7 +113,7 @@ def test_the_command_writes_nothing_for_such_a_method(out: Path, outside: Path) 
 def begun(out: Path) -> Path:
     """An invocation that was never run, with a plan of one run."""
     recipe = catalog.recipe("supremix_tabular", "smoke", [])
-    from holdfast.suites.recipe import to_yaml
+    from holdfast.suites.config.recipe import to_yaml
 
     plan = {
         "schema": 1,
@@ -269,7 +271,7 @@ def test_a_study_does_not_write_through_links(link: str, out: Path, outside: Pat
 
 def test_a_link_that_stays_inside_is_none_of_our_business(begun: Path, out: Path) -> None:
     (begun / "first").symlink_to(begun / "l1-s0")
-    from holdfast.suites.names import refuse_links
+    from holdfast.suites.config.names import refuse_links
 
     refuse_links(begun)
     assert json.loads((begun / "invocation.json").read_text())["runs"]

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites import catalog, cli
-from holdfast.suites.recipe import digest
-from holdfast.suites.run import Run
+from holdfast.suites.cli import app as cli
+from holdfast.suites.config import catalog, registry
+from holdfast.suites.config.recipe import digest
+from holdfast.suites.runtime.run import Run
 
 SUITES = Path(sys.executable).with_name("suites")
 
@@ -286,9 +287,9 @@ def test_every_recipe_in_every_profile(row: dict[str, Any]) -> None:
     assert len(digests) == 3
 
 
-@pytest.mark.parametrize("name", sorted(catalog.methods()))
+@pytest.mark.parametrize("name", sorted(e.name for e in registry.entries("methods")))
 def test_every_method_config_is_whole(name: str) -> None:
-    kind = catalog.methods()[name]
+    kind = registry.method(name)
     assert kind.summary
     config = kind.Config()
     for field, info in type(config).model_fields.items():
@@ -357,7 +358,7 @@ class Point:
 
 
 def test_third_parties_bring_recipes_and_methods(monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.methods.rehearsal import Finetune
+    from holdfast.methods.continual.finetune import Finetune
 
     class Theirs(Finetune):
         name = "theirs"

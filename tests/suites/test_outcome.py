@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites import catalog, invocation, outcome, studies
-from holdfast.suites.console import Console
+from holdfast.suites.config import catalog
+from holdfast.suites.runtime import invocation
+from holdfast.suites.runtime.console import Console
+from holdfast.suites.sweeps import outcome, studies
 
 pytest.importorskip("optuna")
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.analysis import plots
-from holdfast.suites import catalog, folders, invocation
-from holdfast.suites.console import Console
-from holdfast.suites.errors import Fault
-from holdfast.suites.tracking import compare_store
+from holdfast.analysis.plots import comparison, groups, regression, speech
+from holdfast.suites.config import catalog
+from holdfast.suites.config.errors import Fault
+from holdfast.suites.runtime import folders, invocation
+from holdfast.suites.runtime.console import Console
+from holdfast.suites.tracking.delivery import compare_store
 
 
 def fails(*arguments: Any, **named: Any) -> None:
@@ -35,16 +36,16 @@ def out(tmp_path: Path, empty_store: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("suite", "method", "broken", "picture", "whole"),
+    ("suite", "method", "plots", "broken", "picture", "whole"),
     [
-        ("coconut_slurp", "er", "matrix_heatmap", "matrix.png", "scenarios.png"),
-        ("coconut_slurp", "er", "confusion", "scenarios.png", "matrix.png"),
-        ("supremix_tabular", "l1", "error_over_label", "error.png", "ordinality.png"),
-        ("cdvg_cmnist", "cdvg", "translation_grid", "translations-0.png", "groups.png"),
+        ("coconut_slurp", "er", comparison, "matrix_heatmap", "matrix.png", "scenarios.png"),
+        ("coconut_slurp", "er", speech, "confusion", "scenarios.png", "matrix.png"),
+        ("supremix_tabular", "l1", regression, "error_over_label", "error.png", "ordinality.png"),
+        ("cdvg_cmnist", "cdvg", groups, "translation_grid", "translations-0.png", "groups.png"),
     ],
 )
 def test_a_run_whose_picture_fails_is_finished(
-    suite: str, method: str, broken: str, picture: str, whole: str, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    suite: str, method: str, plots: Any, broken: str, picture: str, whole: str, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:  # fmt: skip
     monkeypatch.setattr(plots, broken, fails)
     with warnings.catch_warnings(record=True) as warned:
@@ -63,7 +64,7 @@ def test_a_run_whose_picture_fails_is_finished(
 
 
 def test_the_picture_of_all_methods_fails_alone(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(plots, "metric_over_experiences", fails)
+    monkeypatch.setattr(comparison, "metric_over_experiences", fails)
     assert start(out, "coconut_slurp", "er")["runs"][0]["status"] == "finished"
     assert "no picture plots/accuracy.png" in capsys.readouterr().err
 
@@ -79,7 +80,7 @@ def test_a_run_that_ends_while_it_draws_is_finished(how: str, out: Path, monkeyp
             raise SystemExit
         os.kill(os.getpid(), 2)
 
-    monkeypatch.setattr(plots, "matrix_heatmap", draw)
+    monkeypatch.setattr(comparison, "matrix_heatmap", draw)
     error: type[BaseException] = SystemExit if how == "killed" else Fault
     with pytest.raises(error):
         start(out, "coconut_slurp", "er")

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from holdfast.suites import private, tracker
-from holdfast.suites.errors import Fault
-from holdfast.suites.store import SQLITE, resolve_uri
-from holdfast.suites.studies import Study
-from holdfast.suites.tracking import compare_store, sync
+from holdfast.suites.config import private
+from holdfast.suites.config.errors import Fault
+from holdfast.suites.sweeps.studies import Study
+from holdfast.suites.tracking import state as tracker
+from holdfast.suites.tracking.delivery import compare_store, sync
+from holdfast.suites.tracking.store import SQLITE, resolve_uri
 
 from . import process
 
@@ -156,7 +157,7 @@ def test_a_study_holds_no_secret_and_its_workers_have_the_login(home: Path) -> N
 
 def test_a_login_comes_back_from_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stored is the address alone; a later process has the login of MLflow's own variables, or of MLFLOW_TRACKING_URI."""
-    monkeypatch.setattr("holdfast.suites.tracking.ATTEMPTS", 1)
+    monkeypatch.setattr("holdfast.suites.tracking.delivery.ATTEMPTS", 1)
     monkeypatch.delenv(private.LOGINS, raising=False)
     suites(*RUN, home=home)
     run = next((home / "runs").glob("*/l1-s0"))
@@ -217,12 +218,7 @@ def test_secrets_of_the_environment_are_taken_out_of_messages(monkeypatch: pytes
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "a/b c d")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://u:{URL_SECRET}@h?token=also-this")
-    fault = Fault(
-        code="data",
-        what=f"401 for {TOKEN} of a%2Fb%20c%20d",
-        where="a/b c d",
-        next=f"In/The-Url {URL_SECRET} also-this",
-    )
+    fault = Fault.data(f"401 for {TOKEN} of a%2Fb%20c%20d", "a/b c d", f"In/The-Url {URL_SECRET} also-this")
     assert (fault.what, fault.where, fault.next) == ("401 for *** of ***", "***", "*** *** ***")
     assert not [secret for secret in (TOKEN, "a/b c d", "also-this") if secret in str(fault)]
 
@@ -273,7 +269,7 @@ def test_databases_get_the_login_of_mlflows_variables(monkeypatch: pytest.Monkey
 
 
 def test_a_storages_login_may_be_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.suites import studies
+    from holdfast.suites.sweeps import studies
 
     monkeypatch.setenv(private.LOGINS, "")
     folder = tmp_path / "study-a"
@@ -299,7 +295,7 @@ def test_a_storages_login_may_be_given_again(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_pages_command_shows_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.suites import cli
+    from holdfast.suites.cli import app as cli
 
     seen: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *arguments: seen.append(arguments))
@@ -312,7 +308,7 @@ def test_the_pages_command_shows_no_address(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_traceback_that_is_asked_for_shows_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    from holdfast.suites import cli
+    from holdfast.suites.cli import app as cli
 
     monkeypatch.setenv("HOLDFAST_DEBUG", "1")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from holdfast.suites import catalog, protocol
-from holdfast.suites.errors import Fault
-from holdfast.suites.recipe import Recipe
+from holdfast.suites.config import catalog, protocol
+from holdfast.suites.config.errors import Fault
+from holdfast.suites.config.recipe import Recipe
 
 from . import process
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites.journal import comparable
+from holdfast.suites.tracking.journal import comparable
 
 from . import process
 

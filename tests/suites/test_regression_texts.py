@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.datasets import supremix_stsb
-from holdfast.suites.journal import comparable
+from holdfast.datasets.supremix import stsb as supremix_stsb
+from holdfast.suites.tracking.journal import comparable
 
 from . import process
 

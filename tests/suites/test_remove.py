@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites import folders, remove
-from holdfast.suites.errors import Fault
+from holdfast.suites.config.errors import Fault
+from holdfast.suites.runtime import folders, remove
 
 from . import process
 

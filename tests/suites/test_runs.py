@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.suites import catalog, folders, measures, remove
-from holdfast.suites.errors import Fault
-from holdfast.suites.journal import SENT, comparable
-from holdfast.suites.sender import RunIdentity, Sender
-from holdfast.suites.tracking import compare_store
+from holdfast.suites.config import catalog, measures, registry
+from holdfast.suites.config.errors import Fault
+from holdfast.suites.runtime import folders, remove
+from holdfast.suites.tracking.delivery import compare_store
+from holdfast.suites.tracking.journal import SENT, comparable
+from holdfast.suites.tracking.sender import RunIdentity, Sender
 
 from . import process
 
@@ -77,7 +78,7 @@ def test_smoke_of_every_suite(name: str, tmp_path: Path) -> None:
         points = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
         written = {p["name"] for p in points if p["axis"] == "experience"} | set(run["metrics"])
         assert [n for n in sorted(written) if n not in known] == []
-        last = run["metrics"][f"{catalog.problem(catalog.recipe(name, 'smoke').problem).main}/last"]
+        last = run["metrics"][f"{registry.problem(catalog.recipe(name, 'smoke').problem).main}/last"]
         assert 0 <= last <= (1 if "accuracy/last" in run["metrics"] else math.inf)
     suites("sync", "--json", out=tmp_path)
     for run in report["runs"]:

@@ -21,12 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites import build, catalog, engines, folders, jobs, outcome, search, studies, sweep
-from holdfast.suites.board import Board
-from holdfast.suites.console import Console
-from holdfast.suites.errors import Fault
-from holdfast.suites.recipe import Range
-from holdfast.suites.tracking import compare_store
+from holdfast.suites.config import catalog
+from holdfast.suites.config.errors import Fault
+from holdfast.suites.config.recipe import Range
+from holdfast.suites.runtime import build, folders, jobs
+from holdfast.suites.runtime import executors as engines
+from holdfast.suites.runtime.console import Console
+from holdfast.suites.sweeps import outcome, search, studies, sweep
+from holdfast.suites.sweeps.board import Board
+from holdfast.suites.tracking.delivery import compare_store
 from rich import console
 
 pytest.importorskip("optuna")
@@ -185,7 +188,7 @@ def test_what_is_refused(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from holdfast.suites import cli
+    from holdfast.suites.cli import app as cli
 
     monkeypatch.setenv("HOLDFAST_RUNS", str(tmp_path))
     command = ["sweep", "coconut_slurp", "--profile", "smoke", "--json", *arguments]

@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites import sender, tracker, tracking
-from holdfast.suites.store import make_store
-from holdfast.suites.tracking import compare_store
+from holdfast.suites.tracking import delivery as tracking
+from holdfast.suites.tracking import sender
+from holdfast.suites.tracking import state as tracker
+from holdfast.suites.tracking.delivery import compare_store
+from holdfast.suites.tracking.store import make_store
 
 from . import process
 

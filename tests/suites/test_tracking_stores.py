@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites import sender, tracker
-from holdfast.suites.killpoints import reach
-from holdfast.suites.store import SQLITE, StoreError, client_class
-from holdfast.suites.tracking import compare_store, sync
+from holdfast.suites.config.killpoints import reach
+from holdfast.suites.tracking import sender
+from holdfast.suites.tracking import state as tracker
+from holdfast.suites.tracking.delivery import compare_store, sync
+from holdfast.suites.tracking.store import SQLITE, StoreError, client_class
 
 from . import process
 from .test_tracking_server import Server
@@ -122,7 +123,7 @@ def test_two_stores_hold_every_point_once(
 
 
 def test_a_cut_journal_writes_whole_points_again_as_they_were(tmp_path: Path) -> None:
-    from holdfast.suites.journal import SENT, Journal, cut, read
+    from holdfast.suites.tracking.journal import SENT, Journal, cut, read
 
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
@@ -249,7 +250,7 @@ def test_an_answer_that_cannot_be_right_is_not_kept(
 
         def log_message(self, *arguments: Any) -> None: ...
 
-    monkeypatch.setattr("holdfast.suites.tracking.ATTEMPTS", 2)
+    monkeypatch.setattr("holdfast.suites.tracking.delivery.ATTEMPTS", 2)
     _, run, _ = own(finished, tmp_path)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -278,7 +279,7 @@ def test_the_stop_point_of_these_tests_asks_as_ctrl_c_does(monkeypatch: pytest.M
     seen: list[int] = []
     old = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
     try:
-        from holdfast.suites import killpoints
+        from holdfast.suites.config import killpoints
 
         monkeypatch.setenv("HOLDFAST_STOP_AT", "somewhere:2")
         killpoints._target.cache_clear()

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.suites import cli, weights
-from holdfast.suites.errors import Fault
-from holdfast.suites.journal import comparable
+from holdfast.suites.cli import app as cli
+from holdfast.suites.config.errors import Fault
+from holdfast.suites.runtime import warm_start as weights
+from holdfast.suites.tracking.journal import comparable
 
 from . import process
 
@@ -160,7 +161,7 @@ def test_an_unfinished_damaged_or_changed_run_gives_no_weights(source: Path, tmp
 
 
 def cli_recipe(folder: str) -> Any:
-    from holdfast.suites import catalog
+    from holdfast.suites.config import catalog
 
     return catalog.recipe("supremix_agedb", "smoke", [f"model.weights={folder}"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from holdfast.analysis import continual
+from holdfast.analysis.metrics import continual
 from holdfast.analysis.metrics.metric import Metric, Metrics, UnknownMetricError
 
 MAE = Metrics("mae", [Metric("mae", False), Metric("r2", True), Metric("n", None)], [Metric("cost/steps", False)])

@@ -1,0 +1,1 @@
+"""Rows, sources, views, streams, the cache."""

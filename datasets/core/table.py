@@ -1,0 +1,93 @@
+"""Rows and batches.
+
+A :class:`Table` holds N rows of named columns; a column is a dense tensor [N, ...] or a :class:`Ragged` one. A batch is a dict of
+tensors: dense columns as [B, ...], ragged ones padded with zeros to [B, L, ...] with ``<name>_lengths`` [B], besides ``index`` [B]
+(row ids of the table) and ``is_memory`` [B].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """N sequences of unequal length, joined: ``values`` [sum of lengths, ...], ``offsets`` [N + 1] int64."""
+
+    values: Tensor
+    offsets: Tensor
+
+    @classmethod
+    def from_list(cls, rows: Sequence[Tensor]) -> Ragged:
+        """Join ``rows`` (tensors that agree in all but the first dimension). Raises ValueError for an empty list."""
+        if not rows:
+            raise ValueError("a ragged column needs at least one row, to know its type and shape")
+        lengths = torch.tensor([0, *(row.shape[0] for row in rows)], dtype=torch.int64)
+        return cls(torch.cat(list(rows)), lengths.cumsum(0))
+
+    def __len__(self) -> int:
+        return self.offsets.shape[0] - 1
+
+    @property
+    def lengths(self) -> Tensor:
+        """Length of each row, [N] int64."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows ``index`` [B] padded with zeros: [B, longest, ...] and their lengths [B]."""
+        lengths = self.lengths[index]
+        longest = int(lengths.max()) if index.numel() else 0
+        steps = torch.arange(longest, device=lengths.device)
+        valid = steps < lengths[:, None]  # [B, L]
+        position = (self.offsets[index][:, None] + steps).clamp_(max=max(self.values.shape[0] - 1, 0))
+        rows = self.values[position]  # [B, L, ...]
+        return rows.masked_fill_(~valid.view(*valid.shape, *[1] * (rows.dim() - 2)), 0), lengths
+
+    def to(self, device: torch.device) -> Ragged:
+        return Ragged(self.values.to(device), self.offsets.to(device))
+
+
+@dataclass(frozen=True)
+class Table:
+    """N rows of named columns (equal length; ValueError otherwise)."""
+
+    columns: Mapping[str, Tensor | Ragged]
+
+    def __post_init__(self) -> None:
+        sizes = {name: len(column) for name, column in self.columns.items()}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"columns of unequal length: {sizes}")
+        for name in ("index", "is_memory"):
+            if name in sizes:
+                raise ValueError(f"'{name}' is a name of the batch and cannot be a column")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()))) if self.columns else 0
+
+    def gather(self, index: Tensor) -> Batch:
+        """The batch of rows ``index`` [B] (without ``is_memory``)."""
+        batch: Batch = {}
+        for name, column in self.columns.items():
+            if isinstance(column, Ragged):
+                batch[name], batch[f"{name}_lengths"] = column.gather(index)
+            else:
+                batch[name] = column[index]
+        batch["index"] = index
+        return batch
+
+    def sort_lengths(self) -> Tensor | None:
+        """Lengths to bucket by: those of the ragged column with the most values; None where no column is ragged."""
+        ragged = [column for column in self.columns.values() if isinstance(column, Ragged)]
+        return max(ragged, key=lambda column: column.values.shape[0]).lengths if ragged else None
+
+    def without(self, names: frozenset[str]) -> Table:
+        return Table({name: column for name, column in self.columns.items() if name not in names})
+
+    def to(self, device: torch.device) -> Table:
+        return Table({name: column.to(device) for name, column in self.columns.items()})

@@ -1,0 +1,118 @@
+"""Labelled rows of csv and JSON files, labels checked; arrays of npy and csv files."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import DataError, refuse
+from ..core.paths import is_file_name
+
+SPLITS = ("train", "valid", "test")
+
+
+SPLIT_WORDS = {
+    "train": "train",
+    "valid": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "dev": "valid",
+    "test": "test",
+}
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """Rows of a csv file (or csv.gz) with a header, each with its place in words. DataError where the file or a column is missing."""
+    rows = []
+    with io.StringIO(read_text(path), newline="") as file:
+        reader = csv.DictReader(file, restkey="_more")
+        absent = [c for c in columns if c not in (reader.fieldnames or [])]
+        if absent:
+            raise DataError(f"{path}: no column {', '.join(absent)} (there are: {', '.join(reader.fieldnames or [])})")
+        for row in reader:
+            where = f"{path.name} line {reader.line_num}"
+            if "_more" in row or any(value is None for value in row.values()):
+                raise DataError(f"{where}: wrong number of fields")
+            rows.append((where, {name: value.strip() for name, value in row.items()}))
+    return rows
+
+
+def read_text(path: Path) -> str:
+    """A text file, unpacked where its name ends in .gz. Raises DataError where it cannot be read."""
+    try:
+        raw = path.read_bytes()
+        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: missing") from error
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: unreadable ({error})") from error
+
+
+def number(text: str) -> float | None:
+    """``text`` as a number (NaN and infinities included); None where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def target(text: str, where: str, name: str, faults: list[str]) -> float:
+    """A finite label; else a line in ``faults``."""
+    value = number(text)
+    if value is None:
+        faults.append(f"{where}: '{text[:40]}' in the target column '{name}' is no number")
+    elif not np.isfinite(value):
+        faults.append(f"{where}: the target '{name}' is {text}")
+    return value if value is not None else 0.0
+
+
+def split_of(text: str, where: str, faults: list[str]) -> str:
+    """train, valid or test; else a line in ``faults``."""
+    found = SPLIT_WORDS.get(text.lower())
+    if found is None:
+        faults.append(f"{where}: split '{text}' is none of train, valid (val, dev), test")
+    return found or "train"
+
+
+def labelled_files(
+    root: Path, folder: str, suffixes: Sequence[str], label: str
+) -> dict[str, list[tuple[str, Path, float]]]:
+    """Rows (place, file, label) of each split by ``root/labels.csv`` (columns id, ``label``, split) and ``root/<folder>/<id><suffix>``.
+
+    Raises DataError where the csv, a column or a file is missing, or a value is wrong.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no folder; --data-root names the folder that holds labels.csv and {folder}/")
+    rows: dict[str, list[tuple[str, Path, float]]] = {split: [] for split in SPLITS}
+    faults: list[str] = []
+    for where, row in read_rows(root / "labels.csv", ("id", label, "split")):
+        value, split = target(row[label], where, label, faults), split_of(row["split"], where, faults)
+        name = row["id"]
+        if not is_file_name(name):
+            faults.append(f"{where}: {name[:40]!a} is no name of a file in {folder}/")
+            continue
+        found = [path for suffix in suffixes if (path := root / folder / f"{name}{suffix}").is_file()]
+        if not found:
+            faults.append(f"{where}: no {folder}/{name} with {' or '.join(suffixes)}")
+            continue
+        rows[split].append((where, found[0], value))
+    refuse(str(root / "labels.csv"), faults)
+    return rows
+
+
+def load_array(path: Path) -> NDArray[Any]:
+    """A ``.npy`` array of finite numbers. Raises DataError where it is none (pickles are refused)."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: no readable .npy file ({str(error).splitlines()[0]})") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        raise DataError(f"{path}: not an array of finite numbers")
+    return array

@@ -1,0 +1,215 @@
+"""Tables: any CSV with a numeric target column (``--data-root`` names its folder, or the file itself), or Friedman's first function.
+
+A file has a header, or none (then columns are ``0``, ``1``, ...). A column without a single number is a category and becomes indicators;
+a column of numbers with a word in it is an error. Inputs are standardised by training rows alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..core.errors import DataError, refuse
+from ..core.paths import within
+from ..core.source import Source
+from ..readers.rows import SPLITS, number, read_text, split_of, target
+from .regression import RegressionData, finish, seeded_split, standardise, width_of_bins
+
+MISSING = ("", "na", "nan", "null", "?")
+
+
+class Config(RegressionData):
+    """Which file and column; size of the stand-in."""
+
+    file: str | None = Field(
+        None, description="file under the data root; null: its only .csv, .tsv, .txt or .dat (also .gz)"
+    )
+    target: str = Field("last", description="name (or number from 0) of the target column; last")
+    split_column: str | None = Field(None, description="column that says train, valid or test; null: a seeded split")
+    drop: tuple[str, ...] = Field((), description="columns left out (identifiers)")
+    header: bool | None = Field(None, description="whether the first line holds names; null: yes if it holds no number")
+    delimiter: str | None = Field(
+        None, description="null: tab, semicolon, comma or blanks, whichever the first line has"
+    )
+    missing: str = Field(
+        "error",
+        pattern="^(error|median)$",
+        description="an empty input: error; or the training median, of categories a category of its own",
+    )
+    valid: float = Field(0.15, gt=0, lt=0.5, description="share of validation rows in a seeded split")
+    test: float = Field(0.15, gt=0, lt=0.5, description="share of test rows in a seeded split")
+    max_rows: int | None = Field(None, ge=20, description="rows used at most, drawn by seed")
+    n_train: int = Field(1000, ge=20, le=1_000_000, description="stand-in: training rows")
+    n_test: int = Field(500, ge=10, le=1_000_000, description="stand-in: test rows, as many for validation")
+    noise: float = Field(
+        1.0, ge=0, description="stand-in: standard deviation of the noise on training and other labels"
+    )
+
+
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+    """The table under ``root``, or the stand-in. Raises DataError for what a reader can mend."""
+    if root is None:
+        return stand_in(config)
+    names, rows = read(config, table_file(config, root))
+    return from_rows(config, names, rows)
+
+
+def stand_in(config: Config) -> Source:
+    """Friedman-1: y = 10 sin(π x0 x1) + 20 (x2 - 0.5)² + 10 x3 + 5 x4 + noise, ten uniform inputs of which five count."""
+    splits = {}
+    for split, count in (("train", config.n_train), ("valid", config.n_test), ("test", config.n_test)):
+        g = np.random.default_rng([config.seed, SPLITS.index(split)])
+        x = g.uniform(size=(count, 10))
+        y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
+        splits[split] = (x, y + config.noise * g.normal(size=count))
+    return _finish(config, splits, "stand-in", "y")
+
+
+def _finish(
+    config: Config, splits: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]], source: str, name: str
+) -> Source:
+    if not len(splits["train"][0]):
+        raise DataError("there is no row in the split 'train'")
+    mean, std = standardise(splits["train"][0])
+    columns = {
+        split: {"x": torch.from_numpy((x - mean) / std).float(), "label": torch.from_numpy(y)}
+        for split, (x, y) in splits.items()
+    }
+    info = {"modality": "table", "input_shape": (len(mean),), "label_name": name}
+    label = columns["train"]["label"]
+    integers = bool((label == label.round()).all()) and float(label.max() - label.min()) <= 200
+    bins = (
+        {"many_above": 100, "few_below": 20}
+        if integers
+        else {**width_of_bins(label), "many_above": 30, "few_below": 10}
+    )
+    return finish(config, columns, info, source, bins)
+
+
+def table_file(config: Config, root: Path) -> Path:
+    if root.is_file():
+        return root
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder or file; --data-root names the table or its folder")
+    if config.file is not None:
+        try:
+            path = within(root, config.file)
+        except ValueError as error:
+            raise DataError(
+                f"data.options.file: {config.file!a} is no file under {root}; name it with --data-root"
+            ) from error
+        if not path.is_file():
+            raise DataError(f"{path}: missing; data.options.file names a file under --data-root")
+        return path
+    kinds = (".csv", ".tsv", ".txt", ".dat")
+    found = sorted(p for p in root.iterdir() if p.is_file() and p.name.removesuffix(".gz").endswith(kinds))
+    if len(found) != 1:
+        names = ", ".join(p.name for p in found[:10]) or "none"
+        raise DataError(f"{root}: {len(found)} tables there ({names}); name one with data.options.file")
+    return found[0]
+
+
+def read(config: Config, path: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Names of the columns, and the rows with their places. Raises DataError for an empty or ragged table."""
+    lines = [(n, line) for n, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
+    if not lines:
+        raise DataError(f"{path}: empty")
+    delimiter = config.delimiter or next((d for d in ("\t", ";", ",") if d in lines[0][1].strip()), None)
+    rows = []
+    for n, line in lines:
+        fields = next(csv.reader(io.StringIO(line), delimiter=delimiter)) if delimiter else line.split()
+        rows.append((f"{path.name} line {n}", [field.strip() for field in fields]))
+    first = rows[0][1]
+    header = all(number(f) is None for f in first) if config.header is None else config.header
+    names = first if header else [str(i) for i in range(len(first))]
+    if header:
+        rows = rows[1:]
+    if len(set(names)) < len(names):
+        raise DataError(
+            f"{path}: column names occur twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
+        )
+    refuse(
+        str(path), [f"{where}: {len(row)} fields, not {len(names)}" for where, row in rows if len(row) != len(names)]
+    )
+    if len(rows) < 4:
+        raise DataError(f"{path}: {len(rows)} rows of data; training, validation and test need four or more")
+    return names, rows
+
+
+def column_of(names: list[str], wanted: str, what: str) -> int:
+    if wanted == "last" and "last" not in names:
+        return len(names) - 1
+    if wanted in names:
+        return names.index(wanted)
+    raise DataError(f"{what}: no column '{wanted}' (there are: {', '.join(names[:30])})")
+
+
+def from_rows(config: Config, names: list[str], rows: list[tuple[str, list[str]]]) -> Source:
+    """The Source of a table that was read."""
+    at = column_of(names, config.target, "data.options.target")
+    left_out = {at, *(column_of(names, name, "data.options.drop") for name in config.drop)}
+    split_at = (
+        None if config.split_column is None else column_of(names, config.split_column, "data.options.split_column")
+    )
+    if split_at is not None:
+        left_out.add(split_at)
+    if config.max_rows is not None and len(rows) > config.max_rows:
+        keep = np.sort(np.random.default_rng([config.seed, 7]).choice(len(rows), config.max_rows, replace=False))
+        rows = [rows[i] for i in keep]
+    faults: list[str] = []
+    y = np.array([target(row[at], where, names[at], faults) for where, row in rows])
+    if split_at is None:
+        parts = {k: v.numpy() for k, v in seeded_split(len(rows), config.seed, config.valid, config.test).items()}
+    else:
+        said = np.array([split_of(row[split_at], where, faults) for where, row in rows])
+        parts = {name: np.flatnonzero(said == name) for name in SPLITS}
+    inputs: list[NDArray[np.float64]] = []
+    for k, name in enumerate(names):
+        if k not in left_out:
+            inputs += _column(config, name, [(where, row[k]) for where, row in rows], parts["train"], faults)
+    refuse("the table", faults)
+    if not inputs:
+        raise DataError("the table has no input column besides its target")
+    x = np.stack(inputs, 1)
+    source = _finish(config, {name: (x[rows_], y[rows_]) for name, rows_ in parts.items()}, "real", names[at])
+    return replace(source, random_split=split_at is None)
+
+
+def _column(
+    config: Config, name: str, cells: list[tuple[str, str]], train: NDArray[Any], faults: list[str]
+) -> list[NDArray[np.float64]]:
+    """Input columns [N] of a column of text: itself where it is numeric, an indicator for each training category otherwise."""
+    empty = np.array([text.lower() in MISSING for _, text in cells])
+    values = [None if gone else number(text) for (_, text), gone in zip(cells, empty, strict=True)]
+    if all(v is None for v in values):
+        if config.missing == "error":
+            faults += [
+                f"{where}: no value in column '{name}'; data.options.missing=median makes it a category of its own"
+                for (where, _), gone in zip(cells, empty, strict=True)
+                if gone
+            ]
+        words = sorted({cells[i][1] for i in train})
+        return [np.array([float(text == word) for _, text in cells]) for word in words]
+    for (where, text), value, gone in zip(cells, values, empty, strict=True):
+        if gone and config.missing == "error":
+            faults.append(f"{where}: no value in column '{name}'; set data.options.missing=median to fill it in")
+        elif not gone and value is None:
+            faults.append(
+                f"{where}: '{text[:40]}' in the numeric column '{name}'; mend it or leave the column out with data.options.drop"
+            )
+        elif value is not None and not np.isfinite(value):
+            faults.append(f"{where}: {text} in column '{name}'")
+    array = np.array([np.nan if v is None else v for v in values])
+    if empty.any():
+        known = array[train][~np.isnan(array[train])]
+        array[np.isnan(array)] = np.median(known) if len(known) else 0.0
+    return [array]

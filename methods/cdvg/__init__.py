@@ -1,0 +1,1 @@
+"""CDvG and what it is compared with."""

@@ -1,0 +1,1 @@
+"""COCONUT and what it is compared with."""

@@ -1,0 +1,1 @@
+"""Baselines that any family may use."""

@@ -1,0 +1,24 @@
+"""Fine-tuning: sequential training without memory, the lower bound (COCONUT spec section 6)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from ...datasets.core.table import Batch
+from ..base import Method, StepContext
+
+
+class Finetune(Method):
+    """Sequential training without memory: the lower bound."""
+
+    name: ClassVar[str] = "finetune"
+    summary: ClassVar[str] = "sequential training, no memory (lower bound)"
+
+    def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
+        loss, logs = self._model.loss(self._model.augment(batch, ctx.augment))
+        return {"loss": loss, **logs}
+
+
+METHOD = Finetune

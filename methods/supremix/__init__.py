@@ -1,0 +1,1 @@
+"""SupReMix and what it is compared with."""

@@ -1,0 +1,1 @@
+"""The loop: any method as an Avalanche strategy."""

@@ -1,0 +1,133 @@
+"""``suites runs`` and ``suites data``: the verbs for what lies on the disk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..config.errors import Fault
+from .shared import Json, Out, Overrides, ProfileOption, Root, console_of, out_of, print_json, root_override
+
+data_app = typer.Typer(no_args_is_help=True, help="Data sets and the cache of prepared features.")
+runs_app = typer.Typer(no_args_is_help=True, help="Runs on the disk.")
+
+
+@runs_app.command("list")
+def runs_list(out: Out = None, json: Json = False) -> None:
+    """All runs under OUT, oldest first."""
+    from ..runtime import folders
+
+    rows = folders.list_runs(out_of(out))
+    if json:
+        return print_json(rows)
+    names = [f"{r['invocation']}/{r['method']}-s{r['seed']}" for r in rows]
+    table = [
+        [name, r["profile"] or "", r["status"], r["mlflow_run_id"] or ""] for name, r in zip(names, rows, strict=True)
+    ]
+    console_of(False).table(f"runs in {out_of(out)}", ["run", "profile", "status", "MLflow run"], table)
+
+
+@runs_app.command("remove")
+def runs_remove(
+    path: Path,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    outside: Annotated[Path | None, typer.Option("--outside", help="PATH again, where it lies outside OUT.")] = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Delete an invocation or a run that no process writes; what is not ours in it is named and stays."""
+    from ..runtime import remove
+
+    target = remove.target_of(path, out_of(out), outside)
+    console = console_of(json)
+    for left in target.plan.left:
+        console.line(f"not ours, stays: {left}")
+    question = (
+        f"delete the {target.kind} {target.folder} ({len(target.plan.files)} files, {target.plan.size / 2**20:.1f} MiB)"
+    )
+    if not yes:
+        if sys.stdin is None or not sys.stdin.isatty():
+            raise Fault.usage(
+                "nobody can be asked: there is no terminal", str(target.folder), f"suites runs remove {path} --yes"
+            )
+        if not typer.confirm(f"{question}?", err=True):
+            raise Fault.interrupted("nothing was removed", str(target.folder), "suites runs list")
+    target.carry_out()
+    if json:
+        print_json({"removed": str(target.folder), "left": [str(left) for left in target.plan.left]})
+
+
+@data_app.command("list")
+def data_list(json: Json = False) -> None:
+    """What the cache of prepared features holds."""
+    from ...datasets.core import cache
+
+    rows = cache.entries()
+    if json:
+        return print_json(rows)
+    table = [
+        [r["digest"][:12], str(r["key"].get("kind", "?")), f"{r['bytes'] / 2**20:.1f}", str(r["whole"])] for r in rows
+    ]
+    console_of(False).table(f"cache in {cache.root()}", ["entry", "kind", "MiB", "whole"], table)
+
+
+@data_app.command("prepare")
+def data_prepare(
+    target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None
+) -> None:
+    """Make a suite's data now (it is made by 'run' otherwise)."""
+    from ..config import catalog
+    from ..runtime import build
+
+    recipe = catalog.recipe(target, profile or "demo", [*(overrides or []), *root_override(data_root)])
+    catalog.resolve(recipe)
+    console = console_of(False)
+    with console.progress("preparing data") as tick:
+        source = build.prepare(recipe, tick)
+    console.line(f"{source.source}: " + ", ".join(f"{k} {len(t)}" for k, t in source.splits.items()))
+
+
+@data_app.command("check")
+def data_check(
+    target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None, json: Json = False
+) -> None:
+    """Counts, durations, splits, difficulty and faults of a suite's data; exit code 3 where there are faults."""
+    from ..config import catalog, registry
+
+    recipe = catalog.recipe(target, profile or "demo", [*(overrides or []), *root_override(data_root)])
+    catalog.resolve(recipe)
+    module = registry.dataset(recipe.data.name, recipe.family)
+    document = module.check(module.Config(**recipe.data.options), Path(recipe.data.root) if recipe.data.root else None)
+    faults = document.get("faults") or []
+    if json:
+        print_json(document)
+    else:
+        console = console_of(False)
+        for name, value in document.items():
+            if name != "faults":
+                console.line(f"{name}: {value}")
+        for fault in faults:
+            console.line(f"fault: {fault}")
+    if faults:
+        raise typer.Exit(3)
+
+
+@data_app.command("clean")
+def data_clean(json: Json = False) -> None:
+    """Remove our entries from the cache; whatever else lies there is named and stays."""
+    from ...datasets.core import cache
+
+    done = cache.clean()
+    if json:
+        return print_json(
+            {"freed": done.freed, "left": [str(path) for path in done.left], "busy": [str(path) for path in done.busy]}
+        )
+    console = console_of(False)
+    for path in done.left:
+        console.line(f"not ours, stays: {path}")
+    for path in done.busy:
+        console.line(f"another process builds it, stays: {path}")
+    console.line(f"freed {done.freed / 2**20:.1f} MiB")

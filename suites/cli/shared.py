@@ -1,0 +1,65 @@
+"""What the groups of verbs share: common options, and where their one document and their lines go."""
+
+from __future__ import annotations
+
+import json as json_
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from ..config.errors import Fault
+from ..config.private import public
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Where runs lie (default: HOLDFAST_RUNS, else ./runs).")]
+ProfileOption = Annotated[str | None, typer.Option("--profile", help="smoke, demo or paper.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Fields of the recipe to change.")
+]
+Root = Annotated[
+    Path | None, typer.Option("--data-root", help="Folder of the real data; without it the stand-in is generated.")
+]
+
+_document: list[TextIO] = []  # with --json: the real standard output, kept for the one document
+
+
+def out_of(out: Path | None) -> Path:
+    """The folder of the runs."""
+    return out or Path(os.environ.get("HOLDFAST_RUNS") or "runs")
+
+
+def keep_output() -> None:
+    """Standard output is for the one document: whatever else is printed (Ray does) goes beside it."""
+    _document[:] = [sys.stdout]
+    sys.stdout = sys.stderr
+
+
+def output() -> TextIO:
+    """Where the document goes."""
+    return _document[0] if _document else sys.stdout
+
+
+def print_json(document: Any) -> None:
+    """The one document of ``--json``."""
+    output().write(public(json_.dumps(document, indent=1, ensure_ascii=False)) + "\n")
+
+
+def console_of(json: bool) -> Any:
+    """What a person sees."""
+    from ..runtime.console import Console
+
+    return Console(json)
+
+
+def root_override(data_root: Path | None) -> list[str]:
+    """``--data-root`` as an override. Raises Fault where there is no such folder."""
+    if data_root is None:
+        return []
+    if not data_root.exists():
+        raise Fault.data(
+            "there is no such folder", str(data_root), "name the folder (or manifest file) of the real data"
+        )
+    return [f"data.root={json_.dumps(str(data_root.resolve()))}"]

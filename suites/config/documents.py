@@ -1,0 +1,86 @@
+"""Recipes before they are checked: YAML documents, laid on top of each other, with single fields changed."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from .errors import Fault
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`` - did you mean 'x'?`` or, where nothing is near, the list of what there is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    if near:
+        return f" - did you mean '{near[0]}'?"
+    return f" (there are: {', '.join(names)})" if names else ""
+
+
+def read_yaml(text: str, where: str) -> dict[str, Any]:
+    """The mapping in ``text``. Raises Fault for broken YAML (with line and column) or another kind of document."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
+        problem = getattr(error, "problem", None) or "cannot be read"
+        raise Fault.recipe(f"this is no YAML: {problem}", place, "correct the line") from error
+    if not isinstance(document, dict):
+        raise Fault.recipe("a recipe is a mapping of fields", where, "start from one: suites copy coconut_slurp FILE")
+    return document
+
+
+def flat(document: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """Nested fields as ``path: text``."""
+    found: dict[str, str] = {}
+    for key, value in document.items():
+        path = f"{prefix}.{key}"
+        found |= flat(value, path) if isinstance(value, Mapping) else {path: str(value)}
+    return found
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` on top of ``base``: mappings are merged, everything else is replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+def override(document: dict[str, Any], text: str, sections: Collection[str]) -> list[str]:
+    """Set ``path=value`` of ``text`` in ``document``, whose top-level fields are ``sections``; what is wrong with it, if anything."""
+    path, equals, value_text = text.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys):
+        return [f"'{text}' is no override: write path=value, for example train.lr=0.001"]
+    try:
+        value = yaml.safe_load(value_text)
+    except yaml.YAMLError:
+        return [f"{path}: '{value_text}' is no YAML value"]
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = float(value)  # YAML reads 1e-3 as text
+    if keys[0] in ("name", "schema", "profile", "profiles", "family"):
+        return [f"{path}: cannot be overridden"]
+    node: Any = document
+    for depth, key in enumerate(keys[:-1]):
+        if isinstance(node.get(key), dict):
+            node = node[key]
+            continue
+        if key in node:
+            return [f"{path}: '{'.'.join(keys[: depth + 1])}' is a value, not a section"]
+        if depth == 1 and keys[0] == "methods":
+            return [f"{path}: the recipe has no method '{key}'{suggestion(key, node)}"]
+        known = list(sections if depth == 0 else node)
+        if depth > 0 or key not in known:
+            return [f"{path}: no such field{suggestion(key, known)}"]
+        node[key] = {}
+        node = node[key]
+    node[keys[-1]] = value
+    return []

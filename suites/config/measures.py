@@ -1,0 +1,60 @@
+"""Names that a run writes, with their directions: declared by evaluators, by methods (costs), and here by the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ...analysis.metrics.metric import Metric, Metrics, UnknownMetricError
+from . import catalog, registry
+from .errors import Fault
+from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from ...methods.base import Method
+
+RUN = (  # the loss is of the journal alone
+    Metric("loss", False, "", "training loss"),
+    Metric("cost/steps", False, "steps", "training steps"),
+    Metric("cost/seconds_per_step", False, "s", "seconds a training step"),
+)
+
+
+def metrics(problem: str, kinds: Iterable[type[Method]] = ()) -> Metrics:
+    """All metrics of runs of ``problem`` by methods of ``kinds``. Raises Fault where declarations are at fault."""
+    kind = registry.problem(problem)
+    costs = {name: title for method in kinds for name, title in method.costs.items()}
+    whole = [*kind.checks, *RUN, *(Metric(f"cost/{name}", False, "", title) for name, title in costs.items())]
+    try:
+        return Metrics(kind.main, kind.metrics, whole)
+    except ValueError as error:
+        raise Fault.recipe(f"the problem '{problem}': {error}", "problem", "declare it in the evaluator's metrics") from error  # fmt: skip
+
+
+def of_recipe(recipe: Recipe) -> Metrics:
+    """All metrics of runs of a recipe."""
+    return metrics(recipe.problem, {catalog.kind_of(recipe, name) for name in recipe.methods})
+
+
+def directions(problem: str, names: Iterable[str]) -> str:
+    """Which way is better, in words: ``higher of accuracy, r2; lower of wer``. Names nobody declares are left out."""
+    known = metrics(problem)
+    found = {True: [], False: []}  # type: dict[bool, list[str]]
+    for name in names:
+        higher = known[name].higher_is_better if name in known else None
+        if higher is not None:
+            found[higher].append(name)
+    return "; ".join(
+        f"{word} of {', '.join(found[way])}" for way, word in ((True, "higher"), (False, "lower")) if found[way]
+    )
+
+
+def look_up(known: Metrics, name: str, where: str, next: str) -> Metric:
+    """The metric ``name``. Raises Fault (usage) for one that nobody declares and for one with no better direction."""
+    try:
+        metric = known[name]
+    except UnknownMetricError as error:
+        raise Fault.usage(str(error), where, next) from error
+    if metric.higher_is_better is None:
+        raise Fault.usage(f"'{name}' ({metric.title}) says nothing of which is better", where, next)
+    return metric

@@ -1,0 +1,368 @@
+"""Recipes: typed, range-checked, complete. A YAML file, a profile on top of it, overrides on top of that; all errors at once."""
+
+from __future__ import annotations
+
+import hashlib
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Union
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from . import protocol
+from .documents import flat, merge, override, read_yaml, suggestion
+from .errors import Fault
+from .names import require_plain
+from .private import expanded, written
+
+Profile = Literal["smoke", "demo", "paper"]
+
+
+class Section(BaseModel):
+    """Unknown fields are errors; values keep their YAML type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class DataSection(Section):
+    """Where the rows come from and how they are split into experiences."""
+
+    name: str = Field(description="data set: a module of holdfast.datasets")
+    root: str | None = Field(None, description="folder of the real data; without it the stand-in is generated")
+    experiences: int = Field(1, ge=1, le=1000, description="number of experiences N")
+    split: Literal["classes", "range", "given"] = Field(
+        "classes",
+        description="what an experience is: a group of classes of the column label; a range of its values; or what the data set's column experience says",
+    )
+    class_order: str | tuple[str, ...] = Field(
+        "seeded",
+        description="order of the classes or ranges over experiences: seeded; alphabetical (by name or ascending); or all class names in their order",
+    )
+    hidden_from_training: tuple[str, ...] = Field((), description="columns that no method may see")
+    options: dict[str, Any] = Field(default_factory=dict, description="fields of the data set's Config")
+
+    @field_validator("class_order", mode="before")
+    @classmethod
+    def _an_order(cls, value: Any) -> Any:
+        known = ("seeded", "alphabetical")
+        if isinstance(value, str) and value not in known:
+            raise ValueError(
+                f"no such order{suggestion(value, known)} (there are: seeded, alphabetical, a list of all class names)"
+            )
+        listed = isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+        if not isinstance(value, str) and not listed:
+            raise ValueError("seeded, alphabetical, or a list of all class names")
+        return value
+
+    @model_validator(mode="after")
+    def _named_classes(self) -> DataSection:
+        if not isinstance(self.class_order, str) and self.split != "classes":
+            raise ValueError("class_order: names belong to split: classes")
+        return self
+
+
+class ModelSection(Section):
+    """The model that every method of the suite trains."""
+
+    name: str = Field(description="a module of holdfast.methods.networks")
+    options: dict[str, Any] = Field(default_factory=dict, description="fields of the model's Config")
+    weights: str | None = Field(
+        None,
+        description="a finished run (folder or name) whose model's weights every run starts from; of an invocation the run of the same seed and method; null: new ones",
+    )
+
+
+class TrainSection(Section):
+    """How every method of the suite is trained."""
+
+    epochs: int = Field(1, ge=1, le=100_000, description="epochs an experience")
+    epochs_first: int | None = Field(
+        None, ge=1, le=100_000, description="epochs of the first experience; null: as the others"
+    )
+    batch_size: int = Field(32, ge=1, le=1_000_000, description="rows a batch")
+    optimizer: Literal["AdamW", "Adam", "SGD"] = Field("AdamW", description="new in every experience")
+    lr: float = Field(1e-3, gt=0, le=100, description="learning rate")
+    weight_decay: float = Field(0.0, ge=0, le=10, description="weight decay")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's moments")
+    eps: float = Field(1e-8, gt=0, le=1, description="Adam's epsilon")
+    schedule: Literal["constant", "cosine", "multistep"] = Field(
+        "constant",
+        description="of the learning rate within a stage; multistep: times gamma from each of the milestones on",
+    )
+    milestones: tuple[int, ...] = Field((), description="of multistep: epochs of a stage, counted from 0, ascending")
+    gamma: float = Field(0.1, gt=0, le=1, description="of multistep: factor of the learning rate at a milestone")
+    warmup_steps: int = Field(0, ge=0, description="linear warm-up at the start of a stage")
+    clip: float | None = Field(None, gt=0, description="largest gradient norm; null: no clipping")
+    accumulate: int = Field(1, ge=1, le=10_000, description="batches an optimizer step")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="autocast type; fp16 with a gradient scaler")
+    compile: bool = Field(False, description="torch.compile the model")
+    threads: int = Field(
+        0, ge=0, le=1024, description="torch threads; 0: one a core. Bitwise equality holds for one number of threads"
+    )
+    selection: Literal["last", "validation", "oracle"] = Field(
+        "last",
+        description="weights kept of an experience: the last; those of the epoch that is best on validation rows of the training distribution; oracle: best on test rows, which nobody has who trains: an upper bound, named so wherever it is shown",
+    )
+    path: Literal["memory", "loader"] = Field(
+        "memory", description="batches by index from memory, or through a DataLoader"
+    )
+    log_every: int = Field(20, ge=1, description="steps a journal point")
+    checkpoint_steps: int = Field(500, ge=0, description="steps between checkpoints within an experience; 0: none")
+    checkpoint_seconds: float = Field(
+        60.0, ge=0, description="seconds between checkpoints within an experience; 0: none"
+    )
+
+    @model_validator(mode="after")
+    def _betas(self) -> TrainSection:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), not {self.betas}")
+        return self
+
+    @model_validator(mode="after")
+    def _milestones(self) -> TrainSection:
+        if (self.schedule == "multistep") != bool(self.milestones):
+            raise ValueError("schedule: multistep and milestones belong together")
+        if list(self.milestones) != sorted(set(self.milestones)) or any(m < 1 for m in self.milestones):
+            raise ValueError(f"milestones are epochs from 1 on, ascending, not {list(self.milestones)}")
+        return self
+
+
+class EvaluateSection(Section):
+    """How predictions are made for the metrics."""
+
+    batch_size: int = Field(128, ge=1, description="rows a batch in evaluation")
+
+
+class DiagnosticsSection(Section):
+    """Measurements of training itself; they change no number of it."""
+
+    gradients: int = Field(
+        0,
+        ge=0,
+        description="every so many steps: norm and share of each loss term's gradient on the encoder, and how many steps are clipped; 0: off",
+    )
+
+
+class Claim(Section):
+    """What the suite must show: ``better`` beats ``than`` by ``by`` or more in ``metric``, in its direction."""
+
+    metric: str
+    better: str
+    than: str
+    by: float = 0.0
+
+
+class Range(Section):
+    """Values that a sweep may try: ``choices``, or ``low`` to ``high`` (``log`` evenly in the logarithm; ``step`` on a raster)."""
+
+    low: float | int | None = None
+    high: float | int | None = None
+    log: bool = False
+    step: float | int | None = Field(None, gt=0)
+    choices: tuple[float | int | str | bool | None, ...] | None = None
+
+    @model_validator(mode="after")
+    def _form(self) -> Range:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log or self.step:
+                raise ValueError("either choices, or low and high")
+            if not self.choices:
+                raise ValueError("choices is empty")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("give choices, or low and high")
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        if self.log and (self.low <= 0 or self.step):
+            raise ValueError("log needs low above 0 and no step")
+        return self
+
+
+class SweepSection(Section):
+    """What ``suites sweep`` tunes."""
+
+    method: str | None = Field(None, description="the method that is tuned; null: the first default")
+    objective: tuple[str, ...] = Field(
+        (), description="metrics of the validation stream or costs, METRIC[:min|max]; empty: the problem's main one"
+    )
+    params: dict[str, Range] = Field(
+        default_factory=dict, description="recipe path -> range; empty: the ranges of the method's own fields"
+    )
+    trials: int = Field(20, ge=1, le=100_000, description="trials")
+    sampler: Literal["tpe", "random", "grid", "cmaes", "nsga2"] = Field("tpe", description="how values are chosen")
+    pruner: Literal["none", "median", "hyperband"] = Field(
+        "none", description="when a poor trial is stopped after an experience"
+    )
+    threads: int = Field(1, ge=1, le=1024, description="torch threads a trial")
+    cpus: float | None = Field(None, gt=0, description="CPUs that a trial asks of Ray; null: its threads")
+    gpus: float = Field(0.0, ge=0, description="GPUs, or a fraction of one, that a trial asks of Ray")
+
+
+class Recipe(Section):
+    """A suite, declared."""
+
+    schema_: Literal[1] = Field(alias="schema", description="version of this form")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="family_dataset, lower snake case")
+    family: str = Field(description="method family: the stem of its file in methods/")
+    title: str = Field(description="one line")
+    paper: str = Field("", description="where the method is from")
+    problem: str = Field(description="what is measured: a module of holdfast.analysis.problems.evaluator")
+    data: DataSection
+    model: ModelSection
+    methods: dict[str, dict[str, Any]] = Field(
+        min_length=1, description="method name -> fields of its Config ('use: NAME' for a variant)"
+    )
+    defaults: tuple[str, ...] = Field(description="methods that run when none is named")
+    train: TrainSection
+    evaluate: EvaluateSection = EvaluateSection()
+    diagnostics: DiagnosticsSection = DiagnosticsSection()
+    unequal: dict[str, str | dict[str, str]] = Field(
+        default_factory=dict,
+        description="protocol field -> why the methods differ in it, for all of them or method by method",
+    )
+    claims: tuple[Claim, ...] = ()
+    sweep: SweepSection = SweepSection()
+    profile: Profile | None = Field(None, description="the profile that was applied")
+
+    @field_validator("unequal", mode="before")
+    @classmethod
+    def _reasons(cls, value: Any) -> Any:
+        for path, reason in flat(value, "").items() if isinstance(value, dict) else ():
+            if len(reason.split()) < 3:
+                raise ValueError(f"{path.removeprefix('.')}: a reason is a sentence, not '{reason}'")
+        return value
+
+    @model_validator(mode="after")
+    def _names(self) -> Recipe:
+        require_plain("method", self.methods)
+        unknown = [name for name in self.defaults if name not in self.methods]
+        if unknown:
+            raise ValueError(f"defaults names methods that the recipe has not: {', '.join(unknown)}")
+        if self.diagnostics.gradients and self.train.compile:
+            raise ValueError(
+                "diagnostics.gradients needs train.compile: false (compiled graphs are freed after one backward)"
+            )
+        return self
+
+
+def load(
+    text: str,
+    profile: str | None,
+    overrides: Iterable[str],
+    where: str = "recipe",
+    fields_of: Callable[[str], protocol.FieldsOf] | None = None,
+) -> Recipe:
+    """A recipe from YAML ``text`` with ``profile`` and then ``overrides`` (``a.b=value``) on top. One Fault holds all errors.
+
+    ``fields_of(family)`` says which fields a method has, for the entry ``"*"`` of ``methods``; a resolved recipe has none.
+    """
+    document, errors = read_yaml(text, where), list[str]()
+    has_fields = None if fields_of is None else fields_of(str(document.get("family", "")))
+    if has_fields is not None:
+        document, errors = protocol.expand(document, has_fields)
+    profiles = document.pop("profiles", {}) or {}
+    if not isinstance(profiles, dict) or any(not isinstance(v, dict | None) for v in profiles.values()):
+        raise Fault.recipe("'profiles' must map a profile's name to fields", where, "see: suites show coconut_slurp")
+    for name in profiles:
+        if name not in typing.get_args(Profile):
+            errors.append(f"profiles.{name}: no such profile{suggestion(str(name), typing.get_args(Profile))}")
+    if profile is not None:
+        if profile not in profiles and profile in typing.get_args(Profile):
+            errors.append(f"this recipe has no profile '{profile}'{suggestion(profile, profiles)}")
+        elif profile not in profiles:
+            errors.append(f"unknown profile '{profile}'{suggestion(profile, profiles)}")
+        else:
+            document = merge(document, profiles[profile] or {})
+            document["profile"] = profile
+    if has_fields is not None:
+        overrides, unknown = protocol.spread_overrides(document.get("methods"), overrides, has_fields)
+        errors += unknown
+    sections = [field.alias or name for name, field in Recipe.model_fields.items()]
+    for text_ in overrides:
+        errors += override(document, text_, sections)
+    errors += unknown_names(document, Recipe)
+    try:
+        recipe = Recipe.model_validate(expanded(document))
+    except ValidationError as error:
+        errors += new_messages(error, errors)
+        raise fault(errors, where) from error
+    if errors:
+        raise fault(errors, where)
+    return recipe
+
+
+def fault(errors: list[str], where: str) -> Fault:
+    """One Fault of all ``errors``."""
+    head = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+    return Fault.recipe("\n  ".join([f"{head}:", *errors]), where, "correct these, then: suites validate FILE")
+
+
+def messages(error: ValidationError, prefix: str = "") -> list[str]:
+    """Pydantic's errors, a line each: path, what is wrong, what was given."""
+    lines = []
+    for item in error.errors():
+        path = ".".join([prefix, *map(str, item["loc"])] if prefix else list(map(str, item["loc"])))
+        given, text = item.get("input"), item["msg"].removeprefix("Value error, ")
+        tail = "" if isinstance(given, dict | list | BaseModel) or item["type"] == "missing" else f" (given: {given!r})"
+        lines.append(f"{path or 'recipe'}: {text}{tail}" if item["type"] != "extra_forbidden" else f"{path}: {text}")
+    return lines
+
+
+def new_messages(error: ValidationError, told: list[str], prefix: str = "") -> list[str]:
+    """Pydantic's errors without the unknown fields that ``told`` names already, with what was probably meant."""
+    named = {line.partition(":")[0] for line in told}
+    lines = []
+    for line in messages(error, prefix):
+        path, _, what = line.partition(": ")
+        if what != "Extra inputs are not permitted":
+            lines.append(line)
+        elif path not in named:
+            lines.append(f"{path}: no such field")
+    return lines
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return next((m for a in typing.get_args(annotation) if (m := _model_of(a))), None)
+    return None
+
+
+def unknown_names(document: Mapping[str, Any], model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Fields of ``document`` that ``model`` does not know, at any depth, each with what was probably meant."""
+    errors = []
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    for name, value in document.items():
+        if name not in fields:
+            errors.append(f"{prefix}{name}: no such field{suggestion(str(name), fields)}")
+            continue
+        inner = _model_of(fields[name].annotation)
+        if inner is not None and isinstance(value, dict):
+            errors += unknown_names(value, inner, f"{prefix}{name}.")
+    return errors
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The resolved recipe as YAML that :func:`load` reads back to the same."""
+    document = recipe.model_dump(by_alias=True, mode="json")
+    if (profile := document.pop("profile")) is not None:
+        document["profile"] = profile
+    return yaml.safe_dump(written(document), sort_keys=False, allow_unicode=True, width=120)
+
+
+def digest(recipe: Recipe) -> str:
+    """sha256 of the resolved recipe: equal recipes, equal digests."""
+    return hashlib.sha256(to_yaml(recipe).encode()).hexdigest()
+
+
+def read_file(path: Path) -> str:
+    """The text of a recipe file. Raises Fault where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"cannot read the recipe: {error}"
+        raise Fault.usage(what, str(path), "suites list") from error

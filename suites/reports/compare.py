@@ -1,0 +1,383 @@
+"""Finished runs beside each other: a table a task, differences on the same seeds, and ranks over the tasks.
+
+A task is a suite with its data; the seed of the data (``data.options.seed``) is no part of it but of the pairs. Settings of one method that differ within a
+task are named by the fields in which they differ.
+
+Where the seed of the data draws new random splits of one table, runs share rows: values of one split are averaged, and
+intervals and tests are those of the corrected resampled t-test. Elsewhere they are Student's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import catalog, measures, protocol, registry
+from ..config.documents import flat, read_yaml
+from ..config.errors import Fault
+from ..runtime import folders
+
+if TYPE_CHECKING:
+    from ...analysis.metrics.metric import Metric
+
+Key = tuple[int, int]  # seed of the run, seed of the data
+
+
+@dataclass
+class Entrant:
+    """One method with one setting in one task: its folders and their metrics, by seeds."""
+
+    method: str
+    settings: dict[str, str]
+    metrics: dict[Key, dict[str, float]] = field(default_factory=dict)
+    folders: dict[Key, Path] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)  # protocol field -> why it differs, as its recipe says
+
+
+@dataclass
+class Task:
+    """Runs on the same data for the same problem."""
+
+    suite: str
+    problem: str
+    data: dict[str, str]
+    family: str = ""
+    entrants: list[Entrant] = field(default_factory=list)
+    overlap: float = 0.0  # n_test / n_train of random splits of one table; 0: the data are no such splits
+    unrecorded: bool = False  # some run does not say how its data were split (it is of an earlier version)
+
+    @property
+    def data_varies(self) -> bool:
+        """Whether the runs have several seeds of the data."""
+        return len({data_seed for entrant in self.entrants for _, data_seed in entrant.metrics}) > 1
+
+    @property
+    def resampled(self) -> bool:
+        """Whether the runs are several random splits of one table."""
+        return self.overlap > 0 and self.data_varies
+
+    @property
+    def test(self) -> str:
+        """The test behind the intervals and p values, by name."""
+        if self.resampled:
+            return f"corrected resampled t-test (Nadeau and Bengio 2003; n_test / n_train = {self.overlap:.3g})"
+        if self.unrecorded and self.data_varies:
+            return "Student's t (too narrow if the data are splits of one table, which these older runs do not record)"
+        return "Student's t"
+
+
+def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
+    """The tasks of the finished runs of ``targets`` (invocations, runs, or folders of them), and the names of runs that are not finished.
+
+    Raises Fault where a target is nothing, or the same seed of the same setting was run twice.
+    """
+    tasks: dict[tuple[Any, ...], Task] = {}
+    left_out: list[str] = []
+    for invocation, names in _found(targets, out):
+        document = folders.plan_of(invocation)
+        recipe = read_yaml(document["recipe"], str(invocation))
+        data = flat(recipe["data"], "data") | {"data.source": str(document["data"]["source"])}
+        data_seed, hidden = int(data.pop("data.options.seed", 0)), data.pop("data.hidden_from_training", "[]")
+        kind = (document["suite"], recipe["problem"], tuple(sorted(data.items())))
+        task = tasks.setdefault(kind, Task(document["suite"], recipe["problem"], data, recipe.get("family", "")))
+        rows = document["data"].get("rows")
+        task.unrecorded |= rows is None
+        if rows is not None and document["data"].get("random_split"):
+            task.overlap = max(task.overlap, rows["test"] / rows["train"])
+        for entry in document["runs"]:
+            if entry["folder"] not in names:
+                continue
+            folder = invocation / entry["folder"]
+            if folders.status(folder) != "finished":
+                left_out.append(f"{folder.parent.name}/{folder.name} ({folders.status(folder)})")
+                continue
+            settings = flat(recipe["methods"][entry["method"]], f"methods.{entry['method']}")
+            for section in ("model", "train"):
+                settings |= flat(recipe[section], section)
+            settings.pop("train.threads", None)
+            settings["data.hidden_from_training"] = hidden  # what a method may see is its affair, not the task's
+            one = _enter(task, entry["method"], settings, (int(entry["seed"]), data_seed), folder)
+            one.protocol, one.reasons = catalog.protocol_of(recipe, entry["method"])
+    return list(tasks.values()), left_out
+
+
+def _found(targets: Sequence[str], out: Path) -> list[tuple[Path, list[str]]]:
+    """(invocation, names of its runs) of every target, each invocation once."""
+    found: dict[Path, list[str]] = {}
+    for target in targets:
+        place = Path(target)
+        inside = []
+        if place.is_dir() and not (place / "invocation.json").exists():
+            inside = [path for path in folders.invocations(place) if path.parent.name != "trials"]
+        pairs = [folders.find(str(path), out) for path in inside] or [folders.find(target, out)]
+        for invocation, names in pairs:
+            known = found.setdefault(invocation, [])
+            known += [name for name in names if name not in known]
+    return list(found.items())
+
+
+def _enter(task: Task, method: str, settings: dict[str, str], key: Key, folder: Path) -> Entrant:
+    for entrant in task.entrants:
+        if (entrant.method, entrant.settings) == (method, settings):
+            break
+    else:
+        entrant = Entrant(method, settings)
+        task.entrants.append(entrant)
+    if key in entrant.folders:
+        raise Fault.usage(
+            f"{method} with seed {key[0]} was run twice with the same settings and data",
+            f"{entrant.folders[key]} and {folder}",
+            "name one of the two: suites compare INVOCATION...",
+        )
+    entrant.folders[key] = folder
+    entrant.metrics[key] = folders.read_json(folder / "summary.json")
+    return entrant
+
+
+def labels(entrants: Sequence[Entrant]) -> list[str]:
+    """The method's name (``oracle:`` before it where test rows chose its weights), with the fields in which settings of the same name differ."""
+    named = []
+    for one in entrants:
+        same = [other.settings for other in entrants if other.method == one.method]
+        fields = [f for f in one.settings if len({settings.get(f) for settings in same}) > 1]
+        short = [f"{f.removeprefix(f'methods.{one.method}.')}={_rounded(one.settings[f])}" for f in fields]
+        name = f"{one.method} {' '.join(short)}" if short else one.method
+        named.append(f"oracle: {name}" if one.settings.get("train.selection") == "oracle" else name)
+    return named
+
+
+def names(tasks: Sequence[Task]) -> list[str]:
+    """Suites, with the data field in which tasks of one suite differ: one that tells all apart, else all such fields."""
+    named = []
+    for one in tasks:
+        same = [other.data for other in tasks if other.suite == one.suite]
+        fields = [f for f in one.data if len({data.get(f) for data in same}) > 1]
+        enough = next(([f] for f in fields if len({data.get(f) for data in same}) == len(same)), fields)
+        short = (f"{f.removeprefix('data.options.').removeprefix('data.')}={one.data[f]}" for f in enough)
+        named.append(" ".join([one.suite, *short]))
+    return named
+
+
+def _rounded(text: str) -> str:
+    """A number with more than four digits as three significant ones; all else as it is."""
+    with suppress(ValueError):
+        return f"{float(text):.3g}" if len(text) > 5 else text
+    return text
+
+
+def differs(tasks: Sequence[Task]) -> str | None:
+    """The one field of the data in which the tasks, all of one suite, differ; None where it is not one."""
+    fields = [f for f in tasks[0].data if len({task.data.get(f) for task in tasks}) > 1]
+    return fields[0] if len(fields) == 1 and len({task.suite for task in tasks}) == 1 else None
+
+
+def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | None) -> dict[str, Any]:
+    """The JSON document of ``suites compare``.
+
+    Args:
+        metric: a name of the summary; None: the problem's main metric after the last experience.
+        than: a method to which all are compared; None: the best in the mean, task by task.
+
+    Raises Fault where nothing is finished, or no run has the metric or the method.
+    """
+    from ...analysis import statistics
+
+    tasks, left_out = collect(targets, out)
+    tasks = [task for task in tasks if task.entrants]
+    if not tasks:
+        raise Fault.usage("no run of these is finished", " ".join(targets), "suites resume last")
+    problems = {task.problem for task in tasks}
+    if metric is None and len(problems) > 1:
+        raise Fault.usage(f"tasks of different problems ({', '.join(sorted(problems))}) have no common metric", "--metric", "name one with --metric, or compare them apart")  # fmt: skip
+    metric = metric or f"{registry.problem(tasks[0].problem).main}/last"
+    measured = {
+        name for task in tasks for entrant in task.entrants for values in entrant.metrics.values() for name in values
+    }
+    if metric not in measured:
+        raise Fault.usage(f"no run has the metric '{metric}' (there are: {', '.join(sorted(measured))})", "--metric", "suites compare ... --metric NAME")  # fmt: skip
+    declared = _direction(tasks, metric)
+    field_ = differs(tasks)
+    documents: list[dict[str, Any]] = []
+    for task, name in zip(tasks, names(tasks), strict=True):
+        values: dict[str, Mapping[Any, float]] = {}  # by seeds, or by splits
+        entrants = dict(zip(labels(task.entrants), task.entrants, strict=True))
+        for label, entrant in entrants.items():
+            found = {key: m[metric] for key, m in entrant.metrics.items() if not math.isnan(m.get(metric, math.nan))}
+            if found:
+                values[label] = _of_splits(found) if task.resampled else found
+        if not values:
+            continue
+        overlap = task.overlap if task.resampled else 0.0
+        means = {label: statistics.estimate(list(v.values()), overlap) for label, v in values.items()}
+        best = (max if declared.higher_is_better else min)(means, key=lambda label: means[label].mean)
+        if than is not None and than not in values:
+            raise Fault.usage(f"{name}: there is no '{than}' to compare with (there are: {', '.join(values)})", "--than", "suites compare ... --than METHOD")  # fmt: skip
+        base = than or best
+        differences = {
+            label: statistics.paired(v, values[base], overlap) for label, v in values.items() if label != base
+        }
+        adjusted = dict(zip(differences, statistics.holm([d.p for d in differences.values()]), strict=True))
+        order = sorted(means, key=lambda label: means[label].mean, reverse=bool(declared.higher_is_better))
+        documents.append(
+            {
+                "task": name,
+                "at": task.data[field_] if field_ else None,
+                "than": base,
+                "test": task.test,
+                "unit": "splits" if task.resampled else "seeds",
+                "unequal": protocol.differences({n: (e.protocol, e.reasons) for n, e in entrants.items()}),
+                "methods": [
+                    {"method": label, **asdict(means[label])}
+                    | (
+                        {
+                            "difference": asdict(differences[label]), "p_holm": adjusted[label],
+                            "verdict": _verdict(differences[label].mean, adjusted[label], declared),
+                        }
+                        if label != base
+                        else {}
+                    )
+                    for label in order
+                ],
+            }
+        )  # fmt: skip
+    return {
+        "metric": metric, "higher_is_better": declared.higher_is_better, "direction": declared.words,
+        "tasks": documents, "not_finished": left_out, "over": field_,
+        "ranks": _ranks(documents, bool(declared.higher_is_better)) if len(documents) > 1 else None,
+    }  # fmt: skip
+
+
+def _direction(tasks: Sequence[Task], metric: str) -> Metric:
+    """The metric as all tasks' problems declare it. Raises Fault where one does not, or directions differ."""
+    found = []
+    for task in tasks:
+        kinds = set()
+        if metric.startswith("cost/"):  # methods declare their costs; importing them takes seconds
+            uses = {e.settings.get(f"methods.{e.method}.use", e.method) for e in task.entrants}
+            kinds = {registry.method(use, task.family) for use in uses}
+        known = measures.metrics(task.problem, kinds)
+        found.append(measures.look_up(known, metric, "--metric", "suites compare ... --metric NAME"))
+    if len({one.higher_is_better for one in found}) > 1:
+        raise Fault.usage(f"the problems of these tasks do not agree on which '{metric}' is better", "--metric", "compare them apart")  # fmt: skip
+    return found[0]
+
+
+def _of_splits(values: Mapping[Key, float]) -> dict[int, float]:
+    """The mean of the runs on each split: they share its rows, and only splits count."""
+    of: dict[int, list[float]] = {}
+    for (_, split), value in values.items():
+        of.setdefault(split, []).append(value)
+    return {split: sum(found) / len(found) for split, found in of.items()}
+
+
+def _verdict(difference: float, p: float, metric: Metric) -> str:
+    """In words, at the level 0.05 after Holm: significantly better or worse, or which of the two in the mean alone."""
+    if math.isnan(difference):
+        return "no seed in common"
+    if math.isnan(p):
+        return f"one seed: {metric.judge(difference)}, how sure is unknown"
+    way = metric.judge(difference)
+    return way if p < 0.05 else "not significant" + ("" if way == "equal" else f" ({way} in the mean)")
+
+
+def _ranks(documents: list[dict[str, Any]], higher: bool) -> dict[str, Any] | None:
+    """Average ranks over the tasks, of the methods that every task has; None for fewer than two."""
+    from ...analysis import statistics
+
+    means = [{row["method"]: row["mean"] for row in document["methods"]} for document in documents]
+    common = [method for method in means[0] if all(method in one for one in means)]
+    if len(common) < 2:
+        return None
+    table = [[one[method] for method in common] for one in means]
+    average = dict(zip(common, statistics.ranks(table, higher), strict=True))
+    return {
+        "tasks": len(means),
+        "average_rank": dict(sorted(average.items(), key=lambda pair: pair[1])),
+        "left_out": sorted({method for one in means for method in one} - set(common)),
+        "friedman_p": statistics.friedman(table),
+        "critical_difference": statistics.critical_difference(len(common), len(means)),
+    }
+
+
+def picture(document: Mapping[str, Any], path: Path) -> None:
+    """The metric over the field in which the tasks differ, a line a method. Raises Fault where they differ in no or several fields."""
+    from ...analysis.plots.comparison import metric_over_field
+
+    if document["over"] is None:
+        raise Fault.usage(f"{len(document['tasks'])} tasks do not differ in one field of the data: there is nothing to draw the metric over", "--picture", "compare runs whose data.options differ in one field, data.options.rho say")  # fmt: skip
+    series: dict[str, list[tuple[str, float, float]]] = {}
+    for task in document["tasks"]:
+        for row in task["methods"]:
+            series.setdefault(row["method"], []).append((task["at"], row["mean"], row["half"]))
+    metric_over_field(
+        series,
+        document["over"],
+        f"{document['metric']} ({document['direction']}), 95 % interval over {document['tasks'][0]['unit']}",
+        path,
+    )
+
+
+def tables(document: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """(title, header, rows) for the screen and for Markdown: one a task, or one of all tasks with the average rank."""
+    found = []
+    for task in document["tasks"]:
+        rows = []
+        for row in task["methods"]:
+            d = row.get("difference")
+            rows.append([
+                row["method"], str(row["n"]), pm(row["mean"], row["half"]), pm(d["mean"], d["half"], "+") if d else "",
+                probability(row["p_holm"]) if d else "", row.get("verdict", ""),
+            ])  # fmt: skip
+        title = (
+            f"{task['task']}: {document['metric']} ({document['direction']}), mean ± half of the 95 % interval over "
+        )
+        title += f"{task['unit']}; {task['test']}"
+        header = ["method", task["unit"], document["metric"], f"against {task['than']}, paired", "p (Holm)", "verdict"]
+        found.append((title, header, rows))
+    if document["ranks"]:
+        found.append(_ranked(document))
+    for task in document["tasks"]:
+        if task["unequal"]:
+            rows = [[r["field"], protocol.in_words(r["values"]), "; ".join(r["why"])] for r in task["unequal"]]
+            title = f"{task['task']}: settings that these methods do not share"
+            found.append((title, ["field", "values", "reason given"], rows))
+    return found
+
+
+def _ranked(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    ranked = document["ranks"]
+    cells = [{row["method"]: row for row in task["methods"]} for task in document["tasks"]]
+    rows = [
+        [method, f"{rank:.2f}", *(pm(one[method]["mean"], one[method]["half"]) for one in cells)]
+        for method, rank in ranked["average_rank"].items()
+    ]
+    title = (
+        f"average rank over {ranked['tasks']} tasks; Friedman's p {probability(ranked['friedman_p'])}; ranks nearer than "
+        f"{ranked['critical_difference']:.2f} (Nemenyi, 0.05) do not differ significantly"
+    )
+    return title, ["method", "rank", *(task["task"] for task in document["tasks"])], rows
+
+
+def probability(p: float) -> str:
+    """Three decimals; ``-`` where there is none."""
+    return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def pm(mean: float, half: float, sign: str = "") -> str:
+    """``mean ± half`` with the digits that the size asks for."""
+    digits = 0 if abs(mean) >= 1000 else 1 if abs(mean) >= 100 else 3
+    return f"{mean:{sign},.{digits}f}" + ("" if math.isnan(half) else f" ± {half:,.{digits}f}")
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The tables as Markdown."""
+    parts = []
+    for title, header, rows in tables(document):
+        lines = [title, "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+        parts.append("\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]))
+    return "\n\n".join(parts) + "\n"

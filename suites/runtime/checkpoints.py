@@ -1,0 +1,101 @@
+"""Checkpoints of a run: state_dicts alone, written atomically, the last two kept, checked by sha256 when read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..config.errors import Fault
+from ..config.killpoints import reach
+
+KEEP = 2
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``: whole or not at all, and durable."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise Fault.run_failed(
+            f"cannot write {path.name}: {error.strerror}",
+            str(path.parent),
+            "free some space or choose another folder with --out, then: suites resume last",
+        ) from error
+
+
+class Checkpoints:
+    """The folder ``checkpoint/`` of a run: ``<number>.pt`` with ``<number>.json`` (its sha256) beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.glob(".*.part"):
+            stale.unlink()
+
+    def numbers(self) -> list[int]:
+        return sorted(int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdigit())
+
+    def save(self, state: dict[str, Any]) -> Path:
+        """Write ``state`` as the newest checkpoint and drop all but the last two."""
+        import torch  # here: what lists runs reads none
+
+        number = (self.numbers() or [0])[-1] + 1
+        path = self.folder / f"{number}.pt"
+        temporary = self.folder / f".{number}.pt.part"
+        try:
+            with temporary.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+            reach("checkpoint_before_rename")
+            os.replace(temporary, path)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            temporary.unlink(missing_ok=True)
+            raise Fault.run_failed(
+                f"cannot write the checkpoint: {error}",
+                str(self.folder),
+                "free some space (the last whole checkpoint is intact), then: suites resume last",
+            ) from error
+        reach("checkpoint_after_rename")
+        write_atomic(self.folder / f"{number}.json", json.dumps({"sha256": digest}).encode())
+        for old in self.numbers()[:-KEEP]:
+            (self.folder / f"{old}.json").unlink(missing_ok=True)
+            (self.folder / f"{old}.pt").unlink(missing_ok=True)
+        return path
+
+    def load(self, warn: Callable[[str], None]) -> dict[str, Any] | None:
+        """The newest checkpoint that is whole; None where there is none. A damaged one is told to ``warn`` and passed over."""
+        found = self.newest(warn)
+        return found[0] if found else None
+
+    def newest(self, warn: Callable[[str], None]) -> tuple[dict[str, Any], str] | None:
+        """As :meth:`load`, with the checkpoint's sha256."""
+        import torch
+
+        for number in reversed(self.numbers()):
+            path = self.folder / f"{number}.pt"
+            try:
+                wanted = json.loads((self.folder / f"{number}.json").read_text())["sha256"]
+                data = path.read_bytes()
+            except (OSError, ValueError, KeyError) as error:
+                warn(f"checkpoint {number} cannot be read ({error}); falling back to the one before")
+                continue
+            if hashlib.sha256(data).hexdigest() != wanted:
+                warn(
+                    f"checkpoint {number} does not have the checksum written beside it; falling back to the one before"
+                )
+                continue
+            state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+            return state, str(wanted)
+        return None

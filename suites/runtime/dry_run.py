@@ -1,0 +1,80 @@
+"""What a run would do, for ``suites run --dry-run``: sizes, steps, and an estimate of time, memory and disk from one timed step."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..config import catalog
+from ..config.recipe import Recipe
+from . import build
+from . import warm_start as weights
+
+if TYPE_CHECKING:
+    from ...methods.training.strategy import MethodStrategy
+
+
+def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device: str) -> dict[str, Any]:
+    """What a run would do: resolved recipe, model sizes, steps, and an estimate of time, memory and disk from one timed step."""
+    import torch
+
+    from ...methods.training.strategy import MethodStrategy
+
+    device = build.device_of(device)
+    catalog.resolve(recipe)
+    source = build.prepare(recipe)
+    weights.check(recipe, methods, seeds, source)
+    torch.set_num_threads(recipe.train.threads or os.cpu_count() or 1)
+    rows = []
+    for name in methods:
+        method = build.method_of(recipe, name, source.info, seeds[0])
+        scenario = build.benchmark_of(recipe, source, seeds[0], method.uses_union)
+        strategy = MethodStrategy(method=method, settings=build.settings_of(recipe), seed=seeds[0], device=device)
+        stream = list(scenario.streams["train"])
+        size = recipe.train.batch_size
+        steps = 0
+        for experience in stream:
+            view = strategy._ensure_view(experience)
+            epochs = sum(strategy.epochs_of(stage, view) for stage in method.stages(view))
+            steps += epochs * math.ceil(len(experience.rows) / size)
+        seconds = _time_step(strategy, stream[0]) if steps else 0.0  # nothing to time in a method that fits at once
+        parameters = sum(p.numel() for p in method.parameters())
+        trained = sum(p.numel() for p in method.parameters() if p.requires_grad)
+        rows.append(
+            {"method": name, "parameters": parameters, "trainable": trained, "steps": steps * len(seeds),
+             "seconds_estimated": round(seconds * steps * len(seeds), 1),
+             "memory_mib_estimated": round((4 * parameters * 2 + 12 * trained) / 2**20, 1),
+             "disk_mib_estimated": round(2 * (8 * parameters + 8 * trained) / 2**20 * len(seeds), 1)}
+        )  # fmt: skip
+    return {
+        "suite": recipe.name,
+        "profile": recipe.profile,
+        "device": device,
+        "data": {"source": source.source, "rows": {k: len(t) for k, t in source.splits.items()}},
+        "recipe": recipe.model_dump(by_alias=True),
+        "methods": rows,
+    }
+
+
+def _time_step(strategy: MethodStrategy, experience: Any) -> float:
+    """Seconds of a step, from three of them on copies that are thrown away."""
+    from ...methods.base import StepContext
+
+    view = strategy._ensure_view(experience)
+    strategy.method.to(strategy.device)
+    strategy.method.before_experience(view)
+    stages = strategy.method.stages(view)
+    stage = next(stage for stage in stages if strategy.epochs_of(stage, view))
+    strategy._begin_stage(stage, view)
+    strategy.method.train()
+    times = []
+    for batch in strategy.load(strategy.batches_of_epoch(0, 0)[:3]):
+        start = time.perf_counter()
+        strategy._step(
+            getattr(strategy.method, stage.step), batch, StepContext(view, stage.name, 0, 0, strategy.augment), True
+        )
+        times.append(time.perf_counter() - start)
+    return min(times)

@@ -1,0 +1,245 @@
+"""Invocations and runs on the disk: names, status, lock, and what was there when it ran."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import platform
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..config.errors import Fault
+from ..config.names import plain
+from ..config.private import expanded, written
+from .checkpoints import write_atomic
+
+PACKAGES = (
+    "holdfast",
+    "torch",
+    "torchaudio",
+    "avalanche-lib",
+    "speechbrain",
+    "numpy",
+    "mlflow",
+    "scikit-learn",
+    "pydantic",
+)
+ENDED = ("finished", "pruned")  # a run of such a status is never taken up again
+
+
+def read_json(path: Path) -> Any:
+    """The JSON document of ``path``, with whole paths. Raises Fault where it is missing or damaged."""
+    try:
+        return expanded(json.loads(path.read_text()))
+    except FileNotFoundError as error:
+        raise Fault.usage(f"{path.name} is missing", str(path.parent), "suites runs list") from error
+    except (OSError, ValueError) as error:
+        raise Fault.data(
+            f"{path.name} is damaged: {error}", str(path), "remove the folder: suites runs remove"
+        ) from error
+
+
+def plan_of(invocation: Path) -> dict[str, Any]:
+    """The document ``invocation.json``.
+
+    Raises Fault where it is missing or damaged, or a run of it does not lie in the invocation.
+    """
+    path = invocation / "invocation.json"
+    document = read_json(path)
+    runs = document.get("runs") if isinstance(document, dict) else None
+    names = [run.get("folder") if isinstance(run, dict) else None for run in runs] if isinstance(runs, list) else [None]
+    for name in names:
+        if not plain(name) or not (invocation / str(name)).resolve().is_relative_to(invocation.resolve()):
+            raise Fault.data(f"a run of this invocation has no folder in it: {name!a}", str(path), "put the file back as it was, or start anew with: suites run")  # fmt: skip
+    return document
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Without passwords and the place of home (:func:`holdfast.suites.config.private.written`)."""
+    write_atomic(path, (json.dumps(written(document), indent=1, sort_keys=True) + "\n").encode())
+
+
+def make(folder: Path, what: str) -> None:
+    """Make a new folder with those above it. Raises Fault, which calls it ``what``, where that cannot be."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise Fault.usage(
+            f"cannot make {what}: {error.strerror}", str(folder), "choose another place with --out DIR or HOLDFAST_RUNS"
+        ) from error
+
+
+def new_invocation(out: Path, suite: str, document: dict[str, Any]) -> Path:
+    """Create ``OUT/<suite>-<UTC time>-<4 hex>/`` with ``invocation.json``. Raises Fault where OUT cannot be written."""
+    name = f"{suite}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+    folder = out / name
+    make(folder, "the folder of the runs")
+    write_json(folder / "invocation.json", {**document, "uid": secrets.token_hex(8)})
+    return folder
+
+
+def status(run: Path) -> str:
+    """``new``, ``running``, ``finished``, ``pruned``, ``failed`` or ``interrupted``."""
+    return str(state_of(run).get("status", "new"))
+
+
+def state_of(run: Path) -> dict[str, Any]:
+    """The document ``run.json``; empty where the run was never begun. Raises Fault where it is damaged."""
+    path = run / "run.json"
+    if not path.exists():
+        return {}
+    document = read_json(path)
+    if not isinstance(document, dict) or not isinstance(document.get("status"), str):
+        raise Fault.data("run.json is damaged: no state of a run", str(path), "put the file back as it was, or start anew with: suites run")  # fmt: skip
+    return document
+
+
+def mlflow_run(run: Path) -> str | None:
+    """The id of a run in MLflow, where it has one."""
+    return state_of(run).get("mlflow_run_id")
+
+
+def invocations(out: Path) -> list[Path]:
+    """Invocation folders under OUT, oldest first; trials of studies are among them."""
+    patterns = ("*/invocation.json", "study-*/trials/*/invocation.json", "study-*/rerun-*/*/invocation.json")
+    found = [path.parent for pattern in patterns for path in out.glob(pattern)] if out.is_dir() else []
+    return sorted(found, key=lambda folder: (folder / "invocation.json").stat().st_mtime_ns)
+
+
+def studies(out: Path) -> list[Path]:
+    """Folders of studies: OUT itself, or below it, oldest first."""
+    found = [path.parent for pattern in ("study.json", "*/study.json") for path in out.glob(pattern)]
+    return sorted(found, key=lambda folder: (folder / "study.json").stat().st_mtime_ns)
+
+
+def newest(out: Path) -> str:
+    """What ``last`` means: the newest invocation or study that is not finished, or the newest of all; a study counts as a whole."""
+    known = [(folder, not unfinished(folder)) for folder in invocations(out) if folder.parent == out]
+    known += [(folder, (folder / "result.json").exists()) for folder in studies(out)]
+    if not known:
+        raise Fault.usage("there is no invocation to resume", str(out), "suites run coconut_slurp")
+    known.sort(key=lambda pair: min(path.stat().st_mtime_ns for path in pair[0].glob("*.json")))
+    open_ones = [folder for folder, finished in known if not finished]
+    return str((open_ones or [folder for folder, _ in known])[-1])
+
+
+def unfinished(invocation: Path) -> list[str]:
+    """Names of the runs of an invocation that are not finished."""
+    plan = plan_of(invocation)["runs"]
+    return [run["folder"] for run in plan if status(invocation / run["folder"]) != "finished"]
+
+
+def find(target: str, out: Path) -> tuple[Path, list[str]]:
+    """(invocation, names of the runs meant) of ``last``, a path, or a name under OUT. Raises Fault where there is none."""
+    if target == "last":
+        target = newest(out)
+    for path in (Path(target), out / target):
+        if (path / "invocation.json").exists():
+            return path.resolve(), [run["folder"] for run in plan_of(path)["runs"]]
+        if (path.parent / "invocation.json").exists():
+            planned = [run["folder"] for run in plan_of(path.parent)["runs"]]
+            if path.name in planned:  # begun or not
+                return path.parent.resolve(), [path.name]
+    raise Fault.usage(f"'{target}' is no invocation and no run", str(out), "see what there is: suites runs list")
+
+
+def _open_lock(path: Path) -> int:
+    """The lock file, made where it is missing. Raises Fault for a symbolic link: we would write where it leads."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise Fault.data("the lock is a symbolic link", str(path), "remove the link, then go on") from error
+
+
+@contextmanager
+def locked(folder: Path, patience: float = 0.0, what: str = "run") -> Iterator[None]:
+    """Hold the lock of a run's or a study's folder (``what``): one writer.
+
+    Raises Fault that names the process which holds it, still after ``patience`` seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + patience
+    with os.fdopen(_open_lock(folder / "lock"), "r+") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() < end:
+                    time.sleep(0.1)
+                    continue
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise Fault.usage(
+                    f"the {what} is live: process {holder} writes it",
+                    str(folder),
+                    f"wait for it, or stop it (kill {holder}), then resume",
+                ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def git_state() -> dict[str, Any]:
+    """Commit of the code that runs and whether it was changed; empty where it is no checkout."""
+    here = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+def environment(
+    device: str, threads: int, data: dict[str, Any], weights: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a reader needs to judge a run's numbers: versions, git state, hardware, threads, data, the run its weights are from."""
+    import torch
+
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "absent"
+    return {
+        "python": sys.version.split()[0],
+        "versions": versions,
+        "git": git_state(),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+        "threads": threads,
+        "data": data,
+        **({"weights": weights} if weights else {}),
+    }
+
+
+def list_runs(out: Path) -> list[dict[str, Any]]:
+    """All runs under OUT, oldest invocation first."""
+    found = []
+    for invocation in invocations(out):
+        document = plan_of(invocation)
+        for entry in document["runs"]:
+            folder = invocation / entry["folder"]
+            found.append(
+                {"invocation": str(invocation.relative_to(out)), "suite": document["suite"], "profile": document["profile"], "method": entry["method"],
+                 "seed": entry["seed"], "status": status(folder), "folder": str(folder), "mlflow_run_id": mlflow_run(folder)}
+            )  # fmt: skip
+    return found

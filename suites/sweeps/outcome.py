@@ -1,0 +1,219 @@
+"""What comes out of a study: its document, the best recipe, pictures, its own run in MLflow, and the best run again on fresh seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ..config import catalog, measures, protocol
+from ..config.errors import Fault
+from ..config.private import written
+from ..config.recipe import Recipe, load, to_yaml
+from ..runtime import folders, invocation
+from ..tracking.delivery import study_summary
+from . import search
+from .studies import Study
+
+if TYPE_CHECKING:
+    from ..runtime.console import Console
+
+
+def report(study: Study, optuna_study: Any) -> dict[str, Any]:
+    """The document of ``suites sweep``."""
+    single = len(study.objectives) == 1
+    rows = []
+    for t in optuna_study.get_trials(deepcopy=False):
+        row: dict[str, Any] = {
+            "number": t.number,
+            "params": dict(t.params),
+            "state": t.state.name.lower(),
+            "folder": str(study.trial_folder(t.number)),
+        }
+        row |= {"value": t.value} if single else {"values": t.values}
+        row["error"] = t.user_attrs.get("error")
+        rows.append(row)
+    complete = [row for row in rows if row["state"] == "complete"]
+    if single:
+        sign = 1 if study.objectives[0].direction == "maximize" else -1
+        best: Any = max(complete, key=lambda row: (sign * row["value"], -row["number"])) if complete else None
+    else:
+        front = {t.number for t in optuna_study.best_trials} if complete else set()
+        best = [row for row in complete if row["number"] in front]
+    return {
+        "study": study.plan["study"], "out": str(study.folder), "suite": study.plan["suite"], "method": study.plan["method"],
+        "objectives": study.plan["objectives"], "trials": rows, "best": best,
+        "importances": importances(optuna_study, study.plan["seed"]) if single else None,
+    }  # fmt: skip
+
+
+FANOVA = "fANOVA"  # Optuna's default gave a parameter that decided everything next to nothing
+
+
+def _evaluator(seed: int) -> Any:
+    from optuna.importance import FanovaImportanceEvaluator
+
+    return FanovaImportanceEvaluator(seed=seed)
+
+
+def importances(optuna_study: Any, seed: int) -> dict[str, Any] | None:
+    """Share of the objective's variance over the trials that each parameter explains, largest first.
+
+    fANOVA (Hutter, Hoos and Leyton-Brown, ICML 2014): main effects in a random forest of the trials, with the
+    evaluator's name. None where they are fewer than two or all equal.
+    """
+    import warnings
+
+    from optuna.importance import get_param_importances
+    from optuna.trial import TrialState
+
+    done = optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len({t.value for t in done}) < 2:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = get_param_importances(optuna_study, evaluator=_evaluator(seed))
+    return {"evaluator": FANOVA, "seed": seed, "values": {name: float(value) for name, value in found.items()}}
+
+
+def best_recipe(study: Study, row: Mapping[str, Any]) -> Recipe:
+    """The recipe with a trial's values, as ``suites run`` takes it."""
+    given = [f"{path}={value}" for path, value in row["params"].items()]
+    recipe = search.apply(study.recipe, row["params"])
+    recipe = protocol.by_hand(study.recipe, recipe, catalog.kinds(recipe), given)
+    return load(to_yaml(recipe), None, [f"defaults=[{study.plan['method']}]"])
+
+
+def best_file(study: Study, row: dict[str, Any]) -> str:
+    """A recipe file of the trial's setting; which trial it was stands in a comment of one line, however many fields there are."""
+    values = yaml.safe_dump(row["params"], default_flow_style=True, width=math.inf).strip()
+    document = yaml.safe_load(to_yaml(best_recipe(study, row)))
+    document.pop("profile", None)
+    return f"# Trial {row['number']} of the study {study.plan['study']}: {values}\n" + yaml.safe_dump(
+        document, sort_keys=False, width=120
+    )
+
+
+def write(study: Study, optuna_study: Any, document: dict[str, Any], console: Console) -> None:
+    """``best.yaml`` (one a point of the front), ``result.json``, pictures; then the study's own MLflow run."""
+    best = document["best"]
+    chosen = [] if not best else best if isinstance(best, list) else [best]
+    for row in chosen:
+        name = "best.yaml" if len(chosen) == 1 else f"best-{row['number']:04d}.yaml"
+        (study.folder / name).write_text(written(best_file(study, row)))
+    folders.write_json(study.folder / "result.json", document)
+    _pictures(study, optuna_study, console)
+    problem = parent_run(study, document)
+    if problem:
+        console.warning(f"the study's summary is not in MLflow ({problem}): suites sync {study.folder}")
+
+
+def _pictures(study: Study, optuna_study: Any, console: Console) -> None:
+    """History, importances, slices, or the Pareto front, as PNG files."""
+    import warnings
+
+    from optuna.trial import TrialState
+
+    if sum(t.state == TrialState.COMPLETE for t in optuna_study.get_trials(deepcopy=False)) < 2:
+        return
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as draw
+
+    folder = study.folder / "plots"
+    folder.mkdir(exist_ok=True)
+    if len(study.objectives) == 1:
+        pictures = {
+            "history": draw.plot_optimization_history,
+            "slice": draw.plot_slice,
+            "importances": lambda s: draw.plot_param_importances(s, evaluator=_evaluator(study.plan["seed"])).set_title(
+                f"Importances by {FANOVA}"
+            ),
+        }
+    else:
+        pictures = {"pareto": draw.plot_pareto_front} if len(study.objectives) <= 3 else {}
+    for name, make in pictures.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                make(optuna_study)
+                pyplot.gcf().savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
+        except Exception as error:  # equal values leave nothing to rank
+            console.note(f"no picture of {name}: {error}")
+        finally:
+            pyplot.close("all")
+
+
+def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -> str | None:
+    """The study's own run in MLflow: its best value, recipes and pictures; what went wrong, where a store does not answer."""
+    best = document["best"]
+    values = {} if not isinstance(best, dict) else {f"best/{study.objectives[0].name}": best["value"]}
+    important = document.get("importances")
+    if important:
+        values |= {f"importance/{name}": value for name, value in important["values"].items()}
+    params = {
+        "method": study.plan["method"],
+        "sampler": study.plan["sampler"],
+        "pruner": study.plan["pruner"],
+        "trials": str(len(document["trials"])),
+        **({"importances": f"{important['evaluator']}, seed {important['seed']}"} if important else {}),
+    }
+    paths = [
+        study.folder / "result.json",
+        study.folder / "plots",
+        *study.folder.glob("best*.yaml"),
+    ]
+    return study_summary(
+        uri or study.plan["tracking_uri"],
+        study.plan["suite"],
+        study.plan["uid"],
+        study.plan["study"],
+        values,
+        params,
+        [p for p in paths if p.exists()],
+    )
+
+
+def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Console) -> dict[str, Any]:
+    """The best recipe beside the untuned one on test, with seeds that no trial used.
+
+    Means, the paired difference with its 95 % interval, and which of the two is better by the metric's direction.
+    """
+    from ...analysis.statistics import paired
+
+    if not isinstance(document["best"], dict):
+        raise Fault.usage("there is no single best trial", "--rerun-best", "run one of the best-*.yaml files")
+    known = measures.of_recipe(study.recipe)
+    metric = known[f"{known.main.name}/average"]
+    fresh = [study.plan["seed"] + 1000 + i for i in range(seeds)]
+    out: dict[str, Any] = {"seeds": fresh, "metric": metric.name, "direction": metric.words}
+    for name, recipe in (("best", best_recipe(study, document["best"])), ("default", study.recipe)):
+        result = invocation.start(
+            recipe, methods=[study.plan["method"]], seeds=fresh, device=study.plan["device"], out=study.folder / f"rerun-{name}",
+            tracking_uri=study.plan["tracking_uri"], console=console,
+        )  # fmt: skip
+        out[name] = [run["metrics"][metric.name] for run in result["runs"]]
+    found = paired(dict(zip(fresh, out["best"], strict=True)), dict(zip(fresh, out["default"], strict=True)))
+    each = [a - b for a, b in zip(out["best"], out["default"], strict=True)]
+    out["difference"] = {"mean": found.mean, "each": each, "best_is": metric.judge(found.mean)}
+    if found.n > 1:
+        out["difference"] |= {"low": found.mean - found.half, "high": found.mean + found.half}
+    return out
+
+
+def closing(document: Mapping[str, Any]) -> Iterator[str]:
+    """The last lines of a sweep: importances, and whether the best recipe is better than the untuned one."""
+    important, rerun = document.get("importances"), document.get("rerun")
+    if important:
+        shares = ", ".join(f"{name} {value:.2f}" for name, value in important["values"].items())
+        yield f"importances by {important['evaluator']}: {shares}"
+    if rerun:
+        d = rerun["difference"]
+        interval = f" (95 %: {d['low']:+.4f} to {d['high']:+.4f})" if "low" in d else ""
+        sure = "" if "low" in d and not d["low"] <= 0 <= d["high"] else ", not significant"
+        how = f"best - untuned = {d['mean']:+.4f}{interval}: {d['best_is']}{sure}"
+        yield f"fresh seeds, {rerun['metric']} ({rerun['direction']}): {how}"

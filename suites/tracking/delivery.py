@@ -1,0 +1,204 @@
+"""MLflow, fed from the journal by its own thread: training never waits for it, and what is not delivered stays for ``suites sync``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config.private import complete, stored
+from ..runtime.checkpoints import write_atomic
+from . import state as tracker
+from .sender import RunIdentity, Sender
+from .store import SQLITE, DeletedError, problem_of, to_store
+
+LOCAL = 25.0  # seconds more that the end of a run waits for a SQLite file
+ATTEMPTS = 5  # of ``sync`` at a run, where the connection breaks
+ENDS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "pruned": "KILLED"}
+FILES = ("recipe.yaml", "environment.json", "matrix.csv", "summary.json", "plots")  # of a run's folder, for its page
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a delivery ended: ``undelivered`` points stay for ``suites sync``."""
+
+    run_id: str | None
+    delivered: int
+    undelivered: int
+    problem: str | None
+
+
+class Delivery:
+    """The thread of one run. None of its methods waits for the store but :meth:`finish`, and that for a time."""
+
+    def __init__(self, folder: Path, identity: RunIdentity, uri: str) -> None:
+        document = {**dataclasses.asdict(identity.public()), "uri": stored(uri)}
+        write_atomic(folder / "identity.json", json.dumps(document).encode())
+        self._sender = Sender(folder, identity, uri)
+        self._sender.state["ended"] = None
+        self._covered, self._status = 0, ""
+        self._how = ""
+        self._wake, self._done = threading.Condition(), threading.Event()
+        self._problem: str | None = None
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def run_id(self) -> str | None:
+        """The run's id in the store, once that is known."""
+        found = self._sender.state["run_id"]
+        return None if found is None else str(found)
+
+    def rewind(self, position: int) -> None:
+        """Start at ``position`` again where delivery had come further, to any store: the journal was cut there. Before the first :meth:`cover`."""
+        tracker.rewind(self._sender.folder, position)
+        self._sender.state["delivered"] = min(self._sender.state["delivered"], position)
+
+    def cover(self, offset: int) -> None:
+        """Points up to this byte of the journal may be delivered: a checkpoint covers them."""
+        with self._wake:
+            self._covered = offset
+            self._wake.notify()
+
+    def _work(self) -> None:
+        delay = 0.2
+        while True:
+            with self._wake:
+                while not self._status and self._sender.state["delivered"] >= self._covered:
+                    self._wake.wait()
+                covered, status = self._covered, self._status
+            try:
+                if status:
+                    folder = self._sender.folder
+                    self._sender.finish(covered, status, self._how, [folder / name for name in FILES])
+                    self._problem = None
+                    self._done.set()
+                    return
+                while self._sender.send(covered):
+                    pass
+                self._problem, delay = None, 0.2
+            except Exception as error:  # whatever the store or the network does must not reach training
+                self._problem = problem_of(error)
+                self._sender.reset(error)
+                with self._wake:
+                    self._wake.wait(delay)
+                delay = min(10.0, 2 * delay)
+
+    def finish(self, status: str, how: str = "", timeout: float = 5.0) -> Outcome:
+        """Tell the store how the run ended; waits at most ``timeout`` seconds for what is left, for a file of ours that works ``LOCAL``."""
+        with self._wake:
+            self._status, self._how = status, how
+            self._wake.notify()
+        if not self._done.wait(timeout) and self._problem is None and self._sender.uri.startswith(SQLITE):
+            self._done.wait(LOCAL)  # its tables are being made: on a busy machine that outlasts a run of seconds
+        problem = self._problem or "the store is slow"
+        return Outcome(
+            self.run_id,
+            self._sender.state["delivered"],
+            self._sender.left(self._covered),
+            None if self._done.is_set() else problem,
+        )
+
+
+def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -> dict[str, Any]:
+    """Deliver what is left of every run below ``path`` that no process writes; returns counts and what went wrong.
+
+    A run that the store does not have any more is made again and delivered whole.
+    """
+    rows, end = [], time.monotonic() + deadline
+    given = to_store(tracking_uri) if tracking_uri else None
+    for file in sorted(path.resolve().rglob("identity.json")):
+        folder = file.parent
+        document = json.loads(file.read_text())
+        own = document.pop("uri")
+        sender = Sender(folder, RunIdentity(**document), given or own)
+        status = json.loads((folder / "run.json").read_text())["status"]
+        stop = sender.journal.stat().st_size if status in ENDS and sender.journal.exists() else 0
+        problem = _finish(sender, stop, status, end) if status in ENDS else None
+        rows.append(
+            {
+                "folder": str(folder),
+                "mlflow_run_id": sender.state["run_id"],
+                "undelivered": sender.left(stop),
+                "problem": problem,
+            }
+        )
+    return {"runs": rows, "undelivered": sum(row["undelivered"] for row in rows)}
+
+
+def _finish(sender: Sender, stop: int, status: str, end: float) -> str | None:
+    """Deliver a run that has ended, in several attempts; what went wrong in the last one."""
+    problem = None
+    for attempt in range(ATTEMPTS):
+        try:
+            sender.finish(stop, ENDS[status], status, [sender.folder / name for name in FILES], end)
+            return None
+        except DeletedError as error:  # no further attempt changes that; delivered whole, it is its owner's own wish
+            whole = sender.state["ended"] == ENDS[status] and not sender.left(stop)
+            return None if whole else problem_of(error)
+        except Exception as error:
+            problem = problem_of(error)
+            sender.reset(error)
+            time.sleep(0.1 * 2**attempt if attempt < ATTEMPTS - 1 else 0)
+    return problem
+
+
+def study_summary(
+    uri: str, suite: str, uid: str, name: str, values: dict[str, float], params: dict[str, str], paths: list[Path]
+) -> str | None:
+    """Values, parameters and files of a study on its own run, the parent of its trials; what went wrong, or None."""
+    identity = RunIdentity(
+        run_uid="", suite=suite, invocation_uid=uid, method="", seed=0, params={}, tags={}, dataset={}, parent_name=name
+    )
+    try:
+        client, parent = Sender(Path(paths[0]).parent, identity, uri).parent()
+        known = client.get_run(parent).data
+        for key, text in params.items():
+            if key not in known.params:
+                client.log_param(parent, key, text)
+        for key, value in values.items():
+            if known.metrics.get(key) != value:
+                client.log_metric(parent, key, value)
+        client.set_tag(parent, "holdfast.study", name)
+        for path in paths:
+            if path.is_dir():
+                client.log_artifacts(parent, str(path), artifact_path=path.name)
+            else:
+                client.log_artifact(parent, str(path))
+        client.set_terminated(parent, "FINISHED")
+    except Exception as error:
+        return problem_of(error)
+    return None
+
+
+def compare_store(folder: Path, database: Path | None = None, uri: str | None = None) -> list[str]:
+    """Differences between a run's journal and the rows of a SQLite store, as multisets of (name, value, step, time).
+
+    ``uri``: the store that is meant, by default the last one that the run was delivered to; ``database``: the file behind it where it
+    is a server.
+    """
+    import sqlite3
+    from collections import Counter
+
+    from .journal import read
+
+    known, last = tracker.states(folder)
+    wanted = stored(uri) if uri else str(last)
+    with sqlite3.connect(database or complete(wanted).removeprefix(SQLITE)) as connection:
+        rows = connection.execute(
+            "select key, value, step, timestamp from metrics where run_uuid = ?", (known[wanted]["run_id"],)
+        ).fetchall()
+    journal = Counter(
+        (p["name"], float(p["value"]), p["step"], p["t"])
+        for p in read(folder / "journal.jsonl")
+        if math.isfinite(float(p["value"]))
+    )
+    store = Counter((name, float(value), step, t) for name, value, step, t in rows)
+    return [f"{n}x {row} only in the journal" for row, n in (journal - store).items()] + [f"{n}x {row} only in the store" for row, n in (store - journal).items()]  # fmt: skip

@@ -1,0 +1,279 @@
+"""One run's points, parameters and files to one MLflow store; used by the run's thread and by ``suites sync``."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import math
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config.killpoints import reach
+from ..config.private import complete, stored, written
+from . import state as tracker
+from .store import SQLITE, DeletedError, StoreError, client_class, identifier, is_gone, opened
+
+BATCH = 900  # points a request; MLflow takes 1000
+UID, INVOCATION = "holdfast.run_uid", "holdfast.invocation_uid"
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What MLflow is told of a run besides its points."""
+
+    run_uid: str
+    suite: str
+    invocation_uid: str
+    method: str
+    seed: int
+    params: dict[str, str]
+    tags: dict[str, str]
+    dataset: dict[str, str]
+    name: str = ""  # by default <method>-s<seed>
+    parent_name: str = ""  # by default the folder of the invocation
+
+    def public(self) -> RunIdentity:
+        """As it may leave the machine: no passwords, no home."""
+        return RunIdentity(**written(dataclasses.asdict(self)))
+
+
+def points_between(path: Path, start: int, stop: int, most: int = BATCH) -> tuple[list[dict[str, Any]], int]:
+    """The complete points of a journal between two byte positions, at most ``most``, and the position after them."""
+    found: list[dict[str, Any]] = []
+    if not path.exists():
+        return found, start
+    with path.open("rb") as file:
+        file.seek(start)
+        while start < stop and len(found) < most:
+            line = file.readline()
+            if not line.endswith(b"\n") or start + len(line) > stop:
+                break
+            start += len(line)
+            found.append(json.loads(line))
+    return found, start
+
+
+class Sender:
+    """Sends one run folder to one store. Any failure is an exception of its caller's; what was sent is kept for each store."""
+
+    def __init__(self, folder: Path, identity: RunIdentity, uri: str) -> None:
+        self.folder, self.identity, self.uri = folder, identity.public(), complete(uri)
+        self.state = tracker.state_of(folder, uri)
+        self._client: Any = None
+        self._found: dict[str, str] = {}  # what the store answered: a lost connection later does not ask again
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    def save(self) -> None:
+        tracker.save(self.folder, self.uri, self.state)
+
+    def left(self, stop: int) -> int:
+        """How many points up to byte ``stop`` the store does not hold."""
+        return len(points_between(self.journal, self.state["delivered"], stop, most=2**62)[0])
+
+    def reset(self, error: Exception) -> None:
+        """After a failure: the next request connects anew, and asks again for what the store says it does not have."""
+        self._client = None
+        if is_gone(error):
+            self._found.clear()
+
+    def client(self) -> Any:
+        """The client, with the run found, or made where the store has none (or has it no more).
+
+        SQLite stores are made under a file lock: two processes may come at once.
+        """
+        if self._client is None:
+            make = client_class()
+            with opened(self.uri):
+                client = make(tracking_uri=self.uri)
+                self._find(client)
+            self._client = client
+        return self._client
+
+    def parent(self) -> tuple[Any, str]:
+        """The client and the id of the invocation's (or study's) own run, found or made; the run itself is not asked for."""
+        make = client_class()
+        with opened(self.uri):
+            client = make(tracking_uri=self.uri)
+            return client, self._parent(client, self._experiment(client))
+
+    def _find(self, client: Any) -> None:
+        """The run by its id or its tag, made only where there is none; its parameters and data where they are missing."""
+        identity = self.identity
+        if self.state["run_id"] is not None:
+            self._confirm(client)
+        if self.state["run_id"] is None:
+            from mlflow.entities import ViewType
+
+            number = self._experiment(client)
+            mine = client.search_runs([number], f"tags.`{UID}` = '{identity.run_uid}'", ViewType.ALL, max_results=1)
+            if mine:
+                self.state["run_id"] = identifier(mine[0].info.run_id, "run id")
+                self._confirm(client)
+            else:
+                tags = {
+                    UID: identity.run_uid,
+                    INVOCATION: identity.invocation_uid,
+                    "mlflow.parentRunId": self._parent(client, number),
+                    **identity.tags,
+                }
+                run = client.create_run(
+                    number, run_name=identity.name or f"{identity.method}-s{identity.seed}", tags=tags
+                )
+                self.state["run_id"] = identifier(run.info.run_id, "run id")
+            self.save()
+        if not self.state["inputs"]:
+            from mlflow.entities import Dataset, DatasetInput, Param
+
+            run_id = self.state["run_id"]
+            known = client.get_run(run_id).data.params
+            params = [Param(k, v[:6000]) for k, v in identity.params.items() if k not in known]
+            for start in range(0, len(params), 100):
+                client.log_batch(run_id, params=params[start : start + 100])
+            d = identity.dataset
+            client.log_inputs(run_id, [DatasetInput(Dataset(d["name"], d["digest"][:36], d["source"], d["source"]))])
+            self.state["inputs"] = True
+            self.save()
+
+    def _confirm(self, client: Any) -> None:
+        """The store still has the run and what it was sent of it; else everything is sent again. Raises DeletedError for one in the bin."""
+        wanted = self.state["run_id"]
+        try:
+            run = client.get_run(wanted)
+        except Exception as error:
+            if not is_gone(error):
+                raise
+            self.state = tracker.new_state()
+            self._found.clear()
+            self.save()
+            return
+        if identifier(run.info.run_id, "run id") != wanted:
+            raise StoreError("the store answers with another run than it was asked for")
+        if run.info.lifecycle_stage == "deleted":
+            raise DeletedError(
+                f"the run {wanted} is deleted in MLflow: restore it (or its experiment) there, or delete it for good (mlflow gc) "
+                "and it is made again"
+            )
+        if self.state["delivered"]:
+            held = {m.key: (m.step, m.timestamp) for m in run.data.to_proto().metrics}
+            sent: dict[str, tuple[int, int]] = {}
+            for p in points_between(self.journal, 0, self.state["delivered"], most=2**62)[0]:
+                if not isinstance(p["value"], str):
+                    sent[p["name"]] = max(sent.get(p["name"], (-1, -1)), (p["step"], p["t"]))
+            if any(held.get(name, (-1, -1)) < last for name, last in sent.items()):  # an older copy of the store
+                self.state |= {"delivered": 0, "artifacts": {}, "ended": None, "inputs": False}
+                self.save()
+
+    def _experiment(self, client: Any) -> str:
+        """The suite's experiment, found by its name or made. Raises DeletedError for one in the bin."""
+        name = self.identity.suite
+        if "experiment" not in self._found:
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                location = None
+                if self.uri.startswith(SQLITE):
+                    location = (Path(self.uri.removeprefix(SQLITE)).parent / "mlartifacts").as_uri()
+                found = client.create_experiment(name, artifact_location=location)
+            else:
+                found = identifier(experiment.experiment_id, "experiment id")
+                if experiment.lifecycle_stage == "deleted":
+                    raise DeletedError(
+                        f"the experiment '{name}' is deleted in MLflow: restore it (mlflow experiments restore --experiment-id {found}) "
+                        "or delete it for good (mlflow gc)"
+                    )
+            self._found["experiment"] = identifier(found, "experiment id")
+        return self._found["experiment"]
+
+    def _parent(self, client: Any, number: str) -> str:
+        """The invocation's run, found by its tag or made."""
+        found, identity = self._found, self.identity
+        if "parent" in found:
+            return found["parent"]
+        # one process of this machine at a time: trials of a study come from several
+        name = hashlib.sha256(f"{stored(self.uri)}/{identity.invocation_uid}".encode()).hexdigest()[:24]
+        with (Path(tempfile.gettempdir()) / f"holdfast-{os.getuid()}-{name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            where = f"tags.`{INVOCATION}` = '{identity.invocation_uid}' and tags.`holdfast.role` = 'invocation'"
+            parents = client.search_runs([number], where, max_results=1)
+            if not parents:
+                tags = {INVOCATION: identity.invocation_uid, "holdfast.role": "invocation"}
+                parents = [
+                    client.create_run(number, run_name=identity.parent_name or self.folder.parent.name, tags=tags)
+                ]
+            parent, status = identifier(parents[0].info.run_id, "run id"), parents[0].info.status
+            found["parent"] = parent
+            if status != "FINISHED":
+                client.set_terminated(parent, "FINISHED")
+        return parent
+
+    def send(self, stop: int) -> bool:
+        """One batch of points up to byte ``stop``; False where all are delivered. A repeated batch changes nothing: the store
+        ignores rows that it holds."""
+        if self.state["delivered"] >= stop:
+            return False
+        client = self.client()
+        from mlflow.entities import Metric, RunTag
+
+        start = self.state["delivered"]  # the client may have found that the store lost what it had
+        points, after = points_between(self.journal, start, stop)
+        if after == start:
+            return False
+        metrics = [Metric(p["name"], p["value"], p["t"], p["step"]) for p in points if not isinstance(p["value"], str)]
+        tags = [
+            RunTag(f"holdfast.nonfinite.{p['name'].replace('/', '.')}", f"{p['value']} at {p['step']}")
+            for p in points
+            if isinstance(p["value"], str)
+        ]
+        client.log_batch(self.state["run_id"], metrics=metrics, tags=tags)
+        reach("mlflow_flush")
+        self.state["delivered"] = after
+        self.save()
+        return after < stop
+
+    def finish(self, stop: int, status: str, how: str, paths: list[Path], until: float = math.inf) -> None:
+        """All points up to byte ``stop``, then files, then the end of the run as ``status``. Begins with whether the store has the run."""
+        self.client()
+        while self.send(stop) and time.monotonic() < until:
+            pass
+        self._send_artifacts(paths)
+        self._end(status, how)
+
+    def _send_artifacts(self, paths: list[Path]) -> None:
+        """Files and folders that the store does not have as they are now."""
+        for path in paths:
+            if not path.exists():
+                continue
+            content = _digest(path)
+            if self.state["artifacts"].get(path.name) == content:
+                continue
+            client = self.client()
+            if path.is_dir():
+                client.log_artifacts(self.state["run_id"], str(path), artifact_path=path.name)
+            else:
+                client.log_artifact(self.state["run_id"], str(path))
+            self.state["artifacts"][path.name] = content
+            self.save()
+
+    def _end(self, status: str, how: str) -> None:
+        if self.state["ended"] != status:
+            if how == "pruned":
+                self.client().set_tag(self.state["run_id"], "holdfast.state", how)
+            self.client().set_terminated(self.state["run_id"], status)
+            self.state["ended"] = status
+            self.save()
+
+
+def _digest(path: Path) -> str:
+    """sha256 of a file, or of a folder's files with their names."""
+    found = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        found.update(str(file.relative_to(path)).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()

@@ -1,0 +1,70 @@
+"""``tracker.json`` of a run: what each store holds of it. One store's delivery says nothing of another's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..config.private import stored
+from ..runtime.checkpoints import write_atomic
+
+FILE = "tracker.json"
+
+
+def new_state() -> dict[str, Any]:
+    """Nothing is known of the run in a store. ``delivered``: the byte of the journal up to which the store holds the points."""
+    return {"run_id": None, "delivered": 0, "artifacts": {}, "ended": None, "inputs": False}
+
+
+def _checked(state: Any) -> dict[str, Any]:
+    """A store's state as it was read; a new one where it is damaged, or where an empty run id was believed (first version)."""
+    fields = new_state()
+    if not isinstance(state, dict) or not isinstance(state.get("delivered"), int) or state["delivered"] < 0:
+        return fields
+    found = {name: state.get(name, value) for name, value in fields.items()}
+    if not (isinstance(found["run_id"], str) and found["run_id"]):
+        return fields
+    if not isinstance(found["artifacts"], dict):  # first version: names alone; they are sent again
+        found["artifacts"] = {}
+    return found
+
+
+def states(folder: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """The states by the stores' addresses, and the address that was used last. Empty where the file is missing or damaged: the run is
+    then found by its tag, and a point sent twice is one row."""
+    try:
+        document = json.loads((folder / FILE).read_text())
+    except (OSError, ValueError):
+        return {}, None
+    if not isinstance(document, dict):
+        return {}, None
+    if isinstance(document.get("stores"), dict):
+        return {uri: _checked(state) for uri, state in document["stores"].items()}, document.get("last")
+    if isinstance(document.get("uri"), str):  # first version: one store
+        uri = stored(document["uri"])
+        return {uri: _checked(document)}, uri
+    return {}, None
+
+
+def state_of(folder: Path, uri: str) -> dict[str, Any]:
+    """What the store at ``uri`` holds of the run in ``folder``."""
+    return states(folder)[0].get(stored(uri), new_state())
+
+
+def save(folder: Path, uri: str, state: dict[str, Any]) -> None:
+    """Write one store's state, the others' as they are."""
+    _write(folder, {**states(folder)[0], stored(uri): state}, stored(uri))
+
+
+def rewind(folder: Path, position: int) -> None:
+    """The journal was cut at ``position``: no store counts as holding more of it."""
+    known, last = states(folder)
+    if any(state["delivered"] > position for state in known.values()):
+        for state in known.values():
+            state["delivered"] = min(state["delivered"], position)
+        _write(folder, known, last)
+
+
+def _write(folder: Path, known: dict[str, dict[str, Any]], last: str | None) -> None:
+    write_atomic(folder / FILE, json.dumps({"schema": 2, "last": last, "stores": known}).encode())
