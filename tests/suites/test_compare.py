@@ -26,7 +26,7 @@ def invocation(
     folder = out / name
     recipe = {
         "data": {"name": "supremix_tabular", "options": {"file": file, "seed": data_seed}, "hidden_from_training": [hidden]}, "model": {"name": "regression", "options": {}},
-        "methods": {m: {"weight": weight} for m in values}, "train": {"lr": lr, "threads": first_seed + 1}, "problem": problem,
+        "methods": {m: {"weight": weight} for m in values}, "train": {"lr": lr, "threads": first_seed + 1}, "problem": problem, "family": "supremix",
     }  # fmt: skip
     runs = []
     for method, per_seed in values.items():

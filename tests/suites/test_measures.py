@@ -167,6 +167,7 @@ def fixture(out: Path, problem: str, better: str, worse: str) -> Path:
         "methods": {better: {}, worse: {}},
         "train": {},
         "problem": problem,
+        "family": FAMILY[problem],
     }
     for seed in range(3):
         for method in (better, worse):
@@ -297,7 +298,7 @@ def test_a_problem_that_declares_no_metric_is_refused(monkeypatch: pytest.Monkey
     class Bare(Regression):
         metrics = ()
 
-    monkeypatch.setattr(catalog, "problem", lambda name: Bare)
+    monkeypatch.setattr(registry, "problem", lambda name: Bare)
     with pytest.raises(Fault, match="the main metric 'mae' is not among") as error:
         measures.metrics("bare")
     assert error.value.exit_code == 2

@@ -349,7 +349,7 @@ class Point:
     """An installed package's entry point."""
 
     def __init__(self, name: str, value: Any) -> None:
-        self.name, self.given, self.value = name, value, "package:thing"
+        self.name, self.given, self.value, self.dist = name, value, "package:thing", None
 
     def load(self) -> Any:
         if isinstance(self.given, Exception):
