@@ -14,20 +14,14 @@ from torch import Tensor, nn
 
 from ...datasets.core.seeds import generator
 from ...datasets.core.view import ExperienceView
-from ..base import MethodConfig, protocol
+from ..base import protocol
 from .finetune import Finetune
-from .memory import Memory, closest_to_mean, herding, memory_rows, quotas, random_selection, shares
+from .memory import Memory, MemoryConfig, closest_to_mean, herding, quotas, random_selection, shares
 
 
-class RehearsalConfig(MethodConfig):
+class RehearsalConfig(MemoryConfig):
     """Memory of experience replay (spec section 6)."""
 
-    memory_size: float = Field(
-        0.01,
-        gt=0,
-        description="|M|: rows kept, as a share of the training set if below 1, else their number (paper: 1 %)",
-        json_schema_extra=protocol(),
-    )
     selection: Literal["random", "herding", "closest"] = Field("random", description="which rows of a class are kept")
     fixed_memory: bool = Field(
         True,
@@ -60,7 +54,7 @@ class ER(Finetune):
 
     def memory_rows(self, view: ExperienceView) -> int:
         """|M| in rows."""
-        return memory_rows(self.config.memory_size, view.n_train)
+        return self.config.rows(view.n_train)
 
     def before_experience(self, view: ExperienceView) -> None:
         quotas(

@@ -6,26 +6,50 @@ import math
 from collections.abc import Sequence
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ..base import UnfitError
+from ..base import MethodConfig, UnfitError, protocol
 
 
-def memory_rows(size: float, n_train: int) -> int:
-    """|M| in rows: ``size`` as a share of ``n_train`` rows below 1 (rounded to the nearest, halves up), else the number itself."""
-    return math.floor(size * n_train + 0.5) if size < 1 else int(size)
+class MemoryConfig(MethodConfig):
+    """How many training rows a method keeps, |M|: a share of them or a number, never both."""
+
+    memory_share: float | None = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="|M| as a share of the training rows; null: memory_rows says it",
+        json_schema_extra=protocol(),
+    )
+    memory_rows: int | None = Field(
+        None, ge=0, description="|M| in rows; null: memory_share says it", json_schema_extra=protocol()
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> MemoryConfig:
+        if (self.memory_share is None) == (self.memory_rows is None):
+            raise ValueError("set memory_share or memory_rows, and the other to null")
+        return self
+
+    def rows(self, n_train: int) -> int:
+        """|M| in rows of ``n_train`` training rows: a share is rounded to the nearest, halves up."""
+        if self.memory_rows is not None:
+            return self.memory_rows
+        assert self.memory_share is not None
+        return math.floor(self.memory_share * n_train + 0.5)
 
 
-def quotas(memory_size: int, n_classes: int, seen: Sequence[int], fixed: bool = True) -> dict[int, int]:
-    """Rows allowed for each seen class: ``floor(memory_size / n_classes)`` (fixed from the start), else over the seen classes.
+def quotas(rows: int, n_classes: int, seen: Sequence[int], fixed: bool = True) -> dict[int, int]:
+    """Rows allowed for each seen class: ``floor(rows / n_classes)`` (fixed from the start), else over the seen classes.
 
     Raises ValueError where that is 0.
     """
     divisor = n_classes if fixed else len(seen)
-    quota = memory_size // max(1, divisor)
+    quota = rows // max(1, divisor)
     if quota < 1:
         raise UnfitError(
-            f"a memory of {memory_size} rows gives none to each of {divisor} classes: set memory_size >= {divisor}"
+            f"a memory of {rows} rows gives none to each of {divisor} classes: set memory_rows >= {divisor}, or a larger memory_share"
         )
     return dict.fromkeys(seen, quota)
 

@@ -17,7 +17,7 @@ from ...datasets.core.seeds import derive, generator
 from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
 from ..base import Method, MethodConfig, Stage, StepContext, UnfitError, protocol
-from ..continual.memory import Memory, memory_rows, random_selection
+from ..continual.memory import Memory, MemoryConfig, random_selection
 
 CONSTANT = 1e-4  # a feature that varies less over the training rows is taken as it is: dividing by that would blow up other rows
 
@@ -28,7 +28,7 @@ RARE = 0.1  # and none is divided by less than this share of the mean deviation:
 Loss = Literal["l1", "mse", "huber", "focal_l1", "focal_mse"]
 
 
-class RegressionConfig(MethodConfig):
+class RegressionConfig(MemoryConfig):
     """Fields of every regression method."""
 
     loss: Loss = Field("l1", description="loss of the regressor on standardised labels")
@@ -50,10 +50,11 @@ class RegressionConfig(MethodConfig):
         description="labels are multiplied by it before windows, weights and bins; percent: the training range becomes 0 to 100",
         json_schema_extra=protocol(),
     )
-    memory_size: float = Field(
+    memory_share: float | None = Field(
         0.0,
         ge=0,
-        description="rows kept for replay in later experiences, as a share of the training set if below 1, else their number",
+        le=1,
+        description="rows kept for replay in later experiences, as a share of the training rows; null: memory_rows says it",
         json_schema_extra=protocol(),
     )
 
@@ -177,7 +178,7 @@ class Regressor(Method):
 
     def after_experience(self, view: ExperienceView) -> None:
         """Keep an equal random share of |M| of every experience so far."""
-        share = memory_rows(self.config.memory_size, view.n_train) // view.n_experiences
+        share = self.config.rows(view.n_train) // view.n_experiences
         if share < 1:
             return
         order = generator(self.seed, f"memory/{view.experience}")

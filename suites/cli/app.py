@@ -36,10 +36,20 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceb
 
 
 @app.command("list")
-def list_(json: Json = False) -> None:
-    """The suites there are."""
-    from ..config import catalog
+def list_(
+    what: Annotated[str, typer.Argument(help="suites, methods, datasets, networks or problems.")] = "suites",
+    json: Json = False,
+) -> None:
+    """The suites there are; or the methods, data sets, networks or problems that a recipe may name. Example: suites list methods"""
+    from ..config import catalog, listing
 
+    if what != "suites":
+        rows = listing.of(what)
+        if json:
+            return _print(rows)
+        return _console(False).table(
+            what, ["name", "what", "from"], [[r["name"], r["summary"], r["origin"]] for r in rows]
+        )
     rows = catalog.recipes()
     if json:
         return _print(rows)
@@ -48,30 +58,19 @@ def list_(json: Json = False) -> None:
 
 
 @app.command()
-def show(name: str, profile: ProfileOption = None, json: Json = False) -> None:
-    """A suite's resolved recipe and what its methods' fields mean. Example: suites show coconut_slurp"""
-    from ...methods.base import is_protocol
-    from ..config import catalog
-    from ..config.recipe import to_yaml
+def show(name: str, overrides: Overrides = None, profile: ProfileOption = None, json: Json = False) -> None:
+    """A suite's resolved recipe, where each value came from, and what its methods' fields mean. Example: suites show coconut_slurp"""
+    from ..config import catalog, display
 
-    recipe = catalog.recipe(name, profile)
+    given = overrides or []
+    recipe = catalog.recipe(name, profile, given)
     catalog.resolve(recipe)
-    fields: dict[str, Any] = {}
-    for key in recipe.methods:
-        kind = catalog.kind_of(recipe, key)
-        fields[key] = {
-            "summary": kind.summary,
-            "fields": {
-                n: {"default": f.default, "description": f.description, "protocol": is_protocol(f)}
-                for n, f in kind.Config.model_fields.items()
-            },
-        }
+    fields = display.method_fields(recipe)
     if json:
-        return _print(
-            {**recipe.model_dump(by_alias=True, mode="json"), "method_fields": fields, "resume": "checkpoint"}
-        )
+        whole = {**recipe.model_dump(by_alias=True, mode="json"), "method_fields": fields, "resume": "checkpoint"}
+        return _print({**whole, "origins": display.origins(recipe, name, given)})
     console = _console(False)
-    console.line(to_yaml(recipe))
+    console.line(display.annotated(recipe, name, given))
     for key, entry in fields.items():
         rows = [
             [f"methods.{key}.{n}", str(f["default"]), (f["description"] or "") + " (protocol)" * f["protocol"]]
@@ -83,19 +82,27 @@ def show(name: str, profile: ProfileOption = None, json: Json = False) -> None:
 
 @app.command()
 def copy(
-    name: str, file: Path, force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False
-) -> None:
-    """Copy a suite's recipe to edit. Example: suites copy coconut_slurp mine.yaml"""
-    from ..config import catalog
+    name: str, file: Path,
+    whole: Annotated[bool, typer.Option("--whole", help="All fields, extending nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
+) -> None:  # fmt: skip
+    """Start a recipe of your own: a short file that extends a suite. Example: suites copy coconut_slurp mine.yaml"""
+    from ..config import catalog, display
 
-    text = catalog.text(name)
+    text = catalog.text(name) if whole else display.extending(catalog.recipe(name, None), file)
     if file.exists() and not force:
         raise Fault.usage("the file is there already", str(file), "choose another name, or --force")
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Fault.usage(f"cannot write: {error.strerror}", str(file), "choose another place") from error
+    display.write(file, text)
     _console(False).line(f"wrote {file}; run it: suites run {file}")
+
+
+@app.command()
+def migrate(file: Path) -> None:
+    """Rewrite a recipe of schema 1; the old one stays beside it as FILE.schema1. Example: suites migrate mine.yaml"""
+    from ..config import display
+
+    display.migrate(file)
+    _console(False).line(f"wrote {file}; the old one: {file}.schema1; check it: suites validate {file}")
 
 
 @app.command()

@@ -1,52 +1,27 @@
-"""Finds recipes, methods, data sets and models: built in, a user's file, third parties' entry points."""
+"""Recipes by name or file: loaded, checked against what they name, listed."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterable, Mapping
-from importlib import metadata, resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
-from . import protocol, registry
-from .documents import read_yaml, suggestion
+from . import layers, protocol, registry, sources
+from .documents import suggestion
 from .errors import Fault
-from .recipe import Recipe, fault, load, new_messages, read_file, unknown_names
+from .recipe import Recipe, build, fault, new_messages, unknown_names
 
 if TYPE_CHECKING:
     from ...methods.base import Method
 
 
-def _load_point(point: metadata.EntryPoint) -> Any:
-    """What an entry point names, or None with a warning where it is broken."""
-    try:
-        return point.load()
-    except Exception as error:  # a third party's fault must not be ours
-        warnings.warn(f"the entry point '{point.name}' ({point.value}) is broken and left out: {error}", stacklevel=2)
-        return None
-
-
-def sources() -> dict[str, str]:
-    """Recipe name -> YAML text, of all that are built in or installed; an entry point gives a text or a path."""
-    found = {}
-    folder = resources.files(f"{registry.PACKAGE}.suites") / "recipes"
-    for item in sorted(folder.iterdir(), key=lambda i: i.name):
-        if item.name.endswith(".yaml"):
-            found[item.name.removesuffix(".yaml")] = item.read_text(encoding="utf-8")
-    for point in registry.entry_points("suites"):
-        given = _load_point(point)
-        if given is not None:
-            found[point.name] = given.read_text(encoding="utf-8") if isinstance(given, Path) else str(given)
-    return found
-
-
 def recipes() -> list[dict[str, Any]]:
     """What ``suites list`` prints; imports nothing heavy."""
     rows = []
-    for name, text in sources().items():
-        document = read_yaml(text, name)
+    for name, recipe in sources.stored().items():
+        document = layers.merged(sources.layers_of(recipe))
         rows.append(
             {
                 "name": name,
@@ -63,34 +38,29 @@ def recipes() -> list[dict[str, Any]]:
 
 
 def text(name: str) -> str:
-    """The YAML of a recipe by name. Raises Fault with what was probably meant."""
-    known = sources()
-    if name not in known:
-        raise Fault.usage(f"unknown suite '{name}'{suggestion(name, known)}", name, "suites list")
-    return known[name]
+    """A recipe by name as YAML that stands alone: with all that it extends, without comments."""
+    document = layers.merged(sources.layers(name))
+    order = [field.alias or key for key, field in Recipe.model_fields.items()]
+    document = {
+        key: document[key] for key in (*(k for k in order if k in document), *(k for k in document if k not in order))
+    }
+    return yaml.safe_dump(document, sort_keys=False, default_flow_style=None, allow_unicode=True, width=10**6)
 
 
 def recipe(target: str, profile: str | None, overrides: Iterable[str] = ()) -> Recipe:
-    """A recipe by name or file, with profile and overrides.
+    """A recipe by name or file, with what it extends, a profile and overrides.
 
     Where overrides make the methods differ in a protocol field, the recipe says so under ``unequal`` (:func:`protocol.by_hand`).
     """
-    given = list(overrides)
-    yaml_text, where = _source(target)
-    changed = load(yaml_text, profile, given, where, _fields)
+    given, document = list(overrides), layers.merged(sources.layers(target))
+    changed = build(document, profile, given, target, _fields)
     if not given:
         return changed
     try:
-        base = load(yaml_text, profile, (), where, _fields)
+        base = build(document, profile, (), target, _fields)
         return protocol.by_hand(base, changed, kinds(changed), given)
     except (Fault, ValidationError):  # a method or a value that is wrong: resolve names it
         return changed
-
-
-def _source(target: str) -> tuple[str, str]:
-    """A recipe's YAML by name or file, and where it is from."""
-    is_file = target.endswith((".yaml", ".yml")) or "/" in target
-    return (read_file(Path(target)) if is_file else text(target)), target
 
 
 def _fields(family: str) -> protocol.FieldsOf:
@@ -192,7 +162,7 @@ def validate(target: str | None) -> list[dict[str, Any]]:
     Raises Fault for the first recipe with errors; ``where`` says in which profile.
     """
     checked = []
-    for name in [target] if target is not None else sources():
+    for name in [target] if target is not None else sources.stored():
         for profile in (None, *profiles(name)):
             try:
                 resolve(recipe(name, profile))
@@ -205,8 +175,8 @@ def validate(target: str | None) -> list[dict[str, Any]]:
 
 def profiles(target: str) -> list[str]:
     """The profiles of a recipe by name or file, in its order."""
-    found = read_yaml(*_source(target)).get("profiles")
-    return list(found) if isinstance(found, dict) else []
+    declared = layers.merged(sources.layers(target)).get("profiles")
+    return list(declared) if isinstance(declared, dict) else []
 
 
 def chosen_methods(recipe: Recipe, names: Iterable[str]) -> list[str]:

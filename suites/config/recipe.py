@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, Literal, Union
 
 import yaml
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from . import protocol
 from .documents import flat, merge, override, read_yaml, suggestion
 from .errors import Fault
+from .migrate import migrated
 from .names import require_plain
 from .private import expanded, written
 
@@ -204,9 +205,9 @@ class SweepSection(Section):
 class Recipe(Section):
     """A suite, declared."""
 
-    schema_: Literal[1] = Field(alias="schema", description="version of this form")
+    schema_: Literal[2] = Field(alias="schema", description="version of this form")
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="family_dataset, lower snake case")
-    family: str = Field(description="method family: the stem of its file in methods/")
+    family: str = Field(description="family of methods: its folder in methods/, datasets/ and recipes/")
     title: str = Field(description="one line")
     paper: str = Field("", description="where the method is from")
     problem: str = Field(description="what is measured: a module of holdfast.analysis.problems.evaluator")
@@ -216,7 +217,7 @@ class Recipe(Section):
         min_length=1, description="method name -> fields of its Config ('use: NAME' for a variant)"
     )
     defaults: tuple[str, ...] = Field(description="methods that run when none is named")
-    train: TrainSection
+    train: TrainSection = TrainSection()
     evaluate: EvaluateSection = EvaluateSection()
     diagnostics: DiagnosticsSection = DiagnosticsSection()
     unequal: dict[str, str | dict[str, str]] = Field(
@@ -248,22 +249,24 @@ class Recipe(Section):
         return self
 
 
-def load(
-    text: str,
-    profile: str | None,
-    overrides: Iterable[str],
-    where: str = "recipe",
+def load(text: str, profile: str | None, overrides: Iterable[str], where: str = "recipe") -> Recipe:
+    """A recipe that stands alone (a stored, resolved one) from YAML ``text``, with ``profile`` and ``overrides``."""
+    return build(migrated(read_yaml(text, where)), profile, overrides, where)
+
+
+def build(
+    document: Mapping[str, Any], profile: str | None, overrides: Iterable[str], where: str,
     fields_of: Callable[[str], protocol.FieldsOf] | None = None,
-) -> Recipe:
-    """A recipe from YAML ``text`` with ``profile`` and then ``overrides`` (``a.b=value``) on top. One Fault holds all errors.
+) -> Recipe:  # fmt: skip
+    """A recipe from its ``document`` with ``profile`` and then ``overrides`` (``a.b=value``) on top. One Fault holds all errors.
 
     ``fields_of(family)`` says which fields a method has, for the entry ``"*"`` of ``methods``; a resolved recipe has none.
     """
-    document, errors = read_yaml(text, where), list[str]()
-    has_fields = None if fields_of is None else fields_of(str(document.get("family", "")))
+    whole, errors = copy.deepcopy(dict(document)), list[str]()
+    has_fields = None if fields_of is None else fields_of(str(whole.get("family", "")))
     if has_fields is not None:
-        document, errors = protocol.expand(document, has_fields)
-    profiles = document.pop("profiles", {}) or {}
+        whole, errors = protocol.expand(whole, has_fields)
+    profiles = whole.pop("profiles", {}) or {}
     if not isinstance(profiles, dict) or any(not isinstance(v, dict | None) for v in profiles.values()):
         raise Fault.recipe("'profiles' must map a profile's name to fields", where, "see: suites show coconut_slurp")
     for name in profiles:
@@ -275,17 +278,17 @@ def load(
         elif profile not in profiles:
             errors.append(f"unknown profile '{profile}'{suggestion(profile, profiles)}")
         else:
-            document = merge(document, profiles[profile] or {})
-            document["profile"] = profile
+            whole = merge(whole, profiles[profile] or {})
+            whole["profile"] = profile
     if has_fields is not None:
-        overrides, unknown = protocol.spread_overrides(document.get("methods"), overrides, has_fields)
+        overrides, unknown = protocol.spread_overrides(whole.get("methods"), overrides, has_fields)
         errors += unknown
     sections = [field.alias or name for name, field in Recipe.model_fields.items()]
     for text_ in overrides:
-        errors += override(document, text_, sections)
-    errors += unknown_names(document, Recipe)
+        errors += override(whole, text_, sections)
+    errors += unknown_names(whole, Recipe)
     try:
-        recipe = Recipe.model_validate(expanded(document))
+        recipe = Recipe.model_validate(expanded(whole))
     except ValidationError as error:
         errors += new_messages(error, errors)
         raise fault(errors, where) from error
@@ -357,12 +360,3 @@ def to_yaml(recipe: Recipe) -> str:
 def digest(recipe: Recipe) -> str:
     """sha256 of the resolved recipe: equal recipes, equal digests."""
     return hashlib.sha256(to_yaml(recipe).encode()).hexdigest()
-
-
-def read_file(path: Path) -> str:
-    """The text of a recipe file. Raises Fault where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"cannot read the recipe: {error}"
-        raise Fault.usage(what, str(path), "suites list") from error

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata, resources
+from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any, Literal
 
 from .documents import suggestion
@@ -55,11 +56,12 @@ SHARED = "continual"  # the family whose methods any recipe may name by their st
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing of the registry: its full name, where it is from, and its module or entry point."""
+    """One thing of the registry: its full name, where it is from, and its module and file, or its entry point."""
 
     name: str
     origin: str
     module: str | None = None
+    file: Traversable | None = None
     point: metadata.EntryPoint | None = None
 
 
@@ -78,7 +80,9 @@ def _built_in(kind: Kind) -> dict[str, Entry]:
         for file in folder.iterdir():
             if file.name.endswith(".py") and marker.search(file.read_text(encoding="utf-8")):
                 name = prefix + file.name.removesuffix(".py")
-                found[name] = Entry(name, PACKAGE, module=f"{PACKAGE}.{place.package}.{name.replace('/', '.')}")
+                found[name] = Entry(
+                    name, PACKAGE, module=f"{PACKAGE}.{place.package}.{name.replace('/', '.')}", file=file
+                )
     return dict(sorted(found.items()))
 
 

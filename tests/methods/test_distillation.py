@@ -79,7 +79,7 @@ def make(kind: type[ER], data: tuple[slu.Config, Source], **fields: Any) -> tupl
     config, prepared = data
     torch.manual_seed(0)
     model = slu.build(config, prepared.info, 0)
-    method = kind(kind.Config(memory_size=4, **fields), model, 0)
+    method = kind(kind.Config(memory_share=None, memory_rows=4, **fields), model, 0)
     table = prepared.splits["train"]
     labels = table.columns["label"]
     assert isinstance(labels, torch.Tensor)

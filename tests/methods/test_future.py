@@ -36,7 +36,7 @@ from torch import Tensor
 
 STAGE_ONE = {"width": 4, "critic_width": 4, "translator_epochs": 1}
 IMAGES: list[tuple[Any, dict[str, Any]]] = [
-    (ERM, {}), (ER, {"memory_size": 10}), (LfF, {}), (DisEnt, {"swap_after": 1}), (Rebias, {}), (SelecMix, {}),
+    (ERM, {}), (ER, {"memory_share": None, "memory_rows": 10}), (LfF, {}), (DisEnt, {"swap_after": 1}), (Rebias, {}), (SelecMix, {}),
     (Cdvg, STAGE_ONE), (Cdvg, {"translate_views": "cached", **STAGE_ONE}), (CdvgLff, STAGE_ONE),
     (CdvgDisEnt, {"swap_after": 1, **STAGE_ONE}),
 ]  # fmt: skip
@@ -164,7 +164,7 @@ def test_a_method_that_asks_for_the_future_is_stopped(where: str, coloured: Sour
 def test_the_memory_is_read_in_the_next_experience(coloured: Source) -> None:
     """Replayed rows of the past are admitted, rows of the past that are not kept are refused."""
     first, second = class_incremental(coloured, 2, hidden=frozenset({"bias"})).streams["train"]
-    method = ER(RehearsalConfig(memory_size=10), image_model(coloured))
+    method = ER(RehearsalConfig(memory_share=None, memory_rows=10), image_model(coloured))
     strategy = MethodStrategy(method=method, settings=TrainingSettings(batch_size=16))
     strategy.train(first, eval_streams=[])
     kept = method.memory()

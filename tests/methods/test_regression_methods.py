@@ -274,7 +274,7 @@ def test_units_of_the_label_do_not_matter_to_a_percent_scale(source: Source) -> 
 
 
 def test_memory_holds_an_equal_share_of_every_experience(source: Source) -> None:
-    method = made(Regressor, source, memory_size=20)
+    method = made(Regressor, source, memory_share=None, memory_rows=20)
     for number in (0, 1):
         rows = torch.arange(100) + 100 * number
         view = view_of(source, experience=number, n_experiences=2, index=rows)
@@ -283,7 +283,7 @@ def test_memory_holds_an_equal_share_of_every_experience(source: Source) -> None
         assert len(kept) == 10 * (number + 1)
         assert len(set(kept.tolist())) == len(kept)
     assert int((kept < 100).sum()) == 10
-    again = made(Regressor, source, memory_size=20)
+    again = made(Regressor, source, memory_share=None, memory_rows=20)
     again.load_state_dict(method.state_dict())
     assert torch.equal(again.memory(), kept)
 

@@ -7,7 +7,7 @@ import torch
 from holdfast.datasets.core.table import Table
 from holdfast.datasets.core.view import ExperienceView
 from holdfast.methods.continual.er import ER
-from holdfast.methods.continual.memory import memory_rows, shares
+from holdfast.methods.continual.memory import MemoryConfig, shares
 from torch import nn
 
 
@@ -18,7 +18,7 @@ def view(experience: int, rows: torch.Tensor, table: Table, classes: tuple[int, 
 def test_classes_that_return_share_their_quota() -> None:
     """Three domains of the same two classes left [0, 0, 60] rows: the last experience pushed the others out."""
     table = Table({"label": torch.arange(300) % 2})
-    method = ER(ER.Config(memory_size=60), nn.Linear(1, 1), 0)
+    method = ER(ER.Config(memory_share=None, memory_rows=60), nn.Linear(1, 1), 0)
     kept: list[set[int]] = []
     for e in range(3):
         here = view(e, torch.arange(100 * e, 100 * e + 100), table, (0, 1), (0, 1) if e else ())
@@ -30,7 +30,7 @@ def test_classes_that_return_share_their_quota() -> None:
         assert counts == [[60, 0, 0], [30, 30, 0], [20, 20, 20]][e]
         kept.append(set(memory.tolist()))
     assert len(kept[2] & kept[1]) == 40  # older groups shrink to their first rows, nothing is drawn anew
-    again = ER(ER.Config(memory_size=60), nn.Linear(1, 1), 0)
+    again = ER(ER.Config(memory_share=None, memory_rows=60), nn.Linear(1, 1), 0)
     again.load_state_dict(method.state_dict())
     assert torch.equal(again.memory(), method.memory())
 
@@ -38,7 +38,7 @@ def test_classes_that_return_share_their_quota() -> None:
 @pytest.mark.parametrize("fixed", [True, False])
 def test_classes_that_do_not_return_keep_a_quota_each(fixed: bool) -> None:
     table = Table({"label": torch.arange(100) // 50})
-    method = ER(ER.Config(memory_size=11, fixed_memory=fixed), nn.Linear(1, 1), 0)
+    method = ER(ER.Config(memory_share=None, memory_rows=11, fixed_memory=fixed), nn.Linear(1, 1), 0)
     for e in range(2):
         here = view(e, torch.arange(50 * e, 50 * e + 50), table, (e,), tuple(range(e)))
         assert here.past_share == [0, 0.5][e]
@@ -48,8 +48,11 @@ def test_classes_that_do_not_return_keep_a_quota_each(fixed: bool) -> None:
 
 
 def test_counts_from_shares_are_rounded() -> None:
-    assert memory_rows(0.29, 100) == 29  # 0.29 * 100 is 28.999...
-    assert memory_rows(0.01, 150) == 2
-    assert memory_rows(12, 100) == 12
+    assert MemoryConfig(memory_share=0.29).rows(100) == 29  # 0.29 * 100 is 28.999...
+    assert MemoryConfig(memory_share=0.01).rows(150) == 2
+    assert MemoryConfig(memory_share=None, memory_rows=12).rows(100) == 12
+    for both in ({"memory_rows": 3}, {"memory_share": None}):
+        with pytest.raises(ValueError, match="set memory_share or memory_rows"):
+            MemoryConfig(**both)
     assert shares(7, [4, 1, 2]) == {1: 3, 2: 2, 4: 2}
     assert shares(1, [0, 1]) == {0: 1, 1: 0}

@@ -68,7 +68,7 @@ def test_the_cosine_ends_with_the_last_step(batching: str, accumulate: int) -> N
     g = generator(0, "x")
     table = Table({"x": torch.randn(80, 3, generator=g), "label": torch.arange(80) % 4})
     scenario = class_incremental(Source({"train": table}, list("abcd"), {}, "stand-in", "0"), 2)
-    method = ER(ER.Config(memory_size=8, batching=batching), Classifier(), 0)
+    method = ER(ER.Config(memory_share=None, memory_rows=8, batching=batching), Classifier(), 0)
     rates = Rates()
     settings = TrainingSettings(epochs=3, batch_size=8, schedule="cosine", accumulate=accumulate)
     strategy = MethodStrategy(method=method, settings=settings, plugins=[rates])

@@ -94,5 +94,5 @@ def test_memory_selection_properties() -> None:
     assert len(set(g[0])) == 4
     assert quotas(10, 3, [4, 5]) == {4: 3, 5: 3}
     assert quotas(10, 3, [4, 5], fixed=False) == {4: 5, 5: 5}
-    with pytest.raises(ValueError, match="set memory_size >= 18"):
+    with pytest.raises(ValueError, match="set memory_rows >= 18"):
         quotas(17, 18, [1])

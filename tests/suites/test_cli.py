@@ -34,8 +34,8 @@ BAD: list[tuple[list[str], int, str]] = [
     (["run", "coconut_slurp", "methods.coconut.temprature=0.1"], 2, "did you mean 'temperature'"),
     (["run", "coconut_slurp", "methods.coconut.temperature=-1"], 2, "greater than 0"),
     (["run", "coconut_slurp", "methods.coconutt.temperature=1"], 2, "did you mean 'coconut'"),
-    (["run", "coconut_slurp", "methods.*.memory_sise=1"], 2, "has this field - did you mean 'memory_size'"),
-    (["run", "coconut_slurp", "unequal.memory_size=because"], 2, "a reason is a sentence"),
+    (["run", "coconut_slurp", "methods.*.memory_sise=1"], 2, "has this field - did you mean 'memory_share'"),
+    (["run", "coconut_slurp", "unequal.memory_share=because"], 2, "a reason is a sentence"),
     (["run", "coconut_slurp", "unequal.text_pool=the methods do differ"], 2, "no method has such a protocol field"),
     (["run", "coconut_slurp", "model.name=slu2"], 2, "unknown network 'slu2'"),
     (["run", "coconut_slurp", "model.options.heads=3"], 2, "multiple of heads"),
@@ -103,7 +103,10 @@ def test_bad_input(
         ("a: [", "no YAML"),
         ("- 1", "mapping"),
         ("schema: 2\nname: x", "Field required"),
-        ("schema: 1\nnmae: x", "did you mean 'name'"),
+        ("schema: 2\nnmae: x", "did you mean 'name'"),
+        ("schema: 1\nname: x", "suites migrate ./r.yaml"),
+        ("schema: 7", "no such schema: 7"),
+        ("name: x", "says 'schema: 2'"),
     ],
 )
 def test_bad_recipe_files(text: str, message: str, tmp_path: Path) -> None:

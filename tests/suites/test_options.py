@@ -323,7 +323,7 @@ def test_a_users_folder_with_a_wav2vec_encoder_and_what_it_predicts(frozen: str,
     done = here(
         "run", "coconut_manifest", "--profile", "smoke", "--method", "coconut", "--json", "--data-root", str(tree), "data.experiences=2",
         "data.options.features=waveform", "model.options.encoder=transformers", f"model.options.encoder_name={tmp_path / 'encoder'}",
-        f"model.options.frozen={frozen}", "model.options.noise_db=[10, 30]", "model.options.room_seconds=0.1", "methods.coconut.memory_size=9",
+        f"model.options.frozen={frozen}", "model.options.noise_db=[10, 30]", "model.options.room_seconds=0.1", "methods.coconut.memory_share=null", "methods.coconut.memory_rows=9",
         out=tmp_path,
     )  # fmt: skip
     report = json.loads(done)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from holdfast.suites.config import catalog, protocol
+from holdfast.suites.config import catalog, protocol, sources
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.config.recipe import Recipe
 
@@ -17,7 +17,7 @@ from . import process
 PROFILES = ("smoke", "demo", "paper")
 # a profile's change that makes one method unlike the others, by suite
 PLANTED = {
-    "coconut_fsc": ("er: {memory_size: 0.5}", "memory_size: the methods do not share it: 0.5 (er)"),
+    "coconut_fsc": ("er: {memory_share: 0.5}", "memory_share: the methods do not share it: 0.5 (er)"),
     "coconut_slurp": ("mm: {projection: 8}", "projection: the methods do not share it: "),
     "supremix_agedb": ("rnc: {second_epochs: 7}", "second_epochs: the methods do not share it: "),
     "supremix_tabular": ("l1: {augment: true}", "augment: the methods do not share it: "),
@@ -57,7 +57,7 @@ def test_the_papers_profiles_that_were_unequal_are_equal() -> None:
     """coconut_fsc gave er and coconut a memory of 1 % and ten others 3 %; STS-B gave three methods 100 second epochs and six 10."""
     fsc = catalog.recipe("coconut_fsc", "paper")
     table = protocol.settings(fsc, catalog.kinds(fsc))
-    assert set(table["memory_size"].values()) == {0.01}
+    assert set(table["memory_share"].values()) == {0.01}
     assert set(table["projection"].values()) == {512}
     for name in ("stsb", "tabular", "timeseries", "volumes", "agedb", "imdb_wiki"):
         recipe = catalog.recipe(f"supremix_{name}", "paper")
@@ -74,7 +74,7 @@ def test_the_papers_profiles_that_were_unequal_are_equal() -> None:
             assert recipe.methods["disent"]["swap_after"] == recipe.methods["cdvg_disent"]["swap_after"] == 10_000
 
 
-@pytest.mark.parametrize("name", sorted(catalog.sources()))
+@pytest.mark.parametrize("name", sorted(sources.stored()))
 def test_every_built_in_recipe_is_fair_in_every_profile(name: str) -> None:
     for profile in (None, *PROFILES):
         recipe = catalog.recipe(name, profile)
@@ -118,8 +118,8 @@ FACES = {"train.epochs": 100, "train.lr": 0.001, "train.batch_size": 64, "train.
 IN_THE_SPEC: dict[
     str, dict[str, Any]
 ] = {  # of the paper profiles; a field without a dot is one of every method that has it
-    "coconut_slurp": {"memory_size": 0.01, "projection": 512, "train.lr": 5e-5, "train.betas": (0.9, 0.98)},
-    "coconut_fsc": {"memory_size": 0.01, "projection": 512, "train.lr": 5e-5, "train.weight_decay": 0.1},
+    "coconut_slurp": {"memory_share": 0.01, "projection": 512, "train.lr": 5e-5, "train.betas": (0.9, 0.98)},
+    "coconut_fsc": {"memory_share": 0.01, "projection": 512, "train.lr": 5e-5, "train.weight_decay": 0.1},
     "coconut_manifest": {"projection": 512, "train.lr": 5e-5},
     "cdvg_cmnist": {
         "projection": 128,
@@ -149,7 +149,7 @@ def test_the_papers_profiles_have_the_papers_values(name: str) -> None:
             found = {getattr(recipe.train, inner)}
         else:
             found = {getattr(c, field) for c in configs if field in type(c).model_fields}
-            found -= {0.02} if field == "memory_size" else set()  # er_double
+            found -= {0.02} if field == "memory_share" else set()  # er_double
         assert found == {value}, field
     if name == "supremix_stsb":
         assert {recipe.methods[m]["window"] for m in ("supremix", "supremix_probe", "mix_pos")} == {10}
@@ -163,43 +163,43 @@ def test_the_papers_translators_take_stargans_200_000_steps() -> None:
 
 
 def test_an_exception_needs_a_reason_and_a_difference(tmp_path: Path) -> None:
-    changes = {"  er_double: {use: er, memory_size: 0.1}": "  er_double: {use: er}"}
-    with pytest.raises(Fault, match=r"unequal.memory_size.er_double: it has the value of the others"):
+    changes = {"  er_double: {use: er, memory_share: 0.1}": "  er_double: {use: er}"}
+    with pytest.raises(Fault, match=r"unequal.memory_share.er_double: it has the value of the others"):
         catalog.resolve(catalog.recipe(write(tmp_path, "coconut_slurp", changes), "demo"))
     changes = {"replay with twice the memory shows what a better method is worth in rows": "because"}
     with pytest.raises(Fault) as caught:
         catalog.recipe(write(tmp_path, "coconut_slurp", changes), "demo")
-    assert caught.value.what == "1 error:\n  unequal: memory_size.er_double: a reason is a sentence, not 'because'"
-    changes = {"  memory_size: {er_double": "  memory_sise: {er_double"}
+    assert caught.value.what == "1 error:\n  unequal: memory_share.er_double: a reason is a sentence, not 'because'"
+    changes = {"  memory_share: {er_double": "  memory_sise: {er_double"}
     with pytest.raises(Fault, match=r"unequal.memory_sise: no method has such a protocol field - did you mean"):
         catalog.resolve(catalog.recipe(write(tmp_path, "coconut_slurp", changes), "demo"))
 
 
 def test_one_value_for_every_method_that_has_the_field(tmp_path: Path) -> None:
-    recipe = catalog.recipe("coconut_slurp", "demo", ["methods.*.memory_size=0.2"])
-    assert recipe.methods["er"]["memory_size"] == recipe.methods["mm"]["memory_size"] == 0.2
-    assert "memory_size" not in recipe.methods["finetune"]
+    recipe = catalog.recipe("coconut_slurp", "demo", ["methods.*.memory_share=0.2"])
+    assert recipe.methods["er"]["memory_share"] == recipe.methods["mm"]["memory_share"] == 0.2
+    assert "memory_share" not in recipe.methods["finetune"]
     assert protocol.EVERY not in recipe.methods
     with pytest.raises(Fault, match=r"methods.\*.memory_sise: no method of the recipe has this field"):
         catalog.recipe("coconut_slurp", "demo", ["methods.*.memory_sise=0.2"])
-    changes = {'"*": {memory_size: 0.05': '"*": {memory_sice: 0.05'}
+    changes = {"'*': {memory_share: 0.05": "'*': {memory_sice: 0.05"}
     with pytest.raises(Fault, match=r'methods."\*".memory_sice: no method of the recipe has this field'):
         catalog.recipe(write(tmp_path, "coconut_slurp", changes), "demo")
 
 
 def test_a_change_by_hand_is_written_down_and_said() -> None:
-    recipe = catalog.recipe("coconut_slurp", "demo", ["methods.coconut.memory_size=0.2"])
+    recipe = catalog.recipe("coconut_slurp", "demo", ["methods.coconut.memory_share=0.2"])
     catalog.resolve(recipe)
-    reasons = recipe.unequal["memory_size"]
+    reasons = recipe.unequal["memory_share"]
     assert isinstance(reasons, dict)
-    assert reasons["coconut"] == "changed for this run: methods.coconut.memory_size=0.2"
+    assert reasons["coconut"] == "changed for this run: methods.coconut.memory_share=0.2"
     (line,) = protocol.warnings_of(recipe)
-    assert line.startswith("memory_size of coconut is not that of the suite's other methods")
+    assert line.startswith("memory_share of coconut is not that of the suite's other methods")
     assert protocol.warnings_of(catalog.recipe("coconut_slurp", "demo")) == []
     # an exception that a change makes needless goes
-    recipe = catalog.recipe("coconut_slurp", "demo", ["methods.er_double.memory_size=0.05"])
+    recipe = catalog.recipe("coconut_slurp", "demo", ["methods.er_double.memory_share=0.05"])
     catalog.resolve(recipe)
-    assert "memory_size" not in recipe.unequal
+    assert "memory_share" not in recipe.unequal
 
 
 def test_validate_and_show_on_the_command_line(tmp_path: Path) -> None:
@@ -207,11 +207,13 @@ def test_validate_and_show_on_the_command_line(tmp_path: Path) -> None:
     planted = write(
         tmp_path,
         "coconut_fsc",
-        {'methods: {"*": {memory_size: 0.01': 'methods: {er: {memory_size: 0.5}, "*": {memory_size: 0.01'},
+        {
+            "      '*': {projection: 512, memory_share: 0.01}\n": "      '*': {projection: 512, memory_share: 0.01}\n      er: {memory_share: 0.5}\n"
+        },
     )
     done = process.run("validate", planted, cwd=tmp_path, environment={})
     assert done.returncode == 2
-    assert "memory_size: the methods do not share it: 0.5 (er), 0.01 (coconut, " in done.stderr
+    assert "memory_share: the methods do not share it: 0.5 (er), 0.01 (coconut, " in done.stderr
     assert "profile paper" in done.stderr
     assert "Traceback" not in done.stderr
     done = process.run("validate", "coconut_fsc", "--json", cwd=tmp_path, environment={})
@@ -220,7 +222,7 @@ def test_validate_and_show_on_the_command_line(tmp_path: Path) -> None:
     assert "er_double: replay with twice the memory" in shown
     document = json.loads(process.run("show", "coconut_slurp", "--json", cwd=tmp_path, environment={}).stdout)
     fields = document["method_fields"]["coconut"]["fields"]
-    assert [fields[name]["protocol"] for name in ("memory_size", "projection", "temperature")] == [True, True, False]
+    assert [fields[name]["protocol"] for name in ("memory_share", "projection", "temperature")] == [True, True, False]
 
 
 def test_every_protocol_field_is_found() -> None:
@@ -230,7 +232,7 @@ def test_every_protocol_field_is_found() -> None:
         recipe: Recipe = catalog.recipe(row["name"], "demo")
         marked |= set(protocol.settings(recipe, catalog.kinds(recipe)))
     assert marked == {
-        "memory_size", "batching", "projection", "augment", "label_scale", "second", "second_epochs", "second_lr",
+        "memory_share", "memory_rows", "batching", "projection", "augment", "label_scale", "second", "second_epochs", "second_lr",
         "finetune_lr", "views", "translator_epochs", "translator_batch", "total_epochs", "standardise_features",
         "fixed_memory", "width", "blocks", "critic_width", "n_critic",
     }  # fmt: skip

@@ -32,7 +32,7 @@ def suites(*arguments: str, out: Path, kill_at: str = "", code: int = 0) -> Any:
 def test_ranges_of_labels_one_after_another_with_replay(out: Path) -> None:
     document = suites(
         "run", *SMALL, "--method", "l1", "--method", "supremix", "data.experiences=3", "data.split=range", "data.class_order=alphabetical",
-        "methods.supremix.memory_size=0.3", out=out,
+        "methods.supremix.memory_share=0.3", out=out,
     )  # fmt: skip
     for run in document["runs"]:
         rows = csv.DictReader((Path(run["folder"]) / "matrix.csv").read_text().splitlines())

@@ -98,7 +98,7 @@ def test_the_best_recipe_of_many_fields_can_be_read(tmp_path: Path) -> None:
         "train.weight_decay",
         "train.clip",
         "model.options.dropout",
-        "methods.er.memory_size",
+        "methods.er.memory_share",
         "train.warmup_steps",
     ]
     row = {
@@ -292,11 +292,14 @@ def test_several_objectives_give_a_front(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("in_process")
 def test_failures_are_results_and_end_a_hopeless_sweep(tmp_path: Path) -> None:
-    params = "sweep.params={methods.er.memory_size: {choices: [1, 24]}}"
-    document = drive(study(tmp_path, 2, sampler="grid", overrides=[params]))
+    rows = ["methods.er.memory_share=null", "methods.er.memory_rows=24"]
+    params = "sweep.params={methods.er.memory_rows: {choices: [1, 24]}}"
+    document = drive(study(tmp_path, 2, sampler="grid", overrides=[*rows, params]))
     assert [t["state"] for t in document["trials"]] == ["fail", "complete"]
     assert "memory of 1 rows" in document["trials"][0]["error"]
-    hopeless = study(tmp_path, 9, name="hopeless", overrides=["sweep.params={methods.er.memory_size: {choices: [1]}}"])
+    hopeless = study(
+        tmp_path, 9, name="hopeless", overrides=[*rows, "sweep.params={methods.er.memory_rows: {choices: [1]}}"]
+    )
     with pytest.raises(Fault, match="5 trials in a row failed alike"):
         drive(hopeless)
     unmeasured = study(tmp_path, 1, name="unmeasured", objectives=["valid/retrieval/last"])  # of other methods
@@ -323,7 +326,7 @@ def test_a_torn_journal_and_a_trial_begun_by_a_dead_driver(tmp_path: Path) -> No
 @pytest.mark.usefixtures("in_process")
 def test_values_drawn_before_a_kill_stay_and_the_others_do_not_shift(tmp_path: Path) -> None:
     """A driver killed between two values of a trial: the rest are drawn as if nothing had happened."""
-    ranges = "sweep.params={train.lr: {low: 0.001, high: 0.01}, methods.er.memory_size: {low: 20, high: 40}, train.clip: {low: 1.0, high: 9.0}}"
+    ranges = "sweep.params={train.lr: {low: 0.001, high: 0.01}, methods.er.memory_share: {low: 0.3, high: 0.6}, train.clip: {low: 1.0, high: 9.0}}"
     whole = drive(study(tmp_path, 2, name="whole", overrides=[ranges]))
     made = study(tmp_path, 2, name="cut", overrides=[ranges])
     held = studies.open_storage(made)
