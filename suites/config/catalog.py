@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from . import protocol, registry
+from . import protocol, registry, training
 from .documents import read_yaml, suggestion
 from .errors import Fault
 from .recipe import Recipe, fault, load, new_messages, read_file, unknown_names
@@ -170,6 +170,7 @@ def resolve(recipe: Recipe, fair: bool = True) -> None:
             errors += _check(getattr(recipe, section).options, finder().Config, f"{section}.options")
         except Fault as error:
             errors.append(f"{section}.name: {error.what}")
+    errors += training.errors_of(recipe.train)
     try:
         registry.problem(recipe.problem)
         if not errors:

@@ -17,7 +17,9 @@ from holdfast.datasets.core.streams import class_incremental
 from holdfast.datasets.core.table import Batch, Ragged, Table
 from holdfast.datasets.core.view import ExperienceView
 from holdfast.methods.base import FrozenCopy, Method, MethodConfig, OptimizerSpec, Stage, StepContext, Update
-from holdfast.methods.training.strategy import MethodStrategy, NonFiniteLossError, TrainingSettings, seed_everything
+from holdfast.methods.training.seeding import seed_everything
+from holdfast.methods.training.settings import NonFiniteLossError, TrainingSettings
+from holdfast.methods.training.strategy import MethodStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -65,7 +67,7 @@ class TwoOptimizers(Method):
         return [
             Stage("translator", 1, {"critic": OptimizerSpec(list(self.critic.parameters()), "Adam", adam),
                                     "generator": OptimizerSpec(list(self.generator.parameters()), "Adam", adam)}),
-            Stage("classifier", 1, {"main": OptimizerSpec(list(self.model.parameters()), "SGD", adam)}, "classify"),
+            Stage("classifier", 1, {"main": OptimizerSpec(list(self.model.parameters()), "SGD", adam)}, self.classify),
         ]  # fmt: skip
 
     def training_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
@@ -91,7 +93,7 @@ class PretrainProbe(Method):
     def stages(self, view: ExperienceView) -> list[Stage]:
         return [
             Stage("pretrain", 2, {"main": OptimizerSpec(list(self.model.parameters()), "AdamW", {})}),
-            Stage("probe", 1, {"main": OptimizerSpec(list(self.probe.parameters()), "Adam", {})}, "fit_probe"),
+            Stage("probe", 1, {"main": OptimizerSpec(list(self.probe.parameters()), "Adam", {})}, self.fit_probe),
         ]
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
@@ -113,7 +115,7 @@ class Slimmable(Method):
         self.norm = nn.BatchNorm1d(6)
 
     def stages(self, view: ExperienceView) -> list[Stage]:
-        return [Stage(), Stage("calibrate", 1, {}, "calibrate", gradients=False)]
+        return [Stage(), Stage("calibrate", 1, {}, self.calibrate, gradients=False)]
 
     def training_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
         full = self.model(self.norm(batch["x"]))

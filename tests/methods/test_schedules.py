@@ -14,7 +14,8 @@ from holdfast.datasets.core.table import Batch, Table
 from holdfast.methods.base import Method, MethodConfig, StepContext
 from holdfast.methods.continual.er import ER
 from holdfast.methods.training.schedules import factor_of
-from holdfast.methods.training.strategy import MethodStrategy, TrainingSettings
+from holdfast.methods.training.settings import TrainingSettings
+from holdfast.methods.training.strategy import MethodStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
