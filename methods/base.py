@@ -309,5 +309,5 @@ def digest_of(module: nn.Module) -> str:
     for name, tensor in sorted([*module.named_parameters(), *module.named_buffers()]):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         data = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(memoryview(data.view(torch.uint8).numpy()))
+        digest.update(data.view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -95,8 +95,9 @@ def build_optimizer(spec: OptimizerSpec) -> Optimizer:
     Raises UnfitError where the class does not take them (Muon: matrices alone).
     """
     kind = optimizer_class(spec.name)
+    parameters: Any = list(spec.parameters)  # torch's type names a list of one kind or the other
     try:
-        return kind(list(spec.parameters), **{"lr": 1e-3, **spec.arguments})
+        return kind(parameters, **{"lr": 1e-3, **spec.arguments})
     except (TypeError, ValueError) as error:
         raise UnfitError(f"the optimizer {spec.name} cannot train these parameters: {first_line(error)}") from error
 

@@ -117,8 +117,8 @@ def torch_scheduler(optimizer: Optimizer, schedule: TorchSchedule, total_steps: 
 
 def last_step(schedule: TorchSchedule, scheduler: LRScheduler, total_steps: int) -> int | None:
     """The step at which the rate stays as it is, for an optimizer that makes more steps than the schedule has; None: it never does."""
-    end = getattr(scheduler, "total_steps", None)  # OneCycleLR raises beyond it
+    end = getattr(scheduler, "total_steps", None)  # OneCycleLR's last rate is that of total_steps - 1; later it raises
     if isinstance(end, int):
-        return end
+        return end - 1
     length = LENGTHS.get(schedule.name)
     return max(1, total_steps) if length is not None and length not in schedule.options else None
