@@ -18,21 +18,25 @@ from ..datasets.core.view import ExperienceView
 
 
 class UnfitError(ValueError):
-    """A setting of a method or a model that does not fit the data or another setting; the message says which, and what to do about it."""
+    """A setting of a method or a model that does not fit the data or another setting; the message says which, and what
+    to do about it.
+    """
 
 
 class MethodConfig(BaseModel):
-    """Base of every method's ``Config``: unknown fields are errors; each field has a default, a range and a description.
+    """Base of every method's ``Config``: unknown fields are errors; each field has a default, a range and a
+    description.
 
-    A field's sweep range stands in ``json_schema_extra={"sweep": {...}}``; one that a fair comparison holds equal carries
-    ``json_schema_extra=protocol()``.
+    A field's sweep range stands in ``json_schema_extra={"sweep": {...}}``; one that a fair comparison holds equal
+    carries ``json_schema_extra=protocol()``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 def protocol(**extra: Any) -> dict[str, Any]:
-    """``json_schema_extra`` of a field that all methods of a suite must share (memory, budget, batching, augmentation, widths), with ``extra`` beside it.
+    """``json_schema_extra`` of a field that all methods of a suite must share (memory, budget, batching, augmentation,
+    widths), with ``extra`` beside it.
 
     The method itself is no protocol: its losses, weights, temperatures, which rows it keeps.
     """
@@ -65,13 +69,14 @@ Aggregator = Callable[[Mapping[str, Tensor], Sequence[nn.Parameter]], None]
 
 @dataclass(frozen=True)
 class Update:
-    """One backward of a step: ``loss`` is back-propagated; ``step`` makes ``optimizer`` step (and zero its gradients) after it.
+    """One backward of a step: ``loss`` is back-propagated; ``step`` makes ``optimizer`` step (and zero its gradients)
+    after it.
 
     ``losses`` (name -> scalar) takes the place of ``loss`` where several are weighed against each other: each is logged
     as ``loss/<name>``, and ``aggregator`` (None: :meth:`Method.aggregator`; None too: backward of their sum) does the
-    backward pass, so that ``torchjd.autojac.mtl_backward`` fits in a lambda. An aggregator gets the losses as they are to be
-    differentiated (divided by ``accumulate``, scaled in fp16) and keeps the graph itself where it must last; ``loss`` is
-    then their sum. ``retain`` keeps the graph for a later Update of the same step.
+    backward pass, so that ``torchjd.autojac.mtl_backward`` fits in a lambda. An aggregator gets the losses as they are
+    to be differentiated (divided by ``accumulate``, scaled in fp16) and keeps the graph itself where it must last;
+    ``loss`` is then their sum. ``retain`` keeps the graph for a later Update of the same step.
 
     Raises:
         ValueError: neither or both of ``loss`` and ``losses``.
@@ -97,11 +102,11 @@ class Update:
 class StepContext:
     """Where a step stands; all counts begin at 0. ``augment`` is the generator of views and augmentation.
 
-    ``iteration`` counts batches over the whole run. ``step`` counts the optimizer steps of this stage in this experience
-    that lie behind, ``total_steps`` those that the stage will make: batches as the sampler makes them (half of each is
-    memory with balanced batching), times epochs; with ``accumulate`` = a, every a batches and what an epoch leaves over
-    are one. A batch counts once however many Updates its step makes and whatever optimizers they move: an optimizer that
-    moves n times a batch makes n times as many.
+    ``iteration`` counts batches over the whole run. ``step`` counts the optimizer steps of this stage in this
+    experience that lie behind, ``total_steps`` those that the stage will make: batches as the sampler makes them (half
+    of each is memory with balanced batching), times epochs; with ``accumulate`` = a, every a batches and what an epoch
+    leaves over are one. A batch counts once however many Updates its step makes and whatever optimizers they move: an
+    optimizer that moves n times a batch makes n times as many.
     """
 
     view: ExperienceView
@@ -137,7 +142,8 @@ class Stage:
 class Method(nn.Module):
     """A method: modules, stages and one training step. Knows no Avalanche, no MLflow, no command line.
 
-    Everything that must survive a crash is in ``state_dict`` (memory, teacher, queues). ``table`` in the view is all it sees of data.
+    Everything that must survive a crash is in ``state_dict`` (memory, teacher, queues). ``table`` in the view is all
+    it sees of data.
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
@@ -155,7 +161,8 @@ class Method(nn.Module):
 
     @classmethod
     def total_epochs(cls, config: Any, epochs: int) -> int | None:
-        """Learning budget of an experience for which the recipe says ``epochs``: epochs of all stages that train what is evaluated; None: it makes no steps.
+        """Learning budget of an experience for which the recipe says ``epochs``: epochs of all stages that train what
+        is evaluated; None: it makes no steps.
 
         What is trained beside it (a translator, a biased network, a teacher) belongs to the method and does not count.
         """
@@ -196,7 +203,9 @@ class Method(nn.Module):
     def after_epoch(self, ctx: StepContext) -> None: ...
 
     def compared_parameters(self) -> list[nn.Parameter]:
-        """Trainable parameters on which ``diagnostics.gradients`` compares loss terms: the model's ``encoder`` (all, where it has none)."""
+        """Trainable parameters on which ``diagnostics.gradients`` compares loss terms: the model's ``encoder`` (all,
+        where it has none).
+        """
         part = getattr(self.model, "encoder", self.model)
         return [p for p in part.parameters() if p.requires_grad]
 
@@ -210,7 +219,8 @@ class Method(nn.Module):
 
 
 class FrozenCopy(nn.Module):
-    """A frozen copy of a module (a teacher): in eval mode, no gradients, in ``state_dict`` but never among ``parameters()``.
+    """A frozen copy of a module (a teacher): in eval mode, no gradients, in ``state_dict`` but never among
+    ``parameters()``.
 
     Empty until :meth:`take`; loading a state with a teacher rebuilds it from the live module's structure.
     """
@@ -256,8 +266,8 @@ class FrozenReference(nn.Module):
     """A frozen pretrained module, kept in a state by what it is and not by value: {name, revision, sha256}.
 
     The module is in eval mode, without gradients and never among ``parameters()``; ``to`` moves it and calls go through
-    it. It is rebuilt from ``name`` and ``revision`` (a hub name and commit, or a folder) by whoever builds the model; loading a state
-    checks that the live one has the same tensors.
+    it. It is rebuilt from ``name`` and ``revision`` (a hub name and commit, or a folder) by whoever builds the model;
+    loading a state checks that the live one has the same tensors.
 
     Raises:
         UnfitError: on loading a state of another module.
@@ -294,12 +304,11 @@ class FrozenReference(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         if state["sha256"] == self.sha256:
             return
-        was, now = (
-            f"{n} (revision {r or 'main'})" for n, r in ((state["name"], state["revision"]), (self.name, self.revision))
-        )
+        was = f"{state['name']} (revision {state['revision'] or 'main'}), sha256 {state['sha256'][:12]}"
+        now = f"{self.name} (revision {self.revision or 'main'}), sha256 {self.sha256[:12]}"
         raise UnfitError(
-            f"the state was made with the frozen module {was}, sha256 {state['sha256'][:12]}; the one loaded here, {now}, "
-            f"has other weights, sha256 {self.sha256[:12]}. Load the same module, or train anew"
+            f"the state was made with the frozen module {was}; the one loaded here, {now}, has other weights. "
+            "Load the same module, or train anew"
         )
 
 

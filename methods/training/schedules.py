@@ -45,8 +45,9 @@ def factor_of(
 ) -> Callable[[int], float] | None:
     """The factor of the learning rate at optimizer step s (from 0); None where it is 1 throughout.
 
-    With T = ``steps_per_epoch * epochs`` and w = ``warmup``: ``(s + 1) / w`` while s < w; then ``constant`` 1, ``cosine``
-    ``(1 + cos(π (s - w) / (T - w))) / 2``, ``multistep`` ``gamma`` to the power of the milestones (epochs, counted from 0) that have begun.
+    With T = ``steps_per_epoch * epochs`` and w = ``warmup``: ``(s + 1) / w`` while s < w; then ``constant`` 1,
+    ``cosine`` ``(1 + cos(π (s - w) / (T - w))) / 2``, ``multistep`` ``gamma`` to the power of the milestones (epochs,
+    counted from 0) that have begun.
 
     Args:
         steps_per_epoch: optimizer steps, not batches: ``ceil(batches / accumulate)``.
@@ -98,8 +99,8 @@ def scheduler_class(schedule: TorchSchedule) -> type[LRScheduler]:
 def torch_scheduler(optimizer: Optimizer, schedule: TorchSchedule, total_steps: int) -> LRScheduler:
     """The scheduler over ``optimizer``, for a stage of ``total_steps`` optimizer steps.
 
-    The stage's length is filled in where the class takes one (``LENGTHS``), OneCycleLR's ``max_lr`` with each group's own
-    rate. Raises UnfitError, naming the field, for what the class does not accept.
+    The stage's length is filled in where the class takes one (``LENGTHS``), OneCycleLR's ``max_lr`` with each group's
+    own rate. Raises UnfitError, naming the field, for what the class does not accept.
     """
     kind = scheduler_class(schedule)
     options = dict(schedule.options)
@@ -116,7 +117,9 @@ def torch_scheduler(optimizer: Optimizer, schedule: TorchSchedule, total_steps: 
 
 
 def last_step(schedule: TorchSchedule, scheduler: LRScheduler, total_steps: int) -> int | None:
-    """The step at which the rate stays as it is, for an optimizer that makes more steps than the schedule has; None: it never does."""
+    """The step at which the rate stays as it is, for an optimizer that makes more steps than the schedule has; None:
+    it never does.
+    """
     end = getattr(scheduler, "total_steps", None)  # OneCycleLR's last rate is that of total_steps - 1; later it raises
     if isinstance(end, int):
         return end - 1

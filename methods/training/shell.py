@@ -1,4 +1,6 @@
-"""What Avalanche asks of a strategy, answered for batches that are dicts of columns and optimizers that belong to stages."""
+"""What Avalanche asks of a strategy, answered for batches that are dicts of columns and optimizers that belong to
+stages.
+"""
 
 from __future__ import annotations
 

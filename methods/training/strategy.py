@@ -30,9 +30,9 @@ from .shell import AvalancheShell
 class MethodStrategy(AvalancheShell):
     """Runs a :class:`~holdfast.methods.base.Method` inside Avalanche's events; a :class:`~.trainer.Trainer`.
 
-    Forward and iteration events fire once a batch, ``before_backward`` to ``after_update`` once an Update. Events that no
-    plugin listens to cost nothing. Plugins that add to ``strategy.loss`` or re-run ``mb_x`` are refused (TypeError) on
-    stages whose step is a generator of Updates; a classification metric is refused on tables without a class column.
+    Forward and iteration events fire once a batch, ``before_backward`` to ``after_update`` once an Update. Events that
+    no plugin listens to cost nothing. Plugins that add to ``strategy.loss`` or re-run ``mb_x`` are refused (TypeError)
+    on stages whose step is a generator of Updates; a classification metric is refused on tables without a class column.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class MethodStrategy(AvalancheShell):
         self.scaler = torch.amp.grad_scaler.GradScaler(self.device.type, enabled=settings.precision == "fp16")
         self._stop_training: bool = False
         self.iteration = 0  # batches, over the whole run
-        # Where training stands: experience, stage, epoch and batch; optimizer steps behind it in this stage, and of an epoch
+        # Where training stands; `step` counts optimizer steps of this stage, and an epoch makes `steps_per_epoch`
         self.position = {"experience": 0, "stage": 0, "epoch": 0, "batch": 0, "step": 0, "steps_per_epoch": 0}
         self.means = Means()  # of what the next journal point says
         self.view: ExperienceView | None = None
@@ -89,7 +89,9 @@ class MethodStrategy(AvalancheShell):
         return sampler.evaluation_batches(table, rows, self.eval_mb_size, self.device)
 
     def batches_of_epoch(self, stage: int, epoch: int) -> sampler.Rows:
-        """(row ids [B], is_memory [B]) of every batch of an epoch of the experience in training (:func:`.sampler.rows_of_epoch`)."""
+        """(row ids [B], is_memory [B]) of every batch of an epoch of the experience in training
+        (:func:`.sampler.rows_of_epoch`).
+        """
         if self.view is None:
             raise RuntimeError("no experience is being trained")
         return sampler.rows_of_epoch(
@@ -263,7 +265,7 @@ class MethodStrategy(AvalancheShell):
         whole: bool,
         **kwargs: Any,
     ) -> None:
-        """Forward and every Update of one batch; only where it is ``whole`` (the last of an accumulation) optimizers move."""
+        """Forward and every Update of one batch; optimizers move where it is ``whole``, the last of an accumulation."""
         self.trigger("before_forward", **kwargs)
         with self._autocast():
             result = step(batch, ctx)
@@ -350,7 +352,9 @@ class MethodStrategy(AvalancheShell):
     # -- state -----------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a run is, between two steps: tensors, numbers and strings alone (loadable with ``weights_only=True``)."""
+        """All that a run is, between two steps: tensors, numbers and strings alone (loadable with
+        ``weights_only=True``).
+        """
         state: dict[str, Any] = {
             "method": self.method.state_dict(),
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
@@ -369,7 +373,9 @@ class MethodStrategy(AvalancheShell):
         return state
 
     def load_state_dict(self, state: Mapping[str, Any], *, experience: Any = None) -> None:
-        """Resume where :meth:`state_dict` was made; ``experience`` is the one that was being trained (None: between two)."""
+        """Resume where :meth:`state_dict` was made; ``experience`` is the one that was being trained (None: between
+        two).
+        """
         self.method.load_state_dict(state["method"])
         self.method.to(self.device)
         self.sidecar.load_state_dict(state["sidecar"])

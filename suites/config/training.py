@@ -30,7 +30,9 @@ def schedule_of(train: TrainSection) -> Schedule | TorchSchedule:
 
 
 def errors_of(train: TrainSection) -> list[str]:
-    """A line for each field that torch refuses; optimizer and schedule are made on a small weight where they have options."""
+    """A line for each field that torch refuses; optimizer and schedule are made on a small weight where they have
+    options.
+    """
     from ...methods.base import UnfitError
     from ...methods.training.optimizers import check_optimizer
     from ...methods.training.schedules import TorchSchedule

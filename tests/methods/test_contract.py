@@ -1,4 +1,4 @@
-"""Six families in miniature through the one strategy; each is stopped in the middle and taken up bitwise equal."""
+"""Six families in miniature through the one strategy; each is stopped in the middle and resumed to the bit."""
 
 from __future__ import annotations
 
@@ -170,7 +170,9 @@ def make_source(n: int = 60) -> Source:
 
 
 class Recorder:
-    """Keeps the points; saves the state after iteration ``stop_at`` and stops there, like a killed process after its checkpoint."""
+    """Keeps the points; saves the state after iteration ``stop_at`` and stops there, like a killed process after its
+    checkpoint.
+    """
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.lines: list[tuple[int, dict[str, float]]] = []
@@ -220,11 +222,11 @@ def total_iterations(family: type[Method]) -> int:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_run_taken_up_anywhere_ends_bitwise_equal(family: type[Method]) -> None:
+def test_a_run_resumed_anywhere_ends_bitwise_equal(family: type[Method]) -> None:
     whole = Recorder()
     strategy, experiences = build(family, whole)
     finish(strategy, experiences)
-    wanted = strategy.method.state_dict()
+    expected = strategy.method.state_dict()
     for stop_at in range(1, strategy.iteration, 3):
         first = Recorder(stop_at)
         strategy, experiences = build(family, first)
@@ -239,7 +241,7 @@ def test_a_run_taken_up_anywhere_ends_bitwise_equal(family: type[Method]) -> Non
         strategy.load_state_dict(state, experience=experiences[at])
         finish(strategy, experiences[at:])
         assert first.lines + second.lines == whole.lines
-        assert_same(strategy.method.state_dict(), wanted)
+        assert_same(strategy.method.state_dict(), expected)
 
 
 def assert_same(a: Any, b: Any) -> None:

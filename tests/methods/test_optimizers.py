@@ -133,7 +133,10 @@ class Grouped(Method):
     """The bias in a group of its own, faster and without weight decay."""
 
     def stages(self, view: ExperienceView) -> list[Stage]:
-        groups = [{"params": [self._model.weight]}, {"params": [self._model.bias], "lr": 0.5, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [
+            {"params": [self._model.weight]},
+            {"params": [self._model.bias], "lr": 0.5, "weight_decay": 0.0},
+        ]
         return [Stage(optimizers={"main": OptimizerSpec(groups, "SGD", {"lr": 0.1, "weight_decay": 0.2})})]
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:

@@ -28,8 +28,8 @@ def test_factors_equal_the_formulas() -> None:
     cosine = factor_of("cosine", steps_per_epoch=5, epochs=4, warmup=2)
     assert cosine is not None
     for step in range(20):
-        wanted = (step + 1) / 2 if step < 2 else 0.5 * (1 + math.cos(math.pi * (step - 2) / 18))
-        assert cosine(step) == pytest.approx(wanted)
+        expected = (step + 1) / 2 if step < 2 else 0.5 * (1 + math.cos(math.pi * (step - 2) / 18))
+        assert cosine(step) == pytest.approx(expected)
     steps = factor_of("multistep", steps_per_epoch=5, epochs=4, milestones=(1, 3), gamma=0.1)
     assert steps is not None
     assert [round(steps(s), 6) for s in (0, 4, 5, 14, 15, 19)] == [1, 1, 0.1, 0.1, 0.01, 0.01]
@@ -42,7 +42,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder = nn.Linear(3, 4)
 
-    def augment(self, batch: Batch, order: torch.Generator) -> Batch:
+    def augment(self, batch: Batch, _: torch.Generator) -> Batch:
         return batch
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -80,8 +80,8 @@ def test_the_cosine_ends_with_the_last_step(batching: str, accumulate: int) -> N
         strategy.train(experience, eval_streams=[])
     for used in rates.used:
         n = len(used)
-        wanted = [1e-3 * 0.5 * (1 + math.cos(math.pi * k / n)) for k in range(n)]
-        assert used == pytest.approx(wanted)
+        expected = [1e-3 * 0.5 * (1 + math.cos(math.pi * k / n)) for k in range(n)]
+        assert used == pytest.approx(expected)
     batches = 10 if batching == "balanced" else 6
     assert len(rates.used[1]) == 3 * math.ceil(batches / accumulate)
 

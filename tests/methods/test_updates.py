@@ -1,4 +1,4 @@
-"""Several losses in one Update; what a step is told of its place in the stage; the Trainer protocol."""
+"""Several losses in one Update; what a step knows of where it stands; the Trainer protocol."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Summed(TwoTasks):
 
 
 class Balanced(TwoTasks):
-    """The mean of both gradients at length 1, as a gradient-balancing aggregator would: from the shared features on."""
+    """The mean of both gradients at length 1."""
 
     def training_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
         yield Update(losses=self.losses(batch), aggregator=unit_mean)
@@ -61,6 +61,31 @@ def unit_mean(losses: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) 
     for number, parameter in enumerate(parameters):
         mean = torch.stack([g[number] / norm for g, norm in zip(gradients, norms, strict=True)]).mean(0)
         parameter.grad = mean if parameter.grad is None else parameter.grad + mean
+
+
+class FromFeatures(Method):
+    """Two heads on shared features, whose gradients are balanced at the features."""
+
+    def __init__(self, config: MethodConfig, model: nn.Module) -> None:
+        super().__init__(config, model)
+        self.heads = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 1)])
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        features = self.model(batch["x"])
+        labels = F.cross_entropy(self.heads[0](features), batch["label"])
+        return features, {"class": labels, "age": F.mse_loss(self.heads[1](features)[:, 0], batch["age"])}
+
+    def training_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
+        features, losses = self(batch)
+        heads = list(self.heads.parameters())
+        yield Update(losses=losses, aggregator=lambda each, _: features_backward([*each.values()], features, heads))
+
+
+def features_backward(losses: list[Tensor], features: Tensor, heads: list[nn.Parameter]) -> None:
+    """As ``torchjd.autojac.mtl_backward``: each loss into its head, what the aggregator makes of them into the rest."""
+    gradients = [torch.autograd.grad(loss, features, retain_graph=True)[0] for loss in losses]
+    torch.stack(losses).sum().backward(retain_graph=True, inputs=heads)
+    features.backward(torch.stack([g / g.norm() for g in gradients]).mean(0))
 
 
 def weights_of(family: type[Method], recorder: Recorder, **settings: Any) -> Tensor:
@@ -102,6 +127,28 @@ def test_an_aggregator_of_the_update_or_the_method_does_the_backward_pass() -> N
     assert torch.allclose(mine, torch.cat([p.detach().flatten() for p in method.parameters()]), atol=1e-6)
 
 
+def test_an_aggregator_may_work_from_shared_features() -> None:
+    settings = {
+        "optimizer": "SGD",
+        "optimizer_arguments": {"lr": 0.1},
+        "warmup_steps": 0,
+        "epochs": 1,
+        "batch_size": 60,
+    }
+    strategy, experiences = build(FromFeatures, Recorder(), **settings)
+    method: Any = strategy.method
+    start = {name: p.detach().clone() for name, p in method.named_parameters()}
+    batch = experiences[0].table.gather(experiences[0].rows)
+    features, losses = method(batch)
+    heads = torch.autograd.grad(sum(losses.values()), list(method.heads.parameters()), retain_graph=True)
+    at_features = [torch.autograd.grad(loss, features, retain_graph=True)[0] for loss in losses.values()]
+    balanced = sum(g / g.norm() for g in at_features) / 2
+    encoder = torch.autograd.grad(features, list(method.model.parameters()), balanced)
+    strategy.train(experiences[0], eval_streams=[])
+    for (name, p), g in zip(method.named_parameters(), [*encoder, *heads], strict=True):
+        assert torch.allclose(p, start[name] - 0.1 * g, atol=1e-6), name
+
+
 def test_gradients_from_an_aggregator_accumulate_over_batches() -> None:
     settings = {"optimizer": "SGD", "optimizer_arguments": {"lr": 0.1}, "warmup_steps": 0, "epochs": 1}
     whole = weights_of(Balanced, Recorder(), batch_size=15, accumulate=2, **settings)
@@ -120,9 +167,10 @@ def test_the_terms_of_an_update_are_compared_by_the_gradient_diagnostics() -> No
 def test_an_update_has_a_loss_or_losses() -> None:
     loss = torch.zeros((), requires_grad=True)
     assert Update(losses={"a": loss, "b": loss + 1}).loss.item() == 1
-    for arguments in ({}, {"loss": loss, "losses": {"a": loss}}):
-        with pytest.raises(ValueError, match="either a loss or losses"):
-            Update(**arguments)
+    with pytest.raises(ValueError, match="either a loss or losses"):
+        Update()
+    with pytest.raises(ValueError, match="either a loss or losses"):
+        Update(loss, losses={"a": loss})
 
 
 class Counting(SupervisedPlugin[Any]):

@@ -1,4 +1,6 @@
-"""``train.optimizer``, ``optimizer_options`` and ``schedule``: what a recipe may say, and the field that a message names."""
+"""``train.optimizer``, ``optimizer_options`` and ``schedule``: what a recipe may say, and the field that a message
+names.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,8 @@ def resolved(*overrides: str) -> Any:
 
 
 def test_optimizer_and_schedule_reach_the_loop() -> None:
-    recipe = resolved(
-        "train.optimizer=SGD", "train.optimizer_options.momentum=0.9", "train.schedule={name: StepLR, options: {step_size: 5}}"
-    )  # fmt: skip
+    schedule = "train.schedule={name: StepLR, options: {step_size: 5}}"
+    recipe = resolved("train.optimizer=SGD", "train.optimizer_options.momentum=0.9", schedule)
     settings = build.settings_of(recipe)
     assert settings.optimizer_arguments == {"lr": 0.001, "weight_decay": 0.0, "momentum": 0.9}
     assert settings.schedule == TorchSchedule("StepLR", {"step_size": 5})
@@ -43,11 +44,11 @@ def test_optimizer_and_schedule_reach_the_loop() -> None:
         ("train.optimizer_options.momentum=0.9", r"train\.optimizer_options\.momentum: Adam has no such option"),
         ("train.optimizer_options=3", r"train\.optimizer_options: Input should be a valid dictionary"),
         ("train.schedule=cosin", r"train\.schedule: no such schedule - did you mean 'cosine'\?"),
-        ("train.schedule={name: StepLR, option: {}}", r"train\.schedule\.option: no such field - did you mean 'options'\?"),
+        ("train.schedule={name: StepLR, option: {}}", r"schedule\.option: no such field - did you mean 'options'\?"),
         ("train.schedule={name: StepLR}", r"train\.schedule\.options: StepLR: .*step_size"),
         ("train.schedule={name: ReduceLROnPlateau}", r"train\.schedule\.name: ReduceLROnPlateau cannot be named"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_field_is_named(override: str, message: str) -> None:
     with pytest.raises(Fault, match=message) as caught:
         resolved(override)
