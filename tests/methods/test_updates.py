@@ -174,15 +174,17 @@ def test_an_update_has_a_loss_or_losses() -> None:
 
 
 class Counting(SupervisedPlugin[Any]):
-    """Counts the optimizer steps since a stage's first."""
+    """Counts the optimizer steps of each experience."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.steps: dict[int, int] = {}
+        self.steps: list[int] = []
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        self.steps.append(0)
 
     def after_update(self, strategy: Any, **kwargs: Any) -> None:
-        key = id(strategy.optimizers["main"])
-        self.steps[key] = self.steps.get(key, 0) + 1
+        self.steps[-1] += 1
 
 
 def watched(family: type[Method]) -> tuple[type[Method], list[tuple[int, str, int, int]]]:
@@ -216,12 +218,10 @@ def test_a_step_knows_how_many_there_are(family: type[Method], accumulate: int, 
     kind, seen = watched(family)
     strategy, experiences = build(kind, Recorder(), accumulate=accumulate, schedule="cosine")
     strategy.method.batching = batching
-    for number, experience in enumerate(experiences):
-        counting = Counting()
-        strategy.plugins = [counting]
-        strategy._listeners.clear()
-        strategy.train(experience, eval_streams=[])
-        (made,) = counting.steps.values()
+    counting = Counting()
+    strategy.plugins.append(counting)
+    finish(strategy, experiences)
+    for number, made in enumerate(counting.steps):
         mine = [(step, total) for n, _, step, total in seen if n == number]
         assert {total for _, total in mine} == {made}
         steps = [step for step, _ in mine]
