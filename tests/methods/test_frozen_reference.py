@@ -16,7 +16,7 @@ from holdfast.methods.networks.acoustic import load_pretrained
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .test_contract import Recorder, assert_same, build, finish
+from .training.families import Recorder, assert_same, build, finish
 
 
 class OnFrozen(Method):

@@ -16,7 +16,7 @@ from holdfast.methods.training.optimizers import arguments_of, build_optimizer, 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .test_contract import Recorder, TwoGroups, assert_same, build, finish
+from .families import Recorder, TwoGroups, assert_same, build, finish
 
 COMMON = {"lr": 1e-2, "weight_decay": 1e-2, "betas": (0.9, 0.99), "eps": 1e-8}
 Gradients = list[tuple[list[float], list[float]]]

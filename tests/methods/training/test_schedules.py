@@ -12,7 +12,7 @@ from holdfast.datasets.core.seeds import generator
 from holdfast.datasets.core.source import Source
 from holdfast.datasets.core.streams import class_incremental
 from holdfast.datasets.core.table import Batch, Table
-from holdfast.methods.base import Method, MethodConfig, StepContext, UnfitError, Update
+from holdfast.methods.base import Method, StepContext, UnfitError, Update
 from holdfast.methods.continual.er import ER
 from holdfast.methods.training.schedules import TorchSchedule, factor_of, scheduler_names, torch_scheduler
 from holdfast.methods.training.settings import TrainingSettings
@@ -20,7 +20,7 @@ from holdfast.methods.training.strategy import MethodStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .test_contract import Recorder, build, finish
+from .families import Recorder, build, finish
 
 
 def test_factors_equal_the_formulas() -> None:
@@ -28,8 +28,8 @@ def test_factors_equal_the_formulas() -> None:
     cosine = factor_of("cosine", steps_per_epoch=5, epochs=4, warmup=2)
     assert cosine is not None
     for step in range(20):
-        expected = (step + 1) / 2 if step < 2 else 0.5 * (1 + math.cos(math.pi * (step - 2) / 18))
-        assert cosine(step) == pytest.approx(expected)
+        wanted = (step + 1) / 2 if step < 2 else 0.5 * (1 + math.cos(math.pi * (step - 2) / 18))
+        assert cosine(step) == pytest.approx(wanted)
     steps = factor_of("multistep", steps_per_epoch=5, epochs=4, milestones=(1, 3), gamma=0.1)
     assert steps is not None
     assert [round(steps(s), 6) for s in (0, 4, 5, 14, 15, 19)] == [1, 1, 0.1, 0.1, 0.01, 0.01]
@@ -42,7 +42,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder = nn.Linear(3, 4)
 
-    def augment(self, batch: Batch, _: torch.Generator) -> Batch:
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         return batch
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -80,8 +80,8 @@ def test_the_cosine_ends_with_the_last_step(batching: str, accumulate: int) -> N
         strategy.train(experience, eval_streams=[])
     for used in rates.used:
         n = len(used)
-        expected = [1e-3 * 0.5 * (1 + math.cos(math.pi * k / n)) for k in range(n)]
-        assert used == pytest.approx(expected)
+        wanted = [1e-3 * 0.5 * (1 + math.cos(math.pi * k / n)) for k in range(n)]
+        assert used == pytest.approx(wanted)
     batches = 10 if batching == "balanced" else 6
     assert len(rates.used[1]) == 3 * math.ceil(batches / accumulate)
 
@@ -180,55 +180,3 @@ def test_a_scheduler_that_cannot_be_made_is_refused(name: str, options: dict[str
     sgd = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
     with pytest.raises(UnfitError, match=r"train\." + message):
         torch_scheduler(sgd, TorchSchedule(name, options), 8)
-
-
-class TwoTerms(Method):
-    """A loss of two weighted terms on one encoder."""
-
-    def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
-        h = self._model.encoder(batch["x"])
-        a, b = h.square().mean(), (h * batch["x"].sum(1, keepdim=True)).mean()
-        return {"loss": 2 * a + 0.5 * b + 0.1 * h.abs().mean(), "loss/a": a, "loss/b": b, "other": a.detach()}
-
-
-class Notes:
-    """An observer that keeps the points."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, float] = {}
-
-    def points(self, values: dict[str, float], step: int) -> None:
-        self.values = values
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args: None
-
-
-def test_gradient_shares_are_those_of_plain_autograd_and_move_nothing() -> None:
-    table = Table({"x": torch.randn(8, 3, generator=generator(0, "x")), "label": torch.zeros(8, dtype=torch.int64)})
-    source = Source({"train": table}, ["a"], {}, "stand-in", "0")
-    weights: list[Tensor] = []
-    for every in (0, 1):
-        torch.manual_seed(1)
-        method = TwoTerms(MethodConfig(), Classifier())
-        start = [p.detach().clone().requires_grad_() for p in method.model.parameters()]
-        notes = Notes()
-        settings = TrainingSettings(batch_size=8, gradients=every, clip=1e-3)
-        strategy = MethodStrategy(method=method, settings=settings, observer=notes)
-        strategy.train(class_incremental(source, 1).streams["train"][0], eval_streams=[])
-        weights.append(torch.cat([p.detach().flatten() for p in method.parameters()]))
-        if not every:
-            assert not any(name.startswith("gradient/") for name in notes.values)
-    assert torch.equal(*weights)
-    x = table.columns["x"]
-    assert isinstance(x, Tensor)
-    h = F.linear(x, start[0], start[1])
-    terms = {"a": 2 * h.square().mean(), "b": 0.5 * (h * x.sum(1, keepdim=True)).mean(), "rest": 0.1 * h.abs().mean()}
-    norms = {
-        name: torch.cat([g.flatten() for g in torch.autograd.grad(term, start, retain_graph=True)]).norm().item()
-        for name, term in terms.items()
-    }
-    for name, norm in norms.items():
-        assert notes.values[f"gradient/{name}"] == pytest.approx(norm, rel=1e-5)
-        assert notes.values[f"gradient/{name}/share"] == pytest.approx(norm / sum(norms.values()), rel=1e-5)
-    assert notes.values["gradient/clipped"] == 1.0

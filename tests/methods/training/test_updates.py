@@ -21,7 +21,7 @@ from holdfast.methods.training.trainer import Trainer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .test_contract import MemoryTeacher, Recorder, Slimmable, TwoOptimizers, build, finish
+from .families import MemoryTeacher, Recorder, Slimmable, TwoOptimizers, build, finish
 
 
 class TwoTasks(Method):
