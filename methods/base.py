@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,21 +18,25 @@ from ..datasets.core.view import ExperienceView
 
 
 class UnfitError(ValueError):
-    """A setting of a method or a model that does not fit the data or another setting; the message says which, and what to do about it."""
+    """A setting of a method or a model that does not fit the data or another setting; the message says which, and what
+    to do about it.
+    """
 
 
 class MethodConfig(BaseModel):
-    """Base of every method's ``Config``: unknown fields are errors; each field has a default, a range and a description.
+    """Base of every method's ``Config``: unknown fields are errors; each field has a default, a range and a
+    description.
 
-    A field's sweep range stands in ``json_schema_extra={"sweep": {...}}``; one that a fair comparison holds equal carries
-    ``json_schema_extra=protocol()``.
+    A field's sweep range stands in ``json_schema_extra={"sweep": {...}}``; one that a fair comparison holds equal
+    carries ``json_schema_extra=protocol()``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 def protocol(**extra: Any) -> dict[str, Any]:
-    """``json_schema_extra`` of a field that all methods of a suite must share (memory, budget, batching, augmentation, widths), with ``extra`` beside it.
+    """``json_schema_extra`` of a field that all methods of a suite must share (memory, budget, batching, augmentation,
+    widths), with ``extra`` beside it.
 
     The method itself is no protocol: its losses, weights, temperatures, which rows it keeps.
     """
@@ -45,15 +50,76 @@ def is_protocol(info: FieldInfo) -> bool:
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """An optimizer of a stage: a torch.optim class name, its arguments, and the parameters it moves.
+    """An optimizer of a stage: its name, its arguments, and what it moves.
 
-    ``factor`` multiplies the learning rate by the number of steps this optimizer made; None: the recipe's schedule.
+    ``name`` is a class of ``torch.optim``, LARS or LAMB. ``parameters`` are parameters, or groups as torch takes them:
+    ``{"params": [...], "lr": ...}``, where what a group does not say is that of ``arguments``. ``factor`` multiplies
+    every group's learning rate by a function of the steps that this optimizer made; None: the recipe's schedule.
     """
 
-    parameters: list[nn.Parameter]
+    parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]]
     name: str = "AdamW"
     arguments: Mapping[str, Any] = field(default_factory=dict)
     factor: Callable[[int], float] | None = None
+
+
+# Does the backward pass of several losses: writes (adds) to ``.grad`` of the parameters, which are the optimizer's.
+Aggregator = Callable[[Mapping[str, Tensor], Sequence[nn.Parameter]], None]
+
+
+@dataclass(frozen=True)
+class Update:
+    """One backward of a step: ``loss`` is back-propagated; ``step`` makes ``optimizer`` step (and zero its gradients)
+    after it.
+
+    ``losses`` (name -> scalar) takes the place of ``loss`` where several are weighed against each other: each is logged
+    as ``loss/<name>``, and ``aggregator`` (None: :meth:`Method.aggregator`; None too: backward of their sum) does the
+    backward pass, so that ``torchjd.autojac.mtl_backward`` fits in a lambda. An aggregator gets the losses as they are
+    to be differentiated (divided by ``accumulate``, scaled in fp16) and keeps the graph itself where it must last;
+    ``loss`` is then their sum. ``retain`` keeps the graph for a later Update of the same step.
+
+    Raises:
+        ValueError: neither or both of ``loss`` and ``losses``.
+    """
+
+    loss: Tensor = None  # type: ignore[assignment]  # never None after __post_init__
+    optimizer: str = "main"
+    step: bool = True
+    logs: Mapping[str, Tensor] = field(default_factory=dict)
+    retain: bool = False
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
+    aggregator: Aggregator | None = None
+
+    def __post_init__(self) -> None:
+        if (self.loss is None) != bool(self.losses):
+            raise ValueError("an Update has either a loss or losses")
+        if self.losses:
+            first, *others = self.losses.values()
+            object.__setattr__(self, "loss", sum(others, start=first))
+
+
+@dataclass
+class StepContext:
+    """Where a step stands; all counts begin at 0. ``augment`` is the generator of views and augmentation.
+
+    ``iteration`` counts batches over the whole run. ``step`` counts the optimizer steps of this stage in this
+    experience that lie behind, ``total_steps`` those that the stage will make: batches as the sampler makes them (half
+    of each is memory with balanced batching), times epochs; with ``accumulate`` = a, every a batches and what an epoch
+    leaves over are one. A batch counts once however many Updates its step makes and whatever optimizers they move: an
+    optimizer that moves n times a batch makes n times as many.
+    """
+
+    view: ExperienceView
+    stage: str
+    epoch: int
+    iteration: int
+    augment: torch.Generator
+    step: int = 0
+    total_steps: int = 0
+
+
+# A step's result: a dict whose "loss" is optimised (the rest is logged), or an iterator of Updates.
+StepResult = dict[str, Tensor] | Iterator[Update]
 
 
 @dataclass(frozen=True)
@@ -61,46 +127,23 @@ class Stage:
     """One stage of a method within an experience.
 
     ``optimizers`` may be empty (calibration); None means one optimizer ``main`` over all trainable parameters with the
-    recipe's settings. ``epochs`` None means the recipe's and ``more``; ``steps_only_forward`` stages are run without gradients.
+    recipe's settings. ``epochs`` None means the recipe's and ``more``. ``step`` is a method of the method,
+    ``self.head_step``; None: its ``training_step``. Without ``gradients`` the steps only go forward.
     """
 
     name: str = "train"
     epochs: int | None = None
     optimizers: Mapping[str, OptimizerSpec] | None = None
-    step: str = "training_step"
+    step: Callable[[Batch, StepContext], StepResult] | None = None
     gradients: bool = True
     more: int = 0
-
-
-@dataclass(frozen=True)
-class Update:
-    """One backward of a step: ``loss`` is back-propagated; ``step`` makes ``optimizer`` step (and zero its gradients) after it.
-
-    ``retain`` keeps the graph for a later Update of the same step.
-    """
-
-    loss: Tensor
-    optimizer: str = "main"
-    step: bool = True
-    logs: Mapping[str, Tensor] = field(default_factory=dict)
-    retain: bool = False
-
-
-@dataclass
-class StepContext:
-    """Where a step stands: counted from 0; ``augment`` is the generator of views and augmentation."""
-
-    view: ExperienceView
-    stage: str
-    epoch: int
-    iteration: int
-    augment: torch.Generator
 
 
 class Method(nn.Module):
     """A method: modules, stages and one training step. Knows no Avalanche, no MLflow, no command line.
 
-    Everything that must survive a crash is in ``state_dict`` (memory, teacher, queues). ``table`` in the view is all it sees of data.
+    Everything that must survive a crash is in ``state_dict`` (memory, teacher, queues). ``table`` in the view is all
+    it sees of data.
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
@@ -118,7 +161,8 @@ class Method(nn.Module):
 
     @classmethod
     def total_epochs(cls, config: Any, epochs: int) -> int | None:
-        """Learning budget of an experience for which the recipe says ``epochs``: epochs of all stages that train what is evaluated; None: it makes no steps.
+        """Learning budget of an experience for which the recipe says ``epochs``: epochs of all stages that train what
+        is evaluated; None: it makes no steps.
 
         What is trained beside it (a translator, a biased network, a teacher) belongs to the method and does not count.
         """
@@ -133,14 +177,18 @@ class Method(nn.Module):
         """The stages of this experience, in order."""
         return [Stage()]
 
-    def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor] | Iterator[Update]:
+    def training_step(self, batch: Batch, ctx: StepContext) -> StepResult:
         """The whole step: a dict whose ``loss`` is optimised (the rest is logged), or a generator of :class:`Update`."""
         raise NotImplementedError(f"{type(self).__name__} must define training_step")
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         """Predictions of a batch, one row each, in evaluation mode: the model's own, unless a method makes others."""
-        found: dict[str, Tensor] = self._model.predict(batch)
-        return found
+        predictions: dict[str, Tensor] = self._model.predict(batch)
+        return predictions
+
+    def aggregator(self) -> Aggregator | None:
+        """What does the backward pass of an Update of several losses that names nothing itself; None: their sum."""
+        return None
 
     def before_experience(self, view: ExperienceView) -> None: ...
 
@@ -155,7 +203,9 @@ class Method(nn.Module):
     def after_epoch(self, ctx: StepContext) -> None: ...
 
     def compared_parameters(self) -> list[nn.Parameter]:
-        """Trainable parameters on which ``diagnostics.gradients`` compares loss terms: the model's ``encoder`` (all, where it has none)."""
+        """Trainable parameters on which ``diagnostics.gradients`` compares loss terms: the model's ``encoder`` (all,
+        where it has none).
+        """
         part = getattr(self.model, "encoder", self.model)
         return [p for p in part.parameters() if p.requires_grad]
 
@@ -169,7 +219,8 @@ class Method(nn.Module):
 
 
 class FrozenCopy(nn.Module):
-    """A frozen copy of a module (a teacher): in eval mode, no gradients, in ``state_dict`` but never among ``parameters()``.
+    """A frozen copy of a module (a teacher): in eval mode, no gradients, in ``state_dict`` but never among
+    ``parameters()``.
 
     Empty until :meth:`take`; loading a state with a teacher rebuilds it from the live module's structure.
     """
@@ -209,3 +260,63 @@ class FrozenCopy(nn.Module):
             self._copy[0].load_state_dict(state["copy"])
         else:
             self._copy = []
+
+
+class FrozenReference(nn.Module):
+    """A frozen pretrained module, kept in a state by what it is and not by value: {name, revision, sha256}.
+
+    The module is in eval mode, without gradients and never among ``parameters()``; ``to`` moves it and calls go through
+    it. It is rebuilt from ``name`` and ``revision`` (a hub name and commit, or a folder) by whoever builds the model;
+    loading a state checks that the live one has the same tensors.
+
+    Raises:
+        UnfitError: on loading a state of another module.
+    """
+
+    def __init__(self, module: nn.Module, name: str, revision: str | None = None) -> None:
+        super().__init__()
+        self._module = [module.eval().requires_grad_(False)]  # in a list: not a sub-module
+        self.name, self.revision = name, revision
+        self._sha256: str | None = None
+
+    @property
+    def module(self) -> nn.Module:
+        return self._module[0]
+
+    @property
+    def sha256(self) -> str:
+        """Of the module's tensors (:func:`digest_of`); worked out once, since nothing moves them."""
+        if self._sha256 is None:
+            self._sha256 = digest_of(self.module)
+        return self._sha256
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module(*args, **kwargs)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """``to(device)`` moves the module too."""
+        self.module._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"name": self.name, "revision": self.revision, "sha256": self.sha256}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        if state["sha256"] == self.sha256:
+            return
+        was = f"{state['name']} (revision {state['revision'] or 'main'}), sha256 {state['sha256'][:12]}"
+        now = f"{self.name} (revision {self.revision or 'main'}), sha256 {self.sha256[:12]}"
+        raise UnfitError(
+            f"the state was made with the frozen module {was}; the one loaded here, {now}, has other weights. "
+            "Load the same module, or train anew"
+        )
+
+
+def digest_of(module: nn.Module) -> str:
+    """sha256 over name, type, shape and bytes of each parameter and buffer, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted([*module.named_parameters(), *module.named_buffers()]):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        data = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(data.view(torch.uint8).numpy().data)
+    return digest.hexdigest()

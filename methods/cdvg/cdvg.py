@@ -188,7 +188,7 @@ class Cdvg(Views):
         }
         if self.reader is not None:
             optimizers["reader"] = OptimizerSpec(list(self.reader.parameters()), "Adam", {"lr": 2e-3})
-        first = Stage("translator", c.translator_epochs, optimizers, step="translator_step")
+        first = Stage("translator", c.translator_epochs, optimizers, step=self.translator_step)
         return [first, *super().stages(view)]
 
     def after_stage(self, stage: Stage, view: ExperienceView) -> None:

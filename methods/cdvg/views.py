@@ -118,7 +118,7 @@ class Views(Method):
     def stages(self, view: ExperienceView) -> list[Stage]:
         if self.config.objective == "joint":
             return [Stage("classifier")]
-        return [Stage("encoder", step="contrast_step"), Stage("classifier", step="head_step")]
+        return [Stage("encoder", step=self.contrast_step), Stage("classifier", step=self.head_step)]
 
     # -- views -----------------------------------------------------------------------------------------------------
 

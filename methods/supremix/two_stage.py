@@ -72,7 +72,7 @@ class TwoStage(Regressor):
             else [*self.head.parameters(), *self._model.encoder.parameters()]
         )
         second = {"main": OptimizerSpec(trained, "Adam", {"lr": c.second_lr if c.second == "probe" else c.finetune_lr})}
-        step = "probe_step" if c.second == "probe" else "finetune_step"
+        step = self.probe_step if c.second == "probe" else self.finetune_step
         return [Stage("pretrain", c.epochs), Stage(c.second, c.second_epochs, second, step)]
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:

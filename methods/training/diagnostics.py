@@ -15,13 +15,15 @@ def gradient_shares(
 ) -> dict[str, Tensor]:
     """Norm and share of the gradient that each term of ``loss`` sends into ``compared``.
 
-    A term L_i is a scalar ``loss/<i>`` of ``logs`` with a graph. With its weight w_i = ∂L/∂L_i (what the method multiplied it with) and
-    θ the parameters, ``gradient/<i>`` = ‖w_i ∂L_i/∂θ‖ and ``gradient/<i>/share`` = that over the sum of all terms' norms. What the
-    terms leave of the loss's gradient is the term ``rest`` (only where it is more than a thousandth); without any term the loss is the one term.
+    A term L_i is a scalar ``loss/<i>`` of ``logs`` with a graph. With its weight w_i = ∂L/∂L_i (what the method
+    multiplied it with) and θ the parameters, ``gradient/<i>`` = ‖w_i ∂L_i/∂θ‖ and ``gradient/<i>/share`` = that over
+    the sum of all terms' norms. What the terms leave of the loss's gradient is the term ``rest`` (only where it is
+    more than a thousandth); without any term the loss is the one term.
 
     Args:
         loss: scalar, before scaling and accumulation; its graph is kept.
-        compared: θ, the parameters where terms are compared (an encoder); where the loss reaches none of them ``others`` are taken.
+        compared: θ, the parameters where terms are compared (an encoder); where the loss reaches none of them
+            ``others`` are taken.
 
     Returns:
         Scalars, detached. Neither ``.grad`` nor any generator is touched. Empty where the loss has no graph.
@@ -56,7 +58,9 @@ def gradient_shares(
 
 
 def _gradient(loss: Tensor, term: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor | None:
-    """``∂loss/∂term · ∂term/∂parameters`` as one float32 vector; None where the loss does not hold the term or it reaches no parameter."""
+    """``∂loss/∂term · ∂term/∂parameters`` as one float32 vector; None where the loss does not hold the term or it
+    reaches no parameter.
+    """
     weight: Tensor | None
     if term is loss:
         weight = torch.ones_like(loss)

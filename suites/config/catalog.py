@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from . import layers, protocol, registry, sources
+from . import layers, protocol, registry, sources, training
 from .documents import suggestion
 from .errors import Fault
 from .recipe import Recipe, build, fault, new_messages, unknown_names
@@ -140,6 +140,7 @@ def resolve(recipe: Recipe, fair: bool = True) -> None:
             errors += _check(getattr(recipe, section).options, finder().Config, f"{section}.options")
         except Fault as error:
             errors.append(f"{section}.name: {error.what}")
+    errors += training.errors_of(recipe.train)
     try:
         registry.problem(recipe.problem)
         if not errors:

@@ -53,6 +53,9 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+OPEN = ("options", "optimizer_options")  # fields of free names: an override may be the first to give one
+
+
 def override(document: dict[str, Any], text: str, sections: Collection[str]) -> list[str]:
     """Set ``path=value`` of ``text`` in ``document``, whose top-level fields are ``sections``; what is wrong with it, if anything."""
     path, equals, value_text = text.partition("=")
@@ -78,7 +81,7 @@ def override(document: dict[str, Any], text: str, sections: Collection[str]) -> 
         if depth == 1 and keys[0] == "methods":
             return [f"{path}: the recipe has no method '{key}'{suggestion(key, node)}"]
         known = list(sections if depth == 0 else node)
-        if depth > 0 or key not in known:
+        if key not in (known if depth == 0 else OPEN):
             return [f"{path}: no such field{suggestion(key, known)}"]
         node[key] = {}
         node = node[key]

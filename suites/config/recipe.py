@@ -76,6 +76,19 @@ class ModelSection(Section):
     )
 
 
+Schedule = Literal["constant", "cosine", "multistep"]
+
+
+class ScheduleSection(Section):
+    """A scheduler of torch."""
+
+    name: str = Field(description="a class of torch.optim.lr_scheduler; it moves once an optimizer step")
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="its arguments; total_steps, T_max and total_iters (PolynomialLR) are those of the stage, and max_lr (OneCycleLR) is train.lr, where they are not given",
+    )
+
+
 class TrainSection(Section):
     """How every method of the suite is trained."""
 
@@ -84,14 +97,17 @@ class TrainSection(Section):
         None, ge=1, le=100_000, description="epochs of the first experience; null: as the others"
     )
     batch_size: int = Field(32, ge=1, le=1_000_000, description="rows a batch")
-    optimizer: Literal["AdamW", "Adam", "SGD"] = Field("AdamW", description="new in every experience")
+    optimizer: str = Field("AdamW", description="a class of torch.optim, LARS or LAMB; new in every stage")
     lr: float = Field(1e-3, gt=0, le=100, description="learning rate")
     weight_decay: float = Field(0.0, ge=0, le=10, description="weight decay")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's moments")
-    eps: float = Field(1e-8, gt=0, le=1, description="Adam's epsilon")
-    schedule: Literal["constant", "cosine", "multistep"] = Field(
+    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the moments, where the optimizer has two")
+    eps: float = Field(1e-8, gt=0, le=1, description="added to denominators, where the optimizer has one such number")
+    optimizer_options: dict[str, Any] = Field(
+        default_factory=dict, description="the optimizer's other arguments, such as momentum"
+    )
+    schedule: Schedule | ScheduleSection = Field(
         "constant",
-        description="of the learning rate within a stage; multistep: times gamma from each of the milestones on",
+        description="of the learning rate within a stage; multistep: times gamma from each of the milestones on; or {name: OneCycleLR, options: {}}: any scheduler of torch",
     )
     milestones: tuple[int, ...] = Field((), description="of multistep: epochs of a stage, counted from 0, ascending")
     gamma: float = Field(0.1, gt=0, le=1, description="of multistep: factor of the learning rate at a milestone")
@@ -115,6 +131,26 @@ class TrainSection(Section):
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="seconds between checkpoints within an experience; 0: none"
     )
+
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _schedule(cls, value: Any) -> Any:
+        known = typing.get_args(Schedule)
+        if isinstance(value, ScheduleSection) or (isinstance(value, str) and value in known):
+            return value
+        if isinstance(value, dict):
+            fields_fit = isinstance(value.get("name"), str) and isinstance(value.get("options", {}), dict)
+            if fields_fit and not value.keys() - {"name", "options"}:
+                return value
+        elif isinstance(value, str):
+            raise ValueError(f"no such schedule{suggestion(value, known)}; a scheduler of torch is {{name: {value}}}")
+        raise ValueError("constant, cosine, multistep, or {name: a scheduler of torch, options: {its arguments}}")
+
+    @model_validator(mode="after")
+    def _own_warmup(self) -> TrainSection:
+        if isinstance(self.schedule, ScheduleSection) and self.warmup_steps:
+            raise ValueError("warmup_steps belongs to constant, cosine and multistep, not to a scheduler of torch")
+        return self
 
     @model_validator(mode="after")
     def _betas(self) -> TrainSection:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import catalog, registry
+from ..config import catalog, registry, training
 from ..config.errors import Fault
 from ..config.recipe import Recipe, load, to_yaml
 
 if TYPE_CHECKING:
     from ...datasets.core.source import Source
     from ...methods.base import Method
-    from ...methods.training.strategy import TrainingSettings
+    from ...methods.training.settings import TrainingSettings
 
 
 def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> Source:
@@ -63,18 +63,14 @@ def method_of(recipe: Recipe, name: str, info: Mapping[str, Any], seed: int) -> 
 
 def settings_of(recipe: Recipe) -> TrainingSettings:
     """The recipe's ``train`` section as the loop takes it."""
-    from ...methods.training.strategy import TrainingSettings
+    from ...methods.training.settings import TrainingSettings
 
     train = recipe.train
-    arguments: dict[str, Any] = {"lr": train.lr, "weight_decay": train.weight_decay}
-    if train.optimizer != "SGD":
-        arguments |= {"betas": tuple(train.betas), "eps": train.eps}
     names: tuple[str, ...] = (
         "epochs",
         "epochs_first",
         "batch_size",
         "optimizer",
-        "schedule",
         "warmup_steps",
         "milestones",
         "gamma",
@@ -89,7 +85,8 @@ def settings_of(recipe: Recipe) -> TrainingSettings:
         **{name: getattr(train, name) for name in names},
         eval_batch_size=recipe.evaluate.batch_size,
         gradients=recipe.diagnostics.gradients,
-        optimizer_arguments=arguments,
+        optimizer_arguments=training.arguments_of(train),
+        schedule=training.schedule_of(train),
     )
 
 

@@ -37,7 +37,7 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
         size = recipe.train.batch_size
         steps = 0
         for experience in stream:
-            view = strategy._ensure_view(experience)
+            view = strategy.ensure_view(experience)
             epochs = sum(strategy.epochs_of(stage, view) for stage in method.stages(view))
             steps += epochs * math.ceil(len(experience.rows) / size)
         seconds = _time_step(strategy, stream[0]) if steps else 0.0  # nothing to time in a method that fits at once
@@ -61,20 +61,16 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
 
 def _time_step(strategy: MethodStrategy, experience: Any) -> float:
     """Seconds of a step, from three of them on copies that are thrown away."""
-    from ...methods.base import StepContext
-
-    view = strategy._ensure_view(experience)
+    view = strategy.ensure_view(experience)
     strategy.method.to(strategy.device)
     strategy.method.before_experience(view)
     stages = strategy.method.stages(view)
     stage = next(stage for stage in stages if strategy.epochs_of(stage, view))
-    strategy._begin_stage(stage, view)
+    strategy.begin_stage(stage, view)
     strategy.method.train()
     times = []
     for batch in strategy.load(strategy.batches_of_epoch(0, 0)[:3]):
         start = time.perf_counter()
-        strategy._step(
-            getattr(strategy.method, stage.step), batch, StepContext(view, stage.name, 0, 0, strategy.augment), True
-        )
+        strategy.run_step(strategy.step_of(stage), batch, strategy.context(stage, view), True)
         times.append(time.perf_counter() - start)
     return min(times)

@@ -78,7 +78,7 @@ class Run:
             self.console.postfix(f"loss {values['loss']:.3f}")
 
     def epoch_batches(self, strategy: MethodStrategy, n_batches: int) -> None:
-        at = strategy._at
+        at = strategy.position
         self.console.status(f"{self.folder.name}  experience {at['experience']}  epoch {at['epoch']}")
 
     def after_iteration(self, strategy: MethodStrategy) -> None:
@@ -97,7 +97,7 @@ class Run:
         if rule == "last":
             return
         split = "valid" if rule == "validation" else "test"
-        value = self.evaluate(split, self.seen(strategy._at["experience"]))[1][self.problem.main]
+        value = self.evaluate(split, self.seen(strategy.position["experience"]))[1][self.problem.main]
         if self.best is None or self.metrics.main.better(value, self.best[0]):
             self.best = (
                 value,
@@ -107,7 +107,7 @@ class Run:
     def after_stage(self, strategy: MethodStrategy, stage: Stage) -> None:
         from ...analysis.problems.evaluator import GateError
 
-        number = strategy._at["experience"]
+        number = strategy.position["experience"]
         train = self.stream[number]
         hidden = {**self.source.splits["train"].columns}  # all columns: the problem may see what the method may not
         try:
@@ -206,7 +206,8 @@ class Run:
         """Method, strategy and streams."""
         import torch
 
-        from ...methods.training.strategy import MethodStrategy, seed_everything
+        from ...methods.training.seeding import seed_everything
+        from ...methods.training.strategy import MethodStrategy
 
         torch.set_num_threads(self.recipe.train.threads or os.cpu_count() or 1)
         joint = catalog.kind_of(self.recipe, self.name).uses_union
@@ -231,7 +232,7 @@ class Run:
 
     def execute(self) -> dict[str, float]:
         """Train what is left and return the summary metrics."""
-        from ...methods.training.strategy import NonFiniteLossError
+        from ...methods.training.settings import NonFiniteLossError
 
         self.setup()
         resumed = self.restore()

@@ -24,7 +24,8 @@ from holdfast.datasets.core.streams import class_incremental  # noqa: E402
 from holdfast.datasets.core.table import Batch, Ragged, Table  # noqa: E402
 from holdfast.methods.base import Method, MethodConfig, StepContext  # noqa: E402
 from holdfast.methods.networks.speech import Pretrained  # noqa: E402
-from holdfast.methods.training.strategy import MethodStrategy, TrainingSettings  # noqa: E402
+from holdfast.methods.training.settings import TrainingSettings  # noqa: E402
+from holdfast.methods.training.strategy import MethodStrategy  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 

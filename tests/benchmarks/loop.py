@@ -20,7 +20,8 @@ from holdfast.datasets.core.source import Source  # noqa: E402
 from holdfast.datasets.core.streams import class_incremental  # noqa: E402
 from holdfast.datasets.core.table import Batch, Table  # noqa: E402
 from holdfast.methods.base import Method, MethodConfig, StepContext  # noqa: E402
-from holdfast.methods.training.strategy import MethodStrategy, TrainingSettings  # noqa: E402
+from holdfast.methods.training.settings import TrainingSettings  # noqa: E402
+from holdfast.methods.training.strategy import MethodStrategy  # noqa: E402
 from holdfast.suites.tracking.journal import Journal  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402

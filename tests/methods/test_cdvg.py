@@ -131,7 +131,7 @@ def _run(method: Any, view: ExperienceView, epochs: int = 1) -> list[Stage]:
         )
         for epoch in range(epochs):
             for batch in view.batches():
-                result = getattr(method, stage.step)(batch, StepContext(view, stage.name, epoch, 0, order))
+                result = (stage.step or method.training_step)(batch, StepContext(view, stage.name, epoch, 0, order))
                 updates = (
                     [("main", result["loss"])] if isinstance(result, dict) else ((u.optimizer, u.loss) for u in result)
                 )
@@ -452,7 +452,8 @@ def test_disent_on_translated_views_trains_both_branches(source: Source) -> None
 def test_the_strategy_follows_an_optimizers_own_factor(source: Source) -> None:
     """The translator's learning rates have fallen to 0 at the end of its stage; the classifier's stays the recipe's."""
     from holdfast.datasets.core.streams import single
-    from holdfast.methods.training.strategy import MethodStrategy, TrainingSettings
+    from holdfast.methods.training.settings import TrainingSettings
+    from holdfast.methods.training.strategy import MethodStrategy
 
     rates: dict[str, list[float]] = {}
 

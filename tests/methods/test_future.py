@@ -31,7 +31,8 @@ from holdfast.methods.supremix.fds import FDS
 from holdfast.methods.supremix.lds import LDS
 from holdfast.methods.supremix.mixup import Mixup
 from holdfast.methods.supremix.supremix import SupReMix
-from holdfast.methods.training.strategy import MethodStrategy, TrainingSettings
+from holdfast.methods.training.settings import TrainingSettings
+from holdfast.methods.training.strategy import MethodStrategy
 from torch import Tensor
 
 STAGE_ONE = {"width": 4, "critic_width": 4, "translator_epochs": 1}

@@ -81,7 +81,7 @@ def train(method: Any, view: ExperienceView, epochs: int = 8) -> Iterator[float]
             losses = []
             for batch in view.batches(train=True):
                 optimizer.zero_grad()
-                loss = getattr(method, stage.step)(batch, ctx)["loss"]
+                loss = (stage.step or method.training_step)(batch, ctx)["loss"]
                 loss.backward()
                 optimizer.step()
                 losses.append(float(loss.detach()))

@@ -137,7 +137,7 @@ def test_validation_scores_all_experiences_seen_so_far(tmp_path: Path, monkeypat
 
     def watched(self: Run, split: str, numbers: Any) -> Any:
         each, pooled = real(self, split, numbers)
-        seen.append((self.strategy._at["experience"], self.training, split, tuple(numbers), pooled["accuracy"]))
+        seen.append((self.strategy.position["experience"], self.training, split, tuple(numbers), pooled["accuracy"]))
         return each, pooled
 
     monkeypatch.setattr(Run, "evaluate", watched)

@@ -1,0 +1,107 @@
+"""Optimizers by name: every class of ``torch.optim`` that works a step at a time, LARS and LAMB; and a stage's own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from ..base import OptimizerSpec, UnfitError
+from .lamb import LAMB
+from .lars import LARS
+from .schedules import Schedule, TorchSchedule, first_line, torch_scheduler
+
+OTHERS: dict[str, type[Optimizer]] = {"LAMB": LAMB, "LARS": LARS}
+REFUSED = {
+    "LBFGS": "it evaluates the loss several times a step",
+    "SparseAdam": "it takes sparse gradients alone",
+}
+
+
+def optimizer_names() -> list[str]:
+    """What ``train.optimizer`` and :class:`OptimizerSpec` may name."""
+    kinds = vars(torch.optim).items()
+    known = {name for name, kind in kinds if inspect.isclass(kind) and issubclass(kind, Optimizer)}
+    return sorted((known - REFUSED.keys() - {"Optimizer"}) | OTHERS.keys())
+
+
+def optimizer_class(name: str) -> type[Optimizer]:
+    """The class of that name. Raises UnfitError where there is none, or where it does not work a step at a time."""
+    if name in OTHERS:
+        return OTHERS[name]
+    if name in REFUSED:
+        raise UnfitError(f"{name} cannot be used: {REFUSED[name]}")
+    if name not in optimizer_names():
+        raise UnfitError(f"no such optimizer '{name}' (there are: {', '.join(optimizer_names())})")
+    kind: type[Optimizer] = getattr(torch.optim, name)
+    return kind
+
+
+def arguments_of(name: str, common: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of an optimizer: what it takes of ``common`` (lr, weight_decay, betas, eps), and ``options``.
+
+    A common value of another form than the class's (Adafactor has two eps) is left out, and may be an option. Raises
+    UnfitError, naming the field, for a weight decay or an option that the class has not.
+    """
+    try:
+        parameters = inspect.signature(optimizer_class(name)).parameters
+    except UnfitError as error:
+        raise UnfitError(f"train.optimizer: {error}") from error
+    known = {each: info.default for each, info in parameters.items() if each != "params"}
+    taken = {
+        each: value
+        for each, value in common.items()
+        if each in known and isinstance(value, tuple) == isinstance(known[each], tuple)
+    }
+    if common.get("weight_decay") and "weight_decay" not in taken:
+        raise UnfitError(f"train.weight_decay: {name} has no weight decay: set it to 0")
+    for option in options:
+        if option in taken:
+            raise UnfitError(f"train.optimizer_options.{option}: this is the field train.{option}")
+        if option not in known:
+            free = ", ".join(each for each in known if each not in taken)
+            raise UnfitError(f"train.optimizer_options.{option}: {name} has no such option (it has: {free})")
+    return {**taken, **{option: tuple(v) if isinstance(v, list) else v for option, v in options.items()}}
+
+
+def check_optimizer(name: str, arguments: Mapping[str, Any], schedule: Schedule | TorchSchedule) -> None:
+    """Whether optimizer and schedule can be made and make a step, tried on a weight of 2 x 2.
+
+    Raises UnfitError, naming the field of ``train``.
+    """
+    weight = nn.Parameter(torch.zeros(2, 2))
+    weight.grad = torch.zeros_like(weight)
+    try:
+        optimizer = optimizer_class(name)([weight], **arguments)
+        optimizer.step()
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        raise UnfitError(f"train.optimizer_options: {name}: {first_line(error)}") from error
+    if isinstance(schedule, TorchSchedule):
+        torch_scheduler(optimizer, schedule, 10)
+
+
+def default_spec(method: nn.Module, name: str, arguments: Mapping[str, Any] | None) -> OptimizerSpec:
+    """The recipe's optimizer over all trainable parameters."""
+    return OptimizerSpec([p for p in method.parameters() if p.requires_grad], name, dict(arguments or {}))
+
+
+def build_optimizer(spec: OptimizerSpec) -> Optimizer:
+    """A new optimizer over the spec's parameters or groups.
+
+    Raises UnfitError where the class does not take them (Muon: matrices alone).
+    """
+    kind = optimizer_class(spec.name)
+    parameters: Any = list(spec.parameters)  # torch's type names a list of one kind or the other
+    try:
+        return kind(parameters, **{"lr": 1e-3, **spec.arguments})
+    except (TypeError, ValueError) as error:
+        raise UnfitError(f"the optimizer {spec.name} cannot train these parameters: {first_line(error)}") from error
+
+
+def parameters_of(optimizer: Optimizer) -> list[nn.Parameter]:
+    """Its parameters, group after group."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
