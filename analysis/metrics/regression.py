@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ...datasets.core.source import ShotBins
 
 Array = NDArray[np.float64]
 SHOTS = ("many", "medium", "few")
@@ -51,30 +52,16 @@ def errors(value: Array, label: Array) -> dict[str, float]:
     }
 
 
-@dataclass(frozen=True)
-class Shots:
-    """Which shot a label belongs to: its bin is ``floor((y - origin) / width)``, clipped to the bins 0 to ``last``.
+class Shots(ShotBins):
+    """Which shot a label belongs to, by a data set's :class:`~holdfast.datasets.core.source.ShotBins`.
 
-    Fixed lists ``medium`` and ``many`` (the rest is few), or the training rows of the bin: many with more than ``many_above``, few with
-    less than ``few_below``, else medium. Spec section 6: ages have width 1, 100 and 20; STS-B-DIR has 50 bins of 0.1 with fixed lists.
+    Spec section 6: ages have width 1, 100 and 20; STS-B-DIR has 50 bins of 0.1 with fixed lists.
     """
 
-    width: float = 1.0
-    origin: float = 0.0
-    last: int | None = None
-    many_above: int = 100
-    few_below: int = 20
-    many: frozenset[int] | None = None
-    medium: frozenset[int] = frozenset()
-
     @classmethod
-    def of(cls, info: Mapping[str, Any]) -> Shots:
-        """From a data set's ``info["shots"]``."""
-        given = dict(info)
-        for name in ("many", "medium"):
-            if given.get(name) is not None:
-                given[name] = frozenset(given[name])
-        return cls(**given)
+    def of(cls, bins: ShotBins) -> Shots:
+        """With the fields of ``bins``."""
+        return cls(**vars(bins))
 
     def bins(self, label: Array) -> NDArray[np.int64]:
         """Bin of each label, [N]; edges are compared in float32, as labels are stored."""

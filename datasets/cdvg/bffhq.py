@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..core.source import Source
+from ..core.source import ImageInfo, Source
 from ..readers.images import Array
-from . import cmnist as cdvg_cmnist
 from . import skewed
 from .biases import assign
+from .digits import Digits, grey_digits
 from .image_sets import counts, from_rows, image_source, table
 
 
@@ -43,12 +43,12 @@ def light(grey: Array, bias: Array) -> Array:
     return np.repeat(lit[..., None], 3, 3)
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[ImageInfo]:
     """Columns ``image``, ``label`` (young, old), ``bias`` (gender). Raises DataError with what is missing."""
     if root is not None:
         rows = skewed.disent(root, "bffhq", config.share, config.aligned_only)
         return from_rows(rows, config.size, progress, numbered=True)
-    digits = cdvg_cmnist.grey_digits(cdvg_cmnist.Config(n_train=config.n_train, n_test=config.n_test, seed=config.seed), None)  # fmt: skip
+    digits = grey_digits(Digits(n_train=config.n_train, n_test=config.n_test, seed=config.seed), None)
     splits = {}
     for split, (grey, numbers) in {**digits, "unbiased": digits["train"]}.items():
         labels = (numbers >= 5).astype(np.int64)

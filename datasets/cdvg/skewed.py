@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.errors import DataError
 from ..core.seeds import derive
-from ..core.source import Source
+from ..core.source import Colours, ImageInfo, Source
 from ..readers.images import Array
 from .image_sets import cut, from_rows, image_source, table
 
@@ -57,13 +57,13 @@ class Archived:
 
 def read(
     options: Options, root: Path, wanted: Archived, clean: bool, *, severity: int, counts: Mapping[str, int | None], seed: int,
-    info: Mapping[str, Any] | None = None, progress: Callable[[int, int], None] | None = None,
-) -> Source | None:  # fmt: skip
+    biases: Sequence[str] = (), colours: Colours | None = None, progress: Callable[[int, int], None] | None = None,
+) -> Source[ImageInfo] | None:  # fmt: skip
     """The set from the archive under the root; None where the clean images are to be read.
 
     Args:
         clean: whether the clean images lie under the root. severity: LfF's. counts: images of train, valid and test; None: all (LfF has no
-            validation set: 5000 of its training images). info: what the source of LfF's arrays says besides.
+            validation set: 5000 of its training images). biases, colours: of LfF's arrays, as :func:`image_source` takes them.
 
     Raises DataError where no layout is there, several are and none is chosen, or the archive is damaged.
     """
@@ -84,13 +84,13 @@ def read(
         parts = lff(root, wanted, options.share, severity, options.aligned_only)
         made = cut(parts, counts["train"], counts["valid"] or 5000, counts["test"])
         splits = {split: table(images, labels, bias) for split, (images, labels, bias) in made.items()}
-        return image_source(splits, wanted.class_names, "real", info)
+        return image_source(splits, wanted.class_names, "real", biases=biases, colours=colours)
     rows = disent(root, wanted.disent, options.share, options.aligned_only)
     _within(rows, len(wanted.class_names))
     source = from_rows(_some(rows, counts, seed), None, progress, numbered=True)
-    if (source.info["size"], source.info["classes"]) != (wanted.side, len(wanted.class_names)):
+    if (source.info.size, source.info.classes) != (wanted.side, len(wanted.class_names)):
         raise DataError(
-            f"{tree(root, wanted.disent)}: {source.info['classes']} classes of {source.info['size']} px images, expected "
+            f"{tree(root, wanted.disent)}: {source.info.classes} classes of {source.info.size} px images, expected "
             f"{len(wanted.class_names)} of {wanted.side} px"
         )
     return replace(source, class_names=wanted.class_names)

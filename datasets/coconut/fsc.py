@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ..core import paths
 from ..core.errors import DataError, refuse
-from ..core.source import Source
+from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words
 from ..spoken import grammar, recordings
 from ..spoken.features import SAMPLE_RATE
@@ -144,7 +144,7 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
     return kept, faults
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[SpeechInfo]:
     """Columns: ``features``, ``label`` = ``intent`` (the splitting class). Raises DataError with all that is wrong with the data."""
     if root is None:
         rows = stand_in(config)
@@ -158,9 +158,15 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         refuse(str(root), faults)
     rows, dropped = known_in_train(rows, "intent")
     checksum = recordings.checksum(rows)
-    info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
     return finish(
-        config, rows, recordings.recorded(rows, config.features, progress), "intent", "real", checksum, info=info
+        config,
+        rows,
+        recordings.recorded(rows, config.features, progress),
+        "intent",
+        "real",
+        checksum,
+        faults_skipped=len(faults),
+        unknown_intents_dropped=dropped,
     )
 
 

@@ -23,7 +23,7 @@ from pydantic import Field
 from ..core import paths
 from ..core.errors import DataError, refuse
 from ..core.seeds import generator
-from ..core.source import Source
+from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words, filler
 from ..spoken import grammar, recordings
 from ..spoken.recordings import Sentence, text_of
@@ -205,7 +205,7 @@ def stand_in(config: Config) -> list[Sentence]:
     ]
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[SpeechInfo]:
     """Columns: ``features``, ``label`` the splitting class, ``intent``. Raises DataError with all that is wrong with the data."""
     if root is None:
         rows = stand_in(config)
@@ -219,9 +219,15 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         refuse(str(root), faults)
     rows, dropped = known_in_train(_assigned(config, listed), config.split_by)
     checksum = recordings.checksum(rows)
-    info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
     made = finish(
-        config, rows, recordings.recorded(rows, config.features, progress), config.split_by, "real", checksum, info=info
+        config,
+        rows,
+        recordings.recorded(rows, config.features, progress),
+        config.split_by,
+        "real",
+        checksum,
+        faults_skipped=len(faults),
+        unknown_intents_dropped=dropped,
     )
     return replace(made, random_split=not any(row.split for row in listed))
 

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from ..core import paths
 from ..core.errors import DataError, refuse
-from ..core.source import Source
+from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words, filler
 from ..spoken import grammar, recordings
 from ..spoken.corpus import spoken as spoken_rows
@@ -160,7 +160,7 @@ def _sentences(document: dict[str, Any], split: str, root: Path, config: Config)
     ]  # fmt: skip
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[SpeechInfo]:
     """Columns: ``features``, ``label`` the scenario, ``intent``. Raises DataError with all that is wrong with the data."""
     if root is None:
         rows = [
@@ -177,7 +177,6 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
     if config.on_fault == "error":
         refuse(str(root), faults)
     rows, dropped = known_in_train(rows, "scenario")
-    info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
     if config.audio == "spoken":
         features = recordings.speak(
             rows, split_voices(), config.features, seed=config.seed, workers=config.workers, progress=progress
@@ -186,7 +185,17 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
     else:
         features, source = recordings.recorded(rows, config.features, progress), "real"
         checksum = recordings.checksum(rows)
-    return finish(config, rows, features, "scenario", source, checksum, entities=config.entities, info=info)
+    return finish(
+        config,
+        rows,
+        features,
+        "scenario",
+        source,
+        checksum,
+        entities=config.entities,
+        faults_skipped=len(faults),
+        unknown_intents_dropped=dropped,
+    )
 
 
 def check(config: Config, root: Path | None) -> dict[str, Any]:

@@ -18,12 +18,10 @@ from torch import Tensor
 
 from ..core import cache, fingerprints
 from ..core.errors import SHOWN, DataError
-from ..core.source import Source
+from ..core.source import Annotation, Features, Source, SpeechInfo
 from ..core.table import Ragged, Table
 from . import corpus, grammar
 from .features import SAMPLE_RATE, log_mel
-
-Features = Literal["log_mel", "waveform"]
 
 
 @dataclass(frozen=True)
@@ -190,16 +188,16 @@ def too_long(rows: Sequence[Sentence], features: Ragged, kind: Features, max_sec
 
 def assemble(
     rows: Sequence[Sentence], features: Ragged, *, kind: Features, label: Literal["scenario", "intent"], source: str, checksum: str,
-    info: Mapping[str, Any] | None = None, entities: bool = True,
-) -> Source:  # fmt: skip
-    """Tables with ``features``, ``label`` (index of the splitting class) and ``intent``; texts and names in ``info``.
+    entities: bool = True, faults_skipped: int = 0, unknown_intents_dropped: int = 0, too_long_dropped: int = 0,
+) -> Source[SpeechInfo]:  # fmt: skip
+    """Tables with ``features``, ``label`` (index of the splitting class) and ``intent``; annotations and names in ``info``.
 
     Raises DataError where a split is empty or a class has no training row.
     """
     names = sorted({getattr(row, label) for row in rows})
     intents = sorted({row.intent for row in rows})
     tables: dict[str, Table] = {}
-    texts: dict[str, list[dict[str, Any]]] = {}
+    annotations: dict[str, list[Annotation]] = {}
     for split in grammar.SPLITS:
         index = [i for i, row in enumerate(rows) if row.split == split]
         if not index:
@@ -214,19 +212,21 @@ def assemble(
                 "intent": torch.tensor([intents.index(row.intent) for row in mine]),
             }
         )
-        texts[split] = [
-            {
-                "id": row.id, "scenario": row.scenario, "action": row.action, "sentence": row.words,
-                "entities": [{"type": t, "filler": f} for t, f in row.entities] if entities else [],
-            }
-            for row in mine
-        ]  # fmt: skip
+        annotations[split] = [
+            Annotation(row.id, row.scenario, row.action, row.words, row.entities if entities else ()) for row in mine
+        ]
     missing = sorted(set(names) - {getattr(row, label) for row in rows if row.split == "train"})
     if missing:
         raise DataError(f"no training row has {label}: {', '.join(missing[:SHOWN])}")
-    return Source(
-        tables, names, {"texts": texts, "intents": intents, "features": kind, **(info or {})}, source, checksum
+    info = SpeechInfo(
+        features=kind,
+        intents=tuple(intents),
+        annotations=annotations,
+        faults_skipped=faults_skipped,
+        unknown_intents_dropped=unknown_intents_dropped,
+        too_long_dropped=too_long_dropped,
     )
+    return Source(tables, names, info, source, checksum)
 
 
 def describe(rows: Sequence[Sentence], faults: Sequence[str], source: str, audio: bool = True) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ...datasets.core.table import Batch
 from ..base import Method, StepContext
 from ..losses.gce import gce
 from ..losses.views_ce import views_ce
+from ..networks.protocols import Classifier, Requires
 from .lff import LffConfig, sample_weights
 
 
@@ -73,13 +74,14 @@ class Branches(nn.Module):
         return loss, logs
 
 
-class DisEnt(Method):
+class DisEnt(Method[Classifier]):
     """Two encoders; heads on [z_i, sg z_b] (weighted) and [sg z_i, z_b] (amplified); later also with z_b permuted (Lee et al., NeurIPS 2021)."""
 
     Config: ClassVar[type[DisEntConfig]] = DisEntConfig
     config: DisEntConfig
     name: ClassVar[str] = "disent"
     summary: ClassVar[str] = "disentangled intrinsic and bias features, swapped as augmentation"
+    requires: ClassVar[Requires] = Requires(model=Classifier, columns=("image", "label"))
 
     def __init__(self, config: DisEntConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)

@@ -4,13 +4,14 @@ sections 2 and 12), and what a critic or a reader of content may be kept from se
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...datasets.core.source import Colours
 from ..base import UnfitError
 
 Preset = Literal["auto", "shallow", "stargan", "colour_map"]
@@ -145,7 +146,7 @@ class ContentReader(nn.Module):
         return logits
 
 
-def hide(kind: Hidden, shape: torch.Size, patch: int, order: torch.Generator) -> Callable[[Tensor], Tensor]:
+def hide(kind: Hidden, shape: torch.Size, patch: int, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
     """A random change that keeps a critic from content, one function for all images [B, 3, S, S] of a step.
 
     ``shift``: moved by up to S / 8 pixels (black comes in) and mirrored, each image by itself; ``shuffle``: cut into patches of ``patch`` pixels, put together in a
@@ -156,8 +157,8 @@ def hide(kind: Hidden, shape: torch.Size, patch: int, order: torch.Generator) ->
     b, side = shape[0], shape[2]
     if kind == "shift":
         most = max(1, side // 8)
-        down, right = (torch.randint(-most, most + 1, (b, 1), generator=order) for _ in range(2))
-        mirrored = torch.rand(b, 1, generator=order) < 0.5
+        down, right = (torch.randint(-most, most + 1, (b, 1), generator=generator) for _ in range(2))
+        mirrored = torch.rand(b, 1, generator=generator) < 0.5
         line = torch.arange(side)
         rows, columns = line + down, torch.where(mirrored, side - 1 - line, line) + right
 
@@ -172,7 +173,7 @@ def hide(kind: Hidden, shape: torch.Size, patch: int, order: torch.Generator) ->
     if side % patch:
         raise ValueError(f"images of {side} px cannot be cut into patches of {patch} px")
     n = side // patch
-    places = torch.rand(b, n * n, generator=order).argsort(1)
+    places = torch.rand(b, n * n, generator=generator).argsort(1)
 
     def shuffled(x: Tensor) -> Tensor:
         parts = F.unfold(x, patch, stride=patch)  # [B, 3·p·p, n·n]
@@ -182,11 +183,11 @@ def hide(kind: Hidden, shape: torch.Size, patch: int, order: torch.Generator) ->
     return shuffled
 
 
-def scrambled(x: Tensor, order: torch.Generator) -> Tensor:
+def scrambled(x: Tensor, generator: torch.Generator) -> Tensor:
     """Images [B, 3, S, S] in [-1, 1] in random colours: channels mixed by a random row-stochastic matrix, each then scaled by 0.3 to 1; zero (black) stays."""
     b = len(x)
-    mix = torch.rand(b, 3, 3, generator=order) ** 3
-    mix = mix / mix.sum(2, keepdim=True) * (0.3 + 0.7 * torch.rand(b, 3, 1, generator=order))
+    mix = torch.rand(b, 3, 3, generator=generator) ** 3
+    mix = mix / mix.sum(2, keepdim=True) * (0.3 + 0.7 * torch.rand(b, 3, 1, generator=generator))
     return torch.einsum("nij,njhw->nihw", mix.to(x.device, x.dtype), (x + 1) / 2) * 2 - 1
 
 
@@ -235,19 +236,19 @@ def crop(x: Tensor, size: int) -> Tensor:
 class Recolour(nn.Module):
     """The true bias swapper of coloured sets: repaints x in the colour of ``mode``; needs to know what carries the colour (an oracle).
 
-    ``info``: ``carrier`` foreground, background or patch (a corner of S / 4), ``palette`` [C, 3] in [0, 1]. Raises UnfitError for data that says neither.
+    ``colours``: as in :class:`~holdfast.datasets.core.source.Colours`. Raises UnfitError for None, data that has none.
     """
 
     palette: Tensor
 
-    def __init__(self, info: Mapping[str, Any]) -> None:
+    def __init__(self, colours: Colours | None) -> None:
         super().__init__()
-        if "carrier" not in info or "palette" not in info:
+        if colours is None:
             raise UnfitError(
                 "the oracle recolourer needs a coloured data set: this one does not say what carries its colour"
             )
-        self.carrier = str(info["carrier"])
-        self.register_buffer("palette", torch.tensor(info["palette"]), persistent=False)
+        self.carrier = colours.carrier
+        self.register_buffer("palette", torch.tensor(colours.palette), persistent=False)
 
     def forward(self, x: Tensor, mode: Tensor) -> Tensor:
         pixels = (x + 1) / 2

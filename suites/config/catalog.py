@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from . import protocol, registry
+from . import fitness, protocol, registry
 from .documents import read_yaml, suggestion
 from .errors import Fault
 from .recipe import Recipe, fault, load, new_messages, read_file, unknown_names
@@ -170,6 +170,8 @@ def resolve(recipe: Recipe, fair: bool = True) -> None:
             errors += _check(getattr(recipe, section).options, finder().Config, f"{section}.options")
         except Fault as error:
             errors.append(f"{section}.name: {error.what}")
+    if not errors:
+        errors += fitness.errors_of(recipe)
     try:
         registry.problem(recipe.problem)
         if not errors:

@@ -12,7 +12,7 @@ import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.training.plugins import EvaluationPlugin, LwFPlugin
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import DataInfo, Source
 from holdfast.datasets.core.streams import class_incremental
 from holdfast.datasets.core.table import Batch, Ragged, Table
 from holdfast.datasets.core.view import ExperienceView
@@ -164,7 +164,7 @@ def make_source(n: int = 60) -> Source:
     x = torch.randn(n, 6, generator=g) + label[:, None]
     table = Table({"x": x, "label": label, "age": torch.rand(n, generator=g), "words": Ragged.from_list(words),
                    "bias": label % 3})  # fmt: skip
-    return Source({"train": table, "valid": table, "test": table}, ["a", "b", "c", "d"], {}, "stand-in", "0")
+    return Source({"train": table, "valid": table, "test": table}, ["a", "b", "c", "d"], DataInfo(), "stand-in", "0")
 
 
 class Recorder:
@@ -399,7 +399,9 @@ def test_accumulated_gradients_are_those_of_the_large_batch() -> None:
         source = make_source()
         doubled = {k: v.double() if isinstance(v, Tensor) and v.is_floating_point() else v
                    for k, v in source.splits["train"].columns.items()}  # fmt: skip
-        scenario = class_incremental(Source({"train": Table(doubled)}, source.class_names, {}, "stand-in", "0"), 1)
+        scenario = class_incremental(
+            Source({"train": Table(doubled)}, source.class_names, DataInfo(), "stand-in", "0"), 1
+        )
         MethodStrategy(method=method, settings=settings).train(scenario.streams["train"][0], eval_streams=[])
         weight: Any = method.model.weight
         results.append(weight.detach())

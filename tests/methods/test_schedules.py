@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from holdfast.datasets.core.seeds import generator
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import DataInfo, Source
 from holdfast.datasets.core.streams import class_incremental
 from holdfast.datasets.core.table import Batch, Table
 from holdfast.methods.base import Method, MethodConfig, StepContext
@@ -67,7 +67,7 @@ def test_the_cosine_ends_with_the_last_step(batching: str, accumulate: int) -> N
     """Balanced batches are more than rows / batch size; accumulation rounds up: the schedule counted neither."""
     g = generator(0, "x")
     table = Table({"x": torch.randn(80, 3, generator=g), "label": torch.arange(80) % 4})
-    scenario = class_incremental(Source({"train": table}, list("abcd"), {}, "stand-in", "0"), 2)
+    scenario = class_incremental(Source({"train": table}, list("abcd"), DataInfo(), "stand-in", "0"), 2)
     method = ER(ER.Config(memory_size=8, batching=batching), Classifier(), 0)
     rates = Rates()
     settings = TrainingSettings(epochs=3, batch_size=8, schedule="cosine", accumulate=accumulate)
@@ -106,7 +106,7 @@ class Notes:
 
 def test_gradient_shares_are_those_of_plain_autograd_and_move_nothing() -> None:
     table = Table({"x": torch.randn(8, 3, generator=generator(0, "x")), "label": torch.zeros(8, dtype=torch.int64)})
-    source = Source({"train": table}, ["a"], {}, "stand-in", "0")
+    source = Source({"train": table}, ["a"], DataInfo(), "stand-in", "0")
     weights: list[Tensor] = []
     for every in (0, 1):
         torch.manual_seed(1)
