@@ -17,8 +17,8 @@ from ..core import paths
 from ..core.errors import DataError, refuse
 from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words
+from ..readers.audio import SAMPLE_RATE, fault_of
 from ..spoken import grammar, recordings
-from ..spoken.features import SAMPLE_RATE
 from ..spoken.recordings import Sentence
 from .speech import SpeechConfig, finish, known_in_train, limited, split_voices
 
@@ -136,7 +136,7 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
         rows = limited(rows, config)
     kept = []
     for sentence in rows:
-        fault = recordings.fault_of(sentence.path, SAMPLE_RATE) if sentence.path else None
+        fault = fault_of(sentence.path, SAMPLE_RATE) if sentence.path else None
         if fault is None:
             kept.append(sentence)
         else:

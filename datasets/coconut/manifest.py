@@ -25,6 +25,7 @@ from ..core.errors import DataError, refuse
 from ..core.seeds import generator
 from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words, filler
+from ..readers.audio import fault_of
 from ..spoken import grammar, recordings
 from ..spoken.recordings import Sentence, text_of
 from .speech import SpeechConfig, finish, known_in_train, limited, split_voices
@@ -119,7 +120,7 @@ def _listed(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
         except (ValueError, TypeError, AttributeError) as error:
             faults.append(f"{where}: entities are a list of type and filler ({error})")
             continue
-        fault = recordings.fault_of(file)
+        fault = fault_of(file)
         if fault is not None or str(file) in seen:
             faults.append(f"{where}: {fault or f'{file}: listed twice'}")
             continue

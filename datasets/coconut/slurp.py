@@ -20,9 +20,9 @@ from ..core import paths
 from ..core.errors import DataError, refuse
 from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words, filler
+from ..readers.audio import SAMPLE_RATE, fault_of
 from ..spoken import grammar, recordings
 from ..spoken.corpus import spoken as spoken_rows
-from ..spoken.features import SAMPLE_RATE
 from ..spoken.grammar import Plan, Utterance
 from ..spoken.recordings import Sentence, text_of
 from .speech import SpeechConfig, finish, known_in_train, limited, split_voices
@@ -111,7 +111,7 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
     if config.audio == "recorded":
         kept = []
         for row in rows:
-            fault = recordings.fault_of(row.path, SAMPLE_RATE) if row.path is not None else f"{row.id}: no recording"
+            fault = fault_of(row.path, SAMPLE_RATE) if row.path is not None else f"{row.id}: no recording"
             if fault is None:
                 kept.append(row)
             else:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..core import cache
 from ..core.table import Ragged
-from .features import HOP, SAMPLE_RATE, log_mel, waveform
+from ..readers.audio import SAMPLE_RATE
+from .features import HOP, log_mel, waveform
 from .grammar import Utterance
 from .speaker import Speech, speak_all
 

@@ -10,10 +10,11 @@ import torch
 import torchaudio
 from torch import Tensor
 
+from ..readers.audio import SAMPLE_RATE
 from .grammar import Utterance
 from .speaker import Speech
 
-SAMPLE_RATE, BANDS, HOP, WINDOW = 16_000, 40, 160, 400
+BANDS, HOP, WINDOW = 40, 160, 400
 
 
 @cache

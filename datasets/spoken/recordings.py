@@ -13,15 +13,15 @@ from typing import Any, Literal
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 from torch import Tensor
 
 from ..core import cache, fingerprints
 from ..core.errors import SHOWN, DataError
 from ..core.source import Annotation, Features, Source, SpeechInfo
 from ..core.table import Ragged, Table
+from ..readers.audio import SAMPLE_RATE, fault_of, read_audio
 from . import corpus, grammar
-from .features import SAMPLE_RATE, log_mel
+from .features import log_mel
 
 
 @dataclass(frozen=True)
@@ -57,52 +57,14 @@ def text_of(document: Mapping[str, Any], name: str) -> str:
     return str(value).strip()
 
 
-def fault_of(path: Path, rate: int | None = None) -> str | None:
-    """What is wrong with a recording: missing, unreadable, empty, not at ``rate`` Hz, NaN or infinite; else None."""
-    if not path.is_file():
-        return f"{path}: missing"
-    try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        return f"{path}: unreadable ({str(error).splitlines()[0]})"
-    if info.frames == 0:
-        return f"{path}: empty"
-    if rate is not None and info.samplerate != rate:
-        return f"{path}: {info.samplerate} Hz, expected {rate}"
-    if info.subtype in ("FLOAT", "DOUBLE"):  # no other kind of sample can be anything but a number
-        try:
-            read(path)
-        except DataError as error:
-            return str(error)
-    return None
-
-
-def read(path: Path) -> Tensor:
-    """Samples [n] float32 at 16 kHz, channels averaged.
-
-    Raises DataError where the file cannot be read or holds NaN or infinities.
-    """
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        raise DataError(f"{path}: unreadable ({str(error).splitlines()[0]})") from error
-    bad = np.flatnonzero(~np.isfinite(samples).all(1))
-    if len(bad):
-        raise DataError(f"{path}: {len(bad)} samples are NaN or infinite, the first at {bad[0] / rate:.3f} s")
-    x = torch.from_numpy(samples.mean(1))
-    if len(x) == 0:
-        raise DataError(f"{path}: empty")
-    return x if rate == SAMPLE_RATE else torchaudio.functional.resample(x, rate, SAMPLE_RATE)
-
-
 def as_features(x: Tensor, kind: Features) -> Tensor:
     """A row of the table: log-mel frames [T, 40] float16, or samples [n] int16."""
     return log_mel(x).half() if kind == "log_mel" else (x.clamp(-1, 1) * 32767).round().to(torch.int16)
 
 
 def features_of(path: Path, kind: Features) -> Tensor:
-    """:func:`as_features` of a recording. Raises DataError as :func:`read`, and where it is too loud for them."""
-    x = as_features(read(path), kind)
+    """:func:`as_features` of a recording. Raises DataError as :func:`~holdfast.datasets.readers.audio.read_audio`, and where it is too loud for them."""
+    x = as_features(read_audio(path), kind)
     if not bool(x.isfinite().all()):
         raise DataError(f"{path}: too loud: its features are not finite (samples are usually between -1 and 1)")
     return x

@@ -34,6 +34,7 @@ def predict(target: str, files: Sequence[Path], out: Path) -> Iterator[dict[str,
     from ...datasets.core.errors import DataError
     from ...datasets.core.source import SpeechInfo
     from ...datasets.core.transcript import parse
+    from ...datasets.readers import audio
     from ...datasets.spoken import recordings
 
     folder = _run(target, out)
@@ -56,7 +57,7 @@ def predict(target: str, files: Sequence[Path], out: Path) -> Iterator[dict[str,
         rows, read, errors = [], [], {}
         for file in part:
             try:
-                if fault := recordings.fault_of(file):
+                if fault := audio.fault_of(file):
                     raise DataError(fault)
                 rows.append(recordings.features_of(file, info.features))
                 read.append(file)
