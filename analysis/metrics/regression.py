@@ -36,7 +36,9 @@ def correlation(a: Array, b: Array, rank: bool = False) -> float:
 
 
 def errors(value: Array, label: Array) -> dict[str, float]:
-    """``mae``, ``mse``, ``rmse``, ``gm``, ``r2``, ``pearson``, ``spearman`` of predictions; NaN where undefined (no rows, constant labels)."""
+    """``mae``, ``mse``, ``rmse``, ``gm``, ``r2``, ``pearson``, ``spearman`` of predictions; NaN where undefined (no
+    rows, constant labels).
+    """
     e = value - label
     nan = float("nan")
     spread = float(((label - label.mean()) ** 2).sum()) if len(e) else 0.0
@@ -107,12 +109,15 @@ def pairs(embedding: Array, label: Array) -> tuple[Array, Array]:
 
 
 def ordinality(embedding: Array, label: Array) -> float:
-    """Spearman's correlation of |Δy| and 1 - cos z over pairs: 1 where similarity falls with label distance; NaN where undefined."""
+    """Spearman's correlation of |Δy| and 1 - cos z over pairs: 1 where similarity falls with label distance; NaN where
+    undefined.
+    """
     return correlation(*pairs(embedding, label), rank=True)
 
 
 def local_linearity(embedding: Array, label: Array, n_bins: int = 20) -> float:
-    """Mean cosine of successive steps of the curve of mean embeddings over label bins of equal counts: 1 for a straight trace.
+    """Mean cosine of successive steps of the curve of mean embeddings over label bins of equal counts: 1 for a straight
+    trace.
 
     Bins are cut at labels, never inside one; NaN with fewer than three.
     """
@@ -128,7 +133,9 @@ def local_linearity(embedding: Array, label: Array, n_bins: int = 20) -> float:
 
 
 def neighbour_mae(embedding: Array, label: Array, k: int = 5) -> float:
-    """MAE of the mean label of a row's ``k`` nearest other rows (cosine): how far the embedding alone orders labels; NaN for one row."""
+    """MAE of the mean label of a row's ``k`` nearest other rows (cosine): how far the embedding alone orders labels;
+    NaN for one row.
+    """
     rows = thin(len(label))
     z, y = _unit(embedding[rows]), label[rows]
     if len(rows) < 2:
@@ -156,9 +163,10 @@ def evaluate(
     train: Array | None = None,
     projection: Array | None = None,
 ) -> dict[str, float]:
-    """All measures by name, without those that are undefined on these rows: of all rows, ``<shot>/mae``, ``<shot>/gm`` and
-    ``<shot>/n``, :func:`order` of the encoder's features ``embedding``, and of the projector's output ``projection``
-    as ``projection/<name>``."""
+    """All measures by name, without those that are undefined on these rows: of all rows, ``<shot>/mae``, ``<shot>/gm``
+    and ``<shot>/n``, :func:`order` of the encoder's features ``embedding``, and of the projector's output
+    ``projection`` as ``projection/<name>``.
+    """
     found = errors(value, label)
     if shots is not None and train is not None:
         for name, measures in by_shot(value, label, shots.assign(label, train)).items():

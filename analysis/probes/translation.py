@@ -68,9 +68,16 @@ class AuxiliaryClassifier(nn.Module):
     def __init__(self, channels: int, classes: int, biases: int) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            nn.Conv2d(channels, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(),
-            nn.AdaptiveMaxPool2d(4), nn.Flatten(), nn.Linear(1024, 128), nn.ReLU(),
-        )  # fmt: skip
+            nn.Conv2d(channels, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveMaxPool2d(4),
+            nn.Flatten(),
+            nn.Linear(1024, 128),
+            nn.ReLU(),
+        )
         self.content, self.bias = nn.Linear(128, classes), nn.Linear(128, biases)
 
     @classmethod
@@ -164,9 +171,14 @@ def grid(translate: Translate, images: Tensor, modes: Sequence[int], device: tor
 
 @torch.no_grad()
 def report(
-    translate: Translate, classifier: AuxiliaryClassifier, images: Tensor, labels: Tensor, modes: Sequence[int],
-    usual: Mapping[int, int], device: torch.device,
-) -> dict[str, float]:  # fmt: skip
+    translate: Translate,
+    classifier: AuxiliaryClassifier,
+    images: Tensor,
+    labels: Tensor,
+    modes: Sequence[int],
+    usual: Mapping[int, int],
+    device: torch.device,
+) -> dict[str, float]:
     """Shares over all images and all modes m; ``content_moved`` over m ≠ y alone.
 
     ``content_kept``: class still read as y; ``bias_moved``: bias read as ``usual[m]``, the one usual for class m;

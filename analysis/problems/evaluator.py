@@ -1,4 +1,6 @@
-"""What is measured, by kind of problem: one evaluator a file of this folder; every method of a suite goes through the same one."""
+"""What is measured, by kind of problem: one evaluator a file of this folder; every method of a suite goes through the
+same one.
+"""
 
 from __future__ import annotations
 

@@ -31,7 +31,14 @@ class Groups(Evaluator):
         Metric("worst_group", True, "share", "accuracy in the worst group"),
         Metric("gap", False, "share", "aligned minus conflicting accuracy"),
     )
-    table: ClassVar[Sequence[str]] = ("accuracy/last", "conflict/last", "aligned/last", "worst_group/last", "gap/last", "cost/seconds_per_step")  # fmt: skip
+    table: ClassVar[Sequence[str]] = (
+        "accuracy/last",
+        "conflict/last",
+        "aligned/last",
+        "worst_group/last",
+        "gap/last",
+        "cost/seconds_per_step",
+    )
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)

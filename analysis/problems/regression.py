@@ -1,4 +1,6 @@
-"""Scalar regression: errors, shots, correlations and how far the embedding is ordered by the label (SupReMix spec section 6)."""
+"""Scalar regression: errors, shots, correlations and how far the embedding is ordered by the label (SupReMix spec
+section 6).
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,8 @@ class Regression(Evaluator):
     projector's output where it was trained with the encoder as it stands; the column ``label`` is the target.
     ``ordinality`` is that of the features, ``projection/ordinality`` that of the projections.
 
-    Of the data's :class:`~holdfast.datasets.core.source.RegressionInfo`, ``shots`` says how labels fall into many, medium
-    and few, and ``label_name`` names the target in pictures.
+    Of the data's :class:`~holdfast.datasets.core.source.RegressionInfo`, ``shots`` says how labels fall into many,
+    medium and few, and ``label_name`` names the target in pictures.
     """
 
     main: ClassVar[str] = "mae"
@@ -56,9 +58,19 @@ class Regression(Evaluator):
         ),
     )
     table: ClassVar[Sequence[str]] = (
-        "mae/average", "mae/last", "mae/forgetting", "rmse/last", "r2/last", "spearman/last", "many/mae/last", "medium/mae/last", "few/mae/last",
-        "ordinality/last", "projection/ordinality/last", "cost/seconds_per_step",
-    )  # fmt: skip
+        "mae/average",
+        "mae/last",
+        "mae/forgetting",
+        "rmse/last",
+        "r2/last",
+        "spearman/last",
+        "many/mae/last",
+        "medium/mae/last",
+        "few/mae/last",
+        "ordinality/last",
+        "projection/ordinality/last",
+        "cost/seconds_per_step",
+    )
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)

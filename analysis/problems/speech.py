@@ -28,8 +28,13 @@ class SpeechUnderstanding(Evaluator):
         Metric("retrieval", True, "share", "accuracy of the intent nearest in the audio-text space"),
     )
     table: ClassVar[Sequence[str]] = (
-        "accuracy/average", "accuracy/last", "accuracy/forgetting", "wer/average", "slu_f1/last", "cost/seconds_per_step",
-    )  # fmt: skip
+        "accuracy/average",
+        "accuracy/last",
+        "accuracy/forgetting",
+        "wer/average",
+        "slu_f1/last",
+        "cost/seconds_per_step",
+    )
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)

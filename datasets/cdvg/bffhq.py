@@ -1,7 +1,8 @@
-"""BFFHQ in the layout of DisEnt's archive: ``bffhq/<share>/{align,conflict}/<class>/*``, ``bffhq/valid/*``, ``bffhq/test/*``; spec section 8.
+"""BFFHQ in the layout of DisEnt's archive: ``bffhq/<share>/{align,conflict}/<class>/*``, ``bffhq/valid/*``,
+``bffhq/test/*``; spec section 8.
 
-The archive's reader is :mod:`.skewed`.
-Without a data root: two classes of digits (0 to 4, 5 to 9) under a light that falls from the left or from above (a bias that is not local).
+The archive's reader is :mod:`.skewed`. Without a data root: two classes of digits (0 to 4, 5 to 9) under a light that
+falls from the left or from above (a bias that is not local).
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Config(BaseModel):
 
 
 def light(grey: Array, bias: Array) -> Array:
-    """Grey images [N, S, S] with light added that falls from the left (bias 0) or from above (bias 1); [N, S, S, 3] uint8."""
+    """Grey images [N, S, S] with light added that falls from the left (bias 0) or from above (bias 1); [N, S, S, 3]
+    uint8.
+    """
     ramp = np.linspace(90, 0, grey.shape[1])
     ground = np.where(bias[:, None, None] == 0, ramp[None, None, :], ramp[None, :, None])
     lit = np.clip(grey.astype(float) * (165 / 255) + ground, 0, 255).astype(np.uint8)

@@ -1,7 +1,9 @@
-"""Corrupted CIFAR-10 (LfF): class c wears corruption c of one of two types; spec section 8, the corruptions in :mod:`.corruptions`.
+"""Corrupted CIFAR-10 (LfF): class c wears corruption c of one of two types; spec section 8, the corruptions in
+:mod:`.corruptions`.
 
-Under the data root lies CIFAR-10 in either released layout (:mod:`.cifar`), or the images corrupted already, in DisEnt's or LfF's archive
-(:mod:`.skewed`). Without a data root scikit-learn's digits, enlarged, light orange on dark blue, are corrupted instead (the stand-in).
+Under the data root lies CIFAR-10 in either released layout (:mod:`.cifar`), or the images corrupted already, in
+DisEnt's or LfF's archive (:mod:`.skewed`). Without a data root scikit-learn's digits, enlarged, light orange on dark
+blue, are corrupted instead (the stand-in).
 """
 
 from __future__ import annotations
@@ -78,22 +80,31 @@ def _corrupted(
         rows = np.flatnonzero(bias == b)
         for start in range(0, len(rows), 1000):
             part = rows[start : start + 1000]
-            out[part] = corrupt(images[part], name, config.severity + 1, [np.random.default_rng((seed, row)) for row in part])  # fmt: skip
+            out[part] = corrupt(
+                images[part], name, config.severity + 1, [np.random.default_rng((seed, row)) for row in part]
+            )
             tick(len(part))
     return out, bias
 
 
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[ImageInfo]:
-    """Columns ``image``, ``label``, ``bias``. ``test`` and ``unbiased`` (the training images again, for the classifier of the translation
-    report; not in an archive) have corruptions that do not depend on the class; ``valid`` has the training distribution. Raises DataError.
+    """Columns ``image``, ``label``, ``bias``. ``test`` and ``unbiased`` (the training images again, for the classifier
+    of the translation report; not in an archive) have corruptions that do not depend on the class; ``valid`` has the
+    training distribution. Raises DataError.
     """
     if root is not None:
         folder = cifar.find(root)
         archive = skewed.read(
-            config, root, dataclasses.replace(ARCHIVED, lff=f"{ARCHIVED.lff}{config.type}"), folder is not None, severity=config.severity,
-            seed=config.seed, progress=progress, counts={"train": config.n_train, "valid": config.n_valid, "test": config.n_test},
+            config,
+            root,
+            dataclasses.replace(ARCHIVED, lff=f"{ARCHIVED.lff}{config.type}"),
+            folder is not None,
+            severity=config.severity,
+            seed=config.seed,
+            progress=progress,
+            counts={"train": config.n_train, "valid": config.n_valid, "test": config.n_test},
             biases=TYPES[config.type],
-        )  # fmt: skip
+        )
         if archive is not None:
             return archive
         assert folder is not None, "read answers None only where the clean images are there"

@@ -1,7 +1,8 @@
-"""Colored MNIST (LfF's generator) and, as an option, a background colour (ReBias's Biased MNIST); spec sections 8 and 12.
+"""Colored MNIST (LfF's generator) and, as an option, a background colour (ReBias's Biased MNIST); spec sections 8 and
+12.
 
-The digits are those of :mod:`.digits`, or, under the data root, images coloured already in DisEnt's or LfF's archive (:mod:`.skewed`). Without a
-data root scikit-learn's digits are coloured instead (8 x 8, the stand-in).
+The digits are those of :mod:`.digits`, or, under the data root, images coloured already in DisEnt's or LfF's archive
+(:mod:`.skewed`). Without a data root scikit-learn's digits are coloured instead (8 x 8, the stand-in).
 """
 
 from __future__ import annotations
@@ -26,16 +27,27 @@ class Config(Digits, skewed.Options):
 
 
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[ImageInfo]:
-    """Columns ``image``, ``label``, ``bias``. ``test`` and ``unbiased`` (the training digits again, for the classifier of the translation
-    report; not in an archive) have colours that do not depend on the class; ``valid`` has the training distribution. Raises DataError.
+    """Columns ``image``, ``label``, ``bias``. ``test`` and ``unbiased`` (the training digits again, for the classifier
+    of the translation report; not in an archive) have colours that do not depend on the class; ``valid`` has the
+    training distribution. Raises DataError.
     """
     if root is not None:
         archive = skewed.read(
-            config, root, ARCHIVED, find(root) is not None, severity=config.severity, seed=config.seed, progress=progress,
-            counts={"train": config.n_train, "valid": config.n_valid, "test": config.n_test}, colours=colours_of(config),
-        )  # fmt: skip
+            config,
+            root,
+            ARCHIVED,
+            find(root) is not None,
+            severity=config.severity,
+            seed=config.seed,
+            progress=progress,
+            counts={"train": config.n_train, "valid": config.n_valid, "test": config.n_test},
+            colours=colours_of(config),
+        )
         if archive is not None and (config.carrier != "foreground" or config.size not in (None, 28)):
-            raise DataError(f"{root}: an archive's digits are coloured in the foreground at 28 px; leave data.options.carrier and size out")  # fmt: skip
+            raise DataError(
+                f"{root}: an archive's digits are coloured in the foreground at 28 px; leave "
+                "data.options.carrier and size out"
+            )
         if archive is not None:
             return archive
     splits = {}

@@ -1,7 +1,8 @@
-"""Digits before and after a bias is drawn into them: MNIST's idx files, or scikit-learn's 8 x 8 digits (the stand-in of every
-image set here).
+"""Digits before and after a bias is drawn into them: MNIST's idx files, or scikit-learn's 8 x 8 digits (the stand-in of
+every image set here).
 
-Under the data root lie MNIST's four idx files, or a folder ``mnist``, ``MNIST/raw`` or ``raw`` with them, compressed or not.
+Under the data root lie MNIST's four idx files, or a folder ``mnist``, ``MNIST/raw`` or ``raw`` with them, compressed
+or not.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ class Digits(BaseModel):
     )
     carrier: Literal["foreground", "background", "patch", "stripes"] = Field(
         "foreground",
-        description="what carries the bias: the colour of the digit (Colored MNIST) or of the ground (Biased MNIST), the brightness of a corner, the direction of stripes on the ground",
+        description=(
+            "what carries the bias: the colour of the digit (Colored MNIST) or of the ground (Biased "
+            "MNIST), the brightness of a corner, the direction of stripes on the ground"
+        ),
     )
     severity: int = Field(2, ge=1, le=5, description="1 to 5: colour noise .05, .02, .01, .005, .002 (foreground only)")
     n_train: int | None = Field(

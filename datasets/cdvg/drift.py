@@ -1,6 +1,8 @@
-"""Coloured digits whose bias drifts: in experience k the colour of class c is c + k · shift, which contradicts the experiences before (own set).
+"""Coloured digits whose bias drifts: in experience k the colour of class c is c + k · shift, which contradicts the
+experiences before (own set).
 
-Data root and stand-in as in :mod:`.cmnist`; use ``data.split: given`` and as many ``data.experiences`` as the option says.
+Data root and stand-in as in :mod:`.cmnist`; use ``data.split: given`` and as many ``data.experiences`` as the option
+says.
 """
 
 from __future__ import annotations
@@ -21,11 +23,15 @@ class Config(Digits):
     """The bias of one experience, and how it moves."""
 
     experiences: int = Field(2, ge=1, le=10, description="experiences; the training digits are shared out among them")
-    shift: int = Field(1, ge=0, le=9, description="colours by which the map moves from one experience to the next; 0: no drift")  # fmt: skip
+    shift: int = Field(
+        1, ge=0, le=9, description="colours by which the map moves from one experience to the next; 0: no drift"
+    )
 
 
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[ImageInfo]:
-    """Columns ``image``, ``label``, ``bias``, ``experience`` and ``usual`` (the bias that is usual for the row's class in its experience)."""
+    """Columns ``image``, ``label``, ``bias``, ``experience`` and ``usual`` (the bias that is usual for the row's class
+    in its experience).
+    """
     digits = grey_digits(config, root)
     splits = {}
     for split, (grey, labels) in {**digits, "unbiased": digits["train"]}.items():

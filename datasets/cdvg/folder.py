@@ -1,4 +1,5 @@
-"""Any folder of images with a label and a bias column: ``index.csv`` with the columns path, label, bias, split (names are options).
+"""Any folder of images with a label and a bias column: ``index.csv`` with the columns path, label, bias, split (names
+are options).
 
 Labels and biases are any words, and no word means anything: the bias that counts as usual for a class is the one that
 most of its training images have.

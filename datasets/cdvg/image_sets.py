@@ -21,7 +21,8 @@ SPLITS = ("train", "valid", "test")
 def cut(
     parts: Mapping[str, tuple[Array, ...]], n_train: int | None, n_valid: int, n_test: int | None
 ) -> dict[str, tuple[Array, ...]]:
-    """The arrays of train (its first ``n_train`` rows; None: all but the validation's), valid (its last ``n_valid``) and test (its first ``n_test``).
+    """The arrays of train (its first ``n_train`` rows; None: all but the validation's), valid (its last ``n_valid``)
+    and test (its first ``n_test``).
 
     Raises DataError where there are too few rows.
     """
@@ -121,10 +122,13 @@ def image_source(
 
 
 def from_rows(
-    rows: dict[str, list[tuple[Path, str, str]]], size: int | None, progress: Callable[[int, int], None] | None = None,
+    rows: dict[str, list[tuple[Path, str, str]]],
+    size: int | None,
+    progress: Callable[[int, int], None] | None = None,
     numbered: bool = False,
-) -> Source[ImageInfo]:  # fmt: skip
-    """A Source of (file, label, bias) by split; classes and biases are numbered in alphabetical order, equal names alike.
+) -> Source[ImageInfo]:
+    """A Source of (file, label, bias) by split; classes and biases are numbered in alphabetical order, equal names
+    alike.
 
     ``size`` None: images stay as they are. ``numbered``: the biases are the classes' by name, as in an archive whose
     bias c belongs to class c; else they may be any words, and what is usual for a class is what most of its training

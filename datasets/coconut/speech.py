@@ -67,9 +67,17 @@ def known_in_train(rows: list[Sentence], label: Literal["scenario", "intent"]) -
 
 
 def finish(
-    config: SpeechConfig, rows: list[Sentence], features: Any, label: Literal["scenario", "intent"], source: str, checksum: str,
-    *, entities: bool = True, faults_skipped: int = 0, unknown_intents_dropped: int = 0,
-) -> Source[SpeechInfo]:  # fmt: skip
+    config: SpeechConfig,
+    rows: list[Sentence],
+    features: Any,
+    label: Literal["scenario", "intent"],
+    source: str,
+    checksum: str,
+    *,
+    entities: bool = True,
+    faults_skipped: int = 0,
+    unknown_intents_dropped: int = 0,
+) -> Source[SpeechInfo]:
     """The tables, without the training rows that are too long."""
     long = recordings.too_long(rows, features, config.features, config.max_seconds)
     if any(long):
@@ -78,6 +86,14 @@ def finish(
         rows, features = [rows[i] for i in keep], type(features).from_list(values)
         checksum = recordings.digest([checksum, [row.id for row in rows]])  # of what is used
     return recordings.assemble(
-        rows, features, kind=config.features, label=label, source=source, checksum=checksum, entities=entities,
-        faults_skipped=faults_skipped, unknown_intents_dropped=unknown_intents_dropped, too_long_dropped=sum(long),
-    )  # fmt: skip
+        rows,
+        features,
+        kind=config.features,
+        label=label,
+        source=source,
+        checksum=checksum,
+        entities=entities,
+        faults_skipped=faults_skipped,
+        unknown_intents_dropped=unknown_intents_dropped,
+        too_long_dropped=sum(long),
+    )

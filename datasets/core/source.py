@@ -72,7 +72,9 @@ class ImageInfo(ClassInfo):
 
 @dataclass(frozen=True)
 class Annotation:
-    """What a recording says: ``scenario`` and ``action`` of its intent, the words, and ``entities`` as (type, filler)."""
+    """What a recording says: ``scenario`` and ``action`` of its intent, the words, and ``entities`` as (type,
+    filler).
+    """
 
     id: str
     scenario: str
@@ -85,9 +87,9 @@ class Annotation:
 class Transcripts:
     """What a speech network adds when it prepares the data.
 
-    ``tokenizer``: of the column ``tokens``. ``targets``: extended transcripts of each split, [rows of the split]; empty
-    for a trained model that is loaded without its data. ``d_acoustic``: width of the acoustic encoder's outputs. Read by
-    the network itself, the problem ``speech`` and ``suites predict``.
+    ``tokenizer``: of the column ``tokens``. ``targets``: extended transcripts of each split, [rows of the split];
+    empty for a trained model that is loaded without its data. ``d_acoustic``: width of the acoustic encoder's
+    outputs. Read by the network itself, the problem ``speech`` and ``suites predict``.
     """
 
     tokenizer: Tokenizer
@@ -127,9 +129,9 @@ class ShotBins:
     """Bins of a label and which of them have many, a medium number of, or few training rows.
 
     The bin of a label y is ``floor((y - origin) / width)``, clipped to 0..``last`` where that is given; ``width`` and
-    ``origin`` are in units of the label. Fixed lists ``many`` and ``medium`` of bin numbers (the rest is few), or, where
-    ``many`` is None, the bin's training rows: many above ``many_above``, few below ``few_below``. Read by the problem
-    ``regression``.
+    ``origin`` are in units of the label. Fixed lists ``many`` and ``medium`` of bin numbers (the rest is few), or,
+    where ``many`` is None, the bin's training rows: many above ``many_above``, few below ``few_below``. Read by the
+    problem ``regression``.
     """
 
     width: float = 1.0
@@ -162,8 +164,9 @@ class TextPairs:
 class Tokens:
     """A text model's own tokens, added when it prepares the data; read by the network ``regression``.
 
-    ``pad``: the number that pads. ``kept``: special tokens that no view drops. ``unknown``: what a dropped token becomes.
-    ``types``: whether there is a column ``pair_types`` [N, L] that says which text a token is of. ``size``: tokens known.
+    ``pad``: the number that pads. ``kept``: special tokens that no view drops. ``unknown``: what a dropped token
+    becomes. ``types``: whether there is a column ``pair_types`` [N, L] that says which text a token is of. ``size``:
+    tokens known.
     """
 
     pad: int
@@ -207,10 +210,11 @@ def require(info: DataInfo, kind: type[K], who: str) -> K:
 class Source(Generic[I_co]):
     """What a data set hands to a run.
 
-    ``splits`` holds the tables ``train``, ``valid`` and ``test`` (and, of image sets, ``unbiased``); ``class_names`` names
-    the values of the column ``label``, by which class-incremental streams are split; ``info`` are the facts that networks
-    and evaluators read; ``source`` is ``stand-in``, ``real`` or ``real-text-spoken``; ``checksum`` identifies the data.
-    ``random_split``: the data set's seed draws train and test anew from one table, so that the rows of two seeds overlap.
+    ``splits`` holds the tables ``train``, ``valid`` and ``test`` (and, of image sets, ``unbiased``); ``class_names``
+    names the values of the column ``label``, by which class-incremental streams are split; ``info`` are the facts
+    that networks and evaluators read; ``source`` is ``stand-in``, ``real`` or ``real-text-spoken``; ``checksum``
+    identifies the data. ``random_split``: the data set's seed draws train and test anew from one table, so that the
+    rows of two seeds overlap.
     """
 
     splits: Mapping[str, Table]

@@ -27,7 +27,9 @@ SPLIT_WORDS = {
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """Rows of a csv file (or csv.gz) with a header, each with its place in words. DataError where the file or a column is missing."""
+    """Rows of a csv file (or csv.gz) with a header, each with its place in words. DataError where the file or a column
+    is missing.
+    """
     rows = []
     with io.StringIO(read_text(path), newline="") as file:
         reader = csv.DictReader(file, restkey="_more")
@@ -82,7 +84,8 @@ def split_of(text: str, where: str, faults: list[str]) -> str:
 def labelled_files(
     root: Path, folder: str, suffixes: Sequence[str], label: str
 ) -> dict[str, list[tuple[str, Path, float]]]:
-    """Rows (place, file, label) of each split by ``root/labels.csv`` (columns id, ``label``, split) and ``root/<folder>/<id><suffix>``.
+    """Rows (place, file, label) of each split by ``root/labels.csv`` (columns id, ``label``, split) and
+    ``root/<folder>/<id><suffix>``.
 
     Raises DataError where the csv, a column or a file is missing, or a value is wrong.
     """

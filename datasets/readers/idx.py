@@ -13,7 +13,9 @@ from .images import Array
 
 
 def read_idx(path: Path) -> Array:
-    """An idx file of bytes, gzip-compressed or not. Raises DataError where it is missing, cut short or something else."""
+    """An idx file of bytes, gzip-compressed or not. Raises DataError where it is missing, cut short or something
+    else.
+    """
     found = next((p for p in (path, path.with_name(path.name + ".gz")) if p.is_file()), None)
     if found is None:
         raise DataError(f"{path}: missing (also as .gz)")

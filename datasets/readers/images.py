@@ -14,7 +14,9 @@ Array = npt.NDArray[Any]
 
 
 def read_image(path: Path, size: int | None) -> Array:
-    """[size, size, 3] uint8 (None: as it is); grey images get three equal channels. Raises DataError where there is no readable image."""
+    """[size, size, 3] uint8 (None: as it is); grey images get three equal channels. Raises DataError where there is no
+    readable image.
+    """
     from PIL import Image
 
     try:

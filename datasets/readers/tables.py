@@ -41,8 +41,8 @@ def read_table(
 ) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """Names of the columns, and the rows, each with its file and line in words.
 
-    ``delimiter`` None: whichever of tab, semicolon, comma and blanks the first line has; ``header`` None: the first line
-    holds names where it holds no number. Raises DataError for an empty or ragged table.
+    ``delimiter`` None: whichever of tab, semicolon, comma and blanks the first line has; ``header`` None: the first
+    line holds names where it holds no number. Raises DataError for an empty or ragged table.
     """
     lines = [(n, line) for n, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
     if not lines:
@@ -71,7 +71,9 @@ def read_table(
 
 
 def column_of(names: list[str], name: str, option: str) -> int:
-    """Number of the column ``name`` (``last``: the last one). Raises DataError, naming the option, where there is none."""
+    """Number of the column ``name`` (``last``: the last one). Raises DataError, naming the option, where there is
+    none.
+    """
     if name == "last" and "last" not in names:
         return len(names) - 1
     if name in names:

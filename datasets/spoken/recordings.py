@@ -1,4 +1,6 @@
-"""Labelled sentences from any source - released corpora, a user's own folder, sentences to be spoken - and their sound as table columns."""
+"""Labelled sentences from any source - released corpora, a user's own folder, sentences to be spoken - and their sound
+as table columns.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ from .features import log_mel
 
 @dataclass(frozen=True)
 class Sentence:
-    """One labelled utterance; ``path`` is its recording, None where it has to be spoken; ``entities`` are (type, as annotated: lower case, punctuation kept)."""
+    """One labelled utterance; ``path`` is its recording, None where it has to be spoken; ``entities`` are (type, as
+    annotated: lower case, punctuation kept).
+    """
 
     id: str
     split: str
@@ -63,7 +67,9 @@ def as_features(x: Tensor, kind: Features) -> Tensor:
 
 
 def features_of(path: Path, kind: Features) -> Tensor:
-    """:func:`as_features` of a recording. Raises DataError as :func:`~holdfast.datasets.readers.audio.read_audio`, and where it is too loud for them."""
+    """:func:`as_features` of a recording. Raises DataError as :func:`~holdfast.datasets.readers.audio.read_audio`, and
+    where it is too loud for them.
+    """
     x = as_features(read_audio(path), kind)
     if not bool(x.isfinite().all()):
         raise DataError(f"{path}: too loud: its features are not finite (samples are usually between -1 and 1)")
@@ -98,9 +104,14 @@ def _path(row: Sentence) -> Path:
 
 
 def speak(
-    rows: Sequence[Sentence], voices: Mapping[str, Sequence[grammar.Voice]], kind: Features, *, seed: int, workers: int,
+    rows: Sequence[Sentence],
+    voices: Mapping[str, Sequence[grammar.Voice]],
+    kind: Features,
+    *,
+    seed: int,
+    workers: int,
     progress: Callable[[int, int], None] | None = None,
-) -> Ragged:  # fmt: skip
+) -> Ragged:
     """The sentences of ``rows``, each in a voice of its split, as a ragged column through the cache."""
     utterances = _voiced(rows, voices, seed)
     key = {"kind": "sentences", "content": digest(_factors(utterances))}
@@ -141,7 +152,9 @@ def checksum(
 
 
 def too_long(rows: Sequence[Sentence], features: Ragged, kind: Features, max_seconds: float | None) -> list[bool]:
-    """Which training rows last longer than ``max_seconds``; rows of other splits are always kept (spec section 11, 6)."""
+    """Which training rows last longer than ``max_seconds``; rows of other splits are always kept (spec section 11,
+    6).
+    """
     if max_seconds is None:
         return [False] * len(rows)
     limit = max_seconds * (SAMPLE_RATE if kind == "waveform" else 100)
@@ -149,10 +162,20 @@ def too_long(rows: Sequence[Sentence], features: Ragged, kind: Features, max_sec
 
 
 def assemble(
-    rows: Sequence[Sentence], features: Ragged, *, kind: Features, label: Literal["scenario", "intent"], source: str, checksum: str,
-    entities: bool = True, faults_skipped: int = 0, unknown_intents_dropped: int = 0, too_long_dropped: int = 0,
-) -> Source[SpeechInfo]:  # fmt: skip
-    """Tables with ``features``, ``label`` (index of the splitting class) and ``intent``; annotations and names in ``info``.
+    rows: Sequence[Sentence],
+    features: Ragged,
+    *,
+    kind: Features,
+    label: Literal["scenario", "intent"],
+    source: str,
+    checksum: str,
+    entities: bool = True,
+    faults_skipped: int = 0,
+    unknown_intents_dropped: int = 0,
+    too_long_dropped: int = 0,
+) -> Source[SpeechInfo]:
+    """Tables with ``features``, ``label`` (index of the splitting class) and ``intent``; annotations and names in
+    ``info``.
 
     Raises DataError where a split is empty or a class has no training row.
     """

@@ -1,4 +1,6 @@
-"""AgeDB-DIR in the released layout (``agedb.csv`` with age, path, split, beside ``AgeDB/``), or rotated digits (:mod:`.faces`)."""
+"""AgeDB-DIR in the released layout (``agedb.csv`` with age, path, split, beside ``AgeDB/``), or rotated digits
+(:mod:`.faces`).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Faces and their ages: csv files of age, path and split beside folders of images, or rotated digits as the stand-in.
 
-The stand-in turns scikit-learn's digits (16 x 16) by 0 to 60 degrees; the angle is the label; validation and test are balanced over angles
-and come from other digits than training (spec section 12).
+The stand-in turns scikit-learn's digits (16 x 16) by 0 to 60 degrees; the angle is the label; validation and test are
+balanced over angles and come from other digits than training (spec section 12).
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def rotate(images: Tensor, degrees: Tensor, side: int = 16) -> Tensor:
 def released(
     config: FacesConfig, root: Path, name: str, progress: Callable[[int, int], None] | None
 ) -> Source[RegressionInfo]:
-    """Images named by ``name`` (columns age, path, split) under ``root`` or ``root/data``; resized once, then read from the cache."""
+    """Images named by ``name`` (columns age, path, split) under ``root`` or ``root/data``; resized once, then read from
+    the cache.
+    """
     base = root / "data" if (root / "data" / name).is_file() else root
     if not base.is_dir():
         raise DataError(f"{root}: no folder; --data-root names the folder that holds {name}")

@@ -1,6 +1,8 @@
-"""IMDB-WIKI-DIR in the released layout: ``imdb_wiki.csv`` (age, path, split) beside ``imdb_crop/`` and ``wiki_crop/``; else rotated digits.
+"""IMDB-WIKI-DIR in the released layout: ``imdb_wiki.csv`` (age, path, split) beside ``imdb_crop/`` and ``wiki_crop/``;
+else rotated digits.
 
-The csv is that of the public imbalanced-regression split (191,509 / 11,022 / 11,022 images); it is read as AgeDB's is (:mod:`.faces`).
+The csv is that of the public imbalanced-regression split (191,509 / 11,022 / 11,022 images); it is read as AgeDB's is
+(:mod:`.faces`).
 """
 
 from __future__ import annotations

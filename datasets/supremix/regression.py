@@ -1,4 +1,6 @@
-"""What all regression data sets share: checked labels, few-data fractions, skewed training sets, seeded splits, fields of their Config."""
+"""What all regression data sets share: checked labels, few-data fractions, skewed training sets, seeded splits, fields
+of their Config.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,16 @@ class RegressionData(BaseModel):
         1.0,
         gt=0,
         le=1,
-        description="share of the training rows that every stage uses, drawn by seed (few data); scales and words are those of all training rows",
+        description=(
+            "share of the training rows that every stage uses, drawn by seed (few data); scales and "
+            "words are those of all training rows"
+        ),
     )
     imbalanced: bool = Field(
         False,
-        description="skew the training labels: rows are kept with probability exp(-decay · rank of the label in [0, 1])",
+        description=(
+            "skew the training labels: rows are kept with probability exp(-decay · rank of the label in [0, 1])"
+        ),
     )
     decay: float = Field(
         5.0, gt=0, le=50, description="of imbalanced: 5 as in the rotated digits of the spec's section 12"
@@ -80,8 +87,8 @@ def finish(
 ) -> Source[RegressionInfo]:
     """The Source of checked splits: each is a mapping of columns with ``x`` and the float column ``label``.
 
-    ``info.shots`` are the data set's own; the options ``many_above`` and ``few_below`` go before them.
-    Raises DataError where a split is empty, fewer than two training rows are left, or the training labels are all the same.
+    ``info.shots`` are the data set's own; the options ``many_above`` and ``few_below`` go before them. Raises
+    DataError where a split is empty, fewer than two training rows are left, or the training labels are all the same.
     """
     tables = {}
     for name in SPLITS:

@@ -1,7 +1,8 @@
 """Sentence pairs and their similarity 0 to 5: STS-B-DIR in the released layout, or generated pairs.
 
-Released layout: ``train_new.tsv``, ``dev_new.tsv``, ``test_new.tsv`` (also .gz) under the data root, ``STS-B`` or ``glue_data/STS-B`` there; tab
-separated with a header that ends in sentence1, sentence2, score (spec section 6). Words are those of training; 0 pads, 1 is unknown.
+Released layout: ``train_new.tsv``, ``dev_new.tsv``, ``test_new.tsv`` (also .gz) under the data root, ``STS-B`` or
+``glue_data/STS-B`` there; tab separated with a header that ends in sentence1, sentence2, score (spec section 6).
+Words are those of training; 0 pads, 1 is unknown.
 """
 
 from __future__ import annotations
@@ -30,11 +31,30 @@ Pair = tuple[str, str, float]
 # Five slots of a sentence; words of one inner tuple mean the same.
 _SLOTS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("man", "guy"), ("woman", "lady"), ("child", "kid"), ("dog", "hound"), ("cook", "chef"), ("rider", "horseman")),
-    (("holds", "grips"), ("drops", "loses"), ("paints", "colours"), ("buys", "purchases"), ("throws", "tosses"), ("sees", "spots")),
-    (("ball", "sphere"), ("cup", "mug"), ("guitar", "instrument"), ("coat", "jacket"), ("stone", "rock"), ("picture", "image")),
-    (("in the forest", "in the woods"), ("at the shore", "at the beach"), ("on the road", "on the street"), ("at home", "in the house")),
+    (
+        ("holds", "grips"),
+        ("drops", "loses"),
+        ("paints", "colours"),
+        ("buys", "purchases"),
+        ("throws", "tosses"),
+        ("sees", "spots"),
+    ),
+    (
+        ("ball", "sphere"),
+        ("cup", "mug"),
+        ("guitar", "instrument"),
+        ("coat", "jacket"),
+        ("stone", "rock"),
+        ("picture", "image"),
+    ),
+    (
+        ("in the forest", "in the woods"),
+        ("at the shore", "at the beach"),
+        ("on the road", "on the street"),
+        ("at home", "in the house"),
+    ),
     (("today", "this day"), ("at night", "after dark"), ("quickly", "fast"), ("again", "once more")),
-)  # fmt: skip
+)
 
 
 class Config(RegressionData):

@@ -1,7 +1,8 @@
-"""Tables: any CSV with a numeric target column (``--data-root`` names its folder, or the file itself), or Friedman's first function.
+"""Tables: any CSV with a numeric target column (``--data-root`` names its folder, or the file itself), or Friedman's
+first function.
 
-A file has a header, or none (then columns are ``0``, ``1``, ...). A column without a single number is a category and becomes indicators;
-a column of numbers with a word in it is an error. Inputs are standardised by training rows alone.
+A file has a header, or none (then columns are ``0``, ``1``, ...). A column without a single number is a category and
+becomes indicators; a column of numbers with a word in it is an error. Inputs are standardised by training rows alone.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Config(RegressionData):
 def load(
     config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None
 ) -> Source[RegressionInfo]:
-    """The table under ``root``, or the stand-in. Raises DataError for what can be put right in the file or the options."""
+    """The table under ``root``, or the stand-in. Raises DataError for what can be put right in the file or the
+    options.
+    """
     if root is None:
         return stand_in(config)
     names, rows = read_table(table_file(root, config.file), config.delimiter, config.header)
@@ -64,7 +67,9 @@ def load(
 
 
 def stand_in(config: Config) -> Source[RegressionInfo]:
-    """Friedman-1: y = 10 sin(π x0 x1) + 20 (x2 - 0.5)² + 10 x3 + 5 x4 + noise, ten uniform inputs of which five count."""
+    """Friedman-1: y = 10 sin(π x0 x1) + 20 (x2 - 0.5)² + 10 x3 + 5 x4 + noise, ten uniform inputs of which five
+    count.
+    """
     splits = {}
     for split, count in (("train", config.n_train), ("valid", config.n_test), ("test", config.n_test)):
         g = np.random.default_rng([config.seed, SPLITS.index(split)])
@@ -125,7 +130,9 @@ def from_rows(config: Config, names: list[str], rows: list[tuple[str, list[str]]
 def _column(
     config: Config, name: str, cells: list[tuple[str, str]], train: NDArray[Any], faults: list[str]
 ) -> list[NDArray[np.float64]]:
-    """Input columns [N] of a column of text: itself where it is numeric, an indicator for each training category otherwise."""
+    """Input columns [N] of a column of text: itself where it is numeric, an indicator for each training category
+    otherwise.
+    """
     empty = np.array([text.lower() in MISSING for _, text in cells])
     values = [None if gone else number(text) for (_, text), gone in zip(cells, empty, strict=True)]
     if all(v is None for v in values):
@@ -142,7 +149,8 @@ def _column(
             faults.append(f"{where}: no value in column '{name}'; set data.options.missing=median to fill it in")
         elif not gone and value is None:
             faults.append(
-                f"{where}: '{text[:40]}' in the numeric column '{name}'; correct it or leave the column out with data.options.drop"
+                f"{where}: '{text[:40]}' in the numeric column '{name}'; correct it or leave the "
+                "column out with data.options.drop"
             )
         elif value is not None and not np.isfinite(value):
             faults.append(f"{where}: {text} in column '{name}'")

@@ -1,7 +1,9 @@
-"""Time series: windows of a CSV series (the value of a column some steps ahead), recordings with a label each, or generated signals.
+"""Time series: windows of a CSV series (the value of a column some steps ahead), recordings with a label each, or
+generated signals.
 
-A CSV: ``--data-root`` names it or its folder; numeric columns are channels, the first may be a date; splits follow time (70 / 10 / 20 %).
-Recordings: ``labels.csv`` (id, age, split) and ``eeg/<id>.npy`` [channels, samples], the layout of EEG age regression (spec section 6).
+A CSV: ``--data-root`` names it or its folder; numeric columns are channels, the first may be a date; splits follow
+time (70 / 10 / 20 %). Recordings: ``labels.csv`` (id, age, split) and ``eeg/<id>.npy`` [channels, samples], the
+layout of EEG age regression (spec section 6).
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ class Config(RegressionData):
     horizon: int = Field(24, ge=1, le=100_000, description="steps from the window's end to the value that is predicted")
     relative: bool = Field(
         False,
-        description="CSV series: the label is the change from the window's last value of the target, channels are changes from theirs (for series whose level drifts; errors keep their unit)",
+        description=(
+            "CSV series: the label is the change from the window's last value of the target, channels "
+            "are changes from theirs (for series whose level drifts; errors keep their unit)"
+        ),
     )
     stride: int = Field(4, ge=1, le=100_000, description="steps between the starts of training windows")
     samples: int = Field(2000, ge=8, le=10_000_000, description="recordings: samples from the middle of each")
@@ -74,7 +79,9 @@ def _finish(config: Config, parts: Parts, source: str, name: str) -> Source[Regr
 
 
 def stand_in(config: Config, length: int = 96) -> Parts:
-    """Two noisy channels of one oscillation at random phase and height; its frequency, 2 to 12 cycles a window, is the label."""
+    """Two noisy channels of one oscillation at random phase and height; its frequency, 2 to 12 cycles a window, is the
+    label.
+    """
     parts: Parts = {}
     time = np.linspace(0, 1, length)
     for k, split in enumerate(SPLITS):
@@ -88,7 +95,9 @@ def stand_in(config: Config, length: int = 96) -> Parts:
 
 
 def windows(config: Config, root: Path) -> tuple[Parts, str]:
-    """Windows [n, C, window] of a CSV series and the target ``horizon`` steps after each; a window's target lies in its own split."""
+    """Windows [n, C, window] of a CSV series and the target ``horizon`` steps after each; a window's target lies in its
+    own split.
+    """
     path = table_file(root, config.file)
     names, rows = read_table(path)
     first = [number(row[0]) for _, row in rows]

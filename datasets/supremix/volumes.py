@@ -1,4 +1,6 @@
-"""Volumes with a label each: ``labels.csv`` (id, age, split) and ``volumes/<id>.npy`` or ``.nii.gz`` [D, H, W]; or generated blobs."""
+"""Volumes with a label each: ``labels.csv`` (id, age, split) and ``volumes/<id>.npy`` or ``.nii.gz`` [D, H, W]; or
+generated blobs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Image classifiers: encoder f, linear head g (CDvG spec sections 4 and 12). Pixels are in [-1, 1] everywhere outside."""
+"""Image classifiers: encoder f, linear head g (CDvG spec sections 4 and 12). Pixels are in [-1, 1] everywhere
+outside.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,11 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     encoder: Literal["cnn", "mlp", "resnet20", "resnet18"] = Field(
-        "cnn", description="cnn: two convolutions (spec 12); mlp: LfF's; resnet20: LfF on CIFAR; resnet18: torchvision's, from scratch"
-    )  # fmt: skip
+        "cnn",
+        description=(
+            "cnn: two convolutions (spec 12); mlp: LfF's; resnet20: LfF on CIFAR; resnet18: torchvision's, from scratch"
+        ),
+    )
     width: int = Field(32, ge=2, le=1024, description="cnn: channels of the first convolution; mlp: hidden width")
     features: int = Field(128, ge=2, le=4096, description="H of the cnn and the mlp")
     augment: Literal["none", "crop_flip"] = Field("none", description="T: none, or random crop (pad 4) and flip")
@@ -53,7 +58,15 @@ class _Block(nn.Module):
 def _encoder(config: Config, channels: int, size: int) -> tuple[nn.Module, int]:
     w, h = config.width, config.features
     if config.encoder == "mlp":
-        layers = [nn.Flatten(), nn.Linear(channels * size * size, w), nn.ReLU(), nn.Linear(w, w), nn.ReLU(), nn.Linear(w, h), nn.ReLU()]  # fmt: skip
+        layers = [
+            nn.Flatten(),
+            nn.Linear(channels * size * size, w),
+            nn.ReLU(),
+            nn.Linear(w, w),
+            nn.ReLU(),
+            nn.Linear(w, h),
+            nn.ReLU(),
+        ]
         return nn.Sequential(*layers), h
     if config.encoder == "resnet20":
         blocks: list[nn.Module] = [nn.Conv2d(channels, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
@@ -71,9 +84,16 @@ def _encoder(config: Config, channels: int, size: int) -> tuple[nn.Module, int]:
         return net, 512
     side = size // 4
     return nn.Sequential(
-        nn.Conv2d(channels, w, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(w, 2 * w, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(2 * w * side * side, h), nn.ReLU(),
-    ), h  # fmt: skip
+        nn.Conv2d(channels, w, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(w, 2 * w, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(2 * w * side * side, h),
+        nn.ReLU(),
+    ), h
 
 
 class ImageClassifier(nn.Module):

@@ -1,8 +1,9 @@
 """What a method may ask of a model, and what it needs in all: a network names the protocols that it provides, a method
 those that it requires.
 
-B is the batch, d a width, T frames, J tokens, V the vocabulary, C classes, S the side of an image in pixels. A batch is
-a dict of tensors (:mod:`holdfast.datasets.core.table`). Random draws come from the generator that is given, nothing else.
+B is the batch, d a width, T frames, J tokens, V the vocabulary, C classes, S the side of an image in pixels. A batch
+is a dict of tensors (:mod:`holdfast.datasets.core.table`). Random draws come from the generator that is given,
+nothing else.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Learner(Predictor, Protocol):
 class Classifier(Learner, Protocol):
     """A classifier of images g(f(x)); pixels are in [-1, 1]. Users: the methods of ``cdvg``.
 
-    ``classes``: C. ``size``: S. ``features_out``: H, width of f. ``encoder``: f itself. ``info``: facts of the data set.
+    ``classes``: C. ``size``: S. ``features_out``: H, width of f. ``encoder``: f itself. ``info``: facts of the data
+    set.
     """
 
     classes: int
@@ -80,8 +82,8 @@ class SequenceModel(Learner, Protocol):
     """Speech to text: an encoder of recordings, and a decoder of tokens that begin with SOS, intent and end with EOS.
     Users: the methods of ``coconut``.
 
-    ``d_audio``, ``d_text``: widths of the encoder's frames and of token embeddings. ``intent_tokens``: the token of each
-    intent, [number of intents] int64.
+    ``d_audio``, ``d_text``: widths of the encoder's frames and of token embeddings. ``intent_tokens``: the token of
+    each intent, [number of intents] int64.
     """
 
     d_audio: int
@@ -110,7 +112,8 @@ class SequenceModel(Learner, Protocol):
 
 
 class Regressor(Protocol):
-    """An encoder with a projector, and views of its inputs; heads belong to methods. Users: the methods of ``supremix``.
+    """An encoder with a projector, and views of its inputs; heads belong to methods. Users: the methods of
+    ``supremix``.
 
     ``modality``: what a row is. ``d_features``: width of the encoder. ``encoder``, ``projector``: the parts themselves.
     """
@@ -159,9 +162,9 @@ def fits(
 ) -> list[str]:
     """What the method ``name`` misses, one sentence each; nothing where it can run.
 
-    The network's module says what it is by ``PROVIDES``, the protocols of its model; nothing is built, and one that does
-    not say is taken as it is. ``info`` and the training ``columns`` are checked where they are known; ``hidden``: columns
-    that the recipe keeps from training.
+    The network's module says what it is by ``PROVIDES``, the protocols of its model; nothing is built, and one that
+    does not say is taken as it is. ``info`` and the training ``columns`` are checked where they are known;
+    ``hidden``: columns that the recipe keeps from training.
     """
     errors = _model_misses(name, requires, network)
     if info is not None:

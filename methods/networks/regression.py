@@ -1,7 +1,9 @@
-"""Encoders of scalar regression by modality, with a projector, and the views of each modality (SupReMix spec sections 5, 6 and 12).
+"""Encoders of scalar regression by modality, with a projector, and the views of each modality (SupReMix spec sections
+5, 6 and 12).
 
-Views are made from the generator given, batch-wise: crops, flips and colour for photographs; noise and small shifts for small images, series
-and volumes; noise on standardised inputs of tables; dropped words for texts (special tokens stay).
+Views are made from the generator given, batch-wise: crops, flips and colour for photographs; noise and small shifts
+for small images, series and volumes; noise on standardised inputs of tables; dropped words for texts (special tokens
+stay).
 """
 
 from __future__ import annotations
@@ -22,9 +24,14 @@ from .protocols import Regressor
 Encoder = Literal["auto", "mlp", "conv", "resnet", "resnet18", "resnet50", "bilstm", "transformers"]
 OF_MODALITY = {"table": "mlp", "image": "conv", "series": "resnet", "volume": "resnet", "text": "bilstm"}
 FITS = {
-    "mlp": ("table", "series", "image"), "conv": ("image",), "resnet": ("image", "series", "volume"), "resnet18": ("image",),
-    "resnet50": ("image",), "bilstm": ("text",), "transformers": ("text",),
-}  # fmt: skip
+    "mlp": ("table", "series", "image"),
+    "conv": ("image",),
+    "resnet": ("image", "series", "volume"),
+    "resnet18": ("image",),
+    "resnet50": ("image",),
+    "bilstm": ("text",),
+    "transformers": ("text",),
+}
 
 PROVIDES = (Regressor,)
 
@@ -35,7 +42,10 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     encoder: Encoder = Field(
         "auto",
-        description="auto: by modality; resnet: residual, of as many dimensions as the input; transformers: a text model of that library",
+        description=(
+            "auto: by modality; resnet: residual, of as many dimensions as the input; transformers: a "
+            "text model of that library"
+        ),
     )
     encoder_name: str = Field(
         "google-bert/bert-base-uncased", description="of transformers: a hub name or a local folder"
@@ -70,7 +80,9 @@ class Config(BaseModel):
 
 
 class RegressionModel(nn.Module):
-    """``encode(batch)`` [B, features], ``project(features)`` [B, projection] of unit length, ``view(batch, generator)`` another view."""
+    """``encode(batch)`` [B, features], ``project(features)`` [B, projection] of unit length, ``view(batch, generator)``
+    another view.
+    """
 
     replaceable: ClassVar[tuple[str, ...]] = ("projector.",)  # stays new where another run's does not fit
     kept: Tensor
@@ -144,8 +156,9 @@ def shifted(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
 
 
 def photograph(x: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """Images [B, C, H, W] in -1 to 1: a crop of 20 to 100 % of the area at the old size, a flip, brightness, contrast and saturation by up to
-    40 % (p = 0.8), grey (p = 0.2): the views of Rank-N-Contrast, hue left out."""
+    """Images [B, C, H, W] in -1 to 1: a crop of 20 to 100 % of the area at the old size, a flip, brightness, contrast
+    and saturation by up to 40 % (p = 0.8), grey (p = 0.2): the views of Rank-N-Contrast, hue left out.
+    """
     b = len(x)
 
     def draw(low: float, high: float) -> Tensor:
@@ -202,9 +215,12 @@ class Residual(nn.Module):
         convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dimensions - 1]
         norm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[dimensions - 1]
         self.body = nn.Sequential(
-            convolution(d_in, d_out, 3, stride=stride, padding=1, bias=False), norm(d_out), nn.ReLU(),
-            convolution(d_out, d_out, 3, padding=1, bias=False), norm(d_out),
-        )  # fmt: skip
+            convolution(d_in, d_out, 3, stride=stride, padding=1, bias=False),
+            norm(d_out),
+            nn.ReLU(),
+            convolution(d_out, d_out, 3, padding=1, bias=False),
+            norm(d_out),
+        )
         self.shortcut = convolution(d_in, d_out, 1, stride=stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -226,7 +242,9 @@ class ResNet(nn.Module):
 
 
 class PairEncoder(nn.Module):
-    """Two sentences [B, L] of word numbers (0 pads) by one bidirectional LSTM, maximum over words; |u - v| and u · v, [B, 4 hidden]."""
+    """Two sentences [B, L] of word numbers (0 pads) by one bidirectional LSTM, maximum over words; |u - v| and u · v,
+    [B, 4 hidden].
+    """
 
     def __init__(self, vocabulary: int, words: int, hidden: int, layers: int) -> None:
         super().__init__()
@@ -305,9 +323,13 @@ def build(config: Config, info: DataInfo, seed: int) -> RegressionModel:
         if facts.tokens is None:
             raise UnfitError("model.options.encoder: transformers needs texts as its own tokens (prepare)")
         encoder = texts.TextPairs(
-            config.encoder_name, facts.tokens, revision=config.revision, pooling=config.pooling, form=config.pair,
+            config.encoder_name,
+            facts.tokens,
+            revision=config.revision,
+            pooling=config.pooling,
+            form=config.pair,
             checkpointing=config.checkpointing,
-        )  # fmt: skip
+        )
         d = encoder.d_out
     else:
         encoder, d = _torchvision(kind, shape)

@@ -1,7 +1,8 @@
-"""The spoken-language-understanding model of the speech suites: acoustic encoder, sequence-to-sequence transformer, tokenizer.
+"""The spoken-language-understanding model of the speech suites: acoustic encoder, sequence-to-sequence transformer,
+tokenizer.
 
-The demo's counterpart of wav2vec 2.0 + decoder (COCONUT spec section 4): log-mel frames → small acoustic encoder (frozen or
-fine-tuned) → transformer encoder → transformer decoder over the extended transcript.
+The demo's counterpart of wav2vec 2.0 + decoder (COCONUT spec section 4): log-mel frames → small acoustic encoder
+(frozen or fine-tuned) → transformer encoder → transformer decoder over the extended transcript.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ class Config(Seq2SeqConfig):
 
     encoder: Literal["pretrained", "scratch", "transformers"] = Field(
         "pretrained",
-        description="our trained acoustic encoder, the same from scratch, or a speech model of transformers (needs data.options.features: waveform)",
+        description=(
+            "our trained acoustic encoder, the same from scratch, or a speech model of transformers "
+            "(needs data.options.features: waveform)"
+        ),
     )
     encoder_name: str = Field(
         "facebook/wav2vec2-base-960h",
@@ -104,9 +108,11 @@ def _acoustic(config: Config, seed: int, features: str = "log_mel") -> Acoustic:
 
 
 def prepare(config: Config, source: Source) -> Source[SpeechInfo]:
-    """Adds the column ``tokens`` [N, J] (SOS, intent, ..., EOS) and ``intent`` ids; with a frozen encoder ``features`` become its outputs.
+    """Adds the column ``tokens`` [N, J] (SOS, intent, ..., EOS) and ``intent`` ids; with a frozen encoder ``features``
+    become its outputs.
 
-    The tokenizer is built on the text of all splits and experiences: names of labels leak, no examples do (spec section 11, 10).
+    The tokenizer is built on the text of all splits and experiences: names of labels leak, no examples do (spec
+    section 11, 10).
     """
     spoken = source.reading(SpeechInfo, "the network 'slu'")
     facts = spoken.info
@@ -169,7 +175,9 @@ def from_document(document: Mapping[str, Any]) -> SpeechInfo:
 
 
 def batch_of(config: Config, info: SpeechInfo, rows: list[Tensor]) -> Batch:
-    """A batch of features (log-mel [T, 40] or samples [n], as the model was trained on), through the frozen encoder where there is one."""
+    """A batch of features (log-mel [T, 40] or samples [n], as the model was trained on), through the frozen encoder
+    where there is one.
+    """
     features = Ragged.from_list(rows)
     if config.frozen:
         features = _encode(features, _acoustic(config, 0, info.features))
@@ -194,7 +202,9 @@ def build(config: Config, info: DataInfo, seed: int) -> SpokenLanguageModel:
 
 
 def mask_time(x: Tensor, lengths: Tensor, longest: int, count: int, generator: torch.Generator) -> Tensor:
-    """``count`` stretches of up to ``longest`` steps of each row [B, T, ...] set to zero; of short rows at most half (SpecAugment)."""
+    """``count`` stretches of up to ``longest`` steps of each row [B, T, ...] set to zero; of short rows at most half
+    (SpecAugment).
+    """
     b, t = x.shape[:2]
     width = torch.randint(0, longest + 1, (b, count), generator=generator).to(x.device)
     width = torch.minimum(width, lengths[:, None] // (2 * count))
@@ -214,7 +224,9 @@ def add_noise(x: Tensor, lengths: Tensor, decibel: tuple[float, float], generato
 
 
 def add_room(x: Tensor, seconds: float, generator: torch.Generator) -> Tensor:
-    """Waveforms [B, U] through a room of a reverberation time drawn a row from (0, ``seconds``]: the direct sound and a decaying tail."""
+    """Waveforms [B, U] through a room of a reverberation time drawn a row from (0, ``seconds``]: the direct sound and a
+    decaying tail.
+    """
     n = max(1, int(seconds * 16_000))
     times = (torch.rand(len(x), 1, generator=generator) * (n - 1) + 1).to(x.device)
     tail = torch.randn(len(x), n, generator=generator).to(x.device) * torch.exp(
@@ -248,12 +260,16 @@ class SpokenLanguageModel(nn.Module):
         return nn.ModuleList([s.encoder, s.adapter, *s.encoder_layers, s.encoder_norm])
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compile each transformer layer in place (the model has no forward of its own; lengths differ, so shapes are dynamic)."""
+        """Compile each transformer layer in place (the model has no forward of its own; lengths differ, so shapes are
+        dynamic).
+        """
         for layer in (*self.seq2seq.encoder_layers, *self.seq2seq.decoder_layers):
             layer.compile(*args, **{"dynamic": True, **kwargs})
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Room and noise on waveforms, then SpecAugment's time masking, on the encoder's input; BPE dropout on the targets; a new batch."""
+        """Room and noise on waveforms, then SpecAugment's time masking, on the encoder's input; BPE dropout on the
+        targets; a new batch.
+        """
         c = self.config
         x, lengths = batch["features"], batch["features_lengths"]
         if self.waveform:

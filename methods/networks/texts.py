@@ -32,9 +32,9 @@ def tokenise(
 ) -> Source[RegressionInfo]:
     """The source with the texts of ``info.pairs`` as the model's own tokens.
 
-    joint: the ragged column ``pair`` holds both texts with the model's special tokens, ``pair_types`` which text a token is of, where the
-    model asks for it; apart: ``first`` and ``second``. At most ``longest`` tokens a sequence, fewer where the model takes fewer.
-    ``info.tokens`` says which numbers are special.
+    joint: the ragged column ``pair`` holds both texts with the model's special tokens, ``pair_types`` which text a
+    token is of, where the model asks for it; apart: ``first`` and ``second``. At most ``longest`` tokens a sequence,
+    fewer where the model takes fewer. ``info.tokens`` says which numbers are special.
 
     Raises:
         FileNotFoundError: there is no such model.
@@ -103,16 +103,23 @@ class TextPairs(nn.Module):
     """
 
     def __init__(
-        self, name: str, tokens: Tokens, *, revision: str | None = None, pooling: Pooling = "mean", form: Form = "joint",
+        self,
+        name: str,
+        tokens: Tokens,
+        *,
+        revision: str | None = None,
+        pooling: Pooling = "mean",
+        form: Form = "joint",
         checkpointing: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         net = hub.model(name, revision)
         self.net: Any = net.get_encoder() if getattr(net.config, "is_encoder_decoder", False) else net
         known = int(self.net.get_input_embeddings().num_embeddings)
         if tokens.size > known:
             raise UnfitError(
-                f"model.options.encoder_name: the tokenizer of '{name}' has {tokens.size} tokens, its model {known} embeddings"
+                f"model.options.encoder_name: the tokenizer of '{name}' has {tokens.size} tokens, its "
+                f"model {known} embeddings"
             )
         if checkpointing:
             self.net.activation_checkpointing_enable()
@@ -121,7 +128,9 @@ class TextPairs(nn.Module):
         self.d_out = width if form == "joint" else 2 * width
 
     def one(self, tokens: Tensor, lengths: Tensor, types: Tensor | None = None) -> Tensor:
-        """Sequences [B, L] pooled over their ``lengths`` valid tokens, [B, d]; what stands behind them changes nothing."""
+        """Sequences [B, L] pooled over their ``lengths`` valid tokens, [B, d]; what stands behind them changes
+        nothing.
+        """
         valid = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
         further = {} if types is None else {"token_type_ids": types}
         h: Tensor = self.net(

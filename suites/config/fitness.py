@@ -1,4 +1,6 @@
-"""Whether the methods of a recipe fit its model and data, by what they declare (``Method.requires``); nothing is built."""
+"""Whether the methods of a recipe fit its model and data, by what they declare (``Method.requires``); nothing is
+built.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Makes the weights of the shipped acoustic encoder anew: ``python -m holdfast.suites.runtime.pretrain_acoustic --out FILE``."""
+"""Makes the weights of the shipped acoustic encoder anew:
+``python -m holdfast.suites.runtime.pretrain_acoustic --out FILE``.
+"""
 
 from __future__ import annotations
 
