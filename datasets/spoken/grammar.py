@@ -209,14 +209,14 @@ def difficulty(utterances: Iterable[Utterance]) -> dict[str, float]:
     by_intent: dict[str, list[set[str]]] = defaultdict(list)
     for u in rows:
         by_intent[u.intent].append(set(u.words.split()))
-    told = 0
+    alone = 0
     for intent, mine in by_intent.items():
         words = {w for w in set().union(*mine) if sum(w in s for s in mine) >= 0.9 * len(mine)}
         others = [s for other, sets in by_intent.items() if other != intent for s in sets]
-        told += any(sum(w in s for s in others) <= 0.1 * len(mine) for w in words)
+        alone += any(sum(w in s for s in others) <= 0.1 * len(mine) for w in words)
     return {
         "bag_of_words_accuracy": accuracy,
-        "single_word_share": told / max(1, len(by_intent)),
+        "single_word_share": alone / max(1, len(by_intent)),
         "intents": float(len(by_intent)),
         "sentences": float(len({u.words for u in rows})),
         "phrasings": float(len({(u.intent, u.phrasing) for u in rows})),

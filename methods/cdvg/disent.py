@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -32,7 +32,7 @@ class Branches(nn.Module):
 
     steps_done: Tensor
 
-    def __init__(self, model: Any, seed: int) -> None:
+    def __init__(self, model: Classifier, seed: int) -> None:
         super().__init__()
         self.biased = model.twin(seed, "biased")
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
@@ -45,7 +45,7 @@ class Branches(nn.Module):
         """Logits of the heads on [z_i, sg z_b] and [sg z_i, z_b]; z_i, z_b [N, H]."""
         return self.head_i(torch.cat([z_i, z_b.detach()], 1)), self.head_b(torch.cat([z_i.detach(), z_b], 1))
 
-    def predict(self, model: Any, x: Tensor) -> dict[str, Tensor]:
+    def predict(self, model: Classifier, x: Tensor) -> dict[str, Tensor]:
         """``label`` [N] of images x: what the intrinsic head answers."""
         return {"label": self(model.encode(x), self.biased.encode(x))[0].argmax(1)}
 

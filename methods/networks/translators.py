@@ -1,5 +1,5 @@
 """Translators G(x, mode) and critics D: StarGAN v1, a shallow one of chosen reach, one of smooth colour maps, the
-oracle recolourer (CDvG spec sections 2 and 12), and what a critic or a reader of content may be kept from seeing.
+oracle recolourer (CDvG spec sections 2 and 12), and what a critic or a classifier of content may be kept from seeing.
 """
 
 from __future__ import annotations

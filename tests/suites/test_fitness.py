@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from holdfast.suites.config import catalog
 
 from tests.suites import process
 
@@ -44,6 +45,16 @@ def test_a_wrong_model_is_refused_before_data_is_looked_for(suite: str, use: str
     assert code == 2  # an empty folder of data would be 3
     assert message in report["error"]["what"]
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob(f"{suite}-*"))
+
+
+def test_a_recipe_whose_method_is_on_the_wrong_model_is_not_valid(tmp_path: Path) -> None:
+    text = catalog.text("coconut_fsc")
+    (tmp_path / "mine.yaml").write_text(
+        text.replace("\nmethods:\n", "\nmethods:\n  supremix: {use: supremix/supremix}\n")
+    )
+    code, report = suites(tmp_path, "validate", str(tmp_path / "mine.yaml"))
+    assert code == 2
+    assert "supremix needs a Regressor, the network 'slu' is a SequenceModel" in report["error"]["what"]
 
 
 def test_a_sweep_of_a_method_that_misses_a_column_does_not_begin(tmp_path: Path) -> None:
