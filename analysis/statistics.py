@@ -77,7 +77,9 @@ def paired(a: Seeds, b: Seeds, overlap: float = 0.0) -> Difference:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values, ``max_{j ≤ i} min(1, (m - j) p_(j))`` in ascending order (j from 0); NaN stays NaN and does not count."""
+    """Holm's adjusted p values, ``max_{j ≤ i} min(1, (m - j) p_(j))`` in ascending order (j from 0); NaN stays NaN and
+    does not count.
+    """
     known = [i for i, value in enumerate(p) if not math.isnan(value)]
     adjusted, largest = [math.nan] * len(p), 0.0
     for place, i in enumerate(sorted(known, key=lambda i: p[i])):
@@ -87,7 +89,9 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def ranks(table: Sequence[Sequence[float]], higher_is_better: bool) -> list[float]:
-    """Average rank [methods] over tasks, 1 is best, ties share; ``table`` [tasks, methods] of means. Raises ValueError for NaN or no task."""
+    """Average rank [methods] over tasks, 1 is best, ties share; ``table`` [tasks, methods] of means. Raises ValueError
+    for NaN or no task.
+    """
     from scipy.stats import rankdata
 
     values = np.asarray(table, dtype=np.float64)
@@ -97,7 +101,9 @@ def ranks(table: Sequence[Sequence[float]], higher_is_better: bool) -> list[floa
 
 
 def friedman(table: Sequence[Sequence[float]]) -> float:
-    """p of Friedman's test that all methods rank alike, [tasks, methods]; NaN below three methods or two tasks, or where all tie."""
+    """p of Friedman's test that all methods rank alike, [tasks, methods]; NaN below three methods or two tasks, or
+    where all tie.
+    """
     from scipy.stats import friedmanchisquare
 
     values = np.asarray(table, dtype=np.float64)

@@ -6,15 +6,19 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from ..datasets.core.table import Batch
 from ..datasets.core.view import ExperienceView
+from .networks.protocols import Predictor, Requires
+
+M = TypeVar("M", default=Any)  # the protocol of the model (networks/protocols.py)
 
 
 class UnfitError(ValueError):
@@ -139,8 +143,10 @@ class Stage:
     more: int = 0
 
 
-class Method(nn.Module):
+class Method(nn.Module, Generic[M]):
     """A method: modules, stages and one training step. Knows no Avalanche, no MLflow, no command line.
+
+    ``Method[Classifier]`` types the model by its protocol; ``requires`` says the same to whoever checks a recipe.
 
     Everything that must survive a crash is in ``state_dict`` (memory, teacher, queues). ``table`` in the view is all
     it sees of data.
@@ -149,6 +155,8 @@ class Method(nn.Module):
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
+    requires: ClassVar[Requires] = Requires()
+    checks: ClassVar[tuple[str, ...]] = ()  # checks between its stages: modules of analysis/probes
     uses_union: ClassVar[bool] = False  # True: one experience with the union of all (an offline upper bound)
     batching: str = "concat"
     costs: ClassVar[Mapping[str, str]] = {}  # the names that cost() may give, with a title each
@@ -169,9 +177,9 @@ class Method(nn.Module):
         return epochs
 
     @property
-    def _model(self) -> Any:
-        """The model as its family knows it."""
-        return self.model
+    def _model(self) -> M:
+        """The model as the protocol that the method works with."""
+        return cast(M, self.model)
 
     def stages(self, view: ExperienceView) -> list[Stage]:
         """The stages of this experience, in order."""
@@ -183,8 +191,7 @@ class Method(nn.Module):
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         """Predictions of a batch, one row each, in evaluation mode: the model's own, unless a method makes others."""
-        predictions: dict[str, Tensor] = self._model.predict(batch)
-        return predictions
+        return cast(Predictor, self.model).predict(batch)
 
     def aggregator(self) -> Aggregator | None:
         """What does the backward pass of an Update of several losses that names nothing itself; None: their sum."""

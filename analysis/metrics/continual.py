@@ -16,12 +16,13 @@ def pooled(cells: Cells, t: int) -> float:
 
 
 def summary(cells: Cells, higher_is_better: bool = True) -> dict[str, float]:
-    """``average`` (mean over t of the pooled metric), ``average_rows`` (mean over t of the mean of the row), ``last`` (pooled after the
-    last), ``bwt = mean_{j<N-1}(A[N-1][j] - A[j][j])`` and ``forgetting = mean_{j<N-1}(max_{t=j..N-2} A[t][j] - A[N-1][j])``.
+    """``average`` (mean over t of the pooled metric), ``average_rows`` (mean over t of the mean of the row), ``last``
+    (pooled after the last), ``bwt = mean_{j<N-1}(A[N-1][j] - A[j][j])`` and ``forgetting =
+    mean_{j<N-1}(max_{t=j..N-2} A[t][j] - A[N-1][j])``.
 
     Both last ones are 0 for one experience. Of an error (``higher_is_better`` False) ``forgetting`` is its increase,
-    ``mean_{j<N-1}(A[N-1][j] - min_t A[t][j])``, and ``bwt`` has the opposite sign, so that more is better in both cases.
-    Source: COCONUT spec section 9; SupReMix spec for errors.
+    ``mean_{j<N-1}(A[N-1][j] - min_t A[t][j])``, and ``bwt`` has the opposite sign, so that more is better in both
+    cases. Source: COCONUT spec section 9; SupReMix spec for errors.
     """
     steps = sorted({t for t, _ in cells})
     last = steps[-1]

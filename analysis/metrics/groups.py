@@ -12,7 +12,9 @@ Array = npt.NDArray[Any]
 
 
 def group_matrix(labels: Array, bias: Array, predicted: Array) -> Array:
-    """``a[y, b]``: accuracy in the group (y, b), NaN where it is empty. Labels, biases and predictions are [N] integers."""
+    """``a[y, b]``: accuracy in the group (y, b), NaN where it is empty. Labels, biases and predictions are [N]
+    integers.
+    """
     shape = (int(labels.max()) + 1, int(bias.max()) + 1) if len(labels) else (0, 0)
     right, count = np.zeros(shape), np.zeros(shape)
     np.add.at(right, (labels, bias), predicted == labels)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ...datasets.core.source import ShotBins
 
 Array = NDArray[np.float64]
 SHOTS = ("many", "medium", "few")
@@ -35,7 +36,9 @@ def correlation(a: Array, b: Array, rank: bool = False) -> float:
 
 
 def errors(value: Array, label: Array) -> dict[str, float]:
-    """``mae``, ``mse``, ``rmse``, ``gm``, ``r2``, ``pearson``, ``spearman`` of predictions; NaN where undefined (no rows, constant labels)."""
+    """``mae``, ``mse``, ``rmse``, ``gm``, ``r2``, ``pearson``, ``spearman`` of predictions; NaN where undefined (no
+    rows, constant labels).
+    """
     e = value - label
     nan = float("nan")
     spread = float(((label - label.mean()) ** 2).sum()) if len(e) else 0.0
@@ -51,30 +54,16 @@ def errors(value: Array, label: Array) -> dict[str, float]:
     }
 
 
-@dataclass(frozen=True)
-class Shots:
-    """Which shot a label belongs to: its bin is ``floor((y - origin) / width)``, clipped to the bins 0 to ``last``.
+class Shots(ShotBins):
+    """Which shot a label belongs to, by a data set's :class:`~holdfast.datasets.core.source.ShotBins`.
 
-    Fixed lists ``medium`` and ``many`` (the rest is few), or the training rows of the bin: many with more than ``many_above``, few with
-    less than ``few_below``, else medium. Spec section 6: ages have width 1, 100 and 20; STS-B-DIR has 50 bins of 0.1 with fixed lists.
+    Spec section 6: ages have width 1, 100 and 20; STS-B-DIR has 50 bins of 0.1 with fixed lists.
     """
 
-    width: float = 1.0
-    origin: float = 0.0
-    last: int | None = None
-    many_above: int = 100
-    few_below: int = 20
-    many: frozenset[int] | None = None
-    medium: frozenset[int] = frozenset()
-
     @classmethod
-    def of(cls, info: Mapping[str, Any]) -> Shots:
-        """From a data set's ``info["shots"]``."""
-        given = dict(info)
-        for name in ("many", "medium"):
-            if given.get(name) is not None:
-                given[name] = frozenset(given[name])
-        return cls(**given)
+    def of(cls, bins: ShotBins) -> Shots:
+        """With the fields of ``bins``."""
+        return cls(**vars(bins))
 
     def bins(self, label: Array) -> NDArray[np.int64]:
         """Bin of each label, [N]; edges are compared in float32, as labels are stored."""
@@ -120,12 +109,15 @@ def pairs(embedding: Array, label: Array) -> tuple[Array, Array]:
 
 
 def ordinality(embedding: Array, label: Array) -> float:
-    """Spearman's correlation of |Δy| and 1 - cos z over pairs: 1 where similarity falls with label distance; NaN where undefined."""
+    """Spearman's correlation of |Δy| and 1 - cos z over pairs: 1 where similarity falls with label distance; NaN where
+    undefined.
+    """
     return correlation(*pairs(embedding, label), rank=True)
 
 
 def local_linearity(embedding: Array, label: Array, n_bins: int = 20) -> float:
-    """Mean cosine of successive steps of the curve of mean embeddings over label bins of equal counts: 1 for a straight trace.
+    """Mean cosine of successive steps of the curve of mean embeddings over label bins of equal counts: 1 for a straight
+    trace.
 
     Bins are cut at labels, never inside one; NaN with fewer than three.
     """
@@ -141,7 +133,9 @@ def local_linearity(embedding: Array, label: Array, n_bins: int = 20) -> float:
 
 
 def neighbour_mae(embedding: Array, label: Array, k: int = 5) -> float:
-    """MAE of the mean label of a row's ``k`` nearest other rows (cosine): how far the embedding alone orders labels; NaN for one row."""
+    """MAE of the mean label of a row's ``k`` nearest other rows (cosine): how far the embedding alone orders labels;
+    NaN for one row.
+    """
     rows = thin(len(label))
     z, y = _unit(embedding[rows]), label[rows]
     if len(rows) < 2:
@@ -169,9 +163,10 @@ def evaluate(
     train: Array | None = None,
     projection: Array | None = None,
 ) -> dict[str, float]:
-    """All measures by name, without those that are undefined on these rows: of all rows, ``<shot>/mae``, ``<shot>/gm`` and
-    ``<shot>/n``, :func:`order` of the encoder's features ``embedding``, and of the projector's output ``projection``
-    as ``projection/<name>``."""
+    """All measures by name, without those that are undefined on these rows: of all rows, ``<shot>/mae``, ``<shot>/gm``
+    and ``<shot>/n``, :func:`order` of the encoder's features ``embedding``, and of the projector's output
+    ``projection`` as ``projection/<name>``.
+    """
     found = errors(value, label)
     if shots is not None and train is not None:
         for name, measures in by_shot(value, label, shots.assign(label, train)).items():

@@ -1,4 +1,6 @@
-"""Metrics of spoken language understanding: intent accuracy, WER, SLU-F1 (COCONUT spec section 9; SLURP's official tool)."""
+"""Metrics of spoken language understanding: intent accuracy, WER, SLU-F1 (COCONUT spec section 9; SLURP's official
+tool).
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,18 @@ Counts = dict[str, list[float]]  # label -> [TP, FP, FN]
 
 
 def wer(gold: Sequence[str], predicted: Sequence[str]) -> float:
-    """Corpus-level word error rate: all word edits over all gold words; 0 for no gold words and no edits, 1 with edits."""
+    """Corpus-level word error rate: all word edits over all gold words; 0 for no gold words and no edits, 1 with
+    edits.
+    """
     edits = sum(Levenshtein.distance(g.split(), p.split()) for g, p in zip(gold, predicted, strict=True))
     words = sum(len(g.split()) for g in gold)
     return edits / words if words else float(edits > 0)
 
 
 def word_distance(gold: str, predicted: str) -> float:
-    """Word edits over gold words, may exceed 1; an empty gold filler: 0 if both are empty, else 1 (the tool raises there)."""
+    """Word edits over gold words, may exceed 1; an empty gold filler: 0 if both are empty, else 1 (the tool raises
+    there).
+    """
     words = gold.split()
     if not words:
         return float(bool(predicted.split()))
@@ -41,7 +47,9 @@ def exact_distance(gold: str, predicted: str) -> float:
 def entity_counts(
     gold: Sequence[Entity], predicted: Sequence[Entity], distance: Callable[[str, str], float], counts: Counts
 ) -> None:
-    """Add one recording's TP, FP, FN by type: a prediction takes the nearest gold entity of its type that is left (first on ties)."""
+    """Add one recording's TP, FP, FN by type: a prediction takes the nearest gold entity of its type that is left
+    (first on ties).
+    """
     left = list(gold)
     for kind, filler in predicted:
         same = [i for i, (other, _) in enumerate(left) if other == kind]
@@ -81,7 +89,9 @@ def label_counts(gold: str, predicted: str, counts: Counts) -> None:
 
 
 def f1(counts: Counts, average: Literal["micro", "macro"] = "micro") -> tuple[float, float, float]:
-    """(precision, recall, F1): of the summed counts (micro), or the unweighted means over labels (macro). Zero denominators give 0."""
+    """(precision, recall, F1): of the summed counts (micro), or the unweighted means over labels (macro). Zero
+    denominators give 0.
+    """
 
     def one(tp: float, fp: float, fn: float) -> tuple[float, float, float]:
         p = tp / (tp + fp) if tp + fp else 0.0
@@ -138,12 +148,13 @@ def evaluate(
     parse: Callable[[str], Any] | None = None,
     annotated: Sequence[Sequence[Entity]] | None = None,
 ) -> dict[str, float]:
-    """All metrics of decoded texts against gold texts (both extended transcripts; ``parse`` reads one into scenario, action, entities).
+    """All metrics of decoded texts against gold texts (both extended transcripts; ``parse`` reads one into scenario,
+    action, entities).
 
-    ``accuracy`` (intent), ``intent_f1_macro`` (unweighted mean of the intents' F1), ``scenario_accuracy``, ``wer`` (of the whole
-    extended transcript), ``slu_f1`` and ``slu_f1_macro`` (micro and macro over entity types; of the ``annotated`` gold entities, which
-    the official tool compares with their punctuation; None: those of the gold texts), ``empty`` (share of empty outputs, which
-    count as wrong).
+    ``accuracy`` (intent), ``intent_f1_macro`` (unweighted mean of the intents' F1), ``scenario_accuracy``, ``wer``
+    (of the whole extended transcript), ``slu_f1`` and ``slu_f1_macro`` (micro and macro over entity types; of the
+    ``annotated`` gold entities, which the official tool compares with their punctuation; None: those of the gold
+    texts), ``empty`` (share of empty outputs, which count as wrong).
     """
     if parse is None:
         raise ValueError("evaluate needs the parser of the transcript")
@@ -167,7 +178,9 @@ def evaluate(
 def score_release(
     gold: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """The official tool's tables from SLURP's release format: ``{average: {section: {label | "overall": [P, R, F1, TP, FP, FN]}}}``."""
+    """The official tool's tables from SLURP's release format: ``{average: {section: {label | "overall": [P, R, F1, TP,
+    FP, FN]}}}``.
+    """
     by_file = {p["file"]: p for p in predictions}
     names = ("scenario", "action", "intent", "entities_exact", "entities_word", "entities_char", "slu_f1")
     counts = {name: new_counts() for name in names}

@@ -10,7 +10,8 @@ from .figure import CELLS, new_figure, short, ticks
 
 
 def matrix_heatmap(cells: Mapping[tuple[int, int], tuple[float, int]], title: str, path: Path) -> None:
-    """The matrix of the main metric: rows = after experience t, columns = test experience j, cells never measured stay empty.
+    """The matrix of the main metric: rows = after experience t, columns = test experience j, cells never measured stay
+    empty.
 
     The picture has the same size from a dozen experiences on; up to :data:`CELLS` cells carry their value and count.
     """
@@ -47,7 +48,8 @@ def matrix_heatmap(cells: Mapping[tuple[int, int], tuple[float, int]], title: st
 def metric_over_experiences(series: Mapping[str, Sequence[Sequence[float]]], label: str, path: Path) -> None:
     """One line a method: the mean over its seeds after each experience, with the range of the seeds behind it.
 
-    ``series[method]`` holds one list of values a seed; a method with one value (an offline bound) is drawn as a dashed level.
+    ``series[method]`` holds one list of values a seed; a method with one value (an offline bound) is drawn as a
+    dashed level.
     """
     import numpy as np
 

@@ -23,7 +23,9 @@ LABEL = 40  # characters of a name
 
 @contextmanager
 def spared(path: Path, warn: Callable[[str], None] | None = None) -> Iterator[Path]:
-    """Draw ``path`` inside: whatever goes wrong there is told to ``warn`` (by default a warning), and nothing half-written stays."""
+    """Draw ``path`` inside: whatever goes wrong there is told to ``warn`` (by default a warning), and nothing
+    half-written stays.
+    """
     try:
         yield path
     except Exception as error:  # out of memory too: no result depends on a picture

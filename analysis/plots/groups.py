@@ -15,7 +15,13 @@ def group_heatmap(matrix: Any, path: Path) -> None:
 
     figure, axes = new_figure(1.8 + 0.45 * matrix.shape[1], 1.6 + 0.4 * matrix.shape[0])
     image = axes.imshow(np.ma.masked_invalid(matrix), vmin=0, vmax=1, cmap="viridis")
-    axes.set(title="accuracy by group", xlabel="bias", ylabel="class", xticks=ticks(matrix.shape[1]), yticks=ticks(matrix.shape[0]))  # fmt: skip
+    axes.set(
+        title="accuracy by group",
+        xlabel="bias",
+        ylabel="class",
+        xticks=ticks(matrix.shape[1]),
+        yticks=ticks(matrix.shape[0]),
+    )
     if matrix.size <= CELLS:
         for y, b in np.argwhere(~np.isnan(matrix)):
             value = matrix[y, b]
@@ -27,7 +33,8 @@ def group_heatmap(matrix: Any, path: Path) -> None:
 
 
 def translation_grid(grid: Any, path: Path) -> None:
-    """Images [rows, columns, C, S, S] in [-1, 1]: the first column the image itself, the others its translations to mode 0, 1, ...
+    """Images [rows, columns, C, S, S] in [-1, 1]: the first column the image itself, the others its translations to
+    mode 0, 1, ...
 
     At most 24 rows and 20 columns, and of large images every k-th pixel.
     """

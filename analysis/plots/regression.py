@@ -55,7 +55,9 @@ def error_over_label(value: Any, label: Any, train: Any, name: str, path: Path) 
 
 
 def embedding_by_label(embedding: Any, label: Any, name: str, path: Path, of: str) -> None:
-    """The first two principal components of unit-length embeddings [N, d], coloured by label; ``of`` names them; of many rows :data:`POINTS`."""
+    """The first two principal components of unit-length embeddings [N, d], coloured by label; ``of`` names them; of
+    many rows :data:`POINTS`.
+    """
     import numpy as np
 
     from ..metrics.regression import thin

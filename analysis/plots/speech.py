@@ -9,7 +9,8 @@ from .figure import new_figure, short
 
 
 def confusion(gold: Sequence[str], predicted: Sequence[str], path: Path, most: int = 30) -> None:
-    """Counts of (gold, predicted) labels, rows normalised; predictions outside the gold labels share the column ``other``.
+    """Counts of (gold, predicted) labels, rows normalised; predictions outside the gold labels share the column
+    ``other``.
 
     With more than ``most`` labels the least frequent are left out.
     """

@@ -1,5 +1,5 @@
-"""What a translator changed: content kept, bias moved, content moved (CDvG spec section 7). For evaluation only: it
-needs bias labels.
+"""What a translator changed: content kept, bias moved, content moved, and the gate that it must pass (CDvG spec
+section 7). For evaluation only: it needs bias labels.
 
 Class and bias of a translation are what an auxiliary classifier says. It is fitted on data whose bias does not depend
 on the class, never on test rows.
@@ -7,16 +7,50 @@ on the class, never on test rows.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...datasets.core.source import ClassInfo, require
+from ..metrics.metric import Metric
+from ..problems.evaluator import Data
+from .check import Check, GateError
+
 Translate = Callable[[Tensor, Tensor], Tensor]
 LEAST = 10  # training rows of a group (class, bias) from which content and bias can be learned apart
 MOST = 20_000  # rows that the auxiliary classifier is fitted on
+
+
+class Gate(TypedDict):
+    """What a report is held to: ``action`` where it fails, and the shares that it may not pass."""
+
+    action: Literal["warn", "stop", "ignore"]
+    max_content_moved: float
+    min_content_kept: float
+
+
+class Translator(Protocol):
+    """A method whose translator the report looks at."""
+
+    @property
+    def gate(self) -> Gate:
+        """What the report is held to."""
+        ...
+
+    @property
+    def modes(self) -> Sequence[int]:
+        """Classes whose bias the translator knows; none: there is no report."""
+        ...
+
+    def translate(self, x: Tensor, mode: Tensor) -> Tensor:
+        """Images x [B, C, S, S] in [-1, 1] under the bias of the class ``mode`` [B]; same shape and range."""
+        ...
 
 
 class UnjudgedError(Exception):
@@ -34,9 +68,16 @@ class AuxiliaryClassifier(nn.Module):
     def __init__(self, channels: int, classes: int, biases: int) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            nn.Conv2d(channels, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(),
-            nn.AdaptiveMaxPool2d(4), nn.Flatten(), nn.Linear(1024, 128), nn.ReLU(),
-        )  # fmt: skip
+            nn.Conv2d(channels, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveMaxPool2d(4),
+            nn.Flatten(),
+            nn.Linear(1024, 128),
+            nn.ReLU(),
+        )
         self.content, self.bias = nn.Linear(128, classes), nn.Linear(128, biases)
 
     @classmethod
@@ -130,9 +171,14 @@ def grid(translate: Translate, images: Tensor, modes: Sequence[int], device: tor
 
 @torch.no_grad()
 def report(
-    translate: Translate, classifier: AuxiliaryClassifier, images: Tensor, labels: Tensor, modes: Sequence[int],
-    usual: Mapping[int, int], device: torch.device,
-) -> dict[str, float]:  # fmt: skip
+    translate: Translate,
+    classifier: AuxiliaryClassifier,
+    images: Tensor,
+    labels: Tensor,
+    modes: Sequence[int],
+    usual: Mapping[int, int],
+    device: torch.device,
+) -> dict[str, float]:
     """Shares over all images and all modes m; ``content_moved`` over m ≠ y alone.
 
     ``content_kept``: class still read as y; ``bias_moved``: bias read as ``usual[m]``, the one usual for class m;
@@ -158,3 +204,102 @@ def report(
         "content_moved": float(torch.cat(content).double().mean()) if len(torch.cat(content)) else 0.0,
         "content_read": float((own == labels).double().mean()),
     }
+
+
+class TranslationCheck(Check):
+    """After a stage ``translator``: a report on held-out images (``valid``) translated to every mode, a grid of
+    translations, and the gate that the method describes. The method is a :class:`Translator`.
+    """
+
+    stage: ClassVar[str] = "translator"
+    metrics: ClassVar[Sequence[Metric]] = (
+        Metric("content_kept", True, "share", "translated images still read as their class"),
+        Metric("bias_moved", True, "share", "translated images whose bias is read as the mode's"),
+        Metric("content_moved", False, "share", "translated images read as the mode's class"),
+        Metric("content_read", True, "share", "untranslated images read as their class: a ceiling"),
+        Metric("gate_passed", True, "", "1 where the translator passed its gate"),
+    )
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
+        self.info = require(data.info, ClassInfo, "the check 'translation'")
+        self._classifier: AuxiliaryClassifier | None = None
+
+    def after_stage(self, method: Translator, experience: Any, folder: Path) -> dict[str, float]:
+        """The report. Where no auxiliary classifier can be had, or there is no held-out image, there is none: the gate
+        says that it cannot judge (warn), or stops (stop), as it does where the translator failed.
+        """
+        from ..plots.figure import spared
+        from ..plots.groups import translation_grid
+
+        gate, modes = method.gate, method.modes
+        if not modes:
+            return {}
+        images, labels = self.held_out(modes, experience)
+        device = next(iter(method.parameters())).device if isinstance(method, nn.Module) else torch.device("cpu")
+        if len(images):
+            picture = grid(method.translate, images, modes, device)
+            with spared(folder / f"translations-{experience.number}.png") as path:
+                translation_grid(picture, path)
+        try:
+            if self._classifier is None:
+                self._classifier = auxiliary_classifier(self.data.splits, gate["min_content_kept"])
+            usual = self.usual(modes, experience)
+            shares = report(method.translate, self._classifier, images, labels, modes, usual, device)
+        except UnjudgedError as error:
+            _act(
+                gate["action"],
+                f"the gate cannot judge the translator: {error}; give images whose bias does not depend on the class "
+                "as a split 'unbiased', or look at the pictures and set gate=ignore",
+            )
+            return {}
+        problems = _failures(shares, gate)
+        if problems:
+            _act(
+                gate["action"],
+                f"the translator does not keep the content: {', '.join(problems)}; "
+                "labels of translated views are wrong then",
+            )
+        return {**shares, "gate_passed": float(not problems)}
+
+    def usual(self, modes: Sequence[int], experience: Any) -> dict[int, int]:
+        """The usual bias of every mode; where it drifts, that of the training rows of this experience."""
+        table = getattr(experience, "table", None)
+        if table is not None and "usual" in table.columns:
+            rows = experience.rows
+            return dict(zip(table.columns["label"][rows].tolist(), table.columns["usual"][rows].tolist(), strict=True))
+        return {m: int(self.info.usual[m]) for m in modes}
+
+    def held_out(self, modes: Sequence[int], experience: Any, most: int = 1000) -> tuple[Tensor, Tensor]:
+        """Images and labels of at most ``most`` validation rows of this experience and the classes ``modes``; more
+        are drawn from, for files may lie in the order of their classes.
+        """
+        columns = self.data.splits["valid"].columns
+        known = np.isin(columns["label"].numpy(), np.asarray(modes))
+        if "experience" in columns:
+            known &= columns["experience"].numpy() == experience.number
+        rows = np.flatnonzero(known)
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+        return columns["image"][rows], columns["label"][rows]
+
+
+def _failures(shares: Mapping[str, float], gate: Gate) -> list[str]:
+    """Where a report misses what the gate asks, in words."""
+    failures = []
+    if shares["content_moved"] > gate["max_content_moved"]:
+        failures.append(f"content moved {shares['content_moved']:.2f} (above {gate['max_content_moved']:g})")
+    if shares["content_kept"] < gate["min_content_kept"]:
+        failures.append(f"content kept {shares['content_kept']:.2f} (below {gate['min_content_kept']:g})")
+    return failures
+
+
+def _act(action: str, text: str) -> None:
+    """What a gate does with ``text``: GateError (stop), a warning (warn), nothing (ignore)."""
+    if action == "stop":
+        raise GateError(text)
+    if action == "warn":
+        warnings.warn(text, stacklevel=3)
+
+
+CHECK = TranslationCheck

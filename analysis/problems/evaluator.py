@@ -1,13 +1,18 @@
-"""What is measured, by kind of problem: one evaluator a file of this folder; every method of a suite goes through the same one."""
+"""What is measured, by kind of problem: one evaluator a file of this folder; every method of a suite goes through the
+same one.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..metrics.metric import Metric
+
+if TYPE_CHECKING:
+    from ...datasets.core.source import DataInfo
 
 Prediction = Mapping[str, Any]
 
@@ -19,22 +24,25 @@ class Data(Protocol):
     """What an evaluator sees of the data: all columns of all splits, those hidden from training too."""
 
     @property
-    def splits(self) -> Mapping[str, Any]: ...
+    def splits(self) -> Mapping[str, Any]:
+        """Tables of ``train``, ``valid``, ``test`` and what else the data set gives."""
+        ...
 
     @property
-    def info(self) -> Mapping[str, Any]: ...
+    def info(self) -> DataInfo:
+        """Facts about the rows; an evaluator narrows them with :func:`holdfast.datasets.core.source.require`."""
+        ...
 
 
 class Evaluator:
     """Turns predictions and targets into named metrics, tables and pictures.
 
-    ``main`` is the metric that the matrix holds. Every name that ``score`` and ``after_stage`` may give is declared:
+    ``main`` is the metric that the matrix holds. Every name that ``score`` may give is declared:
     direction, unit and title are read from there by everything that compares; a name that is not declared is an error.
     """
 
     main: ClassVar[str]
     metrics: ClassVar[Sequence[Metric]] = ()  # of score, by their bare names
-    checks: ClassVar[Sequence[Metric]] = ()  # of after_stage, as STAGE/NAME
     table: ClassVar[Sequence[str]] = ()  # metrics of the summary that the screen's table shows, in order
 
     def __init__(self, data: Data) -> None:
@@ -53,20 +61,9 @@ class Evaluator:
         """
         return iter(())
 
-    def after_stage(self, stage: str, method: Any, experience: Any, folder: Path) -> dict[str, float]:
-        """Checks between stages that need columns hidden from training; metrics by name.
-
-        ``experience`` is the training experience with all columns. Raises GateError where what comes next would be pointless.
-        """
-        return {}
-
 
 class MissingColumnError(ValueError):
     """The data has no column that the problem measures by."""
-
-
-class GateError(RuntimeError):
-    """A check between stages says stop."""
 
 
 def evaluator(name: str) -> type[Evaluator]:

@@ -1,4 +1,6 @@
-"""Scalar regression: errors, shots, correlations and how far the embedding is ordered by the label (SupReMix spec section 6)."""
+"""Scalar regression: errors, shots, correlations and how far the embedding is ordered by the label (SupReMix spec
+section 6).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ...datasets.core.source import RegressionInfo, require
 from ..metrics import regression
 from ..metrics.metric import Metric
 from ..plots import regression as plots
@@ -32,8 +35,8 @@ class Regression(Evaluator):
     projector's output where it was trained with the encoder as it stands; the column ``label`` is the target.
     ``ordinality`` is that of the features, ``projection/ordinality`` that of the projections.
 
-    ``data.info["shots"]`` says how labels fall into many, medium and few (fields of :class:`~holdfast.analysis.metrics.regression.Shots`);
-    ``data.info["label_name"]`` names the target in pictures.
+    Of the data's :class:`~holdfast.datasets.core.source.RegressionInfo`, ``shots`` says how labels fall into many,
+    medium and few, and ``label_name`` names the target in pictures.
     """
 
     main: ClassVar[str] = "mae"
@@ -55,15 +58,25 @@ class Regression(Evaluator):
         ),
     )
     table: ClassVar[Sequence[str]] = (
-        "mae/average", "mae/last", "mae/forgetting", "rmse/last", "r2/last", "spearman/last", "many/mae/last", "medium/mae/last", "few/mae/last",
-        "ordinality/last", "projection/ordinality/last", "cost/seconds_per_step",
-    )  # fmt: skip
+        "mae/average",
+        "mae/last",
+        "mae/forgetting",
+        "rmse/last",
+        "r2/last",
+        "spearman/last",
+        "many/mae/last",
+        "medium/mae/last",
+        "few/mae/last",
+        "ordinality/last",
+        "projection/ordinality/last",
+        "cost/seconds_per_step",
+    )
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)
         self.labels = {split: regression.column(table.columns["label"].numpy()) for split, table in data.splits.items()}
-        given = data.info.get("shots")
-        self.shots = regression.Shots.of(given) if given is not None else None
+        self.info = require(data.info, RegressionInfo, "the problem 'regression'")
+        self.shots = regression.Shots.of(self.info.shots) if self.info.shots is not None else None
 
     def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
         value, label = self._values(predictions, index, split)
@@ -84,7 +97,7 @@ class Regression(Evaluator):
         self, predictions: Sequence[Prediction], index: Sequence[int], split: str
     ) -> Iterator[tuple[str, Picture]]:
         value, label = self._values(predictions, index, split)
-        name = str(self.data.info.get("label_name", "label"))
+        name = self.info.label_name
         yield "predictions.png", lambda path: plots.prediction_against_truth(value, label, name, path)
         yield "error.png", lambda path: plots.error_over_label(value, label, self.labels["train"], name, path)
         for key, of, files in (

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from ...datasets.core.source import SpeechInfo, require
+from ...datasets.core.transcript import parse
 from ..metrics import speech
 from ..metrics.metric import Metric
 from .evaluator import Data, Evaluator, Picture, Prediction
 
 
 class SpeechUnderstanding(Evaluator):
-    """Predictions hold ``tokens`` [L] and may hold ``retrieved``, the intent nearest in an audio-text space; ``data.info`` holds the tokenizer, the target texts of each split and the parser."""
+    """Predictions hold ``tokens`` [L] and may hold ``retrieved``, the intent nearest in an audio-text space; the data's
+    :class:`~holdfast.datasets.core.source.SpeechInfo` holds the tokenizer, targets and annotations of each split."""
 
     main: ClassVar[str] = "accuracy"
     metrics: ClassVar[Sequence[Metric]] = (
@@ -25,20 +28,25 @@ class SpeechUnderstanding(Evaluator):
         Metric("retrieval", True, "share", "accuracy of the intent nearest in the audio-text space"),
     )
     table: ClassVar[Sequence[str]] = (
-        "accuracy/average", "accuracy/last", "accuracy/forgetting", "wer/average", "slu_f1/last", "cost/seconds_per_step",
-    )  # fmt: skip
+        "accuracy/average",
+        "accuracy/last",
+        "accuracy/forgetting",
+        "wer/average",
+        "slu_f1/last",
+        "cost/seconds_per_step",
+    )
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)
-        info = data.info
-        self.tokenizer, self.targets, self.parse = info["tokenizer"], info["targets"], info["parse"]
-        self.texts = info["texts"]  # as annotated
+        info = require(data.info, SpeechInfo, "the problem 'speech'")
+        self.tokenizer, self.targets = info.prepared.tokenizer, info.prepared.targets
+        self.annotations = info.annotations
 
     def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
         texts = [self.tokenizer.decode(p["tokens"].tolist()) for p in predictions]
         gold = [self.targets[split][i] for i in index]
-        annotated = [[(e["type"], e["filler"]) for e in self.texts[split][i]["entities"]] for i in index]
-        found = speech.evaluate(texts, gold, self.parse, annotated)
+        annotated = [list(self.annotations[split][i].entities) for i in index]
+        found = speech.evaluate(texts, gold, parse, annotated)
         if predictions and "retrieved" in predictions[0]:
             intent = self.data.splits[split].columns["intent"]
             found["retrieval"] = sum(
@@ -52,8 +60,8 @@ class SpeechUnderstanding(Evaluator):
         """The confusion of scenarios; an output that names none of them has a column of its own."""
         from ..plots.speech import confusion
 
-        gold = [self.parse(self.targets[split][i]).scenario for i in index]
-        said = [self.parse(self.tokenizer.decode(p["tokens"].tolist())).scenario for p in predictions]
+        gold = [parse(self.targets[split][i]).scenario for i in index]
+        said = [parse(self.tokenizer.decode(p["tokens"].tolist())).scenario for p in predictions]
         yield "scenarios.png", lambda path: confusion(gold, said, path)
 
 

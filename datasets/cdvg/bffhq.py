@@ -1,7 +1,8 @@
-"""BFFHQ in the layout of DisEnt's archive: ``bffhq/<share>/{align,conflict}/<class>/*``, ``bffhq/valid/*``, ``bffhq/test/*``; spec section 8.
+"""BFFHQ in the layout of DisEnt's archive: ``bffhq/<share>/{align,conflict}/<class>/*``, ``bffhq/valid/*``,
+``bffhq/test/*``; spec section 8.
 
-The archive's reader is :mod:`.skewed`.
-Without a data root: two classes of digits (0 to 4, 5 to 9) under a light that falls from the left or from above (a bias that is not local).
+The archive is read by :mod:`.skewed`. Without a data root: two classes of digits (0 to 4, 5 to 9) under a light that
+falls from the left or from above (a bias that is not local).
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..core.source import Source
+from ..core.source import ImageInfo, Source
 from ..readers.images import Array
-from . import cmnist as cdvg_cmnist
 from . import skewed
 from .biases import assign
+from .digits import Digits, grey_digits
 from .image_sets import counts, from_rows, image_source, table
 
 
@@ -36,19 +37,21 @@ class Config(BaseModel):
 
 
 def light(grey: Array, bias: Array) -> Array:
-    """Grey images [N, S, S] with light added that falls from the left (bias 0) or from above (bias 1); [N, S, S, 3] uint8."""
+    """Grey images [N, S, S] with light added that falls from the left (bias 0) or from above (bias 1); [N, S, S, 3]
+    uint8.
+    """
     ramp = np.linspace(90, 0, grey.shape[1])
     ground = np.where(bias[:, None, None] == 0, ramp[None, None, :], ramp[None, :, None])
     lit = np.clip(grey.astype(float) * (165 / 255) + ground, 0, 255).astype(np.uint8)
     return np.repeat(lit[..., None], 3, 3)
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[ImageInfo]:
     """Columns ``image``, ``label`` (young, old), ``bias`` (gender). Raises DataError with what is missing."""
     if root is not None:
         rows = skewed.disent(root, "bffhq", config.share, config.aligned_only)
         return from_rows(rows, config.size, progress, numbered=True)
-    digits = cdvg_cmnist.grey_digits(cdvg_cmnist.Config(n_train=config.n_train, n_test=config.n_test, seed=config.seed), None)  # fmt: skip
+    digits = grey_digits(Digits(n_train=config.n_train, n_test=config.n_test, seed=config.seed), None)
     splits = {}
     for split, (grey, numbers) in {**digits, "unbiased": digits["train"]}.items():
         labels = (numbers >= 5).astype(np.int64)

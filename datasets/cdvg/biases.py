@@ -23,9 +23,17 @@ PALETTE: tuple[tuple[float, float, float], ...] = (
 
 # Ten background colours of Biased MNIST (ReBias), 0 to 255.
 BACKGROUNDS: tuple[tuple[int, int, int], ...] = (
-    (255, 0, 0), (0, 255, 0), (0, 0, 255), (225, 225, 0), (225, 0, 225), (0, 255, 255), (255, 128, 0), (255, 0, 128), (128, 0, 255),
+    (255, 0, 0),
+    (0, 255, 0),
+    (0, 0, 255),
+    (225, 225, 0),
+    (225, 0, 225),
+    (0, 255, 255),
+    (255, 128, 0),
+    (255, 0, 128),
+    (128, 0, 255),
     (128, 128, 128),
-)  # fmt: skip
+)
 
 
 CORNER: tuple[int, ...] = tuple(round(25.5 * (b + 1)) for b in range(10))  # brightness of the corner by bias, 0 to 255
@@ -34,8 +42,8 @@ CORNER: tuple[int, ...] = tuple(round(25.5 * (b + 1)) for b in range(10))  # bri
 def assign(labels: Array, rho: float, n_classes: int) -> Array:
     """Bias of every row [N] int64: class c holds the share ``rho`` of bias c and (1 - rho) / (C - 1) of every other.
 
-    The k-th row of class c in file order takes the first bias j with ``round_half_even(n_c · (r_0 + ... + r_j)) > k``. Source: LfF's
-    generator (spec section 8). ValueError for a share outside [0, 1] or labels outside 0..C-1.
+    The k-th row of class c in file order takes the first bias j with ``round_half_even(n_c · (r_0 + ... + r_j)) >
+    k``. Source: LfF's generator (spec section 8). ValueError for a share outside [0, 1] or labels outside 0..C-1.
     """
     if not 0 <= rho <= 1:
         raise ValueError(f"rho is a share between 0 and 1, not {rho}")
@@ -71,7 +79,9 @@ def colour_background(grey: Array, bias: Array) -> Array:
 
 
 def bright_corner(grey: Array, bias: Array) -> Array:
-    """Grey images [N, S, S] with a corner (upper left, S / 4 wide) of the brightness of the bias; [N, S, S, 3] uint8. Spec section 12."""
+    """Grey images [N, S, S] with a corner (upper left, S / 4 wide) of the brightness of the bias; [N, S, S, 3] uint8.
+    Spec section 12.
+    """
     made = np.repeat(grey[..., None], 3, 3)
     side = max(1, grey.shape[1] // 4)
     made[:, :side, :side] = np.asarray(CORNER, np.uint8)[bias][:, None, None, None]
@@ -79,7 +89,8 @@ def bright_corner(grey: Array, bias: Array) -> Array:
 
 
 def striped_ground(grey: Array, bias: Array) -> Array:
-    """Grey images [N, S, S] over stripes of 0.35 cycles a pixel whose direction, 18 degrees times the bias, carries it; [N, S, S, 3] uint8.
+    """Grey images [N, S, S] over stripes of 0.35 cycles a pixel whose direction, 18 degrees times the bias, carries it;
+    [N, S, S, 3] uint8.
 
     The lighter of digit and ``45 (1 + cos)`` is seen. Spec section 12 (a texture bias; frequency and heights are ours).
     """

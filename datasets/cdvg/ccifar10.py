@@ -1,7 +1,9 @@
-"""Corrupted CIFAR-10 (LfF): class c wears corruption c of one of two types; spec section 8, the corruptions in :mod:`.corruptions`.
+"""Corrupted CIFAR-10 (LfF): class c wears corruption c of one of two types; spec section 8, the corruptions in
+:mod:`.corruptions`.
 
-Under the data root lies CIFAR-10 in either released layout (:mod:`.cifar`), or the images corrupted already, in DisEnt's or LfF's archive
-(:mod:`.skewed`). Without a data root scikit-learn's digits, enlarged, light orange on dark blue, are corrupted instead (the stand-in).
+Under the data root lies CIFAR-10 in either released layout (:mod:`.cifar`), or the images corrupted already, in
+DisEnt's or LfF's archive (:mod:`.skewed`). Without a data root scikit-learn's digits, enlarged, light orange on dark
+blue, are corrupted instead (the stand-in).
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ import numpy as np
 from pydantic import Field
 
 from ..core.seeds import derive
-from ..core.source import Source
+from ..core.source import ImageInfo, Source
 from ..readers import cifar
 from ..readers.images import Array
-from . import cmnist as cdvg_cmnist
 from . import skewed
 from .biases import assign
 from .corruptions import TYPES, corrupt
+from .digits import Digits, grey_digits
 from .image_sets import counts, cut, image_source, table
 
 ARCHIVED = skewed.Archived(
@@ -58,9 +60,9 @@ def digits(config: Config) -> dict[str, tuple[Array, ...]]:
     """The stand-in before any corruption: images [N, S, S, 3] uint8 and labels [N] of train, valid and test."""
     from PIL import Image
 
-    plain = cdvg_cmnist.Digits(n_train=config.n_train, n_valid=config.n_valid, n_test=config.n_test, seed=config.seed)
+    plain = Digits(n_train=config.n_train, n_valid=config.n_valid, n_test=config.n_test, seed=config.seed)
     parts: dict[str, tuple[Array, ...]] = {}
-    for split, (grey, labels) in cdvg_cmnist.grey_digits(plain, None).items():
+    for split, (grey, labels) in grey_digits(plain, None).items():
         large = (Image.fromarray(one).resize((config.size, config.size), Image.Resampling.BILINEAR) for one in grey)
         share = np.stack([np.asarray(one, np.float32) for one in large])[..., None] / 255
         ink, ground = np.array(INK), np.array(GROUND)
@@ -78,22 +80,31 @@ def _corrupted(
         rows = np.flatnonzero(bias == b)
         for start in range(0, len(rows), 1000):
             part = rows[start : start + 1000]
-            out[part] = corrupt(images[part], name, config.severity + 1, [np.random.default_rng((seed, row)) for row in part])  # fmt: skip
+            out[part] = corrupt(
+                images[part], name, config.severity + 1, [np.random.default_rng((seed, row)) for row in part]
+            )
             tick(len(part))
     return out, bias
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
-    """Columns ``image``, ``label``, ``bias``. ``test`` and ``unbiased`` (the training images again, for the readers of the translation
-    report; not in an archive) have corruptions that do not depend on the class; ``valid`` has the training distribution. Raises DataError.
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[ImageInfo]:
+    """Columns ``image``, ``label``, ``bias``. ``test`` and ``unbiased`` (the training images again, for the classifier
+    of the translation report; not in an archive) have corruptions that do not depend on the class; ``valid`` has the
+    training distribution. Raises DataError.
     """
     if root is not None:
         folder = cifar.find(root)
         archive = skewed.read(
-            config, root, dataclasses.replace(ARCHIVED, lff=f"{ARCHIVED.lff}{config.type}"), folder is not None, severity=config.severity,
-            seed=config.seed, progress=progress, counts={"train": config.n_train, "valid": config.n_valid, "test": config.n_test},
-            info={"biases": TYPES[config.type]},
-        )  # fmt: skip
+            config,
+            root,
+            dataclasses.replace(ARCHIVED, lff=f"{ARCHIVED.lff}{config.type}"),
+            folder is not None,
+            severity=config.severity,
+            seed=config.seed,
+            progress=progress,
+            counts={"train": config.n_train, "valid": config.n_valid, "test": config.n_test},
+            biases=TYPES[config.type],
+        )
         if archive is not None:
             return archive
         assert folder is not None, "read answers None only where the clean images are there"
@@ -115,7 +126,7 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         rho = config.rho if split in ("train", "valid") else 0.1
         corrupted, bias = _corrupted(images, labels, rho, config, split, tick)
         splits[split] = table(corrupted, labels, bias)
-    return image_source(splits, names, "stand-in" if root is None else "real", {"biases": TYPES[config.type]})
+    return image_source(splits, names, "stand-in" if root is None else "real", biases=TYPES[config.type])
 
 
 def check(config: Config, root: Path | None) -> dict[str, Any]:

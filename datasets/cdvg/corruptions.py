@@ -1,11 +1,13 @@
 """The twenty image corruptions of Corrupted CIFAR-10 (LfF; spec section 8), with CIFAR-10-C's table of severities.
 
-The table's lengths (blurs, snow, drops, shards of glass) are pixels of a 32 px image: at a larger size they grow with it; a smaller image is
-enlarged to 32 px or more by repeating pixels, corrupted there and averaged back, so that half a pixel of blur still does something at 8 px.
-Noise, colour, JPEG and what is a share of the image by itself (elastic, pixelate, zoom, fog) work at the image's own size.
+The table's lengths (blurs, snow, drops, shards of glass) are pixels of a 32 px image: at a larger size they grow with
+it; a smaller image is enlarged to 32 px or more by repeating pixels, corrupted there and averaged back, so that half
+a pixel of blur still does something at 8 px. Noise, colour, JPEG and what is a share of the image by itself (elastic,
+pixelate, zoom, fog) work at the image's own size.
 
-Our readings, where the original leans on other programs or on pictures that are not shipped: the texture of frost is generated, the light on water
-drops comes from the depth of the drop, elastic samples once for both its parts. Glass copies pixels, as the original does; it means to exchange them.
+Our readings, where the original leans on other programs or on pictures that are not shipped: the texture of frost is
+generated, the light on water drops comes from the depth of the drop, elastic samples once for both its parts. Glass
+copies pixels, as the original does; it means to exchange them.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from ..readers.images import Array
 TYPES: tuple[tuple[str, ...], tuple[str, ...]] = (
     ("snow", "frost", "fog", "brightness", "contrast", "spatter", "elastic", "jpeg", "pixelate", "saturate"),
     (
-        "gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise", "gaussian_blur", "defocus_blur", "glass_blur", "motion_blur",
+        "gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise", "gaussian_blur", "defocus_blur",
+        "glass_blur", "motion_blur",
         "zoom_blur", "original",
     ),
 )  # fmt: skip
@@ -33,7 +36,8 @@ TYPES: tuple[tuple[str, ...], tuple[str, ...]] = (
 # What a corruption is given at the severities 1 to 5.
 LEVELS: dict[str, tuple[Any, ...]] = {
     "snow": (  # mean and deviation of the layer, zoom, threshold, radius and deviation of the fall, weight of the image
-        (0.1, 0.2, 1, 0.6, 8, 3, 0.95), (0.1, 0.2, 1, 0.5, 10, 4, 0.9), (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9), (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
+        (0.1, 0.2, 1, 0.6, 8, 3, 0.95), (0.1, 0.2, 1, 0.5, 10, 4, 0.9), (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9),
+        (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
         (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
     ),
     "frost": ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)),  # weights of image and texture
@@ -41,10 +45,12 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "brightness": (0.05, 0.1, 0.15, 0.2, 0.3),
     "contrast": (0.75, 0.5, 0.4, 0.3, 0.15),
     "spatter": (  # mean and deviation of the liquid, its blur, threshold, strength (water) or blur (mud), mud
-        (0.62, 0.1, 0.7, 0.7, 0.5, False), (0.65, 0.1, 0.8, 0.7, 0.5, False), (0.65, 0.3, 1, 0.69, 0.5, False), (0.65, 0.1, 0.7, 0.69, 0.6, True),
+        (0.62, 0.1, 0.7, 0.7, 0.5, False), (0.65, 0.1, 0.8, 0.7, 0.5, False), (0.65, 0.3, 1, 0.69, 0.5, False),
+        (0.65, 0.1, 0.7, 0.69, 0.6, True),
         (0.65, 0.1, 0.5, 0.68, 0.6, True),
     ),
-    "elastic": ((0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03)),  # shares of the side
+    # shares of the side
+    "elastic": ((0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03)),
     "jpeg": (80, 65, 58, 50, 40),  # quality
     "pixelate": (0.95, 0.9, 0.85, 0.75, 0.65),
     "saturate": ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2)),  # factor, offset
@@ -117,7 +123,9 @@ def _blur(x: Array, deviation: float) -> Array:
 
 
 def _smear(x: Array, radius: float, deviation: float, angles: Array) -> Array:
-    """One-sided Gaussian of 2 · radius + 1 taps along each image's direction (radians): y(p) = Σ_i w_i x(p + i · direction)."""
+    """One-sided Gaussian of 2 · radius + 1 taps along each image's direction (radians): y(p) = Σ_i w_i x(p + i ·
+    direction).
+    """
     side = x.shape[1]
     taps = np.arange(min(2 * math.ceil(radius) + 1, math.ceil(4 * deviation) + 1))
     weights = np.exp(-(taps**2) / (2 * deviation**2))
@@ -126,7 +134,8 @@ def _smear(x: Array, radius: float, deviation: float, angles: Array) -> Array:
     y = np.zeros_like(x)
     for tap, weight in zip(taps, weights, strict=True):
         down, right = (np.rint(tap * f(angles)).astype(int)[:, None] for f in (np.sin, np.cos))
-        y += weight * x[rows, np.clip(line + down, 0, side - 1)[:, :, None], np.clip(line + right, 0, side - 1)[:, None, :]]  # fmt: skip
+        below, beside = np.clip(line + down, 0, side - 1), np.clip(line + right, 0, side - 1)
+        y += weight * x[rows, below[:, :, None], beside[:, None, :]]
     return y
 
 
@@ -141,7 +150,9 @@ def _zoom(side: int, factor: float) -> Any:
 
 
 def _plasma(rngs: Rngs, side: int, decay: float) -> Array:
-    """Diamond-square fractal on a periodic grid of the next power of two, each octave decay² weaker: [N, side, side] in [0, 1]."""
+    """Diamond-square fractal on a periodic grid of the next power of two, each octave decay² weaker: [N, side, side] in
+    [0, 1].
+    """
     step = 2 ** math.ceil(math.log2(side))
     noise = _draw(rngs, lambda rng: rng.uniform(-1, 1, (step, step)))
     height, amplitude = np.zeros_like(noise), 1.0
@@ -181,7 +192,9 @@ def _sample(x: Array, down: Array, right: Array) -> Array:
 
 
 def _snow(x: Array, level: Any, rngs: Rngs, scale: float) -> Array:
-    """Thresholded noise, enlarged and smeared downwards, laid over the whitened image together with itself turned upside down."""
+    """Thresholded noise, enlarged and smeared downwards, laid over the whitened image together with itself turned
+    upside down.
+    """
     mean, deviation, zoom, threshold, radius, fall, keep = level
     side = x.shape[1]
     layer = _draw(rngs, lambda rng: rng.normal(mean, deviation, (side, side)))
@@ -195,7 +208,9 @@ def _snow(x: Array, level: Any, rngs: Rngs, scale: float) -> Array:
 
 
 def _spatter(x: Array, level: Any, rngs: Rngs, scale: float) -> Array:
-    """Drops where blurred noise passes a threshold: of water (added light, stronger inside and towards the upper left), or of mud."""
+    """Drops where blurred noise passes a threshold: of water (added light, stronger inside and towards the upper left),
+    or of mud.
+    """
     mean, deviation, blur, threshold, last, mud = level
     side = x.shape[1]
     liquid = _blur(_draw(rngs, lambda rng: rng.normal(mean, deviation, (side, side))), blur * scale)
@@ -227,7 +242,9 @@ def _defocus_blur(x: Array, level: Any, rngs: Rngs, scale: float) -> Array:
 
 
 def _glass_blur(x: Array, level: Any, rngs: Rngs, scale: float) -> Array:
-    """Blur; every pixel takes the colour of one that lies up to ``reach`` above or left of it (less than that below, right); blur."""
+    """Blur; every pixel takes the colour of one that lies up to ``reach`` above or left of it (less than that below,
+    right); blur.
+    """
     deviation, reach, rounds = level
     n, side, reach = len(x), x.shape[1], max(1, round(reach * scale))
     y = _blur(x, deviation * scale)
@@ -249,7 +266,9 @@ def _motion_blur(x: Array, level: Any, rngs: Rngs, scale: float) -> Array:
 
 
 def _frost(x: Array, level: Any, rngs: Rngs) -> Array:
-    """A weighted sum of the image and frost. The frost is our reading: bluish white needles of six directions over ridges of a fractal."""
+    """A weighted sum of the image and frost. The frost is our reading: bluish white needles of six directions over
+    ridges of a fractal.
+    """
     n, side = len(x), x.shape[1]
     ridges = (1 - np.abs(2 * _plasma(rngs, side, 1.5) - 1)) ** 2
     seeds = _draw(rngs, lambda rng: (rng.random((side, side)) < 0.04) * rng.random((side, side)))[..., None]
@@ -286,7 +305,9 @@ def _contrast(x: Array, level: Any, rngs: Rngs) -> Array:
 
 
 def _elastic(x: Array, level: Any, rngs: Rngs) -> Array:
-    """A random affine map (three points moved by up to c_2 · S) after a smooth random displacement (strength c_0 · S, blur c_1 · S)."""
+    """A random affine map (three points moved by up to c_2 · S) after a smooth random displacement (strength c_0 · S,
+    blur c_1 · S).
+    """
     side = x.shape[1]
     strength, smooth, jump = (v * side for v in level)
     centre, arm = side // 2, side // 3
@@ -356,11 +377,14 @@ def _zoom_blur(x: Array, level: Any, rngs: Rngs) -> Array:
 
 
 _IN_PIXELS: dict[str, Callable[[Array, Any, Rngs, float], Array]] = {
-    "snow": _snow, "spatter": _spatter, "gaussian_blur": _gaussian_blur, "defocus_blur": _defocus_blur, "glass_blur": _glass_blur,
+    "snow": _snow, "spatter": _spatter, "gaussian_blur": _gaussian_blur, "defocus_blur": _defocus_blur,
+    "glass_blur": _glass_blur,
     "motion_blur": _motion_blur,
 }  # fmt: skip
 _BY_ITSELF: dict[str, Callable[[Array, Any, Rngs], Array]] = {
-    "frost": _frost, "fog": _fog, "brightness": partial(_hsv, channel=2), "saturate": partial(_hsv, channel=1), "contrast": _contrast,
-    "elastic": _elastic, "jpeg": _jpeg, "pixelate": _pixelate, "gaussian_noise": _gaussian_noise, "shot_noise": _shot_noise,
+    "frost": _frost, "fog": _fog, "brightness": partial(_hsv, channel=2), "saturate": partial(_hsv, channel=1),
+    "contrast": _contrast,
+    "elastic": _elastic, "jpeg": _jpeg, "pixelate": _pixelate, "gaussian_noise": _gaussian_noise,
+    "shot_noise": _shot_noise,
     "impulse_noise": _impulse_noise, "speckle_noise": _speckle_noise, "zoom_blur": _zoom_blur,
 }  # fmt: skip

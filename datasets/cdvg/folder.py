@@ -1,4 +1,5 @@
-"""Any folder of images with a label and a bias column: ``index.csv`` with the columns path, label, bias, split (names are options).
+"""Any folder of images with a label and a bias column: ``index.csv`` with the columns path, label, bias, split (names
+are options).
 
 Labels and biases are any words, and no word means anything: the bias that counts as usual for a class is the one that
 most of its training images have.
@@ -17,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..core import paths
 from ..core.errors import DataError
-from ..core.source import Source
-from . import cmnist as cdvg_cmnist
+from ..core.source import ImageInfo, Source
 from .biases import assign, bright_corner
+from .digits import Digits, grey_digits
 from .image_sets import SPLITS, counts, from_rows, image_source, table
 
 
@@ -80,11 +81,11 @@ def _released(config: Config, root: Path) -> dict[str, list[tuple[Path, str, str
     return {split: part for split, part in rows.items() if part or split in SPLITS}
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[ImageInfo]:
     """Columns ``image``, ``label``, ``bias``. Raises DataError with what is wrong with the folder."""
     if root is not None:
         return from_rows(_released(config, root), config.size, progress)
-    digits = cdvg_cmnist.grey_digits(cdvg_cmnist.Config(n_train=config.n_train, n_test=config.n_test, seed=config.seed), None)  # fmt: skip
+    digits = grey_digits(Digits(n_train=config.n_train, n_test=config.n_test, seed=config.seed), None)
     splits = {}
     for split, (grey, labels) in {**digits, "unbiased": digits["train"]}.items():
         bias = assign(labels, config.rho if split in ("train", "valid") else 0.1, 10)

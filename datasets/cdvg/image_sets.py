@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..core.errors import DataError
-from ..core.source import Source
+from ..core.source import Colours, ImageInfo, Source
 from ..core.table import Table
 from ..readers.images import Array, read_image
 
@@ -21,7 +21,8 @@ SPLITS = ("train", "valid", "test")
 def cut(
     parts: Mapping[str, tuple[Array, ...]], n_train: int | None, n_valid: int, n_test: int | None
 ) -> dict[str, tuple[Array, ...]]:
-    """The arrays of train (its first ``n_train`` rows; None: all but the validation's), valid (its last ``n_valid``) and test (its first ``n_test``).
+    """The arrays of train (its first ``n_train`` rows; None: all but the validation's), valid (its last ``n_valid``)
+    and test (its first ``n_test``).
 
     Raises DataError where there are too few rows.
     """
@@ -73,13 +74,17 @@ def _numbers(table: Table, name: str) -> Array:
 
 
 def image_source(
-    splits: Mapping[str, Table], class_names: Sequence[str], source: str, info: Mapping[str, Any] | None = None
-) -> Source:
-    """A Source with the checksum of all its columns; ``info`` gains ``classes``, ``channels``, ``size`` and ``usual``.
-
-    ``usual`` [classes] is the bias that is usual for each class, by number: what counts as aligned. Unless ``info``
-    says otherwise, biases are numbered like the classes and the usual one is the class's own. Raises DataError where
-    training holds one class only, or an image is not square.
+    splits: Mapping[str, Table],
+    class_names: Sequence[str],
+    source: str,
+    *,
+    usual: Sequence[int] = (),
+    biases: Sequence[str] = (),
+    colours: Colours | None = None,
+) -> Source[ImageInfo]:
+    """A Source with the checksum of all its columns, classes and sizes read off them; the rest as in
+    :class:`~holdfast.datasets.core.source.ImageInfo`. Raises DataError where training holds one class only, or an image
+    is not square.
     """
     train = splits["train"]
     labels = train.columns["label"]
@@ -103,23 +108,27 @@ def image_source(
         random_split=source == "stand-in",  # all stand-ins of images are splits of scikit-learn's digits by their seed
         splits=dict(splits),
         class_names=list(class_names),
-        info={
-            "classes": len(class_names),
-            "channels": channels,
-            "size": height,
-            "usual": tuple(range(len(class_names))),
-            **(info or {}),
-        },
+        info=ImageInfo(
+            classes=len(class_names),
+            channels=channels,
+            size=height,
+            usual=tuple(usual),
+            biases=tuple(biases),
+            colours=colours,
+        ),
         source=source,
         checksum=digest.hexdigest(),
     )
 
 
 def from_rows(
-    rows: dict[str, list[tuple[Path, str, str]]], size: int | None, progress: Callable[[int, int], None] | None = None,
+    rows: dict[str, list[tuple[Path, str, str]]],
+    size: int | None,
+    progress: Callable[[int, int], None] | None = None,
     numbered: bool = False,
-) -> Source:  # fmt: skip
-    """A Source of (file, label, bias) by split; classes and biases are numbered in alphabetical order, equal names alike.
+) -> Source[ImageInfo]:
+    """A Source of (file, label, bias) by split; classes and biases are numbered in alphabetical order, equal names
+    alike.
 
     ``size`` None: images stay as they are. ``numbered``: the biases are the classes' by name, as in an archive whose
     bias c belongs to class c; else they may be any words, and what is usual for a class is what most of its training
@@ -153,24 +162,24 @@ def from_rows(
                 progress(done, total)
         labels = np.array([classes.index(label) for _, label, _ in part])
         splits[split] = table(images, labels, np.array([biases.index(bias) for _, _, bias in part]))
-    info: dict[str, Any] = {"biases": biases}
+    usual: tuple[int, ...] = ()
     if not numbered:
         own = {c: biases.index(name) for c, name in enumerate(classes) if name in biases}
         train = splits["train"]
-        info["usual"] = majority_bias(_numbers(train, "label"), _numbers(train, "bias"), len(classes), own)
-    return image_source(splits, classes, "real", info)
+        usual = majority_bias(_numbers(train, "label"), _numbers(train, "bias"), len(classes), own)
+    return image_source(splits, classes, "real", usual=usual, biases=biases)
 
 
-def counts(source: Source) -> dict[str, Any]:
+def counts(source: Source[ImageInfo]) -> dict[str, Any]:
     """What ``suites data check`` says of an image set: rows and the share of aligned images of every split, and which
     bias is usual for a class.
     """
-    rows: dict[str, Any] = {"source": source.source, "size": source.info["size"]}
-    usual = np.asarray(source.info["usual"])
+    rows: dict[str, Any] = {"source": source.source, "size": source.info.size}
+    usual = np.asarray(source.info.usual)
     for split, part in source.splits.items():
-        wanted = _numbers(part, "usual") if "usual" in part.columns else usual[_numbers(part, "label")]
-        rows[split] = {"rows": len(part), "aligned": round(float((wanted == _numbers(part, "bias")).mean()), 4)}
-    if "biases" in source.info:
-        words = source.info["biases"]
+        own = _numbers(part, "usual") if "usual" in part.columns else usual[_numbers(part, "label")]
+        rows[split] = {"rows": len(part), "aligned": round(float((own == _numbers(part, "bias")).mean()), 4)}
+    if source.info.biases:
+        words = source.info.biases
         rows["usual"] = {name: words[b] for name, b in zip(source.class_names, usual, strict=True)}
     return rows

@@ -1,8 +1,10 @@
-"""Downloadable archives of images whose bias is fixed already: DisEnt's trees of image files and LfF's arrays (spec section 8).
+"""Downloadable archives of images whose bias is fixed already: DisEnt's trees of image files and LfF's arrays (spec
+section 8).
 
-DisEnt: ``<set>/<share>/{align,conflict}/<class>/*``, ``<set>/<share>/valid`` or ``<set>/valid``, ``<set>/test``; class and bias are the last two
-numbers of a file name, ``..._<class>_<bias>.png``. Both spellings ``conflict`` and ``conlict`` are read.
-LfF: ``<set>-Skewed<share>-Severity<n>/{train,valid}/images.npy`` and ``attrs.npy`` (class, bias); its ``valid`` is the unbiased test set.
+DisEnt: ``<set>/<share>/{align,conflict}/<class>/*``, ``<set>/<share>/valid`` or ``<set>/valid``, ``<set>/test``;
+class and bias are the last two numbers of a file name, ``..._<class>_<bias>.png``. Both spellings ``conflict`` and
+``conlict`` are read. LfF: ``<set>-Skewed<share>-Severity<n>/{train,valid}/images.npy`` and ``attrs.npy`` (class,
+bias); its ``valid`` is the unbiased test set.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.errors import DataError
 from ..core.seeds import derive
-from ..core.source import Source
+from ..core.source import Colours, ImageInfo, Source
 from ..readers.images import Array
 from .image_sets import cut, from_rows, image_source, table
 
@@ -36,8 +38,12 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     layout: Literal["auto", "clean", "disent", "lff"] = Field(
-        "auto", description="what to read under the data root: clean images, biased here; DisEnt's archive; LfF's arrays; auto: what is there"
-    )  # fmt: skip
+        "auto",
+        description=(
+            "what to read under the data root: clean images, biased here; DisEnt's archive; LfF's "
+            "arrays; auto: what is there"
+        ),
+    )
     share: Share | None = Field(None, description="archives: share of conflicting images; null: the only one there")
     aligned_only: bool = Field(
         False, description="archives: leave the conflicting training images out, ρ = 1 (rho is for images biased here)"
@@ -56,14 +62,25 @@ class Archived:
 
 
 def read(
-    options: Options, root: Path, wanted: Archived, clean: bool, *, severity: int, counts: Mapping[str, int | None], seed: int,
-    info: Mapping[str, Any] | None = None, progress: Callable[[int, int], None] | None = None,
-) -> Source | None:  # fmt: skip
+    options: Options,
+    root: Path,
+    wanted: Archived,
+    clean: bool,
+    *,
+    severity: int,
+    counts: Mapping[str, int | None],
+    seed: int,
+    biases: Sequence[str] = (),
+    colours: Colours | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Source[ImageInfo] | None:
     """The set from the archive under the root; None where the clean images are to be read.
 
     Args:
-        clean: whether the clean images lie under the root. severity: LfF's. counts: images of train, valid and test; None: all (LfF has no
-            validation set: 5000 of its training images). info: what the source of LfF's arrays says besides.
+        clean: whether the clean images lie under the root.
+        severity: LfF's.
+        counts: images of train, valid and test; None: all (LfF has no validation set: 5000 of its training images).
+        biases, colours: of LfF's arrays, as :func:`image_source` takes them.
 
     Raises DataError where no layout is there, several are and none is chosen, or the archive is damaged.
     """
@@ -71,12 +88,18 @@ def read(
     there = [name for name, yes in found.items() if yes]
     layouts = f"{wanted.clean}, DisEnt's {wanted.disent} or LfF's {wanted.lff}-Skewed..."
     if not there or options.layout not in ("auto", *there):
-        looked = "" if options.layout == "auto" else f" in the layout '{options.layout}' (found: {', '.join(there) or 'none'})"  # fmt: skip
+        looked = (
+            ""
+            if options.layout == "auto"
+            else f" in the layout '{options.layout}' (found: {', '.join(there) or 'none'})"
+        )
         others = sorted(path.name for path in _folders(root))
         seen = f" (there are: {', '.join(others)})" if others else ""
         raise DataError(f"{root}: nothing to read{looked}; --data-root names a folder with {layouts}{seen}")
     if options.layout == "auto" and len(there) > 1:
-        raise DataError(f"{root}: the layouts {' and '.join(there)} lie there; choose with data.options.layout={there[0]}")  # fmt: skip
+        raise DataError(
+            f"{root}: the layouts {' and '.join(there)} lie there; choose with data.options.layout={there[0]}"
+        )
     kind = there[0] if options.layout == "auto" else options.layout
     if kind == "clean":
         return None
@@ -84,13 +107,13 @@ def read(
         parts = lff(root, wanted, options.share, severity, options.aligned_only)
         made = cut(parts, counts["train"], counts["valid"] or 5000, counts["test"])
         splits = {split: table(images, labels, bias) for split, (images, labels, bias) in made.items()}
-        return image_source(splits, wanted.class_names, "real", info)
+        return image_source(splits, wanted.class_names, "real", biases=biases, colours=colours)
     rows = disent(root, wanted.disent, options.share, options.aligned_only)
     _within(rows, len(wanted.class_names))
     source = from_rows(_some(rows, counts, seed), None, progress, numbered=True)
-    if (source.info["size"], source.info["classes"]) != (wanted.side, len(wanted.class_names)):
+    if (source.info.size, source.info.classes) != (wanted.side, len(wanted.class_names)):
         raise DataError(
-            f"{tree(root, wanted.disent)}: {source.info['classes']} classes of {source.info['size']} px images, expected "
+            f"{tree(root, wanted.disent)}: {source.info.classes} classes of {source.info.size} px images, expected "
             f"{len(wanted.class_names)} of {wanted.side} px"
         )
     return replace(source, class_names=wanted.class_names)
@@ -110,7 +133,9 @@ def shares(root: Path, name: str) -> list[str]:
 
 
 def disent(root: Path, name: str, share: str | None, aligned_only: bool) -> dict[str, Rows]:
-    """Files of train, valid and test. Raises DataError with every folder that is missing, or a file whose name says no class and bias."""
+    """Files of train, valid and test. Raises DataError with every folder that is missing, or a file whose name says no
+    class and bias.
+    """
     base = tree(root, name)
     train = base / (share or _only("share", shares(root, name), base))
     conflict = next((train / n for n in ("conflict", "conlict") if (train / n).is_dir()), None)
@@ -127,7 +152,9 @@ def disent(root: Path, name: str, share: str | None, aligned_only: bool) -> dict
 
 
 def _some(rows: Mapping[str, Rows], counts: Mapping[str, int | None], seed: int) -> dict[str, Rows]:
-    """The wanted number of files of every split (None: all), drawn by ``seed``. Raises DataError where there are fewer."""
+    """The wanted number of files of every split (None: all), drawn by ``seed``. Raises DataError where there are
+    fewer.
+    """
     out = {}
     for split, part in rows.items():
         count = counts[split]
@@ -190,8 +217,8 @@ def lff(
 ) -> dict[str, tuple[Array, Array, Array]]:
     """Images [N, S, S, 3] uint8, labels and bias [N] int64 of train and test.
 
-    ``attr_names.pkl`` is not opened. Raises DataError for a missing folder or file, a damaged array, another shape, a class or bias outside
-    0..C - 1.
+    ``attr_names.pkl`` is not opened. Raises DataError for a missing folder or file, a damaged array, another shape, a
+    class or bias outside 0..C - 1.
     """
     prefix, side, classes = wanted.lff, wanted.side, len(wanted.class_names)
     found = arrays(root, prefix)
@@ -231,7 +258,8 @@ def _arrays(folder: Path, side: int, classes: int) -> tuple[Array, Array, Array]
     if len(attrs) and not 0 <= attrs.min() <= attrs.max() < classes:
         row = int(np.flatnonzero(((attrs < 0) | (attrs >= classes)).any(1))[0])
         raise DataError(
-            f"{folder / 'attrs.npy'}: row {row} holds {attrs[row].tolist()}, class and bias must lie in 0..{classes - 1}"
+            f"{folder / 'attrs.npy'}: row {row} holds {attrs[row].tolist()}, class and bias must lie "
+            f"in 0..{classes - 1}"
         )
     return images, attrs[:, 0], attrs[:, 1]
 

@@ -1,7 +1,9 @@
-"""Fluent Speech Commands (COCONUT spec section 8.2): the released layout, or a spoken stand-in of its shape with the same 31 intents.
+"""Fluent Speech Commands (COCONUT spec section 8.2): the released layout, or a spoken stand-in of its shape with the
+same 31 intents.
 
-Released layout under the data root (or its folder ``fluent_speech_commands_dataset``): ``data/{train,valid,test}_data.csv`` with the
-columns path, speakerId, transcription, action, object, location; ``wavs/speakers/<speaker>/<uuid>.wav`` at 16 kHz.
+Released layout under the data root (or its folder ``fluent_speech_commands_dataset``):
+``data/{train,valid,test}_data.csv`` with the columns path, speakerId, transcription, action, object, location;
+``wavs/speakers/<speaker>/<uuid>.wav`` at 16 kHz.
 """
 
 from __future__ import annotations
@@ -15,41 +17,134 @@ from pydantic import Field
 
 from ..core import paths
 from ..core.errors import DataError, refuse
-from ..core.source import Source
+from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words
+from ..readers.audio import SAMPLE_RATE, fault_of
 from ..spoken import grammar, recordings
-from ..spoken.features import SAMPLE_RATE
 from ..spoken.recordings import Sentence
 from .speech import SpeechConfig, finish, known_in_train, limited, split_voices
 
 COLUMNS = ("path", "speakerId", "transcription", "action", "object", "location")
 
-# The 31 intents (action, object, location) in the order of the public code (spec section 8.2), with phrasings of our own.
+# The 31 intents (action, object, location) in the order of the public code (spec section 8.2), with phrasings of our
+# own.
 PLACES = ("kitchen", "bedroom", "washroom")
 LANGUAGES = ("Chinese", "Korean", "English", "German")
 INTENTS: tuple[tuple[str, str, str], ...] = (
-    ("change language", "none", "none"), ("activate", "music", "none"), ("activate", "lights", "none"), ("deactivate", "lights", "none"),
-    ("increase", "volume", "none"), ("decrease", "volume", "none"), ("increase", "heat", "none"), ("decrease", "heat", "none"),
-    ("deactivate", "music", "none"), ("activate", "lamp", "none"), ("deactivate", "lamp", "none"),
-    *(("activate", "lights", place) for place in PLACES), *(("deactivate", "lights", place) for place in PLACES),
-    *(("increase", "heat", place) for place in PLACES), *(("decrease", "heat", place) for place in PLACES),
-    ("bring", "newspaper", "none"), ("bring", "juice", "none"), ("bring", "socks", "none"),
-    ("change language", "Chinese", "none"), ("change language", "Korean", "none"), ("change language", "English", "none"),
-    ("change language", "German", "none"), ("bring", "shoes", "none"),
-)  # fmt: skip
+    ("change language", "none", "none"),
+    ("activate", "music", "none"),
+    ("activate", "lights", "none"),
+    ("deactivate", "lights", "none"),
+    ("increase", "volume", "none"),
+    ("decrease", "volume", "none"),
+    ("increase", "heat", "none"),
+    ("decrease", "heat", "none"),
+    ("deactivate", "music", "none"),
+    ("activate", "lamp", "none"),
+    ("deactivate", "lamp", "none"),
+    *(("activate", "lights", place) for place in PLACES),
+    *(("deactivate", "lights", place) for place in PLACES),
+    *(("increase", "heat", place) for place in PLACES),
+    *(("decrease", "heat", place) for place in PLACES),
+    ("bring", "newspaper", "none"),
+    ("bring", "juice", "none"),
+    ("bring", "socks", "none"),
+    ("change language", "Chinese", "none"),
+    ("change language", "Korean", "none"),
+    ("change language", "English", "none"),
+    ("change language", "German", "none"),
+    ("bring", "shoes", "none"),
+)
 _WORDS = {
-    ("activate", "lights"): ["turn on the {o}", "switch the {o} on", "put the {o} on", "we need the {o} on", "{o} on please", "it is too dark get the {o} on"],
-    ("deactivate", "lights"): ["turn off the {o}", "switch the {o} off", "put the {o} out", "we need the {o} off", "{o} off please", "no more {o}"],
-    ("activate", "music"): ["play the {o}", "start the {o}", "turn on the {o}", "put some {o} on", "i want to hear {o}", "resume the {o}"],
-    ("deactivate", "music"): ["stop the {o}", "pause the {o}", "turn off the {o}", "put the {o} away", "i do not want to hear {o}", "end the {o}"],
-    ("increase", "volume"): ["turn up the {o}", "make it louder", "increase the {o}", "raise the {o}", "i can not hear that", "the sound is too low"],
-    ("decrease", "volume"): ["turn down the {o}", "make it quieter", "decrease the {o}", "lower the {o}", "that is too loud", "the sound is too high"],
-    ("increase", "heat"): ["turn up the {o}", "make it warmer", "increase the {o}", "raise the temperature", "it is too cold", "more {o} please"],
-    ("decrease", "heat"): ["turn down the {o}", "make it cooler", "decrease the {o}", "lower the temperature", "it is too hot", "less {o} please"],
-    ("bring", ""): ["bring me the {o}", "get me my {o}", "fetch the {o}", "go and get the {o}", "i need the {o}", "could i have my {o}"],
-    ("change language", "none"): ["change the language", "switch the language", "use another language", "i want a different language", "open the language settings", "set another language"],
-    ("change language", ""): ["change the language to {o}", "switch to {o}", "use {o}", "i want to hear {o}", "set the language to {o}", "speak {o} now"],
-}  # fmt: skip
+    ("activate", "lights"): [
+        "turn on the {o}",
+        "switch the {o} on",
+        "put the {o} on",
+        "we need the {o} on",
+        "{o} on please",
+        "it is too dark get the {o} on",
+    ],
+    ("deactivate", "lights"): [
+        "turn off the {o}",
+        "switch the {o} off",
+        "put the {o} out",
+        "we need the {o} off",
+        "{o} off please",
+        "no more {o}",
+    ],
+    ("activate", "music"): [
+        "play the {o}",
+        "start the {o}",
+        "turn on the {o}",
+        "put some {o} on",
+        "i want to hear {o}",
+        "resume the {o}",
+    ],
+    ("deactivate", "music"): [
+        "stop the {o}",
+        "pause the {o}",
+        "turn off the {o}",
+        "put the {o} away",
+        "i do not want to hear {o}",
+        "end the {o}",
+    ],
+    ("increase", "volume"): [
+        "turn up the {o}",
+        "make it louder",
+        "increase the {o}",
+        "raise the {o}",
+        "i can not hear that",
+        "the sound is too low",
+    ],
+    ("decrease", "volume"): [
+        "turn down the {o}",
+        "make it quieter",
+        "decrease the {o}",
+        "lower the {o}",
+        "that is too loud",
+        "the sound is too high",
+    ],
+    ("increase", "heat"): [
+        "turn up the {o}",
+        "make it warmer",
+        "increase the {o}",
+        "raise the temperature",
+        "it is too cold",
+        "more {o} please",
+    ],
+    ("decrease", "heat"): [
+        "turn down the {o}",
+        "make it cooler",
+        "decrease the {o}",
+        "lower the temperature",
+        "it is too hot",
+        "less {o} please",
+    ],
+    ("bring", ""): [
+        "bring me the {o}",
+        "get me my {o}",
+        "fetch the {o}",
+        "go and get the {o}",
+        "i need the {o}",
+        "could i have my {o}",
+    ],
+    ("change language", "none"): [
+        "change the language",
+        "switch the language",
+        "use another language",
+        "i want a different language",
+        "open the language settings",
+        "set another language",
+    ],
+    ("change language", ""): [
+        "change the language to {o}",
+        "switch to {o}",
+        "use {o}",
+        "i want to hear {o}",
+        "set the language to {o}",
+        "speak {o} now",
+    ],
+}
 _BEFORE = ("", "", "please", "now", "hey", "okay")
 
 
@@ -136,7 +231,7 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
         rows = limited(rows, config)
     kept = []
     for sentence in rows:
-        fault = recordings.fault_of(sentence.path, SAMPLE_RATE) if sentence.path else None
+        fault = fault_of(sentence.path, SAMPLE_RATE) if sentence.path else None
         if fault is None:
             kept.append(sentence)
         else:
@@ -144,8 +239,10 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
     return kept, faults
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
-    """Columns: ``features``, ``label`` = ``intent`` (the splitting class). Raises DataError with all that is wrong with the data."""
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[SpeechInfo]:
+    """Columns: ``features``, ``label`` = ``intent`` (the splitting class). Raises DataError with all that is wrong with
+    the data.
+    """
     if root is None:
         rows = stand_in(config)
         features = recordings.speak(
@@ -158,9 +255,15 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         refuse(str(root), faults)
     rows, dropped = known_in_train(rows, "intent")
     checksum = recordings.checksum(rows)
-    info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
     return finish(
-        config, rows, recordings.recorded(rows, config.features, progress), "intent", "real", checksum, info=info
+        config,
+        rows,
+        recordings.recorded(rows, config.features, progress),
+        "intent",
+        "real",
+        checksum,
+        faults_skipped=len(faults),
+        unknown_intents_dropped=dropped,
     )
 
 

@@ -1,11 +1,12 @@
-"""A user's own recordings: a manifest (CSV or JSON lines) of path, transcription and intent, optionally entities, speaker and split.
+"""A user's own recordings: a manifest (CSV or JSON lines) of path, transcription and intent, optionally entities,
+speaker and split.
 
-The data root is the manifest or a folder that holds ``manifest.csv`` or ``manifest.jsonl``. Paths are relative to
-the manifest and lead to files below it, unless ``outside_paths`` is set. A null is an absent field. ``intent``
-is any name; ``scenario`` (or ``scenario_action`` as the name) groups intents. ``entities`` is a list of {type, filler} (JSON, also in
-a CSV field). Without ``split`` no voice lies in two splits where there are three or more speakers; with fewer, no text does (within each intent that
-has three or more; ``suites data check`` counts the sentences and speakers that lie in train and test).
-Any sample rate and format that soundfile reads.
+The data root is the manifest or a folder that holds ``manifest.csv`` or ``manifest.jsonl``. Paths are relative to the
+manifest and lead to files below it, unless ``outside_paths`` is set. A null is an absent field. ``intent`` is any
+name; ``scenario`` (or ``scenario_action`` as the name) groups intents. ``entities`` is a list of {type, filler}
+(JSON, also in a CSV field). Without ``split`` no voice lies in two splits where there are three or more speakers;
+with fewer, no text does (within each intent that has three or more; ``suites data check`` counts the sentences and
+speakers that lie in train and test). Any sample rate and format that soundfile reads.
 """
 
 from __future__ import annotations
@@ -23,14 +24,26 @@ from pydantic import Field
 from ..core import paths
 from ..core.errors import DataError, refuse
 from ..core.seeds import generator
-from ..core.source import Source
+from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words, filler
+from ..readers.audio import fault_of
 from ..spoken import grammar, recordings
 from ..spoken.recordings import Sentence, text_of
 from .speech import SpeechConfig, finish, known_in_train, limited, split_voices
 
 REQUIRED = ("path", "transcription", "intent")
-WORDS = {"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}  # fmt: skip
+WORDS = {
+    "zero": "0",
+    "one": "1",
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+}
 
 
 class Config(SpeechConfig):
@@ -41,7 +54,11 @@ class Config(SpeechConfig):
     test_share: float = Field(0.2, gt=0, lt=0.8, description="rows for test where the manifest names no split")
     group_by: Literal["auto", "speaker", "text", "none"] = Field(
         "auto",
-        description="what lies in one split alone where the manifest names no split: speakers; texts (of an intent with three or more); none: rows at random; auto: speakers if there are three, else texts",
+        description=(
+            "what lies in one split alone where the manifest names no split: speakers; texts (of an "
+            "intent with three or more); none: rows at random; auto: speakers if there are three, else "
+            "texts"
+        ),
     )
     outside_paths: bool = Field(False, description=paths.OUTSIDE)
     n_train: int = Field(40, ge=1, le=5000, description="stand-in: training utterances a digit")
@@ -119,7 +136,7 @@ def _listed(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
         except (ValueError, TypeError, AttributeError) as error:
             faults.append(f"{where}: entities are a list of type and filler ({error})")
             continue
-        fault = recordings.fault_of(file)
+        fault = fault_of(file)
         if fault is not None or str(file) in seen:
             faults.append(f"{where}: {fault or f'{file}: listed twice'}")
             continue
@@ -205,8 +222,10 @@ def stand_in(config: Config) -> list[Sentence]:
     ]
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
-    """Columns: ``features``, ``label`` the splitting class, ``intent``. Raises DataError with all that is wrong with the data."""
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[SpeechInfo]:
+    """Columns: ``features``, ``label`` the splitting class, ``intent``. Raises DataError with all that is wrong with
+    the data.
+    """
     if root is None:
         rows = stand_in(config)
         features = recordings.speak(
@@ -219,9 +238,15 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         refuse(str(root), faults)
     rows, dropped = known_in_train(_assigned(config, listed), config.split_by)
     checksum = recordings.checksum(rows)
-    info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
     made = finish(
-        config, rows, recordings.recorded(rows, config.features, progress), config.split_by, "real", checksum, info=info
+        config,
+        rows,
+        recordings.recorded(rows, config.features, progress),
+        config.split_by,
+        "real",
+        checksum,
+        faults_skipped=len(faults),
+        unknown_intents_dropped=dropped,
     )
     return replace(made, random_split=not any(row.split for row in listed))
 

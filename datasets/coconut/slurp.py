@@ -1,8 +1,8 @@
-"""SLURP for class-incremental spoken language understanding (COCONUT spec section 8.1): the released layout, its sentences spoken, or a
-generated, spoken stand-in.
+"""SLURP for class-incremental spoken language understanding (COCONUT spec section 8.1): the released layout, its
+sentences spoken, or a generated, spoken stand-in.
 
-Released layout under the data root: ``dataset/slurp/{train,devel,test,train_synthetic}.jsonl`` (or the same files in the root itself) and
-``audio/slurp_real/*.flac``, ``audio/slurp_synth/*.flac``.
+Released layout under the data root: ``dataset/slurp/{train,devel,test,train_synthetic}.jsonl`` (or the same files in
+the root itself) and ``audio/slurp_real/*.flac``, ``audio/slurp_synth/*.flac``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pydantic import Field
 
 from ..core import paths
 from ..core.errors import DataError, refuse
-from ..core.source import Source
+from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words, filler
+from ..readers.audio import SAMPLE_RATE, fault_of
 from ..spoken import grammar, recordings
 from ..spoken.corpus import spoken as spoken_rows
-from ..spoken.features import SAMPLE_RATE
 from ..spoken.grammar import Plan, Utterance
 from ..spoken.recordings import Sentence, text_of
 from .speech import SpeechConfig, finish, known_in_train, limited, split_voices
@@ -41,7 +41,10 @@ class Config(SpeechConfig):
     n_test: int = Field(10, ge=1, le=1000, description="stand-in: test utterances an intent")
     audio: Literal["recorded", "spoken"] = Field(
         "recorded",
-        description="with a data root: the released audio, or the released sentences spoken (for those who have the annotations only)",
+        description=(
+            "with a data root: the released audio, or the released sentences spoken (for those who have "
+            "the annotations only)"
+        ),
     )
     synthetic: bool = Field(True, description="train on slurp_synth beside the real recordings")
     recordings: Literal["all", "headset", "one"] = Field(
@@ -75,10 +78,11 @@ def _find(root: Path, stem: str) -> Path | None:
 
 
 def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
-    """The rows of the released annotations and their faults: broken JSON with its line, unknown fields, audio that cannot be used.
+    """The rows of the released annotations and their faults: broken JSON with its line, unknown fields, audio that
+    cannot be used.
 
-    Intent is ``scenario_action`` (the field ``intent`` is inconsistent, spec section 8.1); a filler is the lower-cased surfaces of its span.
-    Raises DataError where an annotation file is missing.
+    Intent is ``scenario_action`` (the field ``intent`` is inconsistent, spec section 8.1); a filler is the
+    lower-cased surfaces of its span. Raises DataError where an annotation file is missing.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no folder; --data-root names the folder that holds dataset/slurp")
@@ -91,7 +95,8 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
         path = _find(root, stem)
         if path is None:
             raise DataError(
-                f"{root}: dataset/slurp/{stem}.jsonl is missing; get the annotations of SLURP (repository pswietojanski/slurp)"
+                f"{root}: dataset/slurp/{stem}.jsonl is missing; get the annotations of SLURP "
+                "(repository pswietojanski/slurp)"
             )
         try:
             for number, line in _lines(path):
@@ -111,7 +116,7 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
     if config.audio == "recorded":
         kept = []
         for row in rows:
-            fault = recordings.fault_of(row.path, SAMPLE_RATE) if row.path is not None else f"{row.id}: no recording"
+            fault = fault_of(row.path, SAMPLE_RATE) if row.path is not None else f"{row.id}: no recording"
             if fault is None:
                 kept.append(row)
             else:
@@ -153,15 +158,22 @@ def _sentences(document: dict[str, Any], split: str, root: Path, config: Config)
         names = names[:1]
     return [
         Sentence(
-            name, split, scenario, action, entities, words,
+            name,
+            split,
+            scenario,
+            action,
+            entities,
+            words,
             path=root / "audio" / ("slurp_synth" if "synth" in name else "slurp_real") / name,
         )
         for name in names
-    ]  # fmt: skip
+    ]
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
-    """Columns: ``features``, ``label`` the scenario, ``intent``. Raises DataError with all that is wrong with the data."""
+def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[SpeechInfo]:
+    """Columns: ``features``, ``label`` the scenario, ``intent``. Raises DataError with all that is wrong with the
+    data.
+    """
     if root is None:
         rows = [
             Sentence(u.id, u.split, u.scenario, u.action, u.entities, u.words, u.voice.name) for u in utterances(config)
@@ -170,14 +182,17 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         content = [[u.id, u.words, u.voice.name, u.rate, u.pitch, u.noise, u.room] for u in spoken]
         checksum = recordings.digest(content)
         features, _ = spoken_rows(
-            spoken, key={"kind": "log-mel", "content": checksum}, features=config.features, workers=config.workers, progress=progress
-        )  # fmt: skip
+            spoken,
+            key={"kind": "log-mel", "content": checksum},
+            features=config.features,
+            workers=config.workers,
+            progress=progress,
+        )
         return finish(config, rows, features, "scenario", "stand-in", checksum, entities=config.entities)
     rows, faults = released(config, root)
     if config.on_fault == "error":
         refuse(str(root), faults)
     rows, dropped = known_in_train(rows, "scenario")
-    info = {"faults_skipped": len(faults), "unknown_intents_dropped": dropped}
     if config.audio == "spoken":
         features = recordings.speak(
             rows, split_voices(), config.features, seed=config.seed, workers=config.workers, progress=progress
@@ -186,11 +201,23 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
     else:
         features, source = recordings.recorded(rows, config.features, progress), "real"
         checksum = recordings.checksum(rows)
-    return finish(config, rows, features, "scenario", source, checksum, entities=config.entities, info=info)
+    return finish(
+        config,
+        rows,
+        features,
+        "scenario",
+        source,
+        checksum,
+        entities=config.entities,
+        faults_skipped=len(faults),
+        unknown_intents_dropped=dropped,
+    )
 
 
 def check(config: Config, root: Path | None) -> dict[str, Any]:
-    """Of the released corpus: counts, durations, classes and faults; of the stand-in: counts, and how far words alone give the intent away."""
+    """Of the released corpus: counts, durations, classes and faults; of the stand-in: counts, and how far words alone
+    give the intent away.
+    """
     if root is not None:
         rows, faults = released(config, root)
         source = "real-text-spoken" if config.audio == "spoken" else "real"

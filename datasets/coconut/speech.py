@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.seeds import generator
-from ..core.source import Source
+from ..core.source import Source, SpeechInfo
 from ..spoken import grammar, recordings
 from ..spoken.recordings import Sentence
 from ..spoken.speaker import voices
@@ -67,9 +67,17 @@ def known_in_train(rows: list[Sentence], label: Literal["scenario", "intent"]) -
 
 
 def finish(
-    config: SpeechConfig, rows: list[Sentence], features: Any, label: Literal["scenario", "intent"], source: str, checksum: str,
-    *, entities: bool = True, info: dict[str, Any] | None = None,
-) -> Source:  # fmt: skip
+    config: SpeechConfig,
+    rows: list[Sentence],
+    features: Any,
+    label: Literal["scenario", "intent"],
+    source: str,
+    checksum: str,
+    *,
+    entities: bool = True,
+    faults_skipped: int = 0,
+    unknown_intents_dropped: int = 0,
+) -> Source[SpeechInfo]:
     """The tables, without the training rows that are too long."""
     long = recordings.too_long(rows, features, config.features, config.max_seconds)
     if any(long):
@@ -78,6 +86,14 @@ def finish(
         rows, features = [rows[i] for i in keep], type(features).from_list(values)
         checksum = recordings.digest([checksum, [row.id for row in rows]])  # of what is used
     return recordings.assemble(
-        rows, features, kind=config.features, label=label, source=source, checksum=checksum, entities=entities,
-        info={**(info or {}), "too_long_dropped": sum(long)},
-    )  # fmt: skip
+        rows,
+        features,
+        kind=config.features,
+        label=label,
+        source=source,
+        checksum=checksum,
+        entities=entities,
+        faults_skipped=faults_skipped,
+        unknown_intents_dropped=unknown_intents_dropped,
+        too_long_dropped=sum(long),
+    )

@@ -19,7 +19,9 @@ from .table import Batch, Ragged, Table
 
 
 class RowDataset(Dataset[Batch]):
-    """Rows of a table as a torch data set: item i is the dict of row ``rows[i]`` (for Avalanche's plugins and the loader path)."""
+    """Rows of a table as a torch data set: item i is the dict of row ``rows[i]`` (for Avalanche's plugins and the
+    loader path).
+    """
 
     def __init__(self, table: Table, rows: Tensor) -> None:
         self.table, self.rows = table, rows
@@ -50,7 +52,9 @@ class RowExperience(DatasetExperience[Any]):
 def benchmark(
     tables: dict[str, Table], groups: Sequence[Sequence[int]], rows: Mapping[str, Sequence[Tensor]]
 ) -> CLScenario[Any]:
-    """A scenario with one stream a table; experience k of split s has the rows ``rows[s][k]`` and the classes ``groups[k]``."""
+    """A scenario with one stream a table; experience k of split s has the rows ``rows[s][k]`` and the classes
+    ``groups[k]``.
+    """
     streams = [
         EagerCLStream(name, [RowExperience(table, rows[name][k], group, k) for k, group in enumerate(groups)])
         for name, table in tables.items()
@@ -64,8 +68,9 @@ Order = Literal["seeded", "alphabetical"] | Sequence[str]
 def class_groups(class_names: Sequence[str], n_experiences: int, order: Order, seed: int) -> list[list[int]]:
     """Split classes into ``n_experiences`` disjoint groups; surplus classes go to the first ones.
 
-    ``seeded``: a permutation from (seed, "class_order"); ``alphabetical``: by name; else the names themselves in their order. ValueError
-    where there are none or fewer than experiences, and where the names are not those of the classes, each once.
+    ``seeded``: a permutation from (seed, "class_order"); ``alphabetical``: by name; else the names themselves in
+    their order. ValueError where there are none or fewer than experiences, and where the names are not those of the
+    classes, each once.
     """
     n = len(class_names)
     if n == 0:
@@ -102,7 +107,9 @@ def class_incremental(
     field: str = "label",
     hidden: frozenset[str] = frozenset(),
 ) -> CLScenario[Any]:
-    """Class-incremental streams ``train``, ``valid``, ``test`` by the integer column ``field``; columns ``hidden`` are left out of train."""
+    """Class-incremental streams ``train``, ``valid``, ``test`` by the integer column ``field``; columns ``hidden`` are
+    left out of train.
+    """
     groups = class_groups(source.class_names, n_experiences, order, seed)
     parts = {
         name: [torch.isin(_dense(table, field), torch.tensor(group)).nonzero().flatten() for group in groups]
@@ -119,7 +126,8 @@ def range_incremental(
     field: str = "label",
     hidden: frozenset[str] = frozenset(),
 ) -> CLScenario[Any]:
-    """Streams by ranges of the column ``field`` that hold equal numbers of training rows; ``alphabetical`` is ascending.
+    """Streams by ranges of the column ``field`` that hold equal numbers of training rows; ``alphabetical`` is
+    ascending.
 
     Raises ValueError where some range would hold no training row.
     """
@@ -138,7 +146,9 @@ def range_incremental(
 
 
 def given(source: Source, n_experiences: int, hidden: frozenset[str] = frozenset()) -> CLScenario[Any]:
-    """Streams by the data set's own column ``experience`` (0 to n_experiences - 1). Raises ValueError where it says otherwise."""
+    """Streams by the data set's own column ``experience`` (0 to n_experiences - 1). Raises ValueError where it says
+    otherwise.
+    """
     if any("experience" not in table.columns for table in source.splits.values()):
         raise ValueError("this data set has no column 'experience': set data.split to classes or range")
     found = set(_dense(source.splits["train"], "experience").tolist())

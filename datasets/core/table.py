@@ -1,8 +1,8 @@
 """Rows and batches.
 
-A :class:`Table` holds N rows of named columns; a column is a dense tensor [N, ...] or a :class:`Ragged` one. A batch is a dict of
-tensors: dense columns as [B, ...], ragged ones padded with zeros to [B, L, ...] with ``<name>_lengths`` [B], besides ``index`` [B]
-(row ids of the table) and ``is_memory`` [B].
+A :class:`Table` holds N rows of named columns; a column is a dense tensor [N, ...] or a :class:`Ragged` one. A batch
+is a dict of tensors: dense columns as [B, ...], ragged ones padded with zeros to [B, L, ...] with ``<name>_lengths``
+[B], besides ``index`` [B] (row ids of the table) and ``is_memory`` [B].
 """
 
 from __future__ import annotations

@@ -17,12 +17,16 @@ SPECIALS = ("<pad>", "<unk>", "<sos>", "<eos>")
 
 
 def clean_words(text: str) -> str:
-    """Lower case, apostrophes kept, other punctuation a blank: words of a target, of transcripts and fillers alike (spec section 11, 4)."""
+    """Lower case, apostrophes kept, other punctuation a blank: words of a target, of transcripts and fillers alike
+    (spec section 11, 4).
+    """
     return " ".join(re.sub(r"[^\w']+", " ", text.lower().replace("’", "'")).split())
 
 
 def filler(text: str) -> str:
-    """An entity's filler as SLURP's tool compares it: lower case, single blanks, punctuation kept (a target has :func:`clean_words` of it)."""
+    """An entity's filler as SLURP's tool compares it: lower case, single blanks, punctuation kept (a target has
+    :func:`clean_words` of it).
+    """
     return " ".join(text.lower().split())
 
 
@@ -47,7 +51,8 @@ def serialise(scenario: str, action: str, entities: Iterable[tuple[str, str]], w
 
 
 def parse(text: str) -> Transcript:
-    """Reads any decoded text: first part = intent, last = words, middle parts that are no ``type _FILL filler`` are dropped.
+    """Reads any decoded text: first part = intent, last = words, middle parts that are no ``type _FILL filler`` are
+    dropped.
 
     Empty text gives the intent '' (which counts as wrong).
     """
@@ -63,10 +68,11 @@ def parse(text: str) -> Transcript:
 
 
 def merge(word: str, ranks: Mapping[tuple[str, str], int], dropout: float, draw: random.Random) -> list[str]:
-    """Pieces of ``word`` by BPE with dropout: at every step each possible merge is left out with probability ``dropout``.
+    """Pieces of ``word`` by BPE with dropout: at every step each possible merge is left out with probability
+    ``dropout``.
 
-    The best merge (least rank) of those that stay is made; where none stays, the word is done. 0: ordinary BPE; 1: characters.
-    Source: Provilkov, Emelianenko and Voita, BPE-Dropout, ACL 2020 (algorithm 1).
+    The best merge (least rank) of those that stay is made; where none stays, the word is done. 0: ordinary BPE; 1:
+    characters. Source: Provilkov, Emelianenko and Voita, BPE-Dropout, ACL 2020 (algorithm 1).
     """
     pieces = [*word[:-1], f"{word[-1:]}{WORD_END}"]
     while True:
@@ -79,7 +85,9 @@ def merge(word: str, ranks: Mapping[tuple[str, str], int], dropout: float, draw:
 
 
 class Tokenizer:
-    """Ids of extended transcripts: PAD 0, UNK 1, SOS 2, EOS 3; intents, ``_SEP`` and ``_FILL`` are atomic; the rest words or BPE."""
+    """Ids of extended transcripts: PAD 0, UNK 1, SOS 2, EOS 3; intents, ``_SEP`` and ``_FILL`` are atomic; the rest
+    words or BPE.
+    """
 
     def __init__(
         self, atoms: Sequence[str], words: Sequence[str], kind: Literal["word", "bpe"] = "word", bpe: str | None = None
@@ -129,7 +137,8 @@ class Tokenizer:
         return len(self.pieces)
 
     def encode(self, text: str, dropout: float = 0.0, draw: random.Random | None = None) -> list[int]:
-        """SOS, the pieces, EOS. ``dropout`` > 0 is BPE dropout (training), drawn from ``draw``; intents and separators are never split.
+        """SOS, the pieces, EOS. ``dropout`` > 0 is BPE dropout (training), drawn from ``draw``; intents and separators
+        are never split.
 
         The tokenizers library draws from a generator that cannot be seeded, so the merges with dropout are made here.
         """

@@ -14,7 +14,8 @@ from .table import Batch, Ragged, Table
 
 
 class Sidecar:
-    """Named per-sample tensors [n_train_rows, ...] that a method keeps between steps (running losses, pseudo-transcripts).
+    """Named per-sample tensors [n_train_rows, ...] that a method keeps between steps (running losses,
+    pseudo-transcripts).
 
     Part of the checkpoint. Raises KeyError for a name never set.
     """

@@ -20,7 +20,9 @@ _PIXELS = 3 * 32 * 32
 
 
 class _Unpickler(pickle.Unpickler):
-    """Admits arrays besides what needs no import (dict, list, str, bytes, numbers): a batch is a pickle, and a pickle can run code."""
+    """Admits arrays besides what needs no import (dict, list, str, bytes, numbers): a batch is a pickle, and a pickle
+    can run code.
+    """
 
     _ADMITTED: Mapping[tuple[str, str], Any] = {
         ("numpy", "ndarray"): np.ndarray,
@@ -41,12 +43,20 @@ def find(root: Path) -> Path | None:
     inner = ("", "cifar-10-batches-py", "cifar-10-batches-bin", "cifar10", "CIFAR10", "cifar-10")
     folders = [root / name for name in inner]
     folders += [root / outer / name for outer in inner[3:] for name in inner[1:3]]
-    return next((folder for folder in folders if any((folder / f"test_batch{end}").is_file() for end in ("", ".bin"))
-                 or any((folder / f"data_batch_1{end}").is_file() for end in ("", ".bin"))), None)  # fmt: skip
+    return next(
+        (
+            folder
+            for folder in folders
+            if any((folder / f"test_batch{end}").is_file() for end in ("", ".bin"))
+            or any((folder / f"data_batch_1{end}").is_file() for end in ("", ".bin"))
+        ),
+        None,
+    )
 
 
 def read(folder: Path) -> dict[str, tuple[Array, Array]]:
-    """Images [N, 32, 32, 3] uint8 and labels [N] int64 of train (the batches 1, 2, ... that are there, in order) and test.
+    """Images [N, 32, 32, 3] uint8 and labels [N] int64 of train (the batches 1, 2, ... that are there, in order) and
+    test.
 
     Fewer than five batches are taken with a warning. Raises DataError for a missing or damaged batch.
     """

@@ -1,7 +1,8 @@
 """Child process that speaks: started fresh by speaker.py, never imported by the product's own process.
 
-It loads eSpeak NG once and never speaks itself, for its second utterance would differ from its first: every utterance is spoken in a
-child forked from it. Protocol on standard input and output: one JSON line asks, a JSON line and raw bytes answer.
+It loads eSpeak NG once and never speaks itself, for its second utterance would differ from its first: every utterance
+is spoken in a child forked from it. Protocol on standard input and output: one JSON line asks, a JSON line and raw
+bytes answer.
 """
 
 from __future__ import annotations

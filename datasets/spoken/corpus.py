@@ -13,20 +13,56 @@ from torch import Tensor
 
 from ..core import cache
 from ..core.table import Ragged
-from .features import HOP, SAMPLE_RATE, log_mel, waveform
+from ..readers.audio import SAMPLE_RATE
+from .features import HOP, log_mel, waveform
 from .grammar import Utterance
 from .speaker import Speech, speak_all
 
 VERSION = 2  # of the sound: raise it where the same utterance would sound or look different
 
 # What eSpeak NG writes, without stress, length and variants
-SYMBOLS = ("_", *["b", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z"], *["D", "T", "S", "Z", "N", "tS", "dZ"],
-           *["a", "aa", "aI", "aU", "A@", "A:", "E", "e", "e@", "eI", "i", "i:", "i@", "I", "3", "3:", "0", "o", "O:", "O@", "OI", "oU", "u:", "U", "U@", "V", "@", "@L"])  # fmt: skip
+SYMBOLS = (
+    "_",
+    *["b", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z"],
+    *["D", "T", "S", "Z", "N", "tS", "dZ"],
+    *[
+        "a",
+        "aa",
+        "aI",
+        "aU",
+        "A@",
+        "A:",
+        "E",
+        "e",
+        "e@",
+        "eI",
+        "i",
+        "i:",
+        "i@",
+        "I",
+        "3",
+        "3:",
+        "0",
+        "o",
+        "O:",
+        "O@",
+        "OI",
+        "oU",
+        "u:",
+        "U",
+        "U@",
+        "V",
+        "@",
+        "@L",
+    ],
+)
 SYMBOL_IDS = {symbol: i for i, symbol in enumerate(SYMBOLS)}
 
 
 def symbol(written: str) -> str:
-    """The class of what eSpeak NG writes: stress, variants and unknown symbols are folded into those of :data:`SYMBOLS`."""
+    """The class of what eSpeak NG writes: stress, variants and unknown symbols are folded into those of
+    :data:`SYMBOLS`.
+    """
     text = re.sub(r"[',%=|#\[\]\-!?^~]", "", written)
     for candidate in (text, re.sub(r"(?<=.)\d+$", "", text), text[:2], text[:1]):
         if candidate in SYMBOL_IDS:
@@ -52,8 +88,8 @@ def spoken(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Ragged, Ragged | None]:
-    """Log-mel frames of each utterance ([N] rows of [T, 40], float16) or its samples ([n], int16, 16 kHz); with ``labels`` the
-    phoneme id of each log-mel frame.
+    """Log-mel frames of each utterance ([N] rows of [T, 40], float16) or its samples ([n], int16, 16 kHz); with
+    ``labels`` the phoneme id of each log-mel frame.
 
     ``key`` names the content for the cache (plan and seed). Raises SpeechError.
     """

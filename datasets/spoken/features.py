@@ -10,10 +10,11 @@ import torch
 import torchaudio
 from torch import Tensor
 
+from ..readers.audio import SAMPLE_RATE
 from .grammar import Utterance
 from .speaker import Speech
 
-SAMPLE_RATE, BANDS, HOP, WINDOW = 16_000, 40, 160, 400
+BANDS, HOP, WINDOW = 40, 160, 400
 
 
 @cache
@@ -31,8 +32,8 @@ def _mel() -> torchaudio.transforms.MelSpectrogram:
 def waveform(speech: Speech, utterance: Utterance | None = None) -> Tensor:
     """Samples [n] float32 at 16 kHz in [-1, 1], with the room and the noise that the utterance's factors say.
 
-    The room is an exponentially decaying noise tail of the reverberation time ``room``, the noise white at ``noise`` dB; both are
-    drawn from the utterance's id, so that it always sounds the same.
+    The room is an exponentially decaying noise tail of the reverberation time ``room``, the noise white at ``noise``
+    dB; both are drawn from the utterance's id, so that it always sounds the same.
     """
     x = torch.from_numpy(speech.samples.astype(np.float32) / 32768)
     x = _resampler(speech.rate)(x)
@@ -50,6 +51,8 @@ def waveform(speech: Speech, utterance: Utterance | None = None) -> Tensor:
 
 
 def log_mel(x: Tensor) -> Tensor:
-    """Log-mel frames [T, 40] of a waveform [n] at 16 kHz, mean 0 and variance 1 a band over the utterance; T = n // 160 + 1."""
+    """Log-mel frames [T, 40] of a waveform [n] at 16 kHz, mean 0 and variance 1 a band over the utterance; T = n // 160
+    + 1.
+    """
     frames = _mel()(x).clamp(min=1e-6).log().T  # [T, 40]
     return (frames - frames.mean(0)) / frames.std(0, correction=0).clamp(min=1e-3)

@@ -1,4 +1,6 @@
-"""Sentences of the spoken world: a grammar in SLURP's schema, split by phrasing; every factor of an utterance is drawn and recorded."""
+"""Sentences of the spoken world: a grammar in SLURP's schema, split by phrasing; every factor of an utterance is drawn
+and recorded.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,9 @@ class Voice:
 
 @dataclass(frozen=True)
 class Utterance:
-    """All known factors of one utterance. ``rate`` in words a minute, ``pitch`` 0..99, ``noise`` as signal-to-noise ratio in dB,
-    ``room`` as reverberation time in seconds (0: none)."""
+    """All known factors of one utterance. ``rate`` in words a minute, ``pitch`` 0..99, ``noise`` as signal-to-noise
+    ratio in dB, ``room`` as reverberation time in seconds (0: none).
+    """
 
     id: str
     split: str
@@ -57,9 +60,10 @@ class Utterance:
 class Plan:
     """Which factors go together, how often: data, so that a later suite can plant a bias or a drift in the same speech.
 
-    ``counts`` are utterances an intent for each split; ``intents`` (scenario_action) those spoken; ``voices`` the voices of each split;
-    ``rate``, ``pitch``, ``noise``, ``room`` are (low, high), drawn evenly. A bias is planted by ``voices_of``: in training a share
-    ``share`` of an intent's utterances is spoken by its own voices. A drift is one plan an experience (:func:`sample_stream`).
+    ``counts`` are utterances an intent for each split; ``intents`` (scenario_action) those spoken; ``voices`` the
+    voices of each split; ``rate``, ``pitch``, ``noise``, ``room`` are (low, high), drawn evenly. A bias is planted by
+    ``voices_of``: in training a share ``share`` of an intent's utterances is spoken by its own voices. A drift is one
+    plan an experience (:func:`sample_stream`).
     """
 
     counts: Mapping[str, int]
@@ -108,7 +112,9 @@ def random_of(*key: object) -> Random:
 
 @cache
 def phrasings_of_split(intent: str, split: str) -> tuple[str, ...]:
-    """60 % of the phrasings are for train, 15 % for valid, the rest for test; each split has at least one of every template where it can."""
+    """60 % of the phrasings are for train, 15 % for valid, the rest for test; each split has at least one of every
+    template where it can.
+    """
     order = list(phrasings(intent))
     random_of("phrasings", intent).shuffle(order)
     n = len(order)
@@ -117,7 +123,9 @@ def phrasings_of_split(intent: str, split: str) -> tuple[str, ...]:
 
 
 def sample(plan: Plan) -> list[Utterance]:
-    """The utterances of a plan. One utterance depends on (seed, split, intent, number) alone: other intents' counts move nothing."""
+    """The utterances of a plan. One utterance depends on (seed, split, intent, number) alone: other intents' counts
+    move nothing.
+    """
     result = []
     fillers, frames, verbs = grammar()["entities"], grammar()["frames"], frozenset(grammar()["verbs"])
     for split in SPLITS:
@@ -138,10 +146,16 @@ def sample(plan: Plan) -> list[Utterance]:
                 words = " ".join(f"{r.choice(before)} {words} {r.choice(frames['after'])}".split())
                 result.append(
                     Utterance(
-                        id=f"{split}-{intent}-{number}", split=split, scenario=scenario, action=action, entities=tuple(entities),
-                        words=words, phrasing=phrasing, **_factors(plan, split, r, intent),
+                        id=f"{split}-{intent}-{number}",
+                        split=split,
+                        scenario=scenario,
+                        action=action,
+                        entities=tuple(entities),
+                        words=words,
+                        phrasing=phrasing,
+                        **_factors(plan, split, r, intent),
                     )
-                )  # fmt: skip
+                )
     return result
 
 
@@ -149,13 +163,18 @@ def _factors(plan: Plan, split: str, r: Random, intent: str = "") -> dict[str, A
     """Voice, rate, pitch, noise and room of one utterance, as the plan says."""
     own = plan.voices_of.get(intent) if split == "train" else None
     return {
-        "voice": r.choice(list(own if own and r.random() < plan.share else plan.voices[split])), "rate": r.randint(*plan.rate), "pitch": r.randint(*plan.pitch),
-        "noise": r.uniform(*plan.noise), "room": r.uniform(*plan.room),
-    }  # fmt: skip
+        "voice": r.choice(list(own if own and r.random() < plan.share else plan.voices[split])),
+        "rate": r.randint(*plan.rate),
+        "pitch": r.randint(*plan.pitch),
+        "noise": r.uniform(*plan.noise),
+        "room": r.uniform(*plan.room),
+    }
 
 
 def sample_stream(plans: Sequence[Plan]) -> list[tuple[int, Utterance]]:
-    """Utterances of one plan an experience with the experience's number; ids carry it, sentences are drawn anew in each."""
+    """Utterances of one plan an experience with the experience's number; ids carry it, sentences are drawn anew in
+    each.
+    """
     result = []
     for number, plan in enumerate(plans):
         seed = int.from_bytes(hashlib.sha256(f"{plan.seed}/experience/{number}".encode()).digest()[:6], "big")
@@ -174,8 +193,10 @@ def voiced(
 
 
 def difficulty(utterances: Iterable[Utterance]) -> dict[str, float]:
-    """How far words alone give the intent away: ``bag_of_words_accuracy`` of a logistic regression on true transcripts (train → test),
-    and ``single_word_share``, the share of intents of which one word is in ≥ 90 % of the utterances and in ≤ 10 % as many others."""
+    """How far words alone give the intent away: ``bag_of_words_accuracy`` of a logistic regression on true transcripts
+    (train → test), and ``single_word_share``, the share of intents of which one word is in ≥ 90 % of the utterances
+    and in ≤ 10 % as many others.
+    """
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
@@ -188,14 +209,14 @@ def difficulty(utterances: Iterable[Utterance]) -> dict[str, float]:
     by_intent: dict[str, list[set[str]]] = defaultdict(list)
     for u in rows:
         by_intent[u.intent].append(set(u.words.split()))
-    told = 0
+    alone = 0
     for intent, mine in by_intent.items():
         words = {w for w in set().union(*mine) if sum(w in s for s in mine) >= 0.9 * len(mine)}
         others = [s for other, sets in by_intent.items() if other != intent for s in sets]
-        told += any(sum(w in s for s in others) <= 0.1 * len(mine) for w in words)
+        alone += any(sum(w in s for s in others) <= 0.1 * len(mine) for w in words)
     return {
         "bag_of_words_accuracy": accuracy,
-        "single_word_share": told / max(1, len(by_intent)),
+        "single_word_share": alone / max(1, len(by_intent)),
         "intents": float(len(by_intent)),
         "sentences": float(len({u.words for u in rows})),
         "phrasings": float(len({(u.intent, u.phrasing) for u in rows})),

@@ -1,4 +1,6 @@
-"""Labelled sentences from any source - released corpora, a user's own folder, sentences to be spoken - and their sound as table columns."""
+"""Labelled sentences from any source - released corpora, a user's own folder, sentences to be spoken - and their sound
+as table columns.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +15,22 @@ from typing import Any, Literal
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 from torch import Tensor
 
 from ..core import cache, fingerprints
 from ..core.errors import SHOWN, DataError
-from ..core.source import Source
+from ..core.source import Annotation, Features, Source, SpeechInfo
 from ..core.table import Ragged, Table
+from ..readers.audio import SAMPLE_RATE, fault_of, read_audio
 from . import corpus, grammar
-from .features import SAMPLE_RATE, log_mel
-
-Features = Literal["log_mel", "waveform"]
+from .features import log_mel
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One labelled utterance; ``path`` is its recording, None where it has to be spoken; ``entities`` are (type, as annotated: lower case, punctuation kept)."""
+    """One labelled utterance; ``path`` is its recording, None where it has to be spoken; ``entities`` are (type, as
+    annotated: lower case, punctuation kept).
+    """
 
     id: str
     split: str
@@ -59,52 +61,16 @@ def text_of(document: Mapping[str, Any], name: str) -> str:
     return str(value).strip()
 
 
-def fault_of(path: Path, rate: int | None = None) -> str | None:
-    """What is wrong with a recording: missing, unreadable, empty, not at ``rate`` Hz, NaN or infinite; else None."""
-    if not path.is_file():
-        return f"{path}: missing"
-    try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        return f"{path}: unreadable ({str(error).splitlines()[0]})"
-    if info.frames == 0:
-        return f"{path}: empty"
-    if rate is not None and info.samplerate != rate:
-        return f"{path}: {info.samplerate} Hz, expected {rate}"
-    if info.subtype in ("FLOAT", "DOUBLE"):  # no other kind of sample can be anything but a number
-        try:
-            read(path)
-        except DataError as error:
-            return str(error)
-    return None
-
-
-def read(path: Path) -> Tensor:
-    """Samples [n] float32 at 16 kHz, channels averaged.
-
-    Raises DataError where the file cannot be read or holds NaN or infinities.
-    """
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        raise DataError(f"{path}: unreadable ({str(error).splitlines()[0]})") from error
-    bad = np.flatnonzero(~np.isfinite(samples).all(1))
-    if len(bad):
-        raise DataError(f"{path}: {len(bad)} samples are NaN or infinite, the first at {bad[0] / rate:.3f} s")
-    x = torch.from_numpy(samples.mean(1))
-    if len(x) == 0:
-        raise DataError(f"{path}: empty")
-    return x if rate == SAMPLE_RATE else torchaudio.functional.resample(x, rate, SAMPLE_RATE)
-
-
 def as_features(x: Tensor, kind: Features) -> Tensor:
     """A row of the table: log-mel frames [T, 40] float16, or samples [n] int16."""
     return log_mel(x).half() if kind == "log_mel" else (x.clamp(-1, 1) * 32767).round().to(torch.int16)
 
 
 def features_of(path: Path, kind: Features) -> Tensor:
-    """:func:`as_features` of a recording. Raises DataError as :func:`read`, and where it is too loud for them."""
-    x = as_features(read(path), kind)
+    """:func:`as_features` of a recording. Raises DataError as :func:`~holdfast.datasets.readers.audio.read_audio`, and
+    where it is too loud for them.
+    """
+    x = as_features(read_audio(path), kind)
     if not bool(x.isfinite().all()):
         raise DataError(f"{path}: too loud: its features are not finite (samples are usually between -1 and 1)")
     return x
@@ -138,9 +104,14 @@ def _path(row: Sentence) -> Path:
 
 
 def speak(
-    rows: Sequence[Sentence], voices: Mapping[str, Sequence[grammar.Voice]], kind: Features, *, seed: int, workers: int,
+    rows: Sequence[Sentence],
+    voices: Mapping[str, Sequence[grammar.Voice]],
+    kind: Features,
+    *,
+    seed: int,
+    workers: int,
     progress: Callable[[int, int], None] | None = None,
-) -> Ragged:  # fmt: skip
+) -> Ragged:
     """The sentences of ``rows``, each in a voice of its split, as a ragged column through the cache."""
     utterances = _voiced(rows, voices, seed)
     key = {"kind": "sentences", "content": digest(_factors(utterances))}
@@ -181,7 +152,9 @@ def checksum(
 
 
 def too_long(rows: Sequence[Sentence], features: Ragged, kind: Features, max_seconds: float | None) -> list[bool]:
-    """Which training rows last longer than ``max_seconds``; rows of other splits are always kept (spec section 11, 6)."""
+    """Which training rows last longer than ``max_seconds``; rows of other splits are always kept (spec section 11,
+    6).
+    """
     if max_seconds is None:
         return [False] * len(rows)
     limit = max_seconds * (SAMPLE_RATE if kind == "waveform" else 100)
@@ -189,17 +162,27 @@ def too_long(rows: Sequence[Sentence], features: Ragged, kind: Features, max_sec
 
 
 def assemble(
-    rows: Sequence[Sentence], features: Ragged, *, kind: Features, label: Literal["scenario", "intent"], source: str, checksum: str,
-    info: Mapping[str, Any] | None = None, entities: bool = True,
-) -> Source:  # fmt: skip
-    """Tables with ``features``, ``label`` (index of the splitting class) and ``intent``; texts and names in ``info``.
+    rows: Sequence[Sentence],
+    features: Ragged,
+    *,
+    kind: Features,
+    label: Literal["scenario", "intent"],
+    source: str,
+    checksum: str,
+    entities: bool = True,
+    faults_skipped: int = 0,
+    unknown_intents_dropped: int = 0,
+    too_long_dropped: int = 0,
+) -> Source[SpeechInfo]:
+    """Tables with ``features``, ``label`` (index of the splitting class) and ``intent``; annotations and names in
+    ``info``.
 
     Raises DataError where a split is empty or a class has no training row.
     """
     names = sorted({getattr(row, label) for row in rows})
     intents = sorted({row.intent for row in rows})
     tables: dict[str, Table] = {}
-    texts: dict[str, list[dict[str, Any]]] = {}
+    annotations: dict[str, list[Annotation]] = {}
     for split in grammar.SPLITS:
         index = [i for i, row in enumerate(rows) if row.split == split]
         if not index:
@@ -214,19 +197,21 @@ def assemble(
                 "intent": torch.tensor([intents.index(row.intent) for row in mine]),
             }
         )
-        texts[split] = [
-            {
-                "id": row.id, "scenario": row.scenario, "action": row.action, "sentence": row.words,
-                "entities": [{"type": t, "filler": f} for t, f in row.entities] if entities else [],
-            }
-            for row in mine
-        ]  # fmt: skip
+        annotations[split] = [
+            Annotation(row.id, row.scenario, row.action, row.words, row.entities if entities else ()) for row in mine
+        ]
     missing = sorted(set(names) - {getattr(row, label) for row in rows if row.split == "train"})
     if missing:
         raise DataError(f"no training row has {label}: {', '.join(missing[:SHOWN])}")
-    return Source(
-        tables, names, {"texts": texts, "intents": intents, "features": kind, **(info or {})}, source, checksum
+    info = SpeechInfo(
+        features=kind,
+        intents=tuple(intents),
+        annotations=annotations,
+        faults_skipped=faults_skipped,
+        unknown_intents_dropped=unknown_intents_dropped,
+        too_long_dropped=too_long_dropped,
     )
+    return Source(tables, names, info, source, checksum)
 
 
 def describe(rows: Sequence[Sentence], faults: Sequence[str], source: str, audio: bool = True) -> dict[str, Any]:

@@ -118,7 +118,9 @@ def speak_all(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Speak all; ``each(position, speech)`` is called in order within a worker. The bytes do not depend on ``workers``."""
+    """Speak all; ``each(position, speech)`` is called in order within a worker. The bytes do not depend on
+    ``workers``.
+    """
     done = 0
     with speaking(workers) as speakers, ThreadPoolExecutor(len(speakers)) as pool:
 

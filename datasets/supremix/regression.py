@@ -1,11 +1,13 @@
-"""What all regression data sets share: checked labels, few-data fractions, skewed training sets, seeded splits, fields of their Config."""
+"""What all regression data sets share: checked labels, few-data fractions, skewed training sets, seeded splits, fields
+of their Config.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,9 +17,9 @@ from torch import Tensor
 
 from ..core.errors import DataError
 from ..core.seeds import generator
-from ..core.source import Source
+from ..core.source import RegressionInfo, ShotBins, Source
 from ..core.table import Ragged, Table
-from ..readers.rows import SPLITS
+from ..readers.csv import SPLITS
 
 
 class RegressionData(BaseModel):
@@ -28,11 +30,16 @@ class RegressionData(BaseModel):
         1.0,
         gt=0,
         le=1,
-        description="share of the training rows that every stage uses, drawn by seed (few data); scales and words are those of all training rows",
+        description=(
+            "share of the training rows that every stage uses, drawn by seed (few data); scales and "
+            "words are those of all training rows"
+        ),
     )
     imbalanced: bool = Field(
         False,
-        description="skew the training labels: rows are kept with probability exp(-decay · rank of the label in [0, 1])",
+        description=(
+            "skew the training labels: rows are kept with probability exp(-decay · rank of the label in [0, 1])"
+        ),
     )
     decay: float = Field(
         5.0, gt=0, le=50, description="of imbalanced: 5 as in the rotated digits of the spec's section 12"
@@ -76,11 +83,12 @@ def take(column: Tensor | Ragged, rows: Tensor) -> Tensor | Ragged:
 
 
 def finish(
-    config: RegressionData, splits: Mapping[str, Mapping[str, Tensor | Ragged]], info: Mapping[str, Any], source: str, shots: Mapping[str, Any]
-) -> Source:  # fmt: skip
+    config: RegressionData, splits: Mapping[str, Mapping[str, Tensor | Ragged]], info: RegressionInfo, source: str
+) -> Source[RegressionInfo]:
     """The Source of checked splits: each is a mapping of columns with ``x`` and the float column ``label``.
 
-    Raises DataError where a split is empty, fewer than two training rows are left, or the training labels are all the same.
+    ``info.shots`` are the data set's own; the options ``many_above`` and ``few_below`` go before them. Raises
+    DataError where a split is empty, fewer than two training rows are left, or the training labels are all the same.
     """
     tables = {}
     for name in SPLITS:
@@ -105,10 +113,14 @@ def finish(
                 )
         columns["label"] = columns["label"].float()  # type: ignore[union-attr]
         tables[name] = Table(columns)
-    given = {key: getattr(config, key) for key in ("many_above", "few_below") if getattr(config, key) is not None}
+    shots = info.shots or ShotBins()
+    if config.many_above is not None:
+        shots = replace(shots, many_above=config.many_above)
+    if config.few_below is not None:
+        shots = replace(shots, few_below=config.few_below)
     # texts are data that no column holds; a stand-in's follow from its columns
-    texts = json.dumps([info["texts"], info["words"]]) if source == "real" and "texts" in info else ""
-    return Source(tables, (), {**info, "shots": {**shots, **given}}, source, checksum(tables, texts))
+    texts = json.dumps([info.pairs.texts, info.pairs.words]) if source == "real" and info.pairs is not None else ""
+    return Source(tables, (), replace(info, shots=shots), source, checksum(tables, texts))
 
 
 def checksum(tables: Mapping[str, Table], texts: str = "") -> str:
@@ -128,7 +140,7 @@ def standardise(train: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
     return train.mean(0), np.where(std < 1e-12, 1.0, std)
 
 
-def width_of_bins(label: Tensor, n_bins: int = 50) -> dict[str, float]:
-    """Bins of labels that are no integers: the training range in ``n_bins`` parts."""
+def equal_bins(label: Tensor, n_bins: int = 50) -> ShotBins:
+    """Bins of labels that are no integers: the range of the training labels [N] in ``n_bins`` parts."""
     low, high = float(label.min()), float(label.max())
-    return {"origin": low, "width": max((high - low) / n_bins, 1e-12)}
+    return ShotBins(origin=low, width=max((high - low) / n_bins, 1e-12), many_above=30, few_below=10)

@@ -1,7 +1,8 @@
 """Sentence pairs and their similarity 0 to 5: STS-B-DIR in the released layout, or generated pairs.
 
-Released layout: ``train_new.tsv``, ``dev_new.tsv``, ``test_new.tsv`` (also .gz) under the data root, ``STS-B`` or ``glue_data/STS-B`` there; tab
-separated with a header that ends in sentence1, sentence2, score (spec section 6). Words are those of training; 0 pads, 1 is unknown.
+Released layout: ``train_new.tsv``, ``dev_new.tsv``, ``test_new.tsv`` (also .gz) under the data root, ``STS-B`` or
+``glue_data/STS-B`` there; tab separated with a header that ends in sentence1, sentence2, score (spec section 6).
+Words are those of training; 0 pads, 1 is unknown.
 """
 
 from __future__ import annotations
@@ -16,25 +17,44 @@ import torch
 from pydantic import Field
 
 from ..core.errors import DataError, refuse
-from ..core.source import Source
+from ..core.source import RegressionInfo, ShotBins, Source, TextPairs
 from ..core.table import Ragged
-from ..readers.rows import SPLITS, read_text, target
+from ..readers.csv import SPLITS, read_text, target
 from .regression import RegressionData, finish, kept
 
 FILES = {"train": "train", "valid": "dev", "test": "test"}
-SHOTS = {
-    "width": 0.1, "last": 49, "medium": [2, 4, 6, 8, 27, 35, 37], "many": [0, *range(10, 49, 2), 49],
-}  # fmt: skip
+SHOTS = ShotBins(
+    width=0.1, last=49, medium=frozenset({2, 4, 6, 8, 27, 35, 37}), many=frozenset({0, *range(10, 49, 2), 49})
+)
 Pair = tuple[str, str, float]
 
 # Five slots of a sentence; words of one inner tuple mean the same.
 _SLOTS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("man", "guy"), ("woman", "lady"), ("child", "kid"), ("dog", "hound"), ("cook", "chef"), ("rider", "horseman")),
-    (("holds", "grips"), ("drops", "loses"), ("paints", "colours"), ("buys", "purchases"), ("throws", "tosses"), ("sees", "spots")),
-    (("ball", "sphere"), ("cup", "mug"), ("guitar", "instrument"), ("coat", "jacket"), ("stone", "rock"), ("picture", "image")),
-    (("in the forest", "in the woods"), ("at the shore", "at the beach"), ("on the road", "on the street"), ("at home", "in the house")),
+    (
+        ("holds", "grips"),
+        ("drops", "loses"),
+        ("paints", "colours"),
+        ("buys", "purchases"),
+        ("throws", "tosses"),
+        ("sees", "spots"),
+    ),
+    (
+        ("ball", "sphere"),
+        ("cup", "mug"),
+        ("guitar", "instrument"),
+        ("coat", "jacket"),
+        ("stone", "rock"),
+        ("picture", "image"),
+    ),
+    (
+        ("in the forest", "in the woods"),
+        ("at the shore", "at the beach"),
+        ("on the road", "on the street"),
+        ("at home", "in the house"),
+    ),
     (("today", "this day"), ("at night", "after dark"), ("quickly", "fast"), ("again", "once more")),
-)  # fmt: skip
+)
 
 
 class Config(RegressionData):
@@ -49,7 +69,9 @@ class Config(RegressionData):
     n_test: int = Field(300, ge=10, le=100_000, description="stand-in: test pairs, as many for validation")
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+def load(
+    config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None
+) -> Source[RegressionInfo]:
     """Released layout under ``root``, or the stand-in. Raises DataError where files or values are missing."""
     pairs = stand_in(config) if root is None else released(config, root)
     counts = Counter(word for a, b, _ in pairs["train"] for text in (a, b) for word in words(text, config.max_words))
@@ -73,14 +95,8 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         }
         stay = kept(config, label).tolist() if name == "train" else range(len(rows))
         texts[name] = [rows[i][:2] for i in stay]
-    info = {
-        "modality": "text",
-        "vocabulary": len(known) + 2,
-        "label_name": "similarity",
-        "words": known,
-        "texts": texts,
-    }
-    return finish(config, splits, info, "stand-in" if root is None else "real", SHOTS)
+    info = RegressionInfo(modality="text", label_name="similarity", shots=SHOTS, pairs=TextPairs(known, texts))
+    return finish(config, splits, info, "stand-in" if root is None else "real")
 
 
 def words(text: str, most: int) -> list[str]:

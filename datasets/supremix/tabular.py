@@ -1,13 +1,12 @@
-"""Tables: any CSV with a numeric target column (``--data-root`` names its folder, or the file itself), or Friedman's first function.
+"""Tables: any CSV with a numeric target column (``--data-root`` names its folder, or the file itself), or Friedman's
+first function.
 
-A file has a header, or none (then columns are ``0``, ``1``, ...). A column without a single number is a category and becomes indicators;
-a column of numbers with a word in it is an error. Inputs are standardised by training rows alone.
+A file has a header, or none (then columns are ``0``, ``1``, ...). A column without a single number is a category and
+becomes indicators; a column of numbers with a word in it is an error. Inputs are standardised by training rows alone.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +18,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..core.errors import DataError, refuse
-from ..core.paths import within
-from ..core.source import Source
-from ..readers.rows import SPLITS, number, read_text, split_of, target
-from .regression import RegressionData, finish, seeded_split, standardise, width_of_bins
+from ..core.source import RegressionInfo, ShotBins, Source
+from ..readers.csv import SPLITS, number, split_of, target
+from ..readers.tables import column_of, read_table, table_file
+from .regression import RegressionData, equal_bins, finish, seeded_split, standardise
 
 MISSING = ("", "na", "nan", "null", "?")
 
@@ -55,16 +54,22 @@ class Config(RegressionData):
     )
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
-    """The table under ``root``, or the stand-in. Raises DataError for what a reader can mend."""
+def load(
+    config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None
+) -> Source[RegressionInfo]:
+    """The table under ``root``, or the stand-in. Raises DataError for what can be put right in the file or the
+    options.
+    """
     if root is None:
         return stand_in(config)
-    names, rows = read(config, table_file(config, root))
+    names, rows = read_table(table_file(root, config.file), config.delimiter, config.header)
     return from_rows(config, names, rows)
 
 
-def stand_in(config: Config) -> Source:
-    """Friedman-1: y = 10 sin(π x0 x1) + 20 (x2 - 0.5)² + 10 x3 + 5 x4 + noise, ten uniform inputs of which five count."""
+def stand_in(config: Config) -> Source[RegressionInfo]:
+    """Friedman-1: y = 10 sin(π x0 x1) + 20 (x2 - 0.5)² + 10 x3 + 5 x4 + noise, ten uniform inputs of which five
+    count.
+    """
     splits = {}
     for split, count in (("train", config.n_train), ("valid", config.n_test), ("test", config.n_test)):
         g = np.random.default_rng([config.seed, SPLITS.index(split)])
@@ -76,7 +81,7 @@ def stand_in(config: Config) -> Source:
 
 def _finish(
     config: Config, splits: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]], source: str, name: str
-) -> Source:
+) -> Source[RegressionInfo]:
     if not len(splits["train"][0]):
         raise DataError("there is no row in the split 'train'")
     mean, std = standardise(splits["train"][0])
@@ -84,76 +89,14 @@ def _finish(
         split: {"x": torch.from_numpy((x - mean) / std).float(), "label": torch.from_numpy(y)}
         for split, (x, y) in splits.items()
     }
-    info = {"modality": "table", "input_shape": (len(mean),), "label_name": name}
     label = columns["train"]["label"]
     integers = bool((label == label.round()).all()) and float(label.max() - label.min()) <= 200
-    bins = (
-        {"many_above": 100, "few_below": 20}
-        if integers
-        else {**width_of_bins(label), "many_above": 30, "few_below": 10}
-    )
-    return finish(config, columns, info, source, bins)
+    shots = ShotBins(many_above=100, few_below=20) if integers else equal_bins(label)
+    info = RegressionInfo(modality="table", input_shape=(len(mean),), label_name=name, shots=shots)
+    return finish(config, columns, info, source)
 
 
-def table_file(config: Config, root: Path) -> Path:
-    if root.is_file():
-        return root
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder or file; --data-root names the table or its folder")
-    if config.file is not None:
-        try:
-            path = within(root, config.file)
-        except ValueError as error:
-            raise DataError(
-                f"data.options.file: {config.file!a} is no file under {root}; name it with --data-root"
-            ) from error
-        if not path.is_file():
-            raise DataError(f"{path}: missing; data.options.file names a file under --data-root")
-        return path
-    kinds = (".csv", ".tsv", ".txt", ".dat")
-    found = sorted(p for p in root.iterdir() if p.is_file() and p.name.removesuffix(".gz").endswith(kinds))
-    if len(found) != 1:
-        names = ", ".join(p.name for p in found[:10]) or "none"
-        raise DataError(f"{root}: {len(found)} tables there ({names}); name one with data.options.file")
-    return found[0]
-
-
-def read(config: Config, path: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Names of the columns, and the rows with their places. Raises DataError for an empty or ragged table."""
-    lines = [(n, line) for n, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
-    if not lines:
-        raise DataError(f"{path}: empty")
-    delimiter = config.delimiter or next((d for d in ("\t", ";", ",") if d in lines[0][1].strip()), None)
-    rows = []
-    for n, line in lines:
-        fields = next(csv.reader(io.StringIO(line), delimiter=delimiter)) if delimiter else line.split()
-        rows.append((f"{path.name} line {n}", [field.strip() for field in fields]))
-    first = rows[0][1]
-    header = all(number(f) is None for f in first) if config.header is None else config.header
-    names = first if header else [str(i) for i in range(len(first))]
-    if header:
-        rows = rows[1:]
-    if len(set(names)) < len(names):
-        raise DataError(
-            f"{path}: column names occur twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
-        )
-    refuse(
-        str(path), [f"{where}: {len(row)} fields, not {len(names)}" for where, row in rows if len(row) != len(names)]
-    )
-    if len(rows) < 4:
-        raise DataError(f"{path}: {len(rows)} rows of data; training, validation and test need four or more")
-    return names, rows
-
-
-def column_of(names: list[str], wanted: str, what: str) -> int:
-    if wanted == "last" and "last" not in names:
-        return len(names) - 1
-    if wanted in names:
-        return names.index(wanted)
-    raise DataError(f"{what}: no column '{wanted}' (there are: {', '.join(names[:30])})")
-
-
-def from_rows(config: Config, names: list[str], rows: list[tuple[str, list[str]]]) -> Source:
+def from_rows(config: Config, names: list[str], rows: list[tuple[str, list[str]]]) -> Source[RegressionInfo]:
     """The Source of a table that was read."""
     at = column_of(names, config.target, "data.options.target")
     left_out = {at, *(column_of(names, name, "data.options.drop") for name in config.drop)}
@@ -187,7 +130,9 @@ def from_rows(config: Config, names: list[str], rows: list[tuple[str, list[str]]
 def _column(
     config: Config, name: str, cells: list[tuple[str, str]], train: NDArray[Any], faults: list[str]
 ) -> list[NDArray[np.float64]]:
-    """Input columns [N] of a column of text: itself where it is numeric, an indicator for each training category otherwise."""
+    """Input columns [N] of a column of text: itself where it is numeric, an indicator for each training category
+    otherwise.
+    """
     empty = np.array([text.lower() in MISSING for _, text in cells])
     values = [None if gone else number(text) for (_, text), gone in zip(cells, empty, strict=True)]
     if all(v is None for v in values):
@@ -204,7 +149,8 @@ def _column(
             faults.append(f"{where}: no value in column '{name}'; set data.options.missing=median to fill it in")
         elif not gone and value is None:
             faults.append(
-                f"{where}: '{text[:40]}' in the numeric column '{name}'; mend it or leave the column out with data.options.drop"
+                f"{where}: '{text[:40]}' in the numeric column '{name}'; correct it or leave the "
+                "column out with data.options.drop"
             )
         elif value is not None and not np.isfinite(value):
             faults.append(f"{where}: {text} in column '{name}'")

@@ -1,7 +1,9 @@
-"""Time series: windows of a CSV series (the value of a column some steps ahead), recordings with a label each, or generated signals.
+"""Time series: windows of a CSV series (the value of a column some steps ahead), recordings with a label each, or
+generated signals.
 
-A CSV: ``--data-root`` names it or its folder; numeric columns are channels, the first may be a date; splits follow time (70 / 10 / 20 %).
-Recordings: ``labels.csv`` (id, age, split) and ``eeg/<id>.npy`` [channels, samples], the layout of EEG age regression (spec section 6).
+A CSV: ``--data-root`` names it or its folder; numeric columns are channels, the first may be a date; splits follow
+time (70 / 10 / 20 %). Recordings: ``labels.csv`` (id, age, split) and ``eeg/<id>.npy`` [channels, samples], the
+layout of EEG age regression (spec section 6).
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from pydantic import Field
 from torch import Tensor
 
 from ..core.errors import DataError, refuse
-from ..core.source import Source
-from ..readers.rows import SPLITS, labelled_files, load_array, number
-from . import tabular as supremix_tabular
-from .regression import RegressionData, finish, width_of_bins
+from ..core.source import RegressionInfo, ShotBins, Source
+from ..readers.arrays import load_array
+from ..readers.csv import SPLITS, labelled_files, number
+from ..readers.tables import column_of, read_table, table_file
+from .regression import RegressionData, equal_bins, finish
 
 
 class Config(RegressionData):
@@ -31,7 +34,10 @@ class Config(RegressionData):
     horizon: int = Field(24, ge=1, le=100_000, description="steps from the window's end to the value that is predicted")
     relative: bool = Field(
         False,
-        description="CSV series: the label is the change from the window's last value of the target, channels are changes from theirs (for series whose level drifts; errors keep their unit)",
+        description=(
+            "CSV series: the label is the change from the window's last value of the target, channels "
+            "are changes from theirs (for series whose level drifts; errors keep their unit)"
+        ),
     )
     stride: int = Field(4, ge=1, le=100_000, description="steps between the starts of training windows")
     samples: int = Field(2000, ge=8, le=10_000_000, description="recordings: samples from the middle of each")
@@ -42,7 +48,9 @@ class Config(RegressionData):
 Parts = dict[str, dict[str, Tensor]]
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+def load(
+    config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None
+) -> Source[RegressionInfo]:
     """A series or recordings under ``root``, or the stand-in. Raises DataError where files or values are missing."""
     if config.relative and (root is None or (root / "labels.csv").is_file()):
         raise DataError(
@@ -56,7 +64,7 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
     return _finish(config, parts, "real", name)
 
 
-def _finish(config: Config, parts: Parts, source: str, name: str) -> Source:
+def _finish(config: Config, parts: Parts, source: str, name: str) -> Source[RegressionInfo]:
     """Channels standardised by the training rows; labels in bins."""
     x = parts["train"]["x"]
     if not len(x):
@@ -65,17 +73,15 @@ def _finish(config: Config, parts: Parts, source: str, name: str) -> Source:
     std = torch.where(std < 1e-12, 1.0, std)
     columns = {split: {**part, "x": ((part["x"] - mean) / std).float()} for split, part in parts.items()}
     label = parts["train"]["label"]
-    info = {"modality": "series", "input_shape": tuple(x.shape[1:]), "label_name": name}
-    bins = (
-        {"many_above": 100, "few_below": 20}
-        if name == "age"
-        else {**width_of_bins(label), "many_above": 30, "few_below": 10}
-    )
-    return finish(config, columns, info, source, bins)
+    shots = ShotBins(many_above=100, few_below=20) if name == "age" else equal_bins(label)
+    info = RegressionInfo(modality="series", input_shape=tuple(x.shape[1:]), label_name=name, shots=shots)
+    return finish(config, columns, info, source)
 
 
 def stand_in(config: Config, length: int = 96) -> Parts:
-    """Two noisy channels of one oscillation at random phase and height; its frequency, 2 to 12 cycles a window, is the label."""
+    """Two noisy channels of one oscillation at random phase and height; its frequency, 2 to 12 cycles a window, is the
+    label.
+    """
     parts: Parts = {}
     time = np.linspace(0, 1, length)
     for k, split in enumerate(SPLITS):
@@ -89,12 +95,14 @@ def stand_in(config: Config, length: int = 96) -> Parts:
 
 
 def windows(config: Config, root: Path) -> tuple[Parts, str]:
-    """Windows [n, C, window] of a CSV series and the target ``horizon`` steps after each; a window's target lies in its own split."""
-    path = supremix_tabular.table_file(supremix_tabular.Config(file=config.file), root)
-    names, rows = supremix_tabular.read(supremix_tabular.Config(), path)
+    """Windows [n, C, window] of a CSV series and the target ``horizon`` steps after each; a window's target lies in its
+    own split.
+    """
+    path = table_file(root, config.file)
+    names, rows = read_table(path)
     first = [number(row[0]) for _, row in rows]
     start = 1 if all(v is None for v in first) else 0
-    at = supremix_tabular.column_of(names, config.target, "data.options.target") - start
+    at = column_of(names, config.target, "data.options.target") - start
     faults: list[str] = []
     values = np.zeros((len(rows), len(names) - start))
     for i, (where, row) in enumerate(rows):

@@ -1,9 +1,9 @@
-"""Volumes with a label each: ``labels.csv`` (id, age, split) and ``volumes/<id>.npy`` or ``.nii.gz`` [D, H, W]; or generated blobs."""
+"""Volumes with a label each: ``labels.csv`` (id, age, split) and ``volumes/<id>.npy`` or ``.nii.gz`` [D, H, W]; or
+generated blobs.
+"""
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core.errors import DataError
-from ..core.source import Source
-from ..readers.rows import SPLITS, labelled_files, load_array
+from ..core.source import RegressionInfo, ShotBins, Source
+from ..readers.csv import SPLITS, labelled_files
+from ..readers.volumes import read_volume
 from .regression import RegressionData, finish
 
 
@@ -28,7 +28,9 @@ class Config(RegressionData):
     n_test: int = Field(205, ge=41, le=100_000, description="stand-in: test volumes, as many for validation")
 
 
-def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source:
+def load(
+    config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None
+) -> Source[RegressionInfo]:
     """Volumes under ``root``, or the stand-in. Raises DataError where files or values are missing."""
     parts: dict[str, dict[str, Tensor]] = {}
     if root is None:
@@ -39,15 +41,16 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         for split, rows in labelled_files(root, "volumes", (".npy", ".nii.gz", ".nii"), "age").items():
             volumes = []
             for number, (_, path, _) in enumerate(rows):
-                volumes.append(resample(read(path), config.size))
+                volumes.append(resample(read_volume(path), config.size))
                 if progress is not None:
                     progress(number + 1, len(rows))
             x = torch.stack(volumes) if volumes else torch.empty(0, 1, config.size, config.size, config.size)
             parts[split] = {"x": x, "label": torch.tensor([y for _, _, y in rows], dtype=torch.float64)}
     shape = (1, config.size, config.size, config.size)
-    info = {"modality": "volume", "input_shape": shape, "label_name": "age" if root is not None else "size"}
-    shots = {"many_above": 100, "few_below": 20} if root is not None else {"many_above": 9, "few_below": 4}
-    return finish(config, parts, info, "stand-in" if root is None else "real", shots)
+    shots = ShotBins(many_above=100, few_below=20) if root is not None else ShotBins(many_above=9, few_below=4)
+    name = "age" if root is not None else "size"
+    info = RegressionInfo(modality="volume", input_shape=shape, label_name=name, shots=shots)
+    return finish(config, parts, info, "stand-in" if root is None else "real")
 
 
 def blobs(count: int, size: int, g: np.random.Generator) -> dict[str, Tensor]:
@@ -64,50 +67,6 @@ def blobs(count: int, size: int, g: np.random.Generator) -> dict[str, Tensor]:
         square = square + np.square(place).reshape(count, *shape[1:])
     x = 1 / (1 + np.exp((np.sqrt(square) - radius) / 0.08)) + 0.2 * g.normal(size=square.shape)
     return {"x": torch.from_numpy(x[:, None].astype(np.float32)), "label": torch.from_numpy(label.astype(np.float64))}
-
-
-def read(path: Path) -> NDArray[np.float32]:
-    """A volume [D, H, W]. Raises DataError where the file holds none."""
-    array = load_array(path) if path.suffix == ".npy" else nifti(path)
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim != 3 or not array.size:
-        raise DataError(f"{path}: {list(array.shape)} is no volume of three dimensions")
-    return array.astype(np.float32)
-
-
-def nifti(path: Path) -> NDArray[np.float64]:
-    """The values of a NIfTI file (one file, also gzipped), scaled as its header says. Raises DataError for any other.
-
-    It is unpacked whole before nibabel reads it, for the checksum at its end.
-    """
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.imageglobals import LoggingOutputSuppressor
-    from nibabel.spatialimages import HeaderDataError
-
-    try:
-        raw = path.read_bytes()
-        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: unreadable ({error})") from error
-    kinds = (nibabel.Nifti1Image, nibabel.Nifti2Image)
-    kind = next((k for k in kinds if k.header_class.may_contain_header(raw)), None)
-    if kind is None:
-        raise DataError(f"{path}: no NIfTI-1 file")
-    with LoggingOutputSuppressor():  # it tells every odd header; where a volume lies in space is not read here
-        try:
-            image = kind.from_bytes(raw)
-            if image.get_data_dtype().kind not in "iuf":
-                raise DataError(f"{path}: data type {image.get_data_dtype()} is not read")
-            values: NDArray[np.float64] = np.asarray(image.get_fdata(dtype=np.float64))
-        except (ImageFileError, HeaderDataError, ValueError) as error:
-            raise DataError(f"{path}: no NIfTI-1 file ({str(error).splitlines()[0]})") from error
-        except OSError as error:
-            raise DataError(f"{path}: cut short ({str(error).splitlines()[0]})") from error
-    if not np.isfinite(values).all():
-        raise DataError(f"{path}: holds NaN or infinities")
-    return values
 
 
 def resample(volume: NDArray[np.float32], size: int) -> Tensor:

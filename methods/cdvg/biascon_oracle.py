@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from ...datasets.core.seeds import derive
 from ...datasets.core.table import Batch
-from ...datasets.core.view import ExperienceView
-from ..base import Method, MethodConfig, StepContext, UnfitError, protocol
+from ..base import Method, MethodConfig, StepContext, protocol
 from ..losses.biascon import biascon
+from ..networks.protocols import Classifier, Requires
 from .views import Projection
 
 
@@ -27,23 +27,20 @@ class BiasConConfig(MethodConfig):
     )
 
 
-class BiasConOracle(Method):
+class BiasConOracle(Method[Classifier]):
     """CE + λ BiasCon: positives share the class and differ in bias. An oracle: the column ``bias`` must not be hidden from training."""
 
     Config: ClassVar[type[BiasConConfig]] = BiasConConfig
     config: BiasConConfig
     name: ClassVar[str] = "biascon_oracle"
     summary: ClassVar[str] = "bias-contrastive learning (oracle: needs bias labels)"
+    requires: ClassVar[Requires] = Requires(model=Classifier, columns=("image", "label", "bias"))
 
     def __init__(self, config: BiasConConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "projections"))
             self.project = Projection(self._model.features_out, config.projection)
-
-    def before_experience(self, view: ExperienceView) -> None:
-        if "bias" not in view.columns:
-            raise UnfitError("biascon_oracle needs the column 'bias': run it alone, with data.hidden_from_training=[]")
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         c, labels = self.config, batch["label"]

@@ -122,6 +122,7 @@ class Cdvg(Views):
     critic_steps: Tensor
     name: ClassVar[str] = "cdvg"
     summary: ClassVar[str] = "translator that moves the bias, then contrast between bias modes"
+    checks: ClassVar[tuple[str, ...]] = ("translation",)
     costs: ClassVar[dict[str, str]] = {"critic_steps": "steps of the translator's critic"}
 
     def __init__(self, config: CdvgConfig, model: nn.Module, seed: int = 0) -> None:

@@ -43,7 +43,7 @@ class CdvgDisEnt(Cdvg):
         z_i = self._model.encode(torch.cat(views))  # [V·B, H]
         original = self._model.views(x, ctx.augment)
         z_b = self.branches.biased.encode(original)  # [B, H]
-        with torch.no_grad(), keep_statistics(self._model):  # how hard the image itself is for each branch
+        with torch.no_grad(), keep_statistics(self.model):  # how hard the image itself is for each branch
             ce_i, ce_b = (
                 F.cross_entropy(o, labels, reduction="none") for o in self.branches(self._model.encode(original), z_b)
             )

@@ -42,7 +42,7 @@ class CdvgLff(Cdvg):
         biased = self.biased.classify(self.biased.encode(x))
         with (
             torch.no_grad(),
-            keep_statistics(self._model),
+            keep_statistics(self.model),
         ):  # both of the original; the model is trained on the views alone
             debiased = self._model.classify(self._model.encode(x))
         weights = sample_weights(

@@ -6,9 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ..networks.translators import (
-    Recolour,
-)
+from ..networks.protocols import Classifier, Requires
+from ..networks.translators import Recolour
 from .views import Views, ViewsConfig
 
 
@@ -17,10 +16,11 @@ class CdvgOracle(Views):
 
     name: ClassVar[str] = "cdvg_oracle"
     summary: ClassVar[str] = "CDvG with the true recolourer as translator (oracle: knows the bias; ceiling)"
+    requires: ClassVar[Requires] = Requires(model=Classifier, columns=("image", "label"), facts=("colours",))
 
     def __init__(self, config: ViewsConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
-        self.recolour = Recolour(self._model.info)
+        self.recolour = Recolour(self._model.info.colours)
 
     def translate(self, x: Tensor, mode: Tensor) -> Tensor:
         return self.recolour(x, mode)

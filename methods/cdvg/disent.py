@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -14,6 +14,7 @@ from ...datasets.core.table import Batch
 from ..base import Method, StepContext
 from ..losses.gce import gce
 from ..losses.views_ce import views_ce
+from ..networks.protocols import Classifier, Requires
 from .lff import LffConfig, sample_weights
 
 
@@ -31,7 +32,7 @@ class Branches(nn.Module):
 
     steps_done: Tensor
 
-    def __init__(self, model: Any, seed: int) -> None:
+    def __init__(self, model: Classifier, seed: int) -> None:
         super().__init__()
         self.biased = model.twin(seed, "biased")
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
@@ -44,7 +45,7 @@ class Branches(nn.Module):
         """Logits of the heads on [z_i, sg z_b] and [sg z_i, z_b]; z_i, z_b [N, H]."""
         return self.head_i(torch.cat([z_i, z_b.detach()], 1)), self.head_b(torch.cat([z_i.detach(), z_b], 1))
 
-    def predict(self, model: Any, x: Tensor) -> dict[str, Tensor]:
+    def predict(self, model: Classifier, x: Tensor) -> dict[str, Tensor]:
         """``label`` [N] of images x: what the intrinsic head answers."""
         return {"label": self(model.encode(x), self.biased.encode(x))[0].argmax(1)}
 
@@ -73,13 +74,14 @@ class Branches(nn.Module):
         return loss, logs
 
 
-class DisEnt(Method):
+class DisEnt(Method[Classifier]):
     """Two encoders; heads on [z_i, sg z_b] (weighted) and [sg z_i, z_b] (amplified); later also with z_b permuted (Lee et al., NeurIPS 2021)."""
 
     Config: ClassVar[type[DisEntConfig]] = DisEntConfig
     config: DisEntConfig
     name: ClassVar[str] = "disent"
     summary: ClassVar[str] = "disentangled intrinsic and bias features, swapped as augmentation"
+    requires: ClassVar[Requires] = Requires(model=Classifier, columns=("image", "label"))
 
     def __init__(self, config: DisEntConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)

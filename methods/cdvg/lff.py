@@ -18,6 +18,7 @@ from ..base import Method, MethodConfig, StepContext
 from ..losses.gce import gce
 from ..losses.relative_difficulty import moving_average, relative_difficulty
 from ..losses.views_ce import views_ce
+from ..networks.protocols import Classifier, Requires
 
 
 class LffConfig(MethodConfig):
@@ -55,13 +56,14 @@ def sample_weights(
     return relative_difficulty(*scaled).to(batch["label"].device)
 
 
-class LfF(Method):
+class LfF(Method[Classifier]):
     """L = mean gce(f_b(x), y) + mean w · CE(f_d(x), y); predictions are f_d's."""
 
     Config: ClassVar[type[LffConfig]] = LffConfig
     config: LffConfig
     name: ClassVar[str] = "lff"
     summary: ClassVar[str] = "learning from failure: what a biased network finds hard weighs more"
+    requires: ClassVar[Requires] = Requires(model=Classifier, columns=("image", "label"))
 
     def __init__(self, config: LffConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)

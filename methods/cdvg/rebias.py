@@ -15,6 +15,7 @@ from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
 from ..base import Method, MethodConfig, OptimizerSpec, Stage, StepContext, Update
 from ..losses.hsic import hsic
+from ..networks.protocols import Classifier, Requires
 
 
 class RebiasConfig(MethodConfig):
@@ -30,13 +31,14 @@ class RebiasConfig(MethodConfig):
     lr: float = Field(1e-3, gt=0, le=1, description="Adam, both networks")
 
 
-class Rebias(Method):
+class Rebias(Method[Classifier]):
     """f: CE + λ HSIC(f, sg g); g, whose convolutions are 1x1: CE - λ HSIC(sg f, g) (Bahng et al., ICML 2020)."""
 
     Config: ClassVar[type[RebiasConfig]] = RebiasConfig
     config: RebiasConfig
     name: ClassVar[str] = "rebias"
     summary: ClassVar[str] = "independence (HSIC) of a network that sees single pixels"
+    requires: ClassVar[Requires] = Requires(model=Classifier, columns=("image", "label"))
 
     def __init__(self, config: RebiasConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ...datasets.core.table import Batch
 from ..base import Method, MethodConfig, StepContext
 from ..losses.gce import gce
+from ..networks.protocols import Classifier, Requires
 
 
 class SelecMixConfig(MethodConfig):
@@ -22,13 +23,14 @@ class SelecMixConfig(MethodConfig):
     probability: float = Field(0.5, ge=0, le=1, description="share of batches that are mixed (our reading)")
 
 
-class SelecMix(Method):
+class SelecMix(Method[Classifier]):
     """Mixup of contradicting pairs: same class and unlike in the biased network's features, or another class and alike (Hwang et al., NeurIPS 2022)."""
 
     Config: ClassVar[type[SelecMixConfig]] = SelecMixConfig
     config: SelecMixConfig
     name: ClassVar[str] = "selecmix"
     summary: ClassVar[str] = "mixup of pairs that contradict the bias"
+    requires: ClassVar[Requires] = Requires(model=Classifier, columns=("image", "label"))
 
     def __init__(self, config: SelecMixConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)

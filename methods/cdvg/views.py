@@ -17,6 +17,7 @@ from ..losses.ntxent import ntxent
 from ..losses.numerics import zero
 from ..losses.supcon import supcon
 from ..losses.views_ce import views_ce
+from ..networks.protocols import Classifier, Requires
 
 
 class ViewsConfig(MethodConfig):
@@ -65,13 +66,14 @@ class Projection(nn.Sequential):
         super().__init__(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, out))
 
 
-class Views(Method):
+class Views(Method[Classifier]):
     """Stage 2 on any translator: the base of CDvG, its oracle and its ablations. Predictions are made on original
     images.
     """
 
     Config: ClassVar[type[ViewsConfig]] = ViewsConfig
     config: ViewsConfig
+    requires: ClassVar[Requires] = Requires(model=Classifier, columns=("image", "label"))
 
     def __init__(self, config: ViewsConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)

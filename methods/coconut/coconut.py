@@ -19,6 +19,7 @@ from ..base import StepContext, protocol
 from ..losses.multimodal import multimodal
 from ..losses.nspt import nspt
 from ..losses.numerics import masked_mean
+from ..networks.protocols import Requires, SequenceModel
 from .distillation import Distillation, DistillationConfig
 
 
@@ -61,6 +62,7 @@ class Coconut(Distillation):
     config: CoconutConfig
     name: ClassVar[str] = "coconut"
     summary: ClassVar[str] = "replay + audio-text and student-teacher supervised contrastive losses"
+    requires: ClassVar[Requires] = Requires(model=SequenceModel, columns=("features", "tokens", "intent", "label"))
 
     def heads(self) -> list[nn.Module]:
         d_audio, d_text = self._model.d_audio, self._model.d_text

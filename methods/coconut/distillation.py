@@ -19,6 +19,7 @@ from ..base import FrozenCopy, StepContext
 from ..continual.er import ER, RehearsalConfig
 from ..losses.distillation import audio_kd, kd_logits, mix, text_kd, token_kd, weight_log_ratio, weight_sqrt_batch
 from ..losses.transcription import transcription
+from ..networks.protocols import Requires, SequenceModel
 
 
 class DistillationConfig(RehearsalConfig):
@@ -73,13 +74,14 @@ class Hypotheses(nn.Module):
         self.tokens = {int(row): tokens for row, tokens in state.items()}
 
 
-class Distillation(ER):
+class Distillation(ER[SequenceModel]):
     """L_ASR on D_n ∪ M plus the distillations that are switched on; with none it is experience replay to the bit."""
 
     Config: ClassVar[type[DistillationConfig]] = DistillationConfig
     config: DistillationConfig
     name: ClassVar[str] = "distillation"
     summary: ClassVar[str] = "replay + distillations from the previous model (audio, text, token, sequence, logit)"
+    requires: ClassVar[Requires] = Requires(model=SequenceModel, columns=("features", "tokens", "label"))
     costs: ClassVar[dict[str, str]] = {
         **ER.costs,
         "teacher_passes": "batches through the teacher",

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ...datasets.core.seeds import generator
 from ...datasets.core.view import ExperienceView
 from ..base import protocol
-from .finetune import Finetune
+from ..networks.protocols import Learner, Requires
+from .finetune import Finetune, L
 from .memory import Memory, MemoryConfig, closest_to_mean, herding, quotas, random_selection, shares
 
 
@@ -35,13 +36,14 @@ class RehearsalConfig(MemoryConfig):
     )
 
 
-class ER(Finetune):
+class ER(Finetune[L]):
     """Experience replay: L on D_n ∪ M, all rows alike (spec sections 3.1 and 6)."""
 
     Config: ClassVar[type[RehearsalConfig]] = RehearsalConfig
     config: RehearsalConfig
     name: ClassVar[str] = "er"
     summary: ClassVar[str] = "experience replay"
+    requires: ClassVar[Requires] = Requires(model=Learner, columns=("label",))
     costs: ClassVar[dict[str, str]] = {"memory_rows": "rows held in memory"}
 
     def __init__(self, config: RehearsalConfig, model: nn.Module, seed: int = 0) -> None:

@@ -1,6 +1,8 @@
-"""Models and tokenizers of ``transformers`` by name: a local folder, else the hub's cache on this machine, else the hub.
+"""Models and tokenizers of ``transformers`` by name: a local folder, else the hub's cache on this machine, else the
+hub.
 
-What is loaded is untrusted: code that a model brings is never run (nor is the user asked), weights are safetensors or a pickle of tensors alone.
+What is loaded is untrusted: code that a model brings is never run (nor is the user asked), weights are safetensors or
+a pickle of tensors alone.
 """
 
 from __future__ import annotations
@@ -84,23 +86,28 @@ def _found(load: Callable[..., Any], name: str, revision: str | None, **options:
             first = error
     if "trust_remote_code" in str(first):
         raise UnfitError(
-            f"{FIELD}: '{name}' needs code that comes with the model, and such code is never run: it could do anything on this machine. "
+            f"{FIELD}: '{name}' needs code that comes with the model, and such code is never run: it "
+            "could do anything on this machine. "
             "Name a model that the library transformers knows by itself"
         ) from first
     if isinstance(first, pickle.UnpicklingError):
         raise UnfitError(
-            f"{FIELD}: the weights of '{name}' are read where they are safetensors or a pickle of tensors alone, and these are neither: "
+            f"{FIELD}: the weights of '{name}' are read where they are safetensors or a pickle of "
+            "tensors alone, and these are neither: "
             "another pickle could run code. Save the model again with safetensors"
         ) from first
     reason = next(iter(str(first).splitlines()), type(first).__name__)
     raise FileNotFoundError(
-        f"there is no readable transformers model '{name}': neither a folder here, nor in the hub's cache, nor a name that the hub gives out "
+        f"there is no readable transformers model '{name}': neither a folder here, nor in the hub's "
+        "cache, nor a name that the hub gives out "
         f"({reason}). Where there is no internet, save the model in a folder and name that in {FIELD}"
     ) from first
 
 
 def _answers() -> bool:
-    """Whether somebody listens where the hub is (or a proxy is asked): without one its client would try for most of a minute."""
+    """Whether somebody listens where the hub is (or a proxy is asked): without one its client would try for most of a
+    minute.
+    """
     from huggingface_hub import constants
 
     if urllib.request.getproxies():

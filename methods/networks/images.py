@@ -1,8 +1,9 @@
-"""Image classifiers: encoder f, linear head g (CDvG spec sections 4 and 12). Pixels are in [-1, 1] everywhere outside."""
+"""Image classifiers: encoder f, linear head g (CDvG spec sections 4 and 12). Pixels are in [-1, 1] everywhere
+outside.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -11,9 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...datasets.core.seeds import derive
+from ...datasets.core.source import DataInfo, ImageInfo, require
 from ...datasets.core.table import Batch
 from ..base import UnfitError
 from .batchnorm import running_statistics
+from .protocols import Classifier
+
+PROVIDES = (Classifier,)
 
 
 class Config(BaseModel):
@@ -22,8 +27,11 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     encoder: Literal["cnn", "mlp", "resnet20", "resnet18"] = Field(
-        "cnn", description="cnn: two convolutions (spec 12); mlp: LfF's; resnet20: LfF on CIFAR; resnet18: torchvision's, from scratch"
-    )  # fmt: skip
+        "cnn",
+        description=(
+            "cnn: two convolutions (spec 12); mlp: LfF's; resnet20: LfF on CIFAR; resnet18: torchvision's, from scratch"
+        ),
+    )
     width: int = Field(32, ge=2, le=1024, description="cnn: channels of the first convolution; mlp: hidden width")
     features: int = Field(128, ge=2, le=4096, description="H of the cnn and the mlp")
     augment: Literal["none", "crop_flip"] = Field("none", description="T: none, or random crop (pad 4) and flip")
@@ -50,7 +58,15 @@ class _Block(nn.Module):
 def _encoder(config: Config, channels: int, size: int) -> tuple[nn.Module, int]:
     w, h = config.width, config.features
     if config.encoder == "mlp":
-        layers = [nn.Flatten(), nn.Linear(channels * size * size, w), nn.ReLU(), nn.Linear(w, w), nn.ReLU(), nn.Linear(w, h), nn.ReLU()]  # fmt: skip
+        layers = [
+            nn.Flatten(),
+            nn.Linear(channels * size * size, w),
+            nn.ReLU(),
+            nn.Linear(w, w),
+            nn.ReLU(),
+            nn.Linear(w, h),
+            nn.ReLU(),
+        ]
         return nn.Sequential(*layers), h
     if config.encoder == "resnet20":
         blocks: list[nn.Module] = [nn.Conv2d(channels, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
@@ -68,9 +84,16 @@ def _encoder(config: Config, channels: int, size: int) -> tuple[nn.Module, int]:
         return net, 512
     side = size // 4
     return nn.Sequential(
-        nn.Conv2d(channels, w, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(w, 2 * w, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(2 * w * side * side, h), nn.ReLU(),
-    ), h  # fmt: skip
+        nn.Conv2d(channels, w, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(w, 2 * w, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(2 * w * side * side, h),
+        nn.ReLU(),
+    ), h
 
 
 class ImageClassifier(nn.Module):
@@ -79,11 +102,11 @@ class ImageClassifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: Config, info: Mapping[str, Any]) -> None:
+    def __init__(self, config: Config, info: ImageInfo) -> None:
         super().__init__()
         self.config, self.info = config, info
-        self.classes, self.size = int(info["classes"]), int(info["size"])
-        self.encoder, self.features_out = _encoder(config, int(info["channels"]), self.size)
+        self.classes, self.size = info.classes, info.size
+        self.encoder, self.features_out = _encoder(config, info.channels, self.size)
         self.head = nn.Linear(self.features_out, self.classes)
         self.register_buffer("mean", torch.tensor((0.4914, 0.4822, 0.4465)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor((0.2023, 0.1994, 0.2010)).view(1, 3, 1, 1), persistent=False)
@@ -99,22 +122,22 @@ class ImageClassifier(nn.Module):
         x = batch["image"]
         return x if x.is_floating_point() else x.float() / 127.5 - 1
 
-    def views(self, x: Tensor, order: torch.Generator) -> Tensor:
+    def views(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """T(x): crop and flip of every image, or x itself."""
         if self.config.augment == "none":
             return x
         n, _, s, _ = x.shape
         padded = F.pad(x, (4, 4, 4, 4), value=-1.0)
-        corner = torch.randint(0, 9, (2, n), generator=order).to(x.device)
-        flip = (torch.rand(n, generator=order) < 0.5).to(x.device)
+        corner = torch.randint(0, 9, (2, n), generator=generator).to(x.device)
+        flip = (torch.rand(n, generator=generator) < 0.5).to(x.device)
         steps = torch.arange(s, device=x.device)
         columns = torch.where(flip[:, None], s - 1 - steps, steps) + corner[1][:, None]  # [B, S]
         rows = corner[0][:, None] + steps  # [B, S]
         number = torch.arange(n, device=x.device)[:, None, None]
         return padded[number, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
-    def augment(self, batch: Batch, order: torch.Generator) -> Batch:
-        return {**batch, "image": self.views(self.pixels(batch), order)}
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        return {**batch, "image": self.views(self.pixels(batch), generator)}
 
     def encode(self, x: Tensor) -> Tensor:
         """h [B, H] of pixels in [-1, 1]. A batch of one image has no batch statistics: it is normalised by the
@@ -141,8 +164,9 @@ class ImageClassifier(nn.Module):
         return {"label": self.classify(self.features(batch)).argmax(1)}
 
 
-def build(config: Config, info: Mapping[str, Any], seed: int) -> ImageClassifier:
-    """The classifier for a data set. Raises ValueError for images that are too small."""
-    if int(info["size"]) < 4:
-        raise UnfitError(f"images of {info['size']} pixels are too small: 4 or more are needed")
-    return ImageClassifier(config, info)
+def build(config: Config, info: DataInfo, seed: int) -> ImageClassifier:
+    """The classifier for a data set. Raises UnfitError for images that are too small, DataError for other data."""
+    facts = require(info, ImageInfo, "the network 'images'")
+    if facts.size < 4:
+        raise UnfitError(f"images of {facts.size} pixels are too small: 4 or more are needed")
+    return ImageClassifier(config, facts)

@@ -1,30 +1,39 @@
-"""Encoders of scalar regression by modality, with a projector, and the views of each modality (SupReMix spec sections 5, 6 and 12).
+"""Encoders of scalar regression by modality, with a projector, and the views of each modality (SupReMix spec sections
+5, 6 and 12).
 
-Views are made from the generator given, batch-wise: crops, flips and colour for photographs; noise and small shifts for small images, series
-and volumes; noise on standardised inputs of tables; dropped words for texts (special tokens stay).
+Views are made from the generator given, batch-wise: crops, flips and colour for photographs; noise and small shifts
+for small images, series and volumes; noise on standardised inputs of tables; dropped words for texts (special tokens
+stay).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...datasets.core.source import Source
+from ...datasets.core.source import DataInfo, RegressionInfo, Source, require
 from ...datasets.core.table import Batch
 from ..base import UnfitError
 from . import texts
+from .protocols import Regressor
 
 Encoder = Literal["auto", "mlp", "conv", "resnet", "resnet18", "resnet50", "bilstm", "transformers"]
 OF_MODALITY = {"table": "mlp", "image": "conv", "series": "resnet", "volume": "resnet", "text": "bilstm"}
 FITS = {
-    "mlp": ("table", "series", "image"), "conv": ("image",), "resnet": ("image", "series", "volume"), "resnet18": ("image",),
-    "resnet50": ("image",), "bilstm": ("text",), "transformers": ("text",),
-}  # fmt: skip
+    "mlp": ("table", "series", "image"),
+    "conv": ("image",),
+    "resnet": ("image", "series", "volume"),
+    "resnet18": ("image",),
+    "resnet50": ("image",),
+    "bilstm": ("text",),
+    "transformers": ("text",),
+}
+
+PROVIDES = (Regressor,)
 
 
 class Config(BaseModel):
@@ -33,7 +42,10 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     encoder: Encoder = Field(
         "auto",
-        description="auto: by modality; resnet: residual, of as many dimensions as the input; transformers: a text model of that library",
+        description=(
+            "auto: by modality; resnet: residual, of as many dimensions as the input; transformers: a "
+            "text model of that library"
+        ),
     )
     encoder_name: str = Field(
         "google-bert/bert-base-uncased", description="of transformers: a hub name or a local folder"
@@ -68,26 +80,28 @@ class Config(BaseModel):
 
 
 class RegressionModel(nn.Module):
-    """``encode(batch)`` [B, features], ``project(features)`` [B, projection] of unit length, ``view(batch, generator)`` another view."""
+    """``encode(batch)`` [B, features], ``project(features)`` [B, projection] of unit length, ``view(batch, generator)``
+    another view.
+    """
 
     replaceable: ClassVar[tuple[str, ...]] = ("projector.",)  # stays new where another run's does not fit
     kept: Tensor
 
-    def __init__(self, config: Config, encoder: nn.Module, d_features: int, info: Mapping[str, Any]) -> None:
+    def __init__(self, config: Config, encoder: nn.Module, d_features: int, info: RegressionInfo) -> None:
         super().__init__()
-        self.config, self.modality = config, str(info["modality"])
-        self.flip = bool(info.get("flip", False))
+        self.config, self.modality = config, info.modality
+        self.flip = info.flip
         self.crop = config.views == "crop" or (
-            config.views == "auto" and self.modality == "image" and info["input_shape"][0] == 3
+            config.views == "auto" and self.modality == "image" and info.input_shape[0] == 3
         )
         self.encoder, self.d_features = encoder, d_features
-        tokens = info.get("tokens")  # of a text model of transformers; None: our own words
+        tokens = info.tokens  # of a text model of transformers; None: our own words
         self.sequences = ("pair",) if tokens and config.pair == "joint" else ("first", "second")
         self.columns = tuple(part for name in self.sequences for part in (name, f"{name}_lengths"))
-        if tokens and tokens["types"]:
+        if tokens and tokens.types:
             self.columns += ("pair_types",)
-        self.unknown = tokens["unknown"] if tokens else 1
-        self.register_buffer("kept", torch.tensor(tokens["kept"] if tokens else [0]), persistent=False)
+        self.unknown = tokens.unknown if tokens else 1
+        self.register_buffer("kept", torch.tensor(tokens.kept if tokens else [0]), persistent=False)
         self.projector = nn.Sequential(
             nn.Linear(d_features, d_features), nn.ReLU(), nn.Linear(d_features, config.projection)
         )
@@ -112,28 +126,28 @@ class RegressionModel(nn.Module):
         z: Tensor = self.projector(features)
         return F.normalize(z.float(), dim=1)
 
-    def view(self, batch: Batch, order: torch.Generator) -> Batch:
+    def view(self, batch: Batch, generator: torch.Generator) -> Batch:
         """A random view of a batch, from the generator alone."""
         if self.modality == "text":
-            return {**batch, **{name: self._words(batch[name], order) for name in self.sequences}}
+            return {**batch, **{name: self._words(batch[name], generator) for name in self.sequences}}
         x = self.inputs(batch)["x"]
         if self.crop:
-            return {**batch, "x": photograph(x, order, self.flip)}
+            return {**batch, "x": photograph(x, generator, self.flip)}
         if self.modality != "table" and self.config.shift:
-            x = shifted(x, self.config.shift, order)
-        noise = torch.randn(x.shape, generator=order).to(x.device)
+            x = shifted(x, self.config.shift, generator)
+        noise = torch.randn(x.shape, generator=generator).to(x.device)
         return {**batch, "x": x + self.config.noise * noise}
 
-    def _words(self, tokens: Tensor, order: torch.Generator) -> Tensor:
-        gone = (torch.rand(tokens.shape, generator=order) < self.config.drop).to(tokens.device)
+    def _words(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+        gone = (torch.rand(tokens.shape, generator=generator) < self.config.drop).to(tokens.device)
         return torch.where(gone & ~torch.isin(tokens, self.kept), self.unknown, tokens)
 
 
-def shifted(x: Tensor, most: int, order: torch.Generator) -> Tensor:
+def shifted(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """Rows of x [B, C, ...] moved by up to ``most`` steps along each axis; the border is repeated."""
     for axis in range(2, x.dim()):
         n = x.shape[axis]
-        step = torch.randint(-most, most + 1, (len(x), 1), generator=order)
+        step = torch.randint(-most, most + 1, (len(x), 1), generator=generator)
         place = (torch.arange(n) + step).clamp(0, n - 1).to(x.device)  # [B, n]
         shape = [len(x), *[1] * (x.dim() - 1)]
         shape[axis] = n
@@ -141,13 +155,14 @@ def shifted(x: Tensor, most: int, order: torch.Generator) -> Tensor:
     return x
 
 
-def photograph(x: Tensor, order: torch.Generator, flip: bool) -> Tensor:
-    """Images [B, C, H, W] in -1 to 1: a crop of 20 to 100 % of the area at the old size, a flip, brightness, contrast and saturation by up to
-    40 % (p = 0.8), grey (p = 0.2): the views of Rank-N-Contrast, hue left out."""
+def photograph(x: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
+    """Images [B, C, H, W] in -1 to 1: a crop of 20 to 100 % of the area at the old size, a flip, brightness, contrast
+    and saturation by up to 40 % (p = 0.8), grey (p = 0.2): the views of Rank-N-Contrast, hue left out.
+    """
     b = len(x)
 
     def draw(low: float, high: float) -> Tensor:
-        return (low + (high - low) * torch.rand(b, generator=order)).to(x.device)
+        return (low + (high - low) * torch.rand(b, generator=generator)).to(x.device)
 
     area, ratio = draw(0.2, 1.0), torch.exp(draw(-0.2877, 0.2877))  # 3/4 to 4/3
     wide, high = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
@@ -200,9 +215,12 @@ class Residual(nn.Module):
         convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dimensions - 1]
         norm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[dimensions - 1]
         self.body = nn.Sequential(
-            convolution(d_in, d_out, 3, stride=stride, padding=1, bias=False), norm(d_out), nn.ReLU(),
-            convolution(d_out, d_out, 3, padding=1, bias=False), norm(d_out),
-        )  # fmt: skip
+            convolution(d_in, d_out, 3, stride=stride, padding=1, bias=False),
+            norm(d_out),
+            nn.ReLU(),
+            convolution(d_out, d_out, 3, padding=1, bias=False),
+            norm(d_out),
+        )
         self.shortcut = convolution(d_in, d_out, 1, stride=stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -224,7 +242,9 @@ class ResNet(nn.Module):
 
 
 class PairEncoder(nn.Module):
-    """Two sentences [B, L] of word numbers (0 pads) by one bidirectional LSTM, maximum over words; |u - v| and u · v, [B, 4 hidden]."""
+    """Two sentences [B, L] of word numbers (0 pads) by one bidirectional LSTM, maximum over words; |u - v| and u · v,
+    [B, 4 hidden].
+    """
 
     def __init__(self, vocabulary: int, words: int, hidden: int, layers: int) -> None:
         super().__init__()
@@ -270,20 +290,24 @@ def _torchvision(name: str, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
     return network, d
 
 
-def prepare(config: Config, source: Source) -> Source:
+def prepare(config: Config, source: Source) -> Source[RegressionInfo]:
     """Texts as the tokens of the model that reads them; all else as it is. Raises as :func:`texts.tokenise` does."""
+    facts = source.reading(RegressionInfo, "the network 'regression'")
     if config.encoder != "transformers":
-        return source
-    return texts.tokenise(source, config.encoder_name, config.revision, config.pair, config.max_tokens)
+        return facts
+    return texts.tokenise(facts, config.encoder_name, config.revision, config.pair, config.max_tokens)
 
 
-def build(config: Config, info: Mapping[str, Any], seed: int) -> RegressionModel:
-    """The model, weights from torch's global generator. Raises UnfitError where the encoder does not fit the modality."""
-    modality = str(info["modality"])
+def build(config: Config, info: DataInfo, seed: int) -> RegressionModel:
+    """The model, weights from torch's global generator. Raises UnfitError where the encoder does not fit the modality,
+    DataError for data of another kind.
+    """
+    facts = require(info, RegressionInfo, "the network 'regression'")
+    modality = facts.modality
     kind = OF_MODALITY[modality] if config.encoder == "auto" else config.encoder
     if modality not in FITS[kind]:
         raise UnfitError(f"model.options.encoder: {kind} takes no {modality} data (it takes {', '.join(FITS[kind])})")
-    shape = tuple(info.get("input_shape", ()))
+    shape = facts.input_shape
     encoder: nn.Module
     if kind == "mlp":
         encoder, d = mlp(int(torch.Size(shape).numel()), config.hidden, config.layers), config.hidden
@@ -292,15 +316,23 @@ def build(config: Config, info: Mapping[str, Any], seed: int) -> RegressionModel
     elif kind == "resnet":
         encoder, d = ResNet(len(shape) - 1, shape[0], config.width, config.levels), config.width << (config.levels - 1)
     elif kind == "bilstm":
-        encoder, d = PairEncoder(int(info["vocabulary"]), config.words, config.hidden, config.layers), 4 * config.hidden
+        if facts.pairs is None:
+            raise UnfitError("model.options.encoder: bilstm takes pairs of texts, which this data set does not have")
+        encoder, d = PairEncoder(facts.pairs.vocabulary, config.words, config.hidden, config.layers), 4 * config.hidden
     elif kind == "transformers":
+        if facts.tokens is None:
+            raise UnfitError("model.options.encoder: transformers needs texts as its own tokens (prepare)")
         encoder = texts.TextPairs(
-            config.encoder_name, info["tokens"], revision=config.revision, pooling=config.pooling, form=config.pair,
+            config.encoder_name,
+            facts.tokens,
+            revision=config.revision,
+            pooling=config.pooling,
+            form=config.pair,
             checkpointing=config.checkpointing,
-        )  # fmt: skip
+        )
         d = encoder.d_out
     else:
         encoder, d = _torchvision(kind, shape)
     if config.dropout:
         encoder = Dropped(encoder, config.dropout)
-    return RegressionModel(config, encoder, d, info)
+    return RegressionModel(config, encoder, d, facts)

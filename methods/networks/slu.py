@@ -1,7 +1,8 @@
-"""The spoken-language-understanding model of the speech suites: acoustic encoder, sequence-to-sequence transformer, tokenizer.
+"""The spoken-language-understanding model of the speech suites: acoustic encoder, sequence-to-sequence transformer,
+tokenizer.
 
-The demo's counterpart of wav2vec 2.0 + decoder (COCONUT spec section 4): log-mel frames → small acoustic encoder (frozen or
-fine-tuned) → transformer encoder → transformer decoder over the extended transcript.
+The demo's counterpart of wav2vec 2.0 + decoder (COCONUT spec section 4): log-mel frames → small acoustic encoder
+(frozen or fine-tuned) → transformer encoder → transformer decoder over the extended transcript.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ...datasets.core.seeds import derive
-from ...datasets.core.source import Source
+from ...datasets.core.source import DataInfo, Source, SpeechInfo, Transcripts, require
 from ...datasets.core.table import Batch, Ragged, Table
-from ...datasets.core.transcript import Tokenizer, clean_words, parse, serialise
+from ...datasets.core.transcript import Tokenizer, clean_words, serialise
 from ..base import UnfitError
 from ..losses.transcription import transcription
 from .acoustic import AcousticEncoder, load_pretrained
+from .protocols import SequenceModel
 from .seq2seq import Seq2Seq, Seq2SeqConfig
 from .speech import LogMel, Pretrained
+
+Acoustic = AcousticEncoder | LogMel | Pretrained  # ``d_out`` is the width of its outputs
+PROVIDES = (SequenceModel,)
 
 
 class Config(Seq2SeqConfig):
@@ -32,7 +37,10 @@ class Config(Seq2SeqConfig):
 
     encoder: Literal["pretrained", "scratch", "transformers"] = Field(
         "pretrained",
-        description="our trained acoustic encoder, the same from scratch, or a speech model of transformers (needs data.options.features: waveform)",
+        description=(
+            "our trained acoustic encoder, the same from scratch, or a speech model of transformers "
+            "(needs data.options.features: waveform)"
+        ),
     )
     encoder_name: str = Field(
         "facebook/wav2vec2-base-960h",
@@ -79,7 +87,7 @@ class Passthrough(nn.Module):
         return features, lengths
 
 
-def _acoustic(config: Config, seed: int, features: str = "log_mel") -> nn.Module:
+def _acoustic(config: Config, seed: int, features: str = "log_mel") -> Acoustic:
     """The acoustic encoder for rows of this kind. Raises ValueError where the two do not fit."""
     if config.encoder == "transformers":
         if features != "waveform":
@@ -99,28 +107,25 @@ def _acoustic(config: Config, seed: int, features: str = "log_mel") -> nn.Module
     return LogMel(encoder) if features == "waveform" else encoder
 
 
-def prepare(config: Config, source: Source) -> Source:
-    """Adds the column ``tokens`` [N, J] (SOS, intent, ..., EOS) and ``intent`` ids; with a frozen encoder ``features`` become its outputs.
+def prepare(config: Config, source: Source) -> Source[SpeechInfo]:
+    """Adds the column ``tokens`` [N, J] (SOS, intent, ..., EOS) and ``intent`` ids; with a frozen encoder ``features``
+    become its outputs.
 
-    The tokenizer is built on the text of all splits and experiences: names of labels leak, no examples do (spec section 11, 10).
+    The tokenizer is built on the text of all splits and experiences: names of labels leak, no examples do (spec
+    section 11, 10).
     """
-    texts: Mapping[str, list[dict[str, Any]]] = source.info["texts"]
+    spoken = source.reading(SpeechInfo, "the network 'slu'")
+    facts = spoken.info
     targets = {
         split: [
-            serialise(
-                t["scenario"],
-                t["action"],
-                [(e["type"], clean_words(e["filler"])) for e in t["entities"]],
-                t["sentence"],
-            )
-            for t in rows
+            serialise(a.scenario, a.action, [(kind, clean_words(said)) for kind, said in a.entities], a.sentence)
+            for a in rows
         ]
-        for split, rows in texts.items()
+        for split, rows in facts.annotations.items()
     }
-    intents = list(source.info["intents"])
+    intents = list(facts.intents)
     tokenizer = Tokenizer.build(targets["train"], intents, kind=config.vocabulary, size=config.vocabulary_size)
-    kind = source.info.get("features", "log_mel")
-    encoder = _acoustic(config, 0, kind)
+    encoder = _acoustic(config, 0, facts.features)
     splits = {}
     for split, table in source.splits.items():
         tokens = Ragged.from_list([torch.tensor(tokenizer.encode(text), dtype=torch.int64) for text in targets[split]])
@@ -128,11 +133,8 @@ def prepare(config: Config, source: Source) -> Source:
         if config.frozen:
             columns["features"] = _encode(columns["features"], encoder)
         splits[split] = Table(columns)
-    return replace(
-        source,
-        splits=splits,
-        info={**source.info, "tokenizer": tokenizer, "targets": targets, "parse": parse, "d_acoustic": encoder.d_out},
-    )
+    transcripts = Transcripts(tokenizer, targets, encoder.d_out)
+    return replace(spoken, splits=splits, info=replace(facts, transcripts=transcripts))
 
 
 def _samples(x: Tensor) -> Tensor:
@@ -156,25 +158,29 @@ def _encode(features: Tensor | Ragged, encoder: nn.Module) -> Ragged:
     return Ragged.from_list(rows)
 
 
-def to_document(info: Mapping[str, Any]) -> dict[str, Any]:
+def to_document(info: DataInfo) -> dict[str, Any]:
     """What a trained model needs of the data to work without it, as JSON: written beside the weights."""
+    facts = require(info, SpeechInfo, "the network 'slu'")
     return {
-        "tokenizer": info["tokenizer"].to_json(),
-        "features": info.get("features", "log_mel"),
-        "d_acoustic": info["d_acoustic"],
+        "tokenizer": facts.prepared.tokenizer.to_json(),
+        "features": facts.features,
+        "d_acoustic": facts.prepared.d_acoustic,
     }
 
 
-def from_document(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of :func:`to_document`."""
-    return {**document, "tokenizer": Tokenizer.from_json(document["tokenizer"]), "parse": parse}
+def from_document(document: Mapping[str, Any]) -> SpeechInfo:
+    """What :func:`to_document` wrote, without annotations and targets."""
+    transcripts = Transcripts(Tokenizer.from_json(document["tokenizer"]), {}, int(document["d_acoustic"]))
+    return SpeechInfo(features=document.get("features", "log_mel"), transcripts=transcripts)
 
 
-def batch_of(config: Config, info: Mapping[str, Any], rows: list[Tensor]) -> Batch:
-    """A batch of features (log-mel [T, 40] or samples [n], as the model was trained on), through the frozen encoder where there is one."""
+def batch_of(config: Config, info: SpeechInfo, rows: list[Tensor]) -> Batch:
+    """A batch of features (log-mel [T, 40] or samples [n], as the model was trained on), through the frozen encoder
+    where there is one.
+    """
     features = Ragged.from_list(rows)
     if config.frozen:
-        features = _encode(features, _acoustic(config, 0, info.get("features", "log_mel")))
+        features = _encode(features, _acoustic(config, 0, info.features))
     x, lengths = features.gather(torch.arange(len(rows)))
     return {
         "features": x,
@@ -184,38 +190,46 @@ def batch_of(config: Config, info: Mapping[str, Any], rows: list[Tensor]) -> Bat
     }
 
 
-def build(config: Config, info: Mapping[str, Any], seed: int) -> SpokenLanguageModel:
-    """The model, with weights drawn from torch's global generator (and the shipped ones of the encoder)."""
-    kind = info.get("features", "log_mel")
-    encoder = Passthrough() if config.frozen else _acoustic(config, seed, kind)
-    return SpokenLanguageModel(config, encoder, info["tokenizer"], info["d_acoustic"], kind)
+def build(config: Config, info: DataInfo, seed: int) -> SpokenLanguageModel:
+    """The model, with weights drawn from torch's global generator (and the shipped ones of the encoder).
+
+    Raises DataError for data of another kind, or that :func:`prepare` has not seen.
+    """
+    facts = require(info, SpeechInfo, "the network 'slu'")
+    text = facts.prepared
+    encoder = Passthrough() if config.frozen else _acoustic(config, seed, facts.features)
+    return SpokenLanguageModel(config, encoder, text.tokenizer, text.d_acoustic, facts.features)
 
 
-def mask_time(x: Tensor, lengths: Tensor, longest: int, count: int, order: torch.Generator) -> Tensor:
-    """``count`` stretches of up to ``longest`` steps of each row [B, T, ...] set to zero; of short rows at most half (SpecAugment)."""
+def mask_time(x: Tensor, lengths: Tensor, longest: int, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` stretches of up to ``longest`` steps of each row [B, T, ...] set to zero; of short rows at most half
+    (SpecAugment).
+    """
     b, t = x.shape[:2]
-    width = torch.randint(0, longest + 1, (b, count), generator=order).to(x.device)
+    width = torch.randint(0, longest + 1, (b, count), generator=generator).to(x.device)
     width = torch.minimum(width, lengths[:, None] // (2 * count))
-    start = (torch.rand(b, count, generator=order).to(x.device) * (lengths[:, None] - width + 1)).long()
+    start = (torch.rand(b, count, generator=generator).to(x.device) * (lengths[:, None] - width + 1)).long()
     steps = torch.arange(t, device=x.device)
     masked = ((steps >= start[..., None]) & (steps < (start + width)[..., None])).any(1)  # [B, T]
     return x.masked_fill(masked.reshape(b, t, *[1] * (x.dim() - 2)), 0)
 
 
-def add_noise(x: Tensor, lengths: Tensor, decibel: tuple[float, float], order: torch.Generator) -> Tensor:
+def add_noise(x: Tensor, lengths: Tensor, decibel: tuple[float, float], generator: torch.Generator) -> Tensor:
     """White noise on waveforms [B, U] at a signal-to-noise ratio drawn a row; padding stays zero."""
     low, high = decibel
-    snr = low + (high - low) * torch.rand(len(x), generator=order).to(x.device)
-    noise = torch.randn(x.shape, generator=order).to(x.device)
+    snr = low + (high - low) * torch.rand(len(x), generator=generator).to(x.device)
+    noise = torch.randn(x.shape, generator=generator).to(x.device)
     valid = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
     return torchaudio.functional.add_noise(x, noise, snr, lengths).masked_fill(~valid, 0)
 
 
-def add_room(x: Tensor, seconds: float, order: torch.Generator) -> Tensor:
-    """Waveforms [B, U] through a room of a reverberation time drawn a row from (0, ``seconds``]: the direct sound and a decaying tail."""
+def add_room(x: Tensor, seconds: float, generator: torch.Generator) -> Tensor:
+    """Waveforms [B, U] through a room of a reverberation time drawn a row from (0, ``seconds``]: the direct sound and a
+    decaying tail.
+    """
     n = max(1, int(seconds * 16_000))
-    times = (torch.rand(len(x), 1, generator=order) * (n - 1) + 1).to(x.device)
-    tail = torch.randn(len(x), n, generator=order).to(x.device) * torch.exp(
+    times = (torch.rand(len(x), 1, generator=generator) * (n - 1) + 1).to(x.device)
+    tail = torch.randn(len(x), n, generator=generator).to(x.device) * torch.exp(
         -6.9 * torch.arange(n, device=x.device) / times
     )
     tail = 0.3 * tail / tail.norm(dim=1, keepdim=True).clamp(min=1e-6)
@@ -246,27 +260,31 @@ class SpokenLanguageModel(nn.Module):
         return nn.ModuleList([s.encoder, s.adapter, *s.encoder_layers, s.encoder_norm])
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compile each transformer layer in place (the model has no forward of its own; lengths differ, so shapes are dynamic)."""
+        """Compile each transformer layer in place (the model has no forward of its own; lengths differ, so shapes are
+        dynamic).
+        """
         for layer in (*self.seq2seq.encoder_layers, *self.seq2seq.decoder_layers):
             layer.compile(*args, **{"dynamic": True, **kwargs})
 
-    def augment(self, batch: Batch, order: torch.Generator) -> Batch:
-        """Room and noise on waveforms, then SpecAugment's time masking, on the encoder's input; BPE dropout on the targets; a new batch."""
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Room and noise on waveforms, then SpecAugment's time masking, on the encoder's input; BPE dropout on the
+        targets; a new batch.
+        """
         c = self.config
         x, lengths = batch["features"], batch["features_lengths"]
         if self.waveform:
             x = _samples(x)
-            x = add_room(x, c.room_seconds, order) if c.room_seconds else x
-            x = add_noise(x, lengths, c.noise_db, order) if c.noise_db else x
+            x = add_room(x, c.room_seconds, generator) if c.room_seconds else x
+            x = add_noise(x, lengths, c.noise_db, generator) if c.noise_db else x
         if c.time_mask and c.time_masks:
-            x = mask_time(x, lengths, c.time_mask * (160 if self.waveform else 1), c.time_masks, order)
-        return {**batch, "features": x, **self._split_again(batch, order)}
+            x = mask_time(x, lengths, c.time_mask * (160 if self.waveform else 1), c.time_masks, generator)
+        return {**batch, "features": x, **self._split_again(batch, generator)}
 
-    def _split_again(self, batch: Batch, order: torch.Generator) -> Batch:
+    def _split_again(self, batch: Batch, generator: torch.Generator) -> Batch:
         """The targets with BPE dropout: ``tokens`` [B, J'] and their lengths; empty where there is none."""
         if self.config.vocabulary != "bpe" or not self.config.bpe_dropout:
             return {}
-        draw = random.Random(int(torch.randint(2**62, (), generator=order)))
+        draw = random.Random(int(torch.randint(2**62, (), generator=generator)))
         rows = [
             torch.tensor(self.tokenizer.encode(self.tokenizer.decode(row), self.config.bpe_dropout, draw))
             for row in batch["tokens"].tolist()

@@ -1,6 +1,8 @@
-"""Encoders that take waveforms: log-mel in front of our small encoder, and wav2vec 2.0, HuBERT or DistilHuBERT through transformers.
+"""Encoders that take waveforms: log-mel in front of our small encoder, and wav2vec 2.0, HuBERT or DistilHuBERT through
+transformers.
 
-COCONUT spec section 4: SLURP takes wav2vec 2.0 base fine-tuned on 960 h, FSC DistilHuBERT; the convolutional feature extractor is frozen.
+COCONUT spec section 4: SLURP takes wav2vec 2.0 base fine-tuned on 960 h, FSC DistilHuBERT; the convolutional feature
+extractor is frozen.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ def normalise(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 class LogMel(nn.Module):
-    """Waveform [B, U] → log-mel frames [B, T, 40], normalised a band over each row; 10 ms frames. An encoder of frames follows."""
+    """Waveform [B, U] → log-mel frames [B, T, 40], normalised a band over each row; 10 ms frames. An encoder of frames
+    follows.
+    """
 
     def __init__(self, encoder: nn.Module, bands: int = 40) -> None:
         super().__init__()
@@ -64,7 +68,8 @@ class LogMel(nn.Module):
 
 
 class Pretrained(nn.Module):
-    """wav2vec 2.0, HuBERT or DistilHuBERT (any speech model of ``transformers``): waveform [B, U] → h [B, T, d], lengths.
+    """wav2vec 2.0, HuBERT or DistilHuBERT (any speech model of ``transformers``): waveform [B, U] → h [B, T, d],
+    lengths.
 
     Args:
         name: hub name or local folder.

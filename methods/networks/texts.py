@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ...datasets.core.source import Source
+from ...datasets.core.source import RegressionInfo, Source, Tokens
 from ...datasets.core.table import Ragged, Table
 from ..base import UnfitError
 from . import hub
@@ -27,18 +27,21 @@ def compared(u: Tensor, v: Tensor) -> Tensor:
     return torch.cat([(u - v).abs(), u * v], 1)
 
 
-def tokenise(source: Source, name: str, revision: str | None, form: Form, longest: int) -> Source:
-    """The source with the texts of ``info["texts"]`` (pairs, a split) as the model's own tokens.
+def tokenise(
+    source: Source[RegressionInfo], name: str, revision: str | None, form: Form, longest: int
+) -> Source[RegressionInfo]:
+    """The source with the texts of ``info.pairs`` as the model's own tokens.
 
-    joint: the ragged column ``pair`` holds both texts with the model's special tokens, ``pair_types`` which text a token is of, where the
-    model asks for it; apart: ``first`` and ``second``. At most ``longest`` tokens a sequence, fewer where the model takes fewer.
-    ``info["tokens"]``: pad, kept (special ids, which no view drops), unknown (what a dropped word becomes), types, size.
+    joint: the ragged column ``pair`` holds both texts with the model's special tokens, ``pair_types`` which text a
+    token is of, where the model asks for it; apart: ``first`` and ``second``. At most ``longest`` tokens a sequence,
+    fewer where the model takes fewer. ``info.tokens`` says which numbers are special.
 
     Raises:
         FileNotFoundError: there is no such model.
         UnfitError: the data set has no texts, or the tokenizer has neither a mask nor an unknown token.
     """
-    if "texts" not in source.info:
+    pairs = source.info.pairs
+    if pairs is None:
         raise UnfitError("model.options.encoder: transformers takes pairs of texts, which this data set does not have")
     tokenizer = hub.tokenizer(name, revision)
     places = getattr(hub.config(name, revision), "max_position_embeddings", None)
@@ -62,7 +65,7 @@ def tokenise(source: Source, name: str, revision: str | None, form: Form, longes
     types = False
     for split, table in source.splits.items():
         columns = {key: value for key, value in table.columns.items() if key not in ("first", "second")}
-        first, second = zip(*source.info["texts"][split], strict=True)
+        first, second = zip(*pairs.texts[split], strict=True)
         if form == "joint":
             made = ids(first, second)
             columns["pair"] = column(made["input_ids"], unknown)
@@ -73,11 +76,14 @@ def tokenise(source: Source, name: str, revision: str | None, form: Form, longes
             columns["first"] = column(ids(first)["input_ids"], unknown)
             columns["second"] = column(ids(second)["input_ids"], unknown)
         splits[split] = Table(columns)
-    facts = {
-        "pad": int(tokenizer.pad_token_id or 0), "kept": sorted(map(int, tokenizer.all_special_ids)), "unknown": int(unknown),
-        "types": types, "size": len(tokenizer),
-    }  # fmt: skip
-    return replace(source, splits=splits, info={**source.info, "tokens": facts})
+    tokens = Tokens(
+        pad=int(tokenizer.pad_token_id or 0),
+        kept=tuple(sorted(map(int, tokenizer.all_special_ids))),
+        unknown=int(unknown),
+        types=types,
+        size=len(tokenizer),
+    )
+    return replace(source, splits=splits, info=replace(source.info, tokens=tokens))
 
 
 class TextPairs(nn.Module):
@@ -88,7 +94,7 @@ class TextPairs(nn.Module):
         revision: of the hub's repository; None: its main branch.
         pooling: mean over the valid tokens of the last layer, or its first token.
         form: joint (one sequence) or apart (two, compared by :func:`compared`).
-        tokens: what :func:`tokenise` says in ``info["tokens"]``.
+        tokens: what :func:`tokenise` says in ``info.tokens``.
         checkpointing: recompute activations in the backward pass.
 
     Raises:
@@ -97,25 +103,34 @@ class TextPairs(nn.Module):
     """
 
     def __init__(
-        self, name: str, tokens: Mapping[str, Any], *, revision: str | None = None, pooling: Pooling = "mean", form: Form = "joint",
+        self,
+        name: str,
+        tokens: Tokens,
+        *,
+        revision: str | None = None,
+        pooling: Pooling = "mean",
+        form: Form = "joint",
         checkpointing: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         net = hub.model(name, revision)
         self.net: Any = net.get_encoder() if getattr(net.config, "is_encoder_decoder", False) else net
         known = int(self.net.get_input_embeddings().num_embeddings)
-        if tokens["size"] > known:
+        if tokens.size > known:
             raise UnfitError(
-                f"model.options.encoder_name: the tokenizer of '{name}' has {tokens['size']} tokens, its model {known} embeddings"
+                f"model.options.encoder_name: the tokenizer of '{name}' has {tokens.size} tokens, its "
+                f"model {known} embeddings"
             )
         if checkpointing:
             self.net.activation_checkpointing_enable()
-        self.pad, self.pooling, self.form = int(tokens["pad"]), pooling, form
+        self.pad, self.pooling, self.form = tokens.pad, pooling, form
         width = int(self.net.config.hidden_size)
         self.d_out = width if form == "joint" else 2 * width
 
     def one(self, tokens: Tensor, lengths: Tensor, types: Tensor | None = None) -> Tensor:
-        """Sequences [B, L] pooled over their ``lengths`` valid tokens, [B, d]; what stands behind them changes nothing."""
+        """Sequences [B, L] pooled over their ``lengths`` valid tokens, [B, d]; what stands behind them changes
+        nothing.
+        """
         valid = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
         further = {} if types is None else {"token_type_ids": types}
         h: Tensor = self.net(

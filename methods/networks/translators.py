@@ -1,16 +1,18 @@
-"""Translators G(x, mode) and critics D: StarGAN v1, a shallow one of chosen reach, one of smooth colour maps, the oracle recolourer (CDvG spec
-sections 2 and 12), and what a critic or a reader of content may be kept from seeing."""
+"""Translators G(x, mode) and critics D: StarGAN v1, a shallow one of chosen reach, one of smooth colour maps, the
+oracle recolourer (CDvG spec sections 2 and 12), and what a critic or a classifier of content may be kept from seeing.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...datasets.core.source import Colours
 from ..base import UnfitError
 
 Preset = Literal["auto", "shallow", "stargan", "colour_map"]
@@ -24,7 +26,9 @@ def _with_mode(x: Tensor, mode: Tensor, classes: int) -> Tensor:
 
 
 class Shallow(nn.Module):
-    """3x3 convolutions up to a receptive field of ``reach`` pixels, 1x1 for the rest; no norm, no down-sampling: it cannot redraw what is larger."""
+    """3x3 convolutions up to a receptive field of ``reach`` pixels, 1x1 for the rest; no norm, no down-sampling: it
+    cannot redraw what is larger.
+    """
 
     def __init__(self, classes: int, width: int, reach: int) -> None:
         super().__init__()
@@ -46,21 +50,27 @@ class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv2d(width, width, 3, 1, 1, bias=False), _norm(width), nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1, bias=False), _norm(width),
-        )  # fmt: skip
+            nn.Conv2d(width, width, 3, 1, 1, bias=False),
+            _norm(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, 1, 1, bias=False),
+            _norm(width),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.main(x)
 
 
 def _norm(width: int) -> nn.Module:
-    """Statistics of the instance, in training and evaluation alike: running ones make eval() a different, worse translator."""
+    """Statistics of the instance, in training and evaluation alike: running ones make eval() a different, worse
+    translator.
+    """
     return nn.InstanceNorm2d(width, affine=True, track_running_stats=False)
 
 
 class StarGAN(nn.Module):
-    """StarGAN v1's generator: 7x7, ``down`` halvings, ``blocks`` residual blocks, as many doublings, 7x7, tanh; zero padding (the norm would
-    erase the mode's constant maps otherwise).
+    """StarGAN v1's generator: 7x7, ``down`` halvings, ``blocks`` residual blocks, as many doublings, 7x7, tanh; zero
+    padding (the norm would erase the mode's constant maps otherwise).
     """
 
     def __init__(self, classes: int, width: int = 64, blocks: int = 6, down: int = 2) -> None:
@@ -82,8 +92,9 @@ class StarGAN(nn.Module):
 
 
 class ColourMap(nn.Module):
-    """Sees the whole image but cannot redraw it: ``x' = A x + b``, an affine map of colours (A [3, 3], b [3] for x in [0, 1]) on a ``grid`` x ``grid``
-    lattice that is interpolated between; maps are predicted from the whole image and the mode. Begins as the identity. Our own (no paper).
+    """Sees the whole image but cannot redraw it: ``x' = A x + b``, an affine map of colours (A [3, 3], b [3] for x in
+    [0, 1]) on a ``grid`` x ``grid`` lattice that is interpolated between; maps are predicted from the whole image and
+    the mode. Begins as the identity. Our own (no paper).
     """
 
     def __init__(self, classes: int, size: int, width: int, grid: int) -> None:
@@ -110,8 +121,9 @@ class ColourMap(nn.Module):
 
 
 class PatchCritic(nn.Module):
-    """A critic that sees no more than ``reach`` x ``reach`` pixels at once: 3x3 convolutions without halvings, then 1x1; a map D_src [B, 1, S, S]
-    and class logits [B, C], the mean over places. No shape larger than a patch can be rewarded or punished.
+    """A critic that sees no more than ``reach`` x ``reach`` pixels at once: 3x3 convolutions without halvings, then
+    1x1; a map D_src [B, 1, S, S] and class logits [B, C], the mean over places. No shape larger than a patch can be
+    rewarded or punished.
     """
 
     def __init__(self, classes: int, width: int, reach: int) -> None:
@@ -136,28 +148,35 @@ class ContentReader(nn.Module):
     def __init__(self, classes: int, width: int) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(),
-            nn.AdaptiveMaxPool2d(4), nn.Flatten(), nn.Linear(32 * width, classes),
-        )  # fmt: skip
+            nn.Conv2d(3, width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(width, 2 * width, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveMaxPool2d(4),
+            nn.Flatten(),
+            nn.Linear(32 * width, classes),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.main(x)
         return logits
 
 
-def hide(kind: Hidden, shape: torch.Size, patch: int, order: torch.Generator) -> Callable[[Tensor], Tensor]:
+def hide(kind: Hidden, shape: torch.Size, patch: int, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
     """A random change that keeps a critic from content, one function for all images [B, 3, S, S] of a step.
 
-    ``shift``: moved by up to S / 8 pixels (black comes in) and mirrored, each image by itself; ``shuffle``: cut into patches of ``patch`` pixels, put together in a
-    random order, each image by itself. ValueError where the side is no multiple of the patch.
+    ``shift``: moved by up to S / 8 pixels (black comes in) and mirrored, each image by itself; ``shuffle``: cut into
+    patches of ``patch`` pixels, put together in a random order, each image by itself. ValueError where the side is no
+    multiple of the patch.
     """
     if kind == "none":
         return lambda x: x
     b, side = shape[0], shape[2]
     if kind == "shift":
         most = max(1, side // 8)
-        down, right = (torch.randint(-most, most + 1, (b, 1), generator=order) for _ in range(2))
-        mirrored = torch.rand(b, 1, generator=order) < 0.5
+        down, right = (torch.randint(-most, most + 1, (b, 1), generator=generator) for _ in range(2))
+        mirrored = torch.rand(b, 1, generator=generator) < 0.5
         line = torch.arange(side)
         rows, columns = line + down, torch.where(mirrored, side - 1 - line, line) + right
 
@@ -172,7 +191,7 @@ def hide(kind: Hidden, shape: torch.Size, patch: int, order: torch.Generator) ->
     if side % patch:
         raise ValueError(f"images of {side} px cannot be cut into patches of {patch} px")
     n = side // patch
-    places = torch.rand(b, n * n, generator=order).argsort(1)
+    places = torch.rand(b, n * n, generator=generator).argsort(1)
 
     def shuffled(x: Tensor) -> Tensor:
         parts = F.unfold(x, patch, stride=patch)  # [B, 3·p·p, n·n]
@@ -182,11 +201,13 @@ def hide(kind: Hidden, shape: torch.Size, patch: int, order: torch.Generator) ->
     return shuffled
 
 
-def scrambled(x: Tensor, order: torch.Generator) -> Tensor:
-    """Images [B, 3, S, S] in [-1, 1] in random colours: channels mixed by a random row-stochastic matrix, each then scaled by 0.3 to 1; zero (black) stays."""
+def scrambled(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Images [B, 3, S, S] in [-1, 1] in random colours: channels mixed by a random row-stochastic matrix, each then
+    scaled by 0.3 to 1; zero (black) stays.
+    """
     b = len(x)
-    mix = torch.rand(b, 3, 3, generator=order) ** 3
-    mix = mix / mix.sum(2, keepdim=True) * (0.3 + 0.7 * torch.rand(b, 3, 1, generator=order))
+    mix = torch.rand(b, 3, 3, generator=generator) ** 3
+    mix = mix / mix.sum(2, keepdim=True) * (0.3 + 0.7 * torch.rand(b, 3, 1, generator=generator))
     return torch.einsum("nij,njhw->nihw", mix.to(x.device, x.dtype), (x + 1) / 2) * 2 - 1
 
 
@@ -233,21 +254,22 @@ def crop(x: Tensor, size: int) -> Tensor:
 
 
 class Recolour(nn.Module):
-    """The true bias swapper of coloured sets: repaints x in the colour of ``mode``; needs to know what carries the colour (an oracle).
+    """The true bias swapper of coloured sets: repaints x in the colour of ``mode``; needs to know what carries the
+    colour (an oracle).
 
-    ``info``: ``carrier`` foreground, background or patch (a corner of S / 4), ``palette`` [C, 3] in [0, 1]. Raises UnfitError for data that says neither.
+    ``colours``: as in :class:`~holdfast.datasets.core.source.Colours`. Raises UnfitError for None, data that has none.
     """
 
     palette: Tensor
 
-    def __init__(self, info: Mapping[str, Any]) -> None:
+    def __init__(self, colours: Colours | None) -> None:
         super().__init__()
-        if "carrier" not in info or "palette" not in info:
+        if colours is None:
             raise UnfitError(
                 "the oracle recolourer needs a coloured data set: this one does not say what carries its colour"
             )
-        self.carrier = str(info["carrier"])
-        self.register_buffer("palette", torch.tensor(info["palette"]), persistent=False)
+        self.carrier = colours.carrier
+        self.register_buffer("palette", torch.tensor(colours.palette), persistent=False)
 
     def forward(self, x: Tensor, mode: Tensor) -> Tensor:
         pixels = (x + 1) / 2

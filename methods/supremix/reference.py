@@ -6,7 +6,7 @@ other method. They see the flattened inputs; of sentence pairs, how much the wor
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
 from ..base import Method, MethodConfig, Stage, StepContext, UnfitError
+from ..networks import protocols
 
 WORDS = 2  # tokens below are padding and the unknown word
 
@@ -38,8 +39,10 @@ def overlap(first: Tensor, second: Tensor, idf: Tensor) -> Tensor:
     )  # fmt: skip
 
 
-class Reference(Method):
+class Reference(Method[protocols.Regressor]):
     """Fits on the rows of an experience at once (earlier experiences are forgotten); there are no steps."""
+
+    requires: ClassVar[protocols.Requires] = protocols.Requires(model=protocols.Regressor, columns=("label",))
 
     def __init__(self, config: MethodConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)

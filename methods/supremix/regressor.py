@@ -18,6 +18,7 @@ from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
 from ..base import Method, MethodConfig, Stage, StepContext, UnfitError, protocol
 from ..continual.memory import Memory, MemoryConfig, random_selection
+from ..networks import protocols
 
 CONSTANT = 1e-4  # a feature that varies less over the training rows is taken as it is: dividing by that would blow up other rows
 
@@ -68,11 +69,12 @@ def pointwise(prediction: Tensor, label: Tensor, kind: Loss) -> Tensor:
     return power * (2 * torch.sigmoid(0.2 * e) - 1) if kind.startswith("focal") else power
 
 
-class Regressor(Method):
+class Regressor(Method[protocols.Regressor]):
     """End to end: the loss between the head's output and the standardised label."""
 
     Config: ClassVar[type[MethodConfig]] = RegressionConfig
     config: RegressionConfig
+    requires: ClassVar[protocols.Requires] = protocols.Requires(model=protocols.Regressor, columns=("label",))
     costs: ClassVar[dict[str, str]] = {"memory_rows": "rows held in memory"}
     center: Tensor
     spread: Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from . import layers, protocol, registry, sources, training
+from . import fitness, layers, protocol, registry, sources, training
 from .documents import suggestion
 from .errors import Fault
 from .recipe import Recipe, build, fault, new_messages, unknown_names
@@ -141,6 +141,8 @@ def resolve(recipe: Recipe, fair: bool = True) -> None:
         except Fault as error:
             errors.append(f"{section}.name: {error.what}")
     errors += training.errors_of(recipe.train)
+    if not errors:
+        errors += fitness.errors_of(recipe)
     try:
         registry.problem(recipe.problem)
         if not errors:

@@ -1,4 +1,4 @@
-"""Names that a run writes, with their directions: declared by evaluators, by methods (costs), and here by the run."""
+"""Names that a run writes, with their directions: declared by evaluators, by methods (costs) and their checks, and here by the run."""
 
 from __future__ import annotations
 
@@ -22,9 +22,16 @@ RUN = (  # the loss is of the journal alone
 
 def metrics(problem: str, kinds: Iterable[type[Method]] = ()) -> Metrics:
     """All metrics of runs of ``problem`` by methods of ``kinds``. Raises Fault where declarations are at fault."""
-    kind = registry.problem(problem)
+    from ...analysis.probes.check import check
+
+    kind, kinds = registry.problem(problem), list(kinds)
     costs = {name: title for method in kinds for name, title in method.costs.items()}
-    whole = [*kind.checks, *RUN, *(Metric(f"cost/{name}", False, "", title) for name, title in costs.items())]
+    names = sorted({name for method in kinds for name in method.checks})
+    whole = [
+        *(metric for name in names for metric in check(name).declared()),
+        *RUN,
+        *(Metric(f"cost/{name}", False, "", title) for name, title in costs.items()),
+    ]
     try:
         return Metrics(kind.main, kind.metrics, whole)
     except ValueError as error:

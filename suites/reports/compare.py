@@ -256,11 +256,10 @@ def _direction(tasks: Sequence[Task], metric: str) -> Metric:
     """The metric as all tasks' problems declare it. Raises Fault where one does not, or directions differ."""
     found = []
     for task in tasks:
-        kinds = set()
-        if metric.startswith("cost/"):  # methods declare their costs; importing them takes seconds
+        known = measures.metrics(task.problem)
+        if metric not in known:  # methods declare their costs and checks; importing them takes seconds
             uses = {e.settings.get(f"methods.{e.method}.use", e.method) for e in task.entrants}
-            kinds = {registry.method(use, task.family) for use in uses}
-        known = measures.metrics(task.problem, kinds)
+            known = measures.metrics(task.problem, {registry.method(use, task.family) for use in uses})
         found.append(measures.look_up(known, metric, "--metric", "suites compare ... --metric NAME"))
     if len({one.higher_is_better for one in found}) > 1:
         raise Fault.usage(f"the problems of these tasks do not agree on which '{metric}' is better", "--metric", "compare them apart")  # fmt: skip

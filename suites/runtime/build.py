@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import catalog, registry, training
+from ..config import catalog, fitness, registry, training
 from ..config.errors import Fault
 from ..config.recipe import Recipe, load, to_yaml
 
 if TYPE_CHECKING:
-    from ...datasets.core.source import Source
+    from ...datasets.core.source import DataInfo, Source
     from ...methods.base import Method
     from ...methods.training.settings import TrainingSettings
 
@@ -47,7 +47,7 @@ def prepare_once(recipe: Recipe) -> Source:
     return _kept(key, to_yaml(recipe))
 
 
-def method_of(recipe: Recipe, name: str, info: Mapping[str, Any], seed: int) -> Method:
+def method_of(recipe: Recipe, name: str, info: DataInfo, seed: int) -> Method:
     """A method of the recipe with its model, for data of this ``info``; all weights come from (seed, "init")."""
     import torch
 
@@ -59,6 +59,15 @@ def method_of(recipe: Recipe, name: str, info: Mapping[str, Any], seed: int) -> 
     torch.manual_seed(derive(seed, "init"))
     model = module.build(module.Config(**recipe.model.options), info, seed)
     return kind(kind.Config(**fields), model, seed)
+
+
+def check_methods(recipe: Recipe, methods: Iterable[str], source: Source) -> None:
+    """Before anything is trained: the methods find what they need in the model and the data. Raises Fault with all that
+    they miss.
+    """
+    errors = fitness.errors_of(recipe, methods, source.info, source.splits["train"].columns)
+    if errors:
+        raise Fault.recipe("\n  ".join(errors), "methods", f"suites show {recipe.name}")
 
 
 def settings_of(recipe: Recipe) -> TrainingSettings:

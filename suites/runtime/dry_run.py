@@ -26,6 +26,7 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
     device = build.device_of(device)
     catalog.resolve(recipe)
     source = build.prepare(recipe)
+    build.check_methods(recipe, methods, source)
     weights.check(recipe, methods, seeds, source)
     torch.set_num_threads(recipe.train.threads or os.cpu_count() or 1)
     rows = []

@@ -38,6 +38,7 @@ def start(
     resolve_uri(out, tracking_uri)  # an address that cannot be read leaves nothing behind
     catalog.resolve(recipe)
     source = _prepare(recipe, console)
+    build.check_methods(recipe, methods, source)
     weights.check(recipe, methods, seeds, source)
     for joint in {
         catalog.kind_of(recipe, m).uses_union for m in methods

@@ -32,7 +32,9 @@ def predict(target: str, files: Sequence[Path], out: Path) -> Iterator[dict[str,
     import torch
 
     from ...datasets.core.errors import DataError
+    from ...datasets.core.source import SpeechInfo
     from ...datasets.core.transcript import parse
+    from ...datasets.readers import audio
     from ...datasets.spoken import recordings
 
     folder = _run(target, out)
@@ -45,7 +47,7 @@ def predict(target: str, files: Sequence[Path], out: Path) -> Iterator[dict[str,
         raise Fault.data("there is no whole checkpoint" + "".join(f"; {w}" for w in warnings), str(folder), "suites resume last")  # fmt: skip
     module = registry.network(recipe.model.name)
     config = module.Config(**recipe.model.options)
-    info = module.from_document(json.loads((folder / "model.json").read_text()))
+    info: SpeechInfo = module.from_document(json.loads((folder / "model.json").read_text()))
     document = folders.read_json(folder / "run.json")
     method = build.method_of(recipe, document["method"], info, document["seed"])
     method.load_state_dict(state["strategy"]["method"])
@@ -55,9 +57,9 @@ def predict(target: str, files: Sequence[Path], out: Path) -> Iterator[dict[str,
         rows, read, errors = [], [], {}
         for file in part:
             try:
-                if fault := recordings.fault_of(file):
+                if fault := audio.fault_of(file):
                     raise DataError(fault)
-                rows.append(recordings.features_of(file, info["features"]))
+                rows.append(recordings.features_of(file, info.features))
                 read.append(file)
             except DataError as error:
                 errors[file] = str(error)
@@ -65,7 +67,8 @@ def predict(target: str, files: Sequence[Path], out: Path) -> Iterator[dict[str,
         if rows:
             with torch.no_grad():
                 output = method.predict(module.batch_of(config, info, rows))["tokens"]
-            found = {file: info["tokenizer"].decode(tokens.tolist()) for file, tokens in zip(read, output, strict=True)}
+            tokenizer = info.prepared.tokenizer
+            found = {file: tokenizer.decode(tokens.tolist()) for file, tokens in zip(read, output, strict=True)}
         for file in part:
             if file in errors:
                 yield {"file": str(file), "error": errors[file]}

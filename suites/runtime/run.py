@@ -56,7 +56,7 @@ class Run:
         self.last_save = (time.monotonic(), 0)
         self.last: tuple[list[Any], list[int]] | None = None  # of the last evaluation on test: predictions and rows
         self.best: tuple[float, dict[str, Any]] | None = None
-        self.checks: dict[str, float] = {}  # what the problem found after the last stages
+        self.checks: dict[str, float] = {}  # what the method's checks gave after the last stages
         self.log = logging.getLogger(f"holdfast.run.{folder.name}.{secrets.token_hex(2)}")
         handler = logging.FileHandler(folder / "log.txt")
         handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
@@ -105,20 +105,23 @@ class Run:
             )
 
     def after_stage(self, strategy: MethodStrategy, stage: Stage) -> None:
-        from ...analysis.problems.evaluator import GateError
+        from ...analysis.probes.check import GateError
 
         number = strategy.position["experience"]
         train = self.stream[number]
-        hidden = {**self.source.splits["train"].columns}  # all columns: the problem may see what the method may not
-        try:
-            found = self.problem.after_stage(
-                stage.name, strategy.method, _Rows(type(train.table)(hidden), train.rows, number), self.pictures
-            )
-        except GateError as error:
-            raise Fault.run_failed(str(error), str(self.folder), "see plots/ there; suites show " + self.recipe.name) from error  # fmt: skip
-        for name, value in found.items():
-            self.journal.append(f"{stage.name}/{name}", value, number, "experience")
-            self.checks[f"{stage.name}/{name}"] = value
+        every = {**self.source.splits["train"].columns}  # a check may see what the method may not
+        rows = _Rows(type(train.table)(every), train.rows, number)
+        for probe in self.probes:
+            if probe.stage != stage.name:
+                continue
+            try:
+                values = probe.after_stage(strategy.method, rows, self.pictures)
+            except GateError as error:
+                next_step = f"see plots/ there; suites show {self.recipe.name}"
+                raise Fault.run_failed(str(error), str(self.folder), next_step) from error
+            for name, value in values.items():
+                self.journal.append(f"{stage.name}/{name}", value, number, "experience")
+                self.checks[f"{stage.name}/{name}"] = value
 
     @property
     def pictures(self) -> Path:
@@ -206,6 +209,7 @@ class Run:
         """Method, strategy and streams."""
         import torch
 
+        from ...analysis.probes.check import check
         from ...methods.training.seeding import seed_everything
         from ...methods.training.strategy import MethodStrategy
 
@@ -218,6 +222,7 @@ class Run:
         if hasattr(module, "to_document"):
             folders.write_json(self.folder / "model.json", module.to_document(self.source.info))
         self.problem: Evaluator = registry.problem(self.recipe.problem)(self.source)
+        self.probes = [check(name)(self.source) for name in method.checks]
         self.metrics = measures.of_recipe(self.recipe)
         plugins = [_KillBetweenUpdates()] if os.environ.get("HOLDFAST_KILL_AT", "").startswith("update") else []
         seed_everything(self.seed)
@@ -346,7 +351,7 @@ class Run:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The training experience as the problem sees it: all columns, and its row ids."""
+    """The training experience as a check sees it: all columns, and its row ids."""
 
     table: Any
     rows: Any

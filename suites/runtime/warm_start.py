@@ -1,6 +1,6 @@
 """Transfer: the model of a new run starts from the weights of a finished one (recipe field ``model.weights``).
 
-What is taken is the model alone, and once: a run that is taken up again has the weights in its checkpoint. Heads, label statistics and
+What is taken is the model alone, and once: a run that is resumed has the weights in its checkpoint. Heads, label statistics and
 everything else that belongs to the method stay new.
 """
 

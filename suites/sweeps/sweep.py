@@ -197,6 +197,7 @@ def _prepare_data(study: Study, console: Console) -> None:
     build.device_of(study.plan["device"])
     with console.progress("preparing data"):
         source = build.prepare_once(study.recipe)
+    build.check_methods(study.recipe, [study.plan["method"]], source)
     weights.check(study.recipe, [study.plan["method"]], [study.plan["seed"]], source)
     if "data" not in study.plan:
         study.plan["data"] = build.facts_of(source)

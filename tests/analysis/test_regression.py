@@ -12,6 +12,7 @@ import pytest
 import torch
 from holdfast.analysis.metrics import regression as r
 from holdfast.analysis.problems.regression import Regression
+from holdfast.datasets.core.source import RegressionInfo, ShotBins
 from holdfast.datasets.core.table import Table
 from holdfast.datasets.supremix import stsb as supremix_stsb
 from scipy import stats
@@ -61,7 +62,7 @@ def test_shots_partition_and_pool_their_rows() -> None:
 
 
 def test_fixed_lists_of_bins() -> None:
-    shots = r.Shots.of({"width": 0.1, "last": 49, "medium": [2, 4], "many": [0, 10, 49]})
+    shots = r.Shots(width=0.1, last=49, medium=frozenset({2, 4}), many=frozenset({0, 10, 49}))
     label = np.array([0.0, 0.25, 0.3, 1.05, 5.0, 4.95])
     assert shots.assign(label, label).tolist() == ["many", "medium", "few", "many", "many", "many"]
 
@@ -111,7 +112,10 @@ def test_neighbours_give_the_label_where_the_embedding_is_ordered() -> None:
 def test_the_problem_scores_and_draws(tmp_path: Path) -> None:
     label = torch.arange(40, dtype=torch.float32) % 13
     table = Table({"label": label, "x": torch.zeros(40, 2)})
-    data = SimpleNamespace(splits={"train": table, "test": table}, info={"shots": {"many_above": 3, "few_below": 3}})
+    data = SimpleNamespace(
+        splits={"train": table, "test": table},
+        info=RegressionInfo(modality="table", shots=ShotBins(many_above=3, few_below=3)),
+    )
     problem = Regression(data)
     g = np.random.default_rng(0)
     predictions: list[dict[str, Any]] = [

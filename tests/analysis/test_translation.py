@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.analysis.probes.translation import UnjudgedError, auxiliary_classifier, balanced
-from holdfast.analysis.problems.evaluator import GateError
-from holdfast.analysis.problems.groups import Groups
+from holdfast.analysis.probes.check import GateError
+from holdfast.analysis.probes.translation import Gate, TranslationCheck, UnjudgedError, auxiliary_classifier, balanced
+from holdfast.datasets.core.source import ClassInfo
 from holdfast.datasets.core.table import Table
 from torch import Tensor, nn
 
@@ -36,7 +36,7 @@ def part(n: int, conflicting: int, seed: int) -> Table:
 
 def data(conflicting: int = 12, **splits: Table) -> Any:
     made = {"train": part(200, conflicting, 0), "valid": part(40, 2, 1), "test": part(40, 10, 2)}
-    return SimpleNamespace(splits={**made, **splits}, info={"usual": (0, 1)})
+    return SimpleNamespace(splits={**made, **splits}, info=ClassInfo(classes=2))
 
 
 def method(translate: Any, action: str = "stop") -> Any:
@@ -69,7 +69,7 @@ def test_no_test_row_is_read(tmp_path: Path) -> None:
     assert isinstance(labels, Tensor)
     wrong = Table({**test.columns, "label": 1 - labels})
     for split in (part(40, 10, 2), wrong):
-        found.append(Groups(data(test=split)).after_stage("translator", method(recolour), EXPERIENCE, tmp_path))
+        found.append(TranslationCheck(data(test=split)).after_stage(method(recolour), EXPERIENCE, tmp_path))
     assert all(one == found[0] for one in found)
     assert found[0]["content_kept"] > 0.9
     assert found[0]["bias_moved"] > 0.9
@@ -78,25 +78,25 @@ def test_no_test_row_is_read(tmp_path: Path) -> None:
 
 def test_a_translator_that_moves_the_content_is_seen_with_training_rows_alone(tmp_path: Path) -> None:
     with pytest.raises(GateError, match="does not keep the content"):
-        Groups(data()).after_stage("translator", method(mirror), EXPERIENCE, tmp_path)
+        TranslationCheck(data()).after_stage(method(mirror), EXPERIENCE, tmp_path)
 
 
 def test_an_unbiased_split_comes_first(tmp_path: Path) -> None:
     """Training rows without a single exception do not matter then."""
     source = data(0, unbiased=part(200, 50, 3))
-    assert Groups(source).after_stage("translator", method(recolour), EXPERIENCE, tmp_path)["gate_passed"] == 1
+    assert TranslationCheck(source).after_stage(method(recolour), EXPERIENCE, tmp_path)["gate_passed"] == 1
 
 
 @pytest.mark.parametrize("conflicting", [0, 1, 9])
 def test_where_content_and_bias_are_one_the_gate_says_that_it_cannot_judge(conflicting: int, tmp_path: Path) -> None:
     source = data(conflicting)
     with pytest.raises(GateError, match=r"the gate cannot judge the translator: .*and 10 are needed.*'unbiased'"):
-        Groups(source).after_stage("translator", method(recolour), EXPERIENCE, tmp_path)
+        TranslationCheck(source).after_stage(method(recolour), EXPERIENCE, tmp_path)
     with pytest.warns(UserWarning, match="cannot judge"):
-        assert Groups(source).after_stage("translator", method(recolour, "warn"), EXPERIENCE, tmp_path) == {}
+        assert TranslationCheck(source).after_stage(method(recolour, "warn"), EXPERIENCE, tmp_path) == {}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert Groups(source).after_stage("translator", method(recolour, "ignore"), EXPERIENCE, tmp_path) == {}
+        assert TranslationCheck(source).after_stage(method(recolour, "ignore"), EXPERIENCE, tmp_path) == {}
     assert (tmp_path / "translations-0.png").stat().st_size > 0  # the pictures need no classifier
 
 
@@ -111,7 +111,7 @@ def test_a_classifier_that_knows_nothing_does_not_judge() -> None:
 def test_no_held_out_image_of_the_modes(tmp_path: Path) -> None:
     empty = Table({name: column[:0] for name, column in part(4, 0, 0).columns.items()})  # type: ignore[index]
     with pytest.raises(GateError, match="cannot judge the translator: there is no held-out image"):
-        Groups(data(valid=empty)).after_stage("translator", method(recolour), EXPERIENCE, tmp_path)
+        TranslationCheck(data(valid=empty)).after_stage(method(recolour), EXPERIENCE, tmp_path)
 
 
 def test_balanced_rows() -> None:
@@ -131,11 +131,13 @@ def test_many_held_out_images_are_drawn_from_all_of_them(tmp_path: Path) -> None
     """Files in the order of their classes: the report must see every class, not the first thousand files."""
     labels = torch.arange(10).repeat_interleave(150)
     valid = Table({"image": torch.zeros(1500, 3, 4, 4, dtype=torch.uint8), "label": labels, "bias": labels})
-    problem = Groups(SimpleNamespace(splits={"train": valid, "valid": valid, "test": valid}, info={}))
-    _, found = problem._held_out(range(10), EXPERIENCE)
+    probe = TranslationCheck(
+        SimpleNamespace(splits={"train": valid, "valid": valid, "test": valid}, info=ClassInfo(classes=10))
+    )
+    _, found = probe.held_out(range(10), EXPERIENCE)
     assert len(found) == 1000
     assert found.unique().tolist() == list(range(10))
-    _, found = problem._held_out([8, 9], EXPERIENCE)
+    _, found = probe.held_out([8, 9], EXPERIENCE)
     assert found.tolist() == [8] * 150 + [9] * 150
 
 
@@ -143,7 +145,7 @@ class Elsewhere(nn.Module):
     """A method whose weights lie on another device."""
 
     modes = (0, 1)
-    gate = {"action": "stop", "max_content_moved": 0.3, "min_content_kept": 0.6}  # noqa: RUF012
+    gate: Gate = {"action": "stop", "max_content_moved": 0.3, "min_content_kept": 0.6}  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,5 +160,5 @@ class Elsewhere(nn.Module):
 def test_the_translator_gets_images_where_its_weights_are(tmp_path: Path) -> None:
     found = Elsewhere()
     with pytest.raises(GateError, match="does not keep the content"):
-        Groups(data()).after_stage("translator", found, EXPERIENCE, tmp_path)
+        TranslationCheck(data()).after_stage(found, EXPERIENCE, tmp_path)
     assert found.seen == {"meta"}

@@ -19,7 +19,7 @@ from typing import Any
 
 warnings.filterwarnings("ignore")
 import torch  # noqa: E402
-from holdfast.datasets.core.source import Source  # noqa: E402
+from holdfast.datasets.core.source import DataInfo, Source  # noqa: E402
 from holdfast.datasets.core.streams import class_incremental  # noqa: E402
 from holdfast.datasets.core.table import Batch, Ragged, Table  # noqa: E402
 from holdfast.methods.base import Method, MethodConfig, StepContext  # noqa: E402
@@ -100,7 +100,7 @@ def main(size: str, device: str) -> None:
     waves = [0.1 * torch.randn(int(n), generator=g) for n in torch.randint(16_000, 48_000, (ROWS,), generator=g)]
     table = Table({"audio": Ragged.from_list(waves), "label": torch.arange(ROWS) % CLASSES})
     source = Source(
-        {"train": table, "valid": table, "test": table}, [str(i) for i in range(CLASSES)], {}, "stand-in", "0"
+        {"train": table, "valid": table, "test": table}, [str(i) for i in range(CLASSES)], DataInfo(), "stand-in", "0"
     )
     experience = class_incremental(source, 1).streams["train"][0]
     results: dict[str, list[float]] = {"bare Hugging Face loop": [], "Holdfast strategy": []}

@@ -16,7 +16,7 @@ from typing import Any
 
 warnings.filterwarnings("ignore")
 import torch  # noqa: E402
-from holdfast.datasets.core.source import Source  # noqa: E402
+from holdfast.datasets.core.source import DataInfo, Source  # noqa: E402
 from holdfast.datasets.core.streams import class_incremental  # noqa: E402
 from holdfast.datasets.core.table import Batch, Table  # noqa: E402
 from holdfast.methods.base import Method, MethodConfig, StepContext  # noqa: E402
@@ -70,7 +70,7 @@ def main() -> None:
     x, y = torch.rand(N, D, generator=g), torch.arange(N) % CLASSES
     table = Table({"x": x, "label": y})
     source = Source(
-        {"train": table, "valid": table, "test": table}, [str(i) for i in range(CLASSES)], {}, "stand-in", "0"
+        {"train": table, "valid": table, "test": table}, [str(i) for i in range(CLASSES)], DataInfo(), "stand-in", "0"
     )
     stream = list(class_incremental(source, 5).streams["train"])
     parts = [experience.rows for experience in stream]

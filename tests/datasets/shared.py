@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from holdfast.datasets.readers.images import read_idx
-from holdfast.datasets.supremix import agedb as supremix_agedb
+from holdfast.datasets.readers.idx import read_idx
+from holdfast.datasets.supremix.faces import ANGLES, rotate
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -119,9 +119,9 @@ def rotated(data: Path, out: Path, train: int = 4000, held_out: int = 610) -> Pa
         )
         rows = ["age,path,split"]
         for split, part, count in zip(("train", "val", "test"), parts, (n, held_out, held_out), strict=True):
-            angle = torch.arange(count) % supremix_agedb.ANGLES
+            angle = torch.arange(count) % ANGLES
             chosen = torch.from_numpy(images[part[np.arange(count) % len(part)]])[:, None]
-            turned = supremix_agedb.rotate(chosen, angle.float()).numpy()[:, 0]
+            turned = rotate(chosen, angle.float()).numpy()[:, 0]
             for i, (image, degrees) in enumerate(zip(turned, angle.tolist(), strict=True)):
                 path = f"AgeDB/{split}{i}_Digit_{degrees}_m.png"
                 Image.fromarray(image).save(out / name / path)

@@ -16,6 +16,7 @@ from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
 from holdfast.datasets.cdvg.biases import PALETTE, assign
 from holdfast.datasets.cdvg.corruptions import TYPES, corrupt
 from holdfast.datasets.core.errors import DataError
+from holdfast.datasets.core.source import Colours
 from holdfast.datasets.readers import cifar
 from PIL import Image
 
@@ -39,7 +40,7 @@ def test_the_stand_in_is_biased_in_training_and_not_in_test(kind: Any) -> None:
     config = cdvg_ccifar10.Config(rho=0.95, type=kind, n_train=600)
     source = cdvg_ccifar10.load(config, None)
     assert {k: len(t) for k, t in source.splits.items()} == {"train": 600, "valid": 100, "test": 397, "unbiased": 600}
-    assert source.info["size"] == 16
+    assert source.info.size == 16
     assert abs(aligned(source, "train") - 0.95) < 0.02
     for split in ("test", "unbiased"):
         assert abs(aligned(source, split) - 0.1) < 0.02
@@ -201,7 +202,7 @@ def test_disents_tree(tmp_path: Path, module: Any, tree: str, prefix: str, side:
     for root in (tmp_path, tmp_path / tree):
         source = module.load(module.Config(), root)
         assert {k: len(t) for k, t in source.splits.items()} == {"train": 20, "valid": 10, "test": 10}
-        assert source.info["size"] == side
+        assert source.info.size == side
         assert len(source.class_names) == 10
         found = columns(source)
         assert torch.equal(found["image"][:, 0, 5, 5], (20 * found["label"] + found["bias"]).to(torch.uint8))
@@ -341,7 +342,7 @@ def test_an_empty_root_says_what_may_lie_there(tmp_path: Path, module: Any, tree
 def test_an_archive_of_digits_is_coloured_already(tmp_path: Path) -> None:
     trees.lff(tmp_path, "ColoredMNIST-Skewed0.02-Severity2", 28)
     source = cdvg_cmnist.load(cdvg_cmnist.Config(n_valid=10), tmp_path)
-    assert source.info["palette"] == PALETTE
+    assert source.info.colours == Colours("foreground", PALETTE)
     for options in ({"carrier": "background"}, {"size": 16}):
         with pytest.raises(DataError, match="coloured in the foreground at 28 px"):
             cdvg_cmnist.load(cdvg_cmnist.Config(n_valid=10, **options), tmp_path)

@@ -15,8 +15,10 @@ from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
 from holdfast.datasets.cdvg import drift as cdvg_drift
 from holdfast.datasets.cdvg import folder as cdvg_folder
 from holdfast.datasets.cdvg.biases import BACKGROUNDS, assign, colour_background
+from holdfast.datasets.cdvg.digits import FILES
 from holdfast.datasets.core.errors import DataError
-from holdfast.datasets.readers.images import read_idx, read_image
+from holdfast.datasets.readers.idx import read_idx
+from holdfast.datasets.readers.images import read_image
 from PIL import Image
 
 from .shared import place
@@ -72,17 +74,17 @@ def test_idx_files_are_read_compressed_or_not(tmp_path: Path, end: str, inner: s
     r = np.random.default_rng(0)
     folder = tmp_path / inner
     folder.mkdir(parents=True, exist_ok=True)
-    for images, labels in cdvg_cmnist.FILES.values():
+    for images, labels in FILES.values():
         _idx(folder / (images + end), r.integers(0, 256, (60, 28, 28), dtype=np.uint8))
         _idx(folder / (labels + end), r.integers(0, 10, 60, dtype=np.uint8))
     for size, side in ((None, 28), (16, 16), (8, 8)):
         config = cdvg_cmnist.Config(n_train=40, n_valid=20, size=size)
         source = cdvg_cmnist.load(config, tmp_path)
         assert source.source == "real"
-        assert source.info["size"] == side
+        assert source.info.size == side
     with pytest.raises(DataError, match="there are 60 training images"):
         cdvg_cmnist.load(cdvg_cmnist.Config(n_train=50, n_valid=20), tmp_path)
-    (folder / (cdvg_cmnist.FILES["test"][1] + end)).write_bytes(b"\x00\x00\x08\x01\x00")
+    (folder / (FILES["test"][1] + end)).write_bytes(b"\x00\x00\x08\x01\x00")
     with pytest.raises(DataError, match="idx"):
         cdvg_cmnist.load(cdvg_cmnist.Config(n_train=40, n_valid=20), tmp_path)
 

@@ -242,7 +242,7 @@ def test_a_recording_of_no_numbers_is_named(value: float, subtype: str, root: Pa
     with pytest.raises(DataError, match=message):
         coconut_manifest.load(config, root)
     assert len(coconut_manifest.check(config, root)["faults"]) == 1
-    assert coconut_manifest.load(config.model_copy(update={"on_fault": "skip"}), root).info["faults_skipped"] == 1
+    assert coconut_manifest.load(config.model_copy(update={"on_fault": "skip"}), root).info.faults_skipped == 1
 
 
 @pytest.mark.parametrize(
@@ -291,4 +291,4 @@ def test_an_absent_category_is_no_category(text: str, root: Path) -> None:
     with pytest.raises(DataError, match=r"t\.csv line 5: no value in column 'colour'"):
         supremix_tabular.load(supremix_tabular.Config(), root)
     source = supremix_tabular.load(supremix_tabular.Config(missing="median", valid=0.1, test=0.1), root)
-    assert source.info["input_shape"][0] in (3, 4)  # the number, two colours, and the absent one where training has it
+    assert source.info.input_shape[0] in (3, 4)  # the number, two colours, and the absent one where training has it

@@ -56,11 +56,9 @@ def test_slurp_intact(made: dict[str, Path]) -> None:
         "valid": 16,
         "test": 32,
     }
-    text = source.info["texts"]["train"][2]
-    assert text["entities"] == [{"type": "time", "filler": "at1 o'clock"}], (
-        "fillers are lower-cased surfaces; apostrophes stay"
-    )
-    assert text["scenario"] + "_" + text["action"] in source.info["intents"], "not the field 'intent'"
+    text = source.info.annotations["train"][2]
+    assert text.entities == (("time", "at1 o'clock"),), "fillers are lower-cased surfaces; apostrophes stay"
+    assert f"{text.scenario}_{text.action}" in source.info.intents, "not the field 'intent'"
     features = source.splits["train"].columns["features"]
     assert isinstance(features, Ragged)
     assert features.values.shape[1] == 40
@@ -201,14 +199,14 @@ def test_faults_can_be_left_out(tree: Path, request: pytest.FixtureRequest) -> N
     victim = next(p for p in sorted(tree.rglob("*")) if p.suffix in (".flac", ".wav"))
     victim.unlink()
     source = module.load(config.model_copy(update={"on_fault": "skip"}), tree)
-    assert source.info["faults_skipped"] == 1
+    assert source.info.faults_skipped == 1
     assert len(module.check(config, tree)["faults"]) == 1
 
 
 def test_fsc_intact(made: dict[str, Path]) -> None:
     source = coconut_fsc.load(FSC, made["fsc"])
     assert source.class_names == ["activate_lights_kitchen", "bring_juice", "changelanguage", "deactivate_music"]
-    assert source.info["texts"]["train"][0]["sentence"] == "please activate the lights 0"
+    assert source.info.annotations["train"][0].sentence == "please activate the lights 0"
     assert [len(t) for t in source.splits.values()] == [16, 4, 8]
     assert coconut_fsc.check(FSC, made["fsc"])["test"]["speakers"] == 2
 
@@ -233,7 +231,7 @@ def test_manifest_intact(kind: str, tmp_path: Path) -> None:
     assert not by_split["train"] & by_split["test"], "no speaker in two splits"
     source = coconut_manifest.load(MANIFEST, root)
     assert source.class_names == ["one", "three", "two"]
-    assert source.info["texts"]["test"][0]["entities"][0]["type"] == "digit"
+    assert source.info.annotations["test"][0].entities[0][0] == "digit"
     assert coconut_manifest.load(MANIFEST, root / f"manifest.{kind}").checksum == source.checksum
     assert source.random_split
 
@@ -280,7 +278,7 @@ def test_a_gold_filler_keeps_its_punctuation_and_the_target_does_not(tmp_path: P
         line["entities"] = [{"type": "money", "filler": "U.S.D."}]
     (root / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
     source = slu.prepare(slu.Config(), coconut_manifest.load(MANIFEST, root))
-    target = source.info["targets"]["test"][0]
+    target = source.info.prepared.targets["test"][0]
     assert "_FILL u s d _SEP" in target
     problem = SpeechUnderstanding(source)
     said = torch.tensor(problem.tokenizer.encode(target)[1:])
@@ -299,7 +297,7 @@ def test_manifest_with_splits_and_scenarios(tmp_path: Path) -> None:
     source = coconut_manifest.load(MANIFEST.model_copy(update={"split_by": "scenario"}), root)
     assert source.class_names == ["numbers"]
     assert not source.random_split
-    assert source.info["intents"] == ["numbers_one", "numbers_three", "numbers_two"]
+    assert source.info.intents == ("numbers_one", "numbers_three", "numbers_two")
     lines[0]["split"] = ""
     (root / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
     with pytest.raises(DataError, match="some rows name a split and some do not"):

@@ -10,6 +10,7 @@ import pytest
 from holdfast.analysis.metrics.regression import Shots
 from holdfast.datasets.coconut import manifest as coconut_manifest
 from holdfast.datasets.coconut import slurp as coconut_slurp
+from holdfast.datasets.core.source import ShotBins
 from holdfast.datasets.core.transcript import clean_words
 from holdfast.datasets.supremix import stsb as supremix_stsb
 
@@ -61,7 +62,7 @@ def test_shots_of_stsb_are_those_of_dir() -> None:
     source = supremix_stsb.load(supremix_stsb.Config(), DATA / "stsb")
     columns: Any = {split: table.columns["label"] for split, table in source.splits.items()}
     label = {split: column.double().numpy() for split, column in columns.items()}
-    shots = Shots.of(source.info["shots"])
+    shots = Shots.of(source.info.shots or ShotBins())
     counts = {}
     for split, y in label.items():
         found = shots.assign(y, label["train"])

@@ -9,10 +9,11 @@ import pytest
 import torch
 from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
 from holdfast.datasets.core.errors import DataError
-from holdfast.datasets.core.source import Source
-from holdfast.datasets.readers.rows import SPLITS
+from holdfast.datasets.core.source import RegressionInfo, Source
+from holdfast.datasets.readers.csv import SPLITS
 from holdfast.datasets.supremix import agedb as supremix_agedb
 from holdfast.datasets.supremix import tabular as supremix_tabular
+from holdfast.datasets.supremix.faces import rotate
 from holdfast.datasets.supremix.regression import RegressionData, finish
 from PIL import Image
 from pydantic import ValidationError
@@ -20,7 +21,7 @@ from pydantic import ValidationError
 from .shared import place, rotated
 
 
-def table(path: Path, text: str, **options: object) -> Source:
+def table(path: Path, text: str, **options: object) -> Source[RegressionInfo]:
     path.write_text(text)
     return supremix_tabular.load(supremix_tabular.Config(**options), path)
 
@@ -38,7 +39,7 @@ def test_a_table_with_categories_is_standardised_by_its_training_rows(tmp_path: 
     assert isinstance(y, torch.Tensor)
     labels = torch.cat([t.columns["label"] for t in source.splits.values()])  # type: ignore[misc]
     assert sorted(labels.tolist()) == [3.0 * i + 1 for i in range(40)]
-    assert source.info["label_name"] == "y"
+    assert source.info.label_name == "y"
     assert source.checksum == table(tmp_path / "t.csv", GOOD).checksum
     assert source.checksum != table(tmp_path / "t.csv", GOOD, seed=1).checksum
 
@@ -47,7 +48,7 @@ def test_a_table_with_categories_is_standardised_by_its_training_rows(tmp_path: 
 def test_other_delimiters_and_no_header(tmp_path: Path, delimiter: str) -> None:
     rows = "".join(delimiter.join(map(str, (i, i * i, 2 * i))) + "\n" for i in range(30))
     source = table(tmp_path / "t.txt", rows)
-    assert source.info == {**source.info, "input_shape": (2,), "label_name": "2"}
+    assert (source.info.input_shape, source.info.label_name) == ((2,), "2")
 
 
 def test_a_split_column_and_a_dropped_one(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_a_split_column_and_a_dropped_one(tmp_path: Path) -> None:
     text = "id,x,y,part\n" + "".join(f"n{i},{i},{i % 7},{words[i % 4]}\n" for i in range(40))
     source = table(tmp_path / "t.csv", text, split_column="part", target="y", drop=("id",))
     assert {k: len(v) for k, v in source.splits.items()} == {"train": 20, "valid": 10, "test": 10}
-    assert source.info["input_shape"] == (1,)
+    assert source.info.input_shape == (1,)
 
 
 def test_a_source_says_whether_its_seed_splits_one_table_anew(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_a_fraction_is_part_of_the_training_rows_and_leaves_the_others_alone() -
 def test_rows_that_are_left_with_one_label_are_refused_with_that_label() -> None:
     column = {"x": torch.zeros(50, 1), "label": torch.tensor([9.0] + [4.0] * 49)}
     with pytest.raises(DataError, match="all 5 training targets are 4: there is nothing to learn"):
-        finish(RegressionData(fraction=0.1), dict.fromkeys(SPLITS, column), {}, "real", {})
+        finish(RegressionData(fraction=0.1), dict.fromkeys(SPLITS, column), RegressionInfo(modality="table"), "real")
 
 
 def test_imbalance_thins_high_labels_in_training_alone() -> None:
@@ -168,14 +169,14 @@ def test_imbalance_thins_high_labels_in_training_alone() -> None:
 def test_rotation_turns_the_picture() -> None:
     picture = torch.zeros(1, 1, 8, 8)
     picture[..., 3:5, 4:] = 1  # a bar to the right
-    quarter = supremix_agedb.rotate(picture, torch.tensor([90.0])).float()[0, 0]
-    still = supremix_agedb.rotate(picture, torch.tensor([0.0])).float()[0, 0]
+    quarter = rotate(picture, torch.tensor([90.0])).float()[0, 0]
+    still = rotate(picture, torch.tensor([0.0])).float()[0, 0]
     assert still[:, 9:].sum() > 5 * still[:, :7].sum()
     assert quarter[:7].sum() > 5 * quarter[9:].sum() or quarter[9:].sum() > 5 * quarter[:7].sum()
     assert abs(float(quarter[:, :7].sum() - quarter[:, 9:].sum())) < 0.2 * float(quarter.sum())
 
 
-def faces(root: Path, lines: str) -> Source:
+def faces(root: Path, lines: str) -> Source[RegressionInfo]:
     (root / "AgeDB").mkdir(exist_ok=True)
     for i in range(6):
         Image.fromarray(np.full((20, 10, 3), 40 * i, np.uint8)).save(root / "AgeDB" / f"{i}_x_{20 + i}_f.png")
@@ -236,7 +237,7 @@ def test_real_tables(file: str, rows: int, inputs: int) -> None:
     assert real is not None
     source = supremix_tabular.load(supremix_tabular.Config(file=file), real / "uci")
     assert sum(len(t) for t in source.splits.values()) == rows
-    assert source.info["input_shape"] == (inputs,)
+    assert source.info.input_shape == (inputs,)
 
 
 @pytest.mark.skipif(real is None, reason="no shared data beside the checkout")

@@ -12,6 +12,7 @@ import pytest
 import torch
 from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.core.table import Ragged
+from holdfast.datasets.readers import volumes as readers
 from holdfast.datasets.supremix import agedb as supremix_agedb
 from holdfast.datasets.supremix import imdb_wiki as supremix_imdb_wiki
 from holdfast.datasets.supremix import stsb as supremix_stsb
@@ -39,10 +40,11 @@ def test_sentence_pairs_in_the_released_layout(tmp_path: Path) -> None:
     first = source.splits["train"].columns["first"]
     assert isinstance(first, Ragged)
     assert first.lengths.tolist() == [4] * 12
-    known = source.info["words"]
+    assert source.info.pairs is not None
+    known = source.info.pairs.words
     back = {i: w for w, i in known.items()}
     assert [back[int(i)] for i in first.values[:4]] == ["a", "man", "0", "runs"]
-    assert source.info["vocabulary"] == len(known) + 2
+    assert source.info.pairs.vocabulary == len(known) + 2
     rare = supremix_stsb.load(supremix_stsb.Config(min_count=12), tmp_path)
     words = rare.splits["train"].columns["first"]
     assert isinstance(words, Ragged)
@@ -142,7 +144,7 @@ def test_recordings_with_labels(tmp_path: Path) -> None:
     labels(tmp_path, good)
     config = supremix_timeseries.Config(samples=20)
     source = supremix_timeseries.load(config, tmp_path)
-    assert source.info["input_shape"] == (2, 20)
+    assert source.info.input_shape == (2, 20)
     for text, message in (
         (good + "r9,3,test\n", "line 7: no eeg/r9"),
         (good + "../x,3,test\n", "is no name of a file"),
@@ -177,11 +179,11 @@ def test_nifti_files_of_the_second_version_and_of_fractions(tmp_path: Path) -> N
     for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
         path = tmp_path / "v.nii"
         kind(values, np.eye(4)).to_filename(path)
-        assert np.array_equal(supremix_volumes.nifti(path), values)
+        assert np.array_equal(readers.nifti(path), values)
     values[0, 0, 0] = np.nan
     nibabel.Nifti1Image(values, np.eye(4)).to_filename(path)
     with pytest.raises(DataError, match="holds NaN"):
-        supremix_volumes.nifti(path)
+        readers.nifti(path)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -189,11 +191,11 @@ def test_nifti_files_are_read_with_their_scale(tmp_path: Path, order: str) -> No
     values = np.arange(24).reshape(2, 3, 4)
     path = tmp_path / "v.nii.gz"
     path.write_bytes(gzip.compress(nifti(values, order)))
-    assert np.array_equal(supremix_volumes.nifti(path), values * 2 + 1)
+    assert np.array_equal(readers.nifti(path), values * 2 + 1)
     for raw, message in ((b"short", "no NIfTI-1"), (nifti(values)[:-4], "cut short")):
         path.write_bytes(gzip.compress(raw))
         with pytest.raises(DataError, match=message):
-            supremix_volumes.nifti(path)
+            readers.nifti(path)
     whole = gzip.compress(nifti(np.arange(4096).reshape(16, 16, 16) * 37 % 1009))
 
     def changed(place: int, form: str, value: object) -> bytes:
@@ -214,7 +216,7 @@ def test_nifti_files_are_read_with_their_scale(tmp_path: Path, order: str) -> No
     ):
         path.write_bytes(raw)
         with pytest.raises(DataError, match=message):
-            supremix_volumes.nifti(path)
+            readers.nifti(path)
 
 
 def test_volumes_with_labels(tmp_path: Path) -> None:
@@ -314,9 +316,10 @@ def test_a_fraction_of_real_data_leaves_validation_and_test_whole(
 
 def test_the_texts_of_a_fraction_are_those_of_its_rows(tmp_path: Path) -> None:
     source = supremix_stsb.load(supremix_stsb.Config(n_train=60, n_test=20, fraction=0.3, imbalanced=True), None)
-    known = {i: word for word, i in source.info["words"].items()}
+    assert source.info.pairs is not None
+    known = {i: word for word, i in source.info.pairs.words.items()}
     for split, table in source.splits.items():
-        texts = source.info["texts"][split]
+        texts = source.info.pairs.texts[split]
         assert len(texts) == len(table)
         for k, name in enumerate(("first", "second")):
             column = table.columns[name]
@@ -342,4 +345,4 @@ def test_real_pairs_and_series() -> None:
     hourly = supremix_timeseries.load(
         supremix_timeseries.Config(file="ETTh1.csv.gz", target="OT"), real / "time_series"
     )
-    assert hourly.info["input_shape"] == (7, 96)
+    assert hourly.info.input_shape == (7, 96)

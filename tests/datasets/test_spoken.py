@@ -12,10 +12,11 @@ from holdfast.datasets.coconut import slurp as coconut_slurp
 from holdfast.datasets.coconut import speech
 from holdfast.datasets.core import cache
 from holdfast.datasets.spoken import grammar
-from holdfast.datasets.spoken.corpus import spoken
+from holdfast.datasets.spoken.corpus import SYMBOLS, spoken
 from holdfast.datasets.spoken.grammar import Utterance
 from holdfast.datasets.spoken.speaker import Speaker, SpeechError, speak_all
 from holdfast.methods.networks import acoustic
+from holdfast.suites.runtime.pretrain_acoustic import frame_accuracy
 
 SMALL = coconut_slurp.Config(n_train=1, n_valid=1, n_test=1, seed=5)
 
@@ -118,8 +119,9 @@ def test_shipped_encoder_hears_unseen_voices_and_sentences() -> None:
     ]
     features, labels = spoken(rows, key={"kind": "test-phones"}, labels=True)
     assert labels is not None
-    assert acoustic.frame_accuracy(acoustic.load_pretrained(), features, labels) >= 0.85
+    assert frame_accuracy(acoustic.load_pretrained(), features, labels) >= 0.85
     assert acoustic.WEIGHTS.stat().st_size <= 2 * 2**20
+    assert len(SYMBOLS) == acoustic.PHONES
 
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from holdfast.analysis.probes.translation import TranslationCheck
 from holdfast.analysis.problems.groups import Groups
 from holdfast.datasets.cdvg import bffhq as cdvg_bffhq
 from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
 from holdfast.datasets.cdvg import drift as cdvg_drift
 from holdfast.datasets.cdvg import folder as cdvg_folder
 from holdfast.datasets.cdvg.image_sets import counts, majority_bias
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import ImageInfo, Source
 from PIL import Image
 
 from . import trees
@@ -64,7 +65,7 @@ def folder(
     return root  # fmt: skip
 
 
-def load(root: Path) -> Source:
+def load(root: Path) -> Source[ImageInfo]:
     return cdvg_folder.load(cdvg_folder.Config(size=8), root)
 
 
@@ -117,7 +118,7 @@ def test_bias_moved_is_that_of_the_usual_bias(words: tuple[str, str, str, str], 
 
     gate = {"action": "stop", "max_content_moved": 0.3, "min_content_kept": 0.6}
     method = SimpleNamespace(translate=translate, modes=(0, 1), gate=gate)
-    found = Groups(source).after_stage("translator", method, SimpleNamespace(number=0), tmp_path)
+    found = TranslationCheck(source).after_stage(method, SimpleNamespace(number=0), tmp_path)
     assert found["bias_moved"] > 0.95
     assert found["content_kept"] > 0.95
 
@@ -148,12 +149,12 @@ def test_biases_of_generated_sets_and_archives_are_numbered_like_the_classes(tmp
         cdvg_folder.load(cdvg_folder.Config(rho=0.1), None),
         cdvg_bffhq.load(cdvg_bffhq.Config(rho=0.1), None),
     ):
-        assert source.info["usual"] == tuple(range(len(source.class_names)))
+        assert source.info.usual == tuple(range(len(source.class_names)))
     trees.disent(tmp_path, "bffhq", 8, classes=2)
     for n in range(3):
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f"bffhq/0.5pct/conflict/0/more{n}_0_1.png")
     archive = cdvg_bffhq.load(cdvg_bffhq.Config(size=8), tmp_path)
-    assert archive.info["usual"] == (0, 1)
+    assert archive.info.usual == (0, 1)
     assert counts(archive)["train"] == {"rows": 7, "aligned": round(2 / 7, 4)}
 
 
@@ -171,11 +172,10 @@ def test_where_the_bias_drifts_the_column_says_what_is_usual(tmp_path: Path) -> 
     found = counts(source)
     assert found["train"]["aligned"] == 1
     assert found["test"]["aligned"] < 0.2
-    problem = Groups(source)
-    score = problem.score([{"label": 0}] * 100, range(100), "valid")
+    score = Groups(source).score([{"label": 0}] * 100, range(100), "valid")
     assert score["aligned"] > 0
     assert not {"aligned_group_mean", "conflict_group_mean"} & set(score)  # no group is one or the other
     columns: Any = source.splits["train"].columns
     rows = (columns["experience"] == 1).nonzero().flatten()
     experience = SimpleNamespace(table=source.splits["train"], rows=rows, number=1)
-    assert problem._usual_of_modes(range(10), experience) == {m: (m + 3) % 10 for m in range(10)}
+    assert TranslationCheck(source).usual(range(10), experience) == {m: (m + 3) % 10 for m in range(10)}

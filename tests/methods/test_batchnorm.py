@@ -10,7 +10,7 @@ import pytest
 import torch
 from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
 from holdfast.datasets.core.seeds import generator
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import ImageInfo, Source
 from holdfast.datasets.core.table import Batch
 from holdfast.datasets.core.view import ExperienceView
 from holdfast.methods.base import StepContext
@@ -171,7 +171,7 @@ def test_a_last_batch_of_one_image_trains(encoder: str) -> None:
     """At 32 px the last maps of resnet18 are 1 x 1: one image has no variance there, and torch refuses to normalise
     it.
     """
-    net = images.build(images.Config(encoder=encoder), {"classes": 2, "channels": 3, "size": 32}, 0)
+    net = images.build(images.Config(encoder=encoder), ImageInfo(classes=2, channels=3, size=32), 0)
     net.train()
     x = torch.randn(1, 3, 32, 32)
     loss = net.classify(net.encode(x)).square().sum()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from holdfast.datasets.core.seeds import generator
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import Annotation, Source, SpeechInfo
 from holdfast.datasets.core.table import Ragged, Table
 from holdfast.datasets.core.transcript import PAD_ID
 from holdfast.datasets.core.view import ExperienceView
@@ -36,20 +36,18 @@ def source(n: int = 24) -> Source:
     texts = []
     for i in range(n):
         c = i % 4
-        texts.append(
-            {"scenario": f"s{c}", "action": f"a{i % 8 // 4}", "sentence": f"w{i % 5} w{i % 3} w{c}", "entities": []}
-        )
-    intents = sorted({f"{t['scenario']}_{t['action']}" for t in texts})
+        texts.append(Annotation(str(i), f"s{c}", f"a{i % 8 // 4}", f"w{i % 5} w{i % 3} w{c}"))
+    intents = sorted({f"{t.scenario}_{t.action}" for t in texts})
     lengths = torch.randint(5, 12, (n,), generator=g).tolist()
     columns: dict[str, torch.Tensor | Ragged] = {
         "features": Ragged.from_list([torch.randn(k, 128, generator=g) for k in lengths]),
         "label": torch.tensor([i % 4 for i in range(n)]),
-        "intent": torch.tensor([intents.index(f"{t['scenario']}_{t['action']}") for t in texts]),
+        "intent": torch.tensor([intents.index(f"{t.scenario}_{t.action}") for t in texts]),
     }
     return Source(
         {"train": Table(columns)},
         [f"s{c}" for c in range(4)],
-        {"texts": {"train": texts}, "intents": intents},
+        SpeechInfo(annotations={"train": texts}, intents=tuple(intents)),
         "stand-in",
         "0",
     )
@@ -295,7 +293,7 @@ def test_bpe_dropout_is_drawn_in_training_alone(data: tuple[slu.Config, Source])
     once, again, other = (model.augment(batch, generator(k, "augment"))["tokens"] for k in (0, 0, 1))
     assert torch.equal(once, again)
     assert once.shape != other.shape or not torch.equal(once, other)
-    tokenizer = prepared.info["tokenizer"]
+    tokenizer = prepared.info.prepared.tokenizer
     for before, after in zip(batch["tokens"].tolist(), once.tolist(), strict=True):
         assert tokenizer.decode(after) == tokenizer.decode(before)
         assert after[:2] == before[:2]

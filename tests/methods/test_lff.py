@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from holdfast.datasets.core.source import ImageInfo
 from holdfast.datasets.core.table import Table
 from holdfast.datasets.core.view import ExperienceView
 from holdfast.methods.base import UnfitError
@@ -14,7 +15,7 @@ from holdfast.methods.networks import images
 
 def test_lffs_weights_need_the_joint_objective() -> None:
     """In two stages nothing would train the biased network, and its weights would be left out without a word."""
-    model = images.build(images.Config(width=4, features=8), {"classes": 2, "channels": 3, "size": 8}, 0)
+    model = images.build(images.Config(width=4, features=8), ImageInfo(classes=2, channels=3, size=8), 0)
     with pytest.raises(UnfitError, match="joint"):
         CdvgLff(CdvgLffConfig(objective="two_stage"), model)
 

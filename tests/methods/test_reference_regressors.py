@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import RegressionInfo, Source
 from holdfast.datasets.core.table import Ragged, Table
 from holdfast.datasets.supremix import stsb as supremix_stsb
 from holdfast.datasets.supremix import tabular as supremix_tabular
@@ -97,7 +97,7 @@ def test_what_was_fitted_is_in_the_state(kind: type[Reference], source: Source) 
 def test_a_constant_input_and_equal_rows_do_no_harm() -> None:
     x = torch.tensor([[1.0, 2.0], [1.0, 2.0], [1.0, 5.0], [1.0, 7.0]])
     table = Table({"x": x, "label": torch.tensor([0.0, 1.0, 2.0, 3.0], dtype=torch.float64)})
-    source = Source({"train": table, "test": table}, (), {"modality": "table", "input_shape": (2,)}, "here", "")
+    source = Source({"train": table, "test": table}, (), RegressionInfo(modality="table", input_shape=(2,)), "here", "")
     for kind in (Ridge, GradientBoosting):
         value = fitted(kind, source).predict(all_test_rows(source))["value"]
         assert bool(value.isfinite().all())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from holdfast.datasets.core.seeds import generator
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import DataInfo, Modality, RegressionInfo, Source
 from holdfast.datasets.core.table import Table
 from holdfast.datasets.core.view import ExperienceView
 from holdfast.datasets.supremix import agedb as supremix_agedb
@@ -169,7 +169,7 @@ def test_batch_norm_sees_all_views_of_a_batch_at_once(kind: Any) -> None:
     """Spec section 3, step 3: z = normalise(projector(encoder(cat(view1, view2))))."""
     table = Table({"x": torch.randn(16, 3, generator=generator(0, "x")), "label": torch.arange(16.0) % 4})
     method = kind(kind.Config(), Normed(), 0)
-    view = view_of(Source({"train": table}, (), {}, "made", ""))
+    view = view_of(Source({"train": table}, (), DataInfo(), "made", ""))
     method.before_experience(view)
     method.train()
     ctx, batch = StepContext(view, "pretrain", 0, 0, generator(0, "augment")), next(view.batches())
@@ -222,7 +222,7 @@ def test_a_feature_that_no_training_row_has_moves_a_prediction_by_no_more_than_i
     x[:, 2] = 0.5
     table = Table({"x": x, "label": x[:, 0] * 4 + 20})
     method = SupReMix(SupReMixConfig(epochs=0, second_epochs=3), Alone(), 0)
-    list(train(method, view_of(Source({"train": table}, (), {}, "made", ""))))
+    list(train(method, view_of(Source({"train": table}, (), DataInfo(), "made", ""))))
     method.eval()
     new = x[:1].repeat(2, 1)
     new[1, 2] += 0.1
@@ -240,7 +240,7 @@ def test_a_feature_that_one_training_row_has_is_scaled_by_a_tenth_of_the_mean_de
     x[7, 2] = 0.1
     table = Table({"x": x, "label": x[:, 0] * 4 + 20})
     method = SupReMix(SupReMixConfig(epochs=0, second_epochs=1), Alone(), 0)
-    list(train(method, view_of(Source({"train": table}, (), {}, "made", ""))))
+    list(train(method, view_of(Source({"train": table}, (), DataInfo(), "made", ""))))
     std = x.std(0, unbiased=False)
     assert std[2] < 0.01
     assert method.feature_std.tolist() == pytest.approx([*std[:2].tolist(), 0.1 * float(std.mean())], rel=1e-5)
@@ -332,8 +332,8 @@ def test_views_come_from_the_generator_alone() -> None:
 
 
 @pytest.mark.parametrize(("modality", "shape"), [("series", (3, 40)), ("volume", (1, 8, 8, 8)), ("image", (3, 20, 20))])
-def test_encoders_of_all_dimensions(modality: str, shape: tuple[int, ...]) -> None:
-    info = {"modality": modality, "input_shape": shape}
+def test_encoders_of_all_dimensions(modality: Modality, shape: tuple[int, ...]) -> None:
+    info = RegressionInfo(modality=modality, input_shape=shape)
     model = networks.build(networks.Config(encoder="resnet", width=4), info, 0)
     batch = {"x": torch.randn(5, *shape)}
     z = model.project(model.encode(model.view(batch, generator(0, "a"))))

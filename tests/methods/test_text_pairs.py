@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from holdfast.datasets.core.seeds import generator
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import RegressionInfo, Source
 from holdfast.datasets.core.table import Batch, Ragged
 from holdfast.datasets.supremix import stsb as supremix_stsb
 from holdfast.methods.networks import hub
@@ -20,28 +21,40 @@ FORMS = [("joint", "mean"), ("joint", "cls"), ("apart", "mean"), ("apart", "cls"
 
 
 @pytest.fixture(scope="module")
-def source() -> Source:
+def source() -> Source[RegressionInfo]:
     return supremix_stsb.load(supremix_stsb.Config(n_train=40, n_test=20), None)
 
 
+def pairs_of(source: Source[RegressionInfo]) -> Sequence[tuple[str, str]]:
+    """The training pairs."""
+    assert source.info.pairs is not None
+    return source.info.pairs.texts["train"]
+
+
 @pytest.fixture(scope="module")
-def folder(source: Source, tiny_bert: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    texts = [text for pair in source.info["texts"]["train"] for text in pair]
+def folder(
+    source: Source[RegressionInfo], tiny_bert: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    texts = [text for pair in pairs_of(source) for text in pair]
     return tiny_bert(tmp_path_factory.mktemp("text") / "bert", texts)
 
 
-def made(folder: Path, source: Source, **options: Any) -> tuple[Source, networks.RegressionModel]:
+def made(
+    folder: Path, source: Source[RegressionInfo], **options: Any
+) -> tuple[Source[RegressionInfo], networks.RegressionModel]:
     config = networks.Config(encoder="transformers", encoder_name=str(folder), projection=8, **options)
     prepared = networks.prepare(config, source)
     torch.manual_seed(0)
     return prepared, networks.build(config, prepared.info, 0)
 
 
-def rows(source: Source, *index: int) -> Batch:
+def rows(source: Source[RegressionInfo], *index: int) -> Batch:
     return source.splits["train"].gather(torch.tensor(index))
 
 
-def test_both_texts_stand_in_one_sequence_with_the_models_own_marks(folder: Path, source: Source) -> None:
+def test_both_texts_stand_in_one_sequence_with_the_models_own_marks(
+    folder: Path, source: Source[RegressionInfo]
+) -> None:
     prepared, _ = made(folder, source)
     tokenizer = hub.tokenizer(str(folder))
     columns = prepared.splits["train"].columns
@@ -49,7 +62,7 @@ def test_both_texts_stand_in_one_sequence_with_the_models_own_marks(folder: Path
     pair, types = columns["pair"], columns["pair_types"]
     assert isinstance(pair, Ragged)
     assert isinstance(types, Ragged)
-    for i, (first, second) in enumerate(source.info["texts"]["train"]):
+    for i, (first, second) in enumerate(pairs_of(source)):
         part = slice(int(pair.offsets[i]), int(pair.offsets[i + 1]))
         back = tokenizer.convert_ids_to_tokens(pair.values[part].tolist())
         a, b = (tokenizer.tokenize(text) for text in (first, second))
@@ -66,7 +79,9 @@ def test_both_texts_stand_in_one_sequence_with_the_models_own_marks(folder: Path
 
 
 @pytest.mark.parametrize(("form", "pooling"), FORMS)
-def test_a_batch_gives_what_each_row_gives_alone(folder: Path, source: Source, form: str, pooling: str) -> None:
+def test_a_batch_gives_what_each_row_gives_alone(
+    folder: Path, source: Source[RegressionInfo], form: str, pooling: str
+) -> None:
     """Against a plain loop over unpadded rows through the library's own model."""
     prepared, model = made(folder, source, pair=form, pooling=pooling)
     model.eval()
@@ -81,7 +96,7 @@ def test_a_batch_gives_what_each_row_gives_alone(folder: Path, source: Source, f
         found = model.encode(batch)
         assert found.shape == (12, model.d_features)
         assert model.d_features == (16 if form == "joint" else 32)
-        for i, (first, second) in enumerate(source.info["texts"]["train"][:12]):
+        for i, (first, second) in enumerate(pairs_of(source)[:12]):
             if form == "joint":
                 wanted = alone(first, second)
             else:
@@ -98,12 +113,12 @@ def test_a_batch_gives_what_each_row_gives_alone(folder: Path, source: Source, f
 
 
 @pytest.mark.parametrize("form", ["joint", "apart"])
-def test_a_view_drops_words_and_never_a_special_token(folder: Path, source: Source, form: str) -> None:
+def test_a_view_drops_words_and_never_a_special_token(folder: Path, source: Source[RegressionInfo], form: str) -> None:
     prepared, model = made(folder, source, pair=form, drop=0.5)
     batch = rows(prepared, *range(40))
     view = model.view(batch, generator(0, "view"))
     again = model.view(batch, generator(0, "view"))
-    special = torch.tensor(prepared.info["tokens"]["kept"])
+    special = torch.tensor(prepared.info.tokens.kept if prepared.info.tokens else ())
     for name in model.sequences:
         old, new = batch[name], view[name]
         assert torch.equal(new, again[name])
@@ -114,7 +129,7 @@ def test_a_view_drops_words_and_never_a_special_token(folder: Path, source: Sour
         assert float(changed[~marks].double().mean()) == pytest.approx(0.5, abs=0.08)
 
 
-def test_our_own_words_are_dropped_as_before(source: Source) -> None:
+def test_our_own_words_are_dropped_as_before(source: Source[RegressionInfo]) -> None:
     model = networks.build(networks.Config(hidden=8, words=8, drop=0.5), source.info, 0)
     batch = rows(source, *range(40))
     new = model.view(batch, generator(0, "view"))["first"]
@@ -126,7 +141,7 @@ def test_our_own_words_are_dropped_as_before(source: Source) -> None:
 @pytest.mark.parametrize(("form", "pooling"), FORMS)
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_gradients_reach_the_first_layer(
-    folder: Path, source: Source, form: str, pooling: str, checkpointing: bool
+    folder: Path, source: Source[RegressionInfo], form: str, pooling: str, checkpointing: bool
 ) -> None:
     prepared, model = made(folder, source, pair=form, pooling=pooling, checkpointing=checkpointing)
     model.train()
@@ -138,7 +153,7 @@ def test_gradients_reach_the_first_layer(
     assert any(".layer.1." in name for name in names)
 
 
-def test_a_text_encoder_moves_no_generator(folder: Path, source: Source) -> None:
+def test_a_text_encoder_moves_no_generator(folder: Path, source: Source[RegressionInfo]) -> None:
     torch.manual_seed(3)
     hub.model(str(folder))
     a = torch.rand(1)
@@ -147,7 +162,7 @@ def test_a_text_encoder_moves_no_generator(folder: Path, source: Source) -> None
 
 
 def test_what_does_not_fit_is_told(
-    folder: Path, source: Source, tmp_path: Path, tiny_bert: Callable[..., Path]
+    folder: Path, source: Source[RegressionInfo], tmp_path: Path, tiny_bert: Callable[..., Path]
 ) -> None:
     with pytest.raises(
         FileNotFoundError, match=r"no readable transformers model './nowhere'.*model\.options\.encoder_name"
@@ -160,11 +175,10 @@ def test_what_does_not_fit_is_told(
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(FileNotFoundError, match="no readable transformers model"):
         made(cut, source)
-    few = tiny_bert(tmp_path / "few", [" ".join(pair) for pair in source.info["texts"]["train"]], embeddings=20)
+    few = tiny_bert(tmp_path / "few", [" ".join(pair) for pair in pairs_of(source)], embeddings=20)
     with pytest.raises(ValueError, match=r"tokenizer of .* has \d+ tokens, its model 20 embeddings"):
         made(few, source)
-    info = {key: value for key, value in source.info.items() if key != "texts"}
-    bare = Source(source.splits, (), info, source.source, source.checksum)
+    bare = replace(source, info=replace(source.info, pairs=None))
     with pytest.raises(ValueError, match="takes pairs of texts"):
         made(folder, bare)
 

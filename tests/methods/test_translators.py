@@ -11,6 +11,7 @@ import pytest
 import torch
 from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
 from holdfast.datasets.cdvg.biases import bright_corner, striped_ground
+from holdfast.datasets.cdvg.digits import grey_digits, paint
 from holdfast.datasets.core.seeds import generator
 from holdfast.methods.base import StepContext
 from holdfast.methods.cdvg.cdvg import Cdvg, CdvgConfig
@@ -179,14 +180,14 @@ def test_recolouring_moves_the_colour_to_that_of_the_data(carrier: Any) -> None:
     """The oracle's image of mode b is what the data set paints for bias b, up to its colour noise."""
     config = cdvg_cmnist.Config(carrier=carrier, rho=1.0, severity=5, n_train=200, n_valid=50)
     source = cdvg_cmnist.load(config, None)
-    grey, labels = cdvg_cmnist.grey_digits(config, None)["train"]
-    want, bias = cdvg_cmnist.paint(grey, labels, 0.1, config, "other")
+    grey, labels = grey_digits(config, None)["train"]
+    want, bias = paint(grey, labels, 0.1, config, "other")
     image: Any = source.splits["train"].columns["image"]
-    made = Recolour(source.info)(image.float() / 127.5 - 1, torch.from_numpy(bias))
+    made = Recolour(source.info.colours)(image.float() / 127.5 - 1, torch.from_numpy(bias))
     difference = (made - (torch.from_numpy(want).permute(0, 3, 1, 2).float() / 127.5 - 1)).abs()
     assert float(difference.mean()) < 0.02
     with pytest.raises(ValueError, match="oracle recolourer"):
-        Recolour({})
+        Recolour(None)
 
 
 def test_stripes_and_corner_say_the_bias_and_leave_the_digit() -> None:
@@ -203,7 +204,7 @@ def test_stripes_and_corner_say_the_bias_and_leave_the_digit() -> None:
     assert striped.max(where=grey[..., None] == 0, initial=0) <= 90
     source = cdvg_cmnist.load(cdvg_cmnist.Config(carrier="stripes", n_train=200, n_valid=50), None)
     with pytest.raises(ValueError, match="does not say what carries"):
-        Recolour(source.info)
+        Recolour(source.info.colours)
 
 
 # -- in the method -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from holdfast.datasets.core.source import ImageInfo
 from holdfast.datasets.core.table import Table
 from holdfast.datasets.core.view import ExperienceView
 from holdfast.methods.cdvg.cdvg import Cdvg
@@ -23,7 +24,7 @@ def view(labels: list[int]) -> ExperienceView:
 
 @pytest.mark.parametrize(("labels", "stages"), [([0, 2, 2, 0], ["translator", "classifier"]), ([1, 1], ["classifier"])])
 def test_a_class_without_an_image_is_no_mode(labels: list[int], stages: list[str]) -> None:
-    model = images.build(images.Config(width=4, features=8), {"classes": 4, "channels": 3, "size": 8}, 0)
+    model = images.build(images.Config(width=4, features=8), ImageInfo(classes=4, channels=3, size=8), 0)
     cdvg = Cdvg(Cdvg.Config(width=4, critic_width=4), model)
     given = view(labels)
     if len(set(labels)) == 1:

@@ -105,7 +105,7 @@ def test_a_gate_that_cannot_judge_says_so(out: Path) -> None:
         (lambda d: (d / "3.png").unlink(), [], 3, "no file 3.png"),
         (lambda d: (d / "index.csv").write_text("path,label,bias,split\n0.png,a,x,train\n"), [], 3, "the split 'valid' holds no image"),
         (lambda d: (d / "index.csv").write_text((d / "index.csv").read_text().replace(",b,", ",a,")), [], 3, "hold 1 class"),
-        (lambda d: None, ["methods.oracle={use: cdvg_oracle}", "--method", "oracle"], 2, "the oracle recolourer needs a coloured data set"),
+        (lambda d: None, ["methods.oracle={use: cdvg_oracle}", "--method", "oracle"], 2, "oracle needs to know the data's 'colours'"),
         (lambda d: None, ["--method", "biascon_oracle"], 2, "biascon_oracle needs the column 'bias'"),
         (lambda d: None, ["--method", "cdvg", "methods.cdvg.critic_hides=shuffle", "methods.cdvg.patch=3"], 2, "patches of 3 px: set another patch"),
         (lambda d: None, ["--method", "cdvg", "methods.cdvg.objective=two_stage", "methods.cdvg.contrast=none"], 2, "contrast must not be none"),

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from holdfast.analysis.probes.translation import TranslationCheck
 from holdfast.analysis.problems.groups import Groups
 from holdfast.analysis.problems.regression import Regression
 from holdfast.analysis.problems.speech import SpeechUnderstanding
+from holdfast.datasets.core.source import Annotation, ClassInfo, RegressionInfo, ShotBins, SpeechInfo, Transcripts
 from holdfast.suites.config import catalog, measures, registry
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.reports import compare
@@ -100,8 +102,10 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
     label = torch.arange(60.0) % 12
     label[:25], label[25:35] = 0, 1  # a many-shot, a medium-shot and few-shot labels
     table = SimpleNamespace(columns={"label": label})
-    shots = {"many_above": 20, "few_below": 4}
-    regression = Regression(SimpleNamespace(splits={"train": table, "test": table}, info={"shots": shots}))
+    shots = ShotBins(many_above=20, few_below=4)
+    regression = Regression(
+        SimpleNamespace(splits={"train": table, "test": table}, info=RegressionInfo(modality="table", shots=shots))
+    )
     rows = [
         {
             "value": float(y) + 0.1 * i,
@@ -113,15 +117,14 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
     found = {"regression": set(regression.score(rows, range(60), "test"))}
     y, b = torch.arange(20) % 4, torch.arange(20) % 3
     part = SimpleNamespace(columns={"label": y, "bias": b})
-    groups = Groups(SimpleNamespace(splits={"test": part}, info={}))
+    groups = Groups(SimpleNamespace(splits={"test": part}, info=ClassInfo(classes=4)))
     found["groups"] = set(groups.score([{"label": int(v)} for v in y], range(20), "test"))
-    said = SimpleNamespace(intent="a_b", scenario="a", entities=(("time", "ten"),))
-    info = {
-        "tokenizer": SimpleNamespace(decode=lambda ids: "ten"),
-        "targets": {"test": ["ten"]},
-        "texts": {"test": [{"entities": [{"type": "time", "filler": "ten"}]}]},
-        "parse": lambda text: said,
-    }
+    said = "a_b _SEP time _FILL ten _SEP ten"
+    tokenizer: Any = SimpleNamespace(decode=lambda ids: said)
+    info = SpeechInfo(
+        annotations={"test": [Annotation("0", "a", "b", "ten", (("time", "ten"),))]},
+        transcripts=Transcripts(tokenizer, {"test": [said]}, 4),
+    )
     part = SimpleNamespace(columns={"intent": torch.zeros(1, dtype=torch.int64)})
     speech = SpeechUnderstanding(SimpleNamespace(splits={"test": part}, info=info))
     found["speech"] = set(speech.score([{"tokens": np.zeros(1), "retrieved": 0}], [0], "test"))
@@ -137,11 +140,12 @@ def test_whatever_the_translation_report_says_is_declared(tmp_path: Path) -> Non
         "bias": torch.arange(24) % 2,
     }
     part = SimpleNamespace(columns=columns)
-    groups = Groups(SimpleNamespace(splits={"valid": part, "unbiased": part, "test": part}, info={}))
+    splits = {"valid": part, "unbiased": part, "test": part}
+    check = TranslationCheck(SimpleNamespace(splits=splits, info=ClassInfo(classes=2)))
     gate = {"action": "ignore", "max_content_moved": 0.5, "min_content_kept": 0.5}
     method = SimpleNamespace(modes=(0, 1), translate=lambda x, mode: x, gate=gate)
-    found = groups.after_stage("translator", method, SimpleNamespace(number=0), tmp_path)
-    assert {f"translator/{name}" for name in found} == {metric.name for metric in Groups.checks}
+    found = check.after_stage(method, SimpleNamespace(number=0), tmp_path)
+    assert {f"translator/{name}" for name in found} == {metric.name for metric in TranslationCheck.declared()}
 
 
 @pytest.mark.parametrize("suite", ["coconut_fsc", "cdvg_cmnist", "supremix_tabular"])

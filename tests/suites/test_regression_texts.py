@@ -32,9 +32,9 @@ def out(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Callable[..., Path]) -> list[str]:
     source = supremix_stsb.load(supremix_stsb.Config(n_train=48, n_test=20), None)
-    folder = tiny_bert(
-        tmp_path_factory.mktemp("model"), [text for pair in source.info["texts"]["train"] for text in pair]
-    )
+    assert source.info.pairs is not None
+    texts = [text for pair in source.info.pairs.texts["train"] for text in pair]
+    folder = tiny_bert(tmp_path_factory.mktemp("model"), texts)
     return [
         "run", "supremix_stsb", "--profile", "smoke", "--json", "model.options.encoder=transformers", f"model.options.encoder_name={folder}",
     ]  # fmt: skip

@@ -226,9 +226,10 @@ def test_test_labels_cannot_reach_the_objective(tmp_path: Path, monkeypatch: pyt
     real = build.prepare
 
     def permuted(*arguments: Any, **options: Any) -> Any:
-        source = real(*arguments, **options)
-        targets = {**source.info["targets"], "test": source.info["targets"]["test"][::-1]}
-        return replace(source, info={**source.info, "targets": targets})
+        source: Any = real(*arguments, **options)
+        prepared = source.info.prepared
+        targets = {**prepared.targets, "test": prepared.targets["test"][::-1]}
+        return replace(source, info=replace(source.info, transcripts=replace(prepared, targets=targets)))
 
     monkeypatch.setattr(build, "prepare", permuted)
     build._kept.cache_clear()

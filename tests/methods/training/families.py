@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import DataInfo, Source
 from holdfast.datasets.core.streams import class_incremental
 from holdfast.datasets.core.table import Batch, Ragged, Table
 from holdfast.datasets.core.view import ExperienceView
@@ -165,7 +165,7 @@ def make_source(n: int = 60) -> Source:
     table = Table(
         {"x": x, "label": label, "age": torch.rand(n, generator=g), "words": Ragged.from_list(words), "bias": label % 3}
     )
-    return Source({"train": table, "valid": table, "test": table}, ["a", "b", "c", "d"], {}, "stand-in", "0")
+    return Source({"train": table, "valid": table, "test": table}, ["a", "b", "c", "d"], DataInfo(), "stand-in", "0")
 
 
 class Recorder:

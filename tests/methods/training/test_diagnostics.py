@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from holdfast.datasets.core.seeds import generator
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import DataInfo, Source
 from holdfast.datasets.core.streams import class_incremental
 from holdfast.datasets.core.table import Batch, Table
 from holdfast.methods.base import Method, MethodConfig, StepContext
@@ -56,7 +56,7 @@ class Notes:
 
 def test_gradient_shares_are_those_of_plain_autograd_and_move_nothing() -> None:
     table = Table({"x": torch.randn(8, 3, generator=generator(0, "x")), "label": torch.zeros(8, dtype=torch.int64)})
-    source = Source({"train": table}, ["a"], {}, "stand-in", "0")
+    source = Source({"train": table}, ["a"], DataInfo(), "stand-in", "0")
     weights: list[Tensor] = []
     for every in (0, 1):
         torch.manual_seed(1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from holdfast.datasets.core.seeds import generator
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import DataInfo, Source
 from holdfast.datasets.core.streams import class_incremental
 from holdfast.datasets.core.table import Batch, Table
 from holdfast.methods.base import Method, StepContext, UnfitError, Update
@@ -71,8 +71,8 @@ def test_the_cosine_ends_with_the_last_step(batching: str, accumulate: int) -> N
     """Balanced batches are more than rows / batch size; accumulation rounds up: the schedule counted neither."""
     g = generator(0, "x")
     table = Table({"x": torch.randn(80, 3, generator=g), "label": torch.arange(80) % 4})
-    scenario = class_incremental(Source({"train": table}, list("abcd"), {}, "stand-in", "0"), 2)
-    method = ER(ER.Config(memory_size=8, batching=batching), Classifier(), 0)
+    scenario = class_incremental(Source({"train": table}, list("abcd"), DataInfo(), "stand-in", "0"), 2)
+    method = ER(ER.Config(memory_share=None, memory_rows=8, batching=batching), Classifier(), 0)
     rates = Rates()
     settings = TrainingSettings(epochs=3, batch_size=8, schedule="cosine", accumulate=accumulate)
     strategy = MethodStrategy(method=method, settings=settings, plugins=[rates])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import DataInfo, Source
 from holdfast.datasets.core.streams import class_incremental
 from holdfast.datasets.core.table import Batch, Table
 from holdfast.methods.base import Method, MethodConfig, StepContext
@@ -136,7 +136,9 @@ def test_accumulated_gradients_are_those_of_the_large_batch() -> None:
             k: v.double() if isinstance(v, Tensor) and v.is_floating_point() else v
             for k, v in source.splits["train"].columns.items()
         }
-        scenario = class_incremental(Source({"train": Table(doubled)}, source.class_names, {}, "stand-in", "0"), 1)
+        scenario = class_incremental(
+            Source({"train": Table(doubled)}, source.class_names, DataInfo(), "stand-in", "0"), 1
+        )
         MethodStrategy(method=method, settings=settings).train(scenario.streams["train"][0], eval_streams=[])
         weight: Any = method.model.weight
         results.append(weight.detach())

@@ -10,7 +10,7 @@ import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import LwFPlugin
 from holdfast.datasets.core.seeds import generator
-from holdfast.datasets.core.source import Source
+from holdfast.datasets.core.source import DataInfo, Source
 from holdfast.datasets.core.streams import class_incremental
 from holdfast.datasets.core.table import Batch, Table
 from holdfast.datasets.core.view import ExperienceView
@@ -262,7 +262,9 @@ def test_loss_plugins_are_refused_on_a_stage_of_several_updates() -> None:
 
 def test_a_strategy_is_a_trainer() -> None:
     table = Table({"x": torch.randn(8, 6, generator=generator(0, "x")), "label": torch.arange(8) % 4})
-    experience = class_incremental(Source({"train": table}, list("abcd"), {}, "stand-in", "0"), 1).streams["train"][0]
+    experience = class_incremental(Source({"train": table}, list("abcd"), DataInfo(), "stand-in", "0"), 1).streams[
+        "train"
+    ][0]
 
     def strategy() -> Trainer:  # mypy checks the signatures
         method = MemoryTeacher(MethodConfig(), nn.Linear(6, 4))

@@ -1,4 +1,4 @@
-"""Labelled rows of csv and JSON files, labels checked; arrays of npy and csv files."""
+"""Rows of csv files with a header, their labels and splits checked."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import gzip
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.errors import DataError, refuse
 from ..core.paths import is_file_name
@@ -29,7 +27,9 @@ SPLIT_WORDS = {
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """Rows of a csv file (or csv.gz) with a header, each with its place in words. DataError where the file or a column is missing."""
+    """Rows of a csv file (or csv.gz) with a header, each with its place in words. DataError where the file or a column
+    is missing.
+    """
     rows = []
     with io.StringIO(read_text(path), newline="") as file:
         reader = csv.DictReader(file, restkey="_more")
@@ -84,7 +84,8 @@ def split_of(text: str, where: str, faults: list[str]) -> str:
 def labelled_files(
     root: Path, folder: str, suffixes: Sequence[str], label: str
 ) -> dict[str, list[tuple[str, Path, float]]]:
-    """Rows (place, file, label) of each split by ``root/labels.csv`` (columns id, ``label``, split) and ``root/<folder>/<id><suffix>``.
+    """Rows (place, file, label) of each split by ``root/labels.csv`` (columns id, ``label``, split) and
+    ``root/<folder>/<id><suffix>``.
 
     Raises DataError where the csv, a column or a file is missing, or a value is wrong.
     """
@@ -105,14 +106,3 @@ def labelled_files(
         rows[split].append((where, found[0], value))
     refuse(str(root / "labels.csv"), faults)
     return rows
-
-
-def load_array(path: Path) -> NDArray[Any]:
-    """A ``.npy`` array of finite numbers. Raises DataError where it is none (pickles are refused)."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: no readable .npy file ({str(error).splitlines()[0]})") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-        raise DataError(f"{path}: not an array of finite numbers")
-    return array

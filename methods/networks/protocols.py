@@ -1,0 +1,194 @@
+"""What a method may ask of a model, and what it needs in all: a network names the protocols that it provides, a method
+those that it requires.
+
+B is the batch, d a width, T frames, J tokens, V the vocabulary, C classes, S the side of an image in pixels. A batch
+is a dict of tensors (:mod:`holdfast.datasets.core.table`). Random draws come from the generator that is given,
+nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ...datasets.core.source import DataInfo, ImageInfo, Modality
+from ...datasets.core.table import Batch
+
+
+class Predictor(Protocol):
+    """A model that answers by itself. User: every method that does not define ``predict``."""
+
+    def predict(self, batch: Batch) -> dict[str, Tensor]:
+        """Predictions by name, each [B, ...]."""
+        ...
+
+
+class Learner(Predictor, Protocol):
+    """A model with a loss of its own. Users: the methods of ``continual``."""
+
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """The batch as training sees it: columns may be replaced, none disappears."""
+        ...
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss [] and what is logged beside it."""
+        ...
+
+    def features(self, batch: Batch) -> Tensor:
+        """One vector a row, [B, d]."""
+        ...
+
+
+class Classifier(Learner, Protocol):
+    """A classifier of images g(f(x)); pixels are in [-1, 1]. Users: the methods of ``cdvg``.
+
+    ``classes``: C. ``size``: S. ``features_out``: H, width of f. ``encoder``: f itself. ``info``: facts of the data
+    set.
+    """
+
+    classes: int
+    size: int
+    features_out: int
+    encoder: nn.Module
+    info: ImageInfo
+
+    def pixels(self, batch: Batch) -> Tensor:
+        """x [B, 3, S, S] of a batch's bytes."""
+        ...
+
+    def views(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """T(x): a random view of each image, [B, 3, S, S]."""
+        ...
+
+    def encode(self, x: Tensor) -> Tensor:
+        """f(x): features [B, H] of pixels."""
+        ...
+
+    def classify(self, h: Tensor) -> Tensor:
+        """g(h): logits [B, C] of features [B, H]."""
+        ...
+
+    def twin(self, seed: int, purpose: str) -> Any:
+        """Another classifier (a module) of the same shape, with weights of its own from (seed, purpose)."""
+        ...
+
+
+class SequenceModel(Learner, Protocol):
+    """Speech to text: an encoder of recordings, and a decoder of tokens that begin with SOS, intent and end with EOS.
+    Users: the methods of ``coconut``.
+
+    ``d_audio``, ``d_text``: widths of the encoder's frames and of token embeddings. ``intent_tokens``: the token of
+    each intent, [number of intents] int64.
+    """
+
+    d_audio: int
+    d_text: int
+    intent_tokens: Tensor
+
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Frames h [B, T, d_audio] and mask [B, T], True where a frame is valid."""
+        ...
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Embeddings [..., d_text] of tokens [...], without positions or scale."""
+        ...
+
+    def logits(self, h: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
+        """Teacher forcing on tokens [B, J]: logits [B, J - 1, V] of ``tokens[:, 1:]``."""
+        ...
+
+    def loss_from(self, h: Tensor, mask: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of transcription [] from encoded frames, and what is logged."""
+        ...
+
+    def decode(self, h: Tensor, mask: Tensor, beam: int | None = None) -> Tensor:
+        """Best hypotheses [B, L] after SOS: tokens, EOS, then PAD. ``beam`` None: the recipe's width."""
+        ...
+
+
+class Regressor(Protocol):
+    """An encoder with a projector, and views of its inputs; heads belong to methods. Users: the methods of
+    ``supremix``.
+
+    ``modality``: what a row is. ``d_features``: width of the encoder. ``encoder``, ``projector``: the parts themselves.
+    """
+
+    modality: Modality
+    d_features: int
+    encoder: nn.Module
+
+    def inputs(self, batch: Batch) -> Batch:
+        """The batch as :meth:`encode` takes it, unchanged otherwise."""
+        ...
+
+    def view(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """A random view of the batch, as :meth:`encode` takes it."""
+        ...
+
+    def encode(self, batch: Batch) -> Tensor:
+        """Features [B, d_features]."""
+        ...
+
+    def project(self, features: Tensor) -> Tensor:
+        """Projections [B, p] of unit length of features [B, d_features]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Requires:
+    """What a method cannot do without.
+
+    ``model``: the protocol of its model; None: any. ``columns``: of the training table as the network has prepared it.
+    ``facts``: fields of the data's info that must not be None. The model's own columns need not be repeated.
+    """
+
+    model: type | None = None
+    columns: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+
+
+def fits(
+    name: str,
+    requires: Requires,
+    network: ModuleType,
+    info: DataInfo | None = None,
+    columns: Collection[str] | None = None,
+    hidden: Collection[str] = (),
+) -> list[str]:
+    """What the method ``name`` misses, one sentence each; nothing where it can run.
+
+    The network's module says what it is by ``PROVIDES``, the protocols of its model; nothing is built, and one that
+    does not say is taken as it is. ``info`` and the training ``columns`` are checked where they are known;
+    ``hidden``: columns that the recipe keeps from training.
+    """
+    errors = _model_misses(name, requires, network)
+    if info is not None:
+        errors += [
+            f"{name} needs to know the data's '{fact}', which this data set does not say"
+            for fact in requires.facts
+            if getattr(info, fact, None) is None
+        ]
+    if columns is not None:
+        missing = [column for column in requires.columns if column not in columns or column in hidden]
+        for column in missing:
+            if column in hidden:
+                text = "which is hidden from training: run it alone, with data.hidden_from_training=[]"
+            else:
+                text = f"which the training data does not have (it has: {', '.join(sorted(columns))})"
+            errors.append(f"{name} needs the column '{column}', {text}")
+    return errors
+
+
+def _model_misses(name: str, requires: Requires, network: ModuleType) -> list[str]:
+    provides: Sequence[type] | None = getattr(network, "PROVIDES", None)
+    if requires.model is None or provides is None:
+        return []
+    if any(requires.model in kind.__mro__ for kind in provides):
+        return []
+    kinds = " and ".join(f"a {kind.__name__}" for kind in provides) or "none of the known kinds"
+    return [f"{name} needs a {requires.model.__name__}, the network '{network.__name__.rpartition('.')[2]}' is {kinds}"]
