@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import random
 from typing import Any
@@ -130,7 +131,7 @@ def test_chunks_give_the_same_value_and_gradient(monkeypatch: pytest.MonkeyPatch
     z, y, lam = batch(14)
     results = []
     for size in (CHUNK, 37, 1):
-        monkeypatch.setattr("holdfast.methods.losses.supremix.CHUNK", size)
+        monkeypatch.setattr(importlib.import_module("holdfast.methods.losses.supremix"), "CHUNK", size)
         leaf = z.clone().requires_grad_()
         loss = supremix(leaf, y, lam=lam)
         loss.backward()
