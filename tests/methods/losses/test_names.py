@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from holdfast.methods import losses
 
 FOLDER = Path(losses.__file__).parent
@@ -47,7 +46,9 @@ def test_the_types_are_those_of_the_table() -> None:
     """What mypy sees (the imports under TYPE_CHECKING) is what runs."""
     tree = ast.parse((FOLDER / "__init__.py").read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {(node.module, name.asname) for node in block.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    seen = {
+        (node.module, name.asname) for node in block.body if isinstance(node, ast.ImportFrom) for name in node.names
+    }
     assert seen == {(file, name) for file, names in losses.FILES.items() for name in names}
 
 
