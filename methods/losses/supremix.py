@@ -59,7 +59,7 @@ def log_weight(difference: Tensor, weight: Weight) -> Tensor:
 
 
 def beta_draws(shape: tuple[int, ...], a: float, b: float, generator: torch.Generator) -> Tensor:
-    """Independent draws of Beta(a, b), float64 [*shape] on the CPU, a function of ``generator``, which moves by one draw."""
+    """Independent draws of Beta(a, b), float64 [*shape] on the CPU; ``generator`` moves by one draw."""
     return torch.from_numpy(_numpy(generator).beta(a, b, shape))
 
 

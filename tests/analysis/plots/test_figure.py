@@ -44,16 +44,30 @@ LONG = "a name that does not end " * 400
 
 DRAWN: list[tuple[str, Callable[[Path], None]]] = [
     ("matrix_heatmap", lambda p: matrix_heatmap(triangle(MANY), LONG, p)),
-    ("metric_over_experiences", lambda p: metric_over_experiences({LONG: [[0.5] * 2000], "er": [[0.4] * 2000]}, "accuracy", p)),
-    ("metric_over_field", lambda p: metric_over_field({LONG: [(f"{i} {LONG}", 0.5, 0.1) for i in range(500)]}, "field", "accuracy", p)),
-    ("confusion", lambda p: confusion([f"{i} {LONG}" for i in range(900)] * 2, [f"{i} {LONG}" for i in range(900)] * 2, p)),
+    (
+        "metric_over_experiences",
+        lambda p: metric_over_experiences({LONG: [[0.5] * 2000], "er": [[0.4] * 2000]}, "accuracy", p),
+    ),
+    (
+        "metric_over_field",
+        lambda p: metric_over_field({LONG: [(f"{i} {LONG}", 0.5, 0.1) for i in range(500)]}, "field", "accuracy", p),
+    ),
+    (
+        "confusion",
+        lambda p: confusion([f"{i} {LONG}" for i in range(900)] * 2, [f"{i} {LONG}" for i in range(900)] * 2, p),
+    ),
     ("prediction_against_truth", lambda p: prediction_against_truth(labels(10**6), labels(10**6), "age", p)),
     ("error_over_label", lambda p: error_over_label(labels(10**6), labels(10**6), labels(10**6), "age", p)),
-    ("embedding_by_label", lambda p: embedding_by_label(np.random.default_rng(1).normal(size=(10**5, 8)), labels(10**5), "age", p, "features")),
+    (
+        "embedding_by_label",
+        lambda p: embedding_by_label(
+            np.random.default_rng(1).normal(size=(10**5, 8)), labels(10**5), "age", p, "features"
+        ),
+    ),
     ("ordinality", lambda p: ordinality(labels(10**6), labels(10**6), "age", p, "features")),
     ("group_heatmap", lambda p: group_heatmap(np.full((900, 900), 0.5), p)),
     ("translation_grid", lambda p: translation_grid(torch.zeros(40, 300, 3, 64, 64), p)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "draw"), DRAWN, ids=[name for name, _ in DRAWN])
@@ -90,7 +104,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 @pytest.mark.parametrize("n", [50, MANY])
 def test_the_matrix_of_many_experiences_takes_little_memory(n: int, tmp_path: Path) -> None:
-    """12 GiB and 75 s it was at 200; the limit on the address space makes a return to that an error, not a full machine."""
+    """It was 12 GiB and 75 s at 200; the limit on the address space makes a return to that an error."""
     limit = 3 * 2**30
 
     def bounded() -> None:
@@ -98,8 +112,13 @@ def test_the_matrix_of_many_experiences_takes_little_memory(n: int, tmp_path: Pa
 
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, str(n), str(tmp_path / "matrix.png")],
-        capture_output=True, text=True, timeout=60, preexec_fn=bounded, check=False, cwd=tmp_path,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=bounded,
+        check=False,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr[-500:]
     assert float(done.stdout) < 150
 
@@ -123,16 +142,16 @@ def fail(path: Path, error: BaseException) -> None:
 
 
 def test_a_picture_that_fails_is_told_and_leaves_nothing(tmp_path: Path) -> None:
-    told: list[str] = []
+    warnings_given: list[str] = []
     (tmp_path / "plots").mkdir()
-    with spared(tmp_path / "plots" / "matrix.png", told.append) as path:
+    with spared(tmp_path / "plots" / "matrix.png", warnings_given.append) as path:
         fail(path, MemoryError("no room\nfor this"))
-    assert told == ["no picture plots/matrix.png: MemoryError: no room"]
+    assert warnings_given == ["no picture plots/matrix.png: MemoryError: no room"]
     assert not path.exists()
     with (
         pytest.warns(UserWarning, match=r"no picture plots/other\.png: ValueError"),
         spared(path.with_name("other.png")),
     ):
         fail(path, ValueError())
-    with pytest.raises(KeyboardInterrupt), spared(path, told.append):
+    with pytest.raises(KeyboardInterrupt), spared(path, warnings_given.append):
         fail(path, KeyboardInterrupt())

@@ -23,9 +23,6 @@ def aligned(source: Any, split: str) -> float:
     return float((found["label"] == found["bias"]).double().mean())
 
 
-# -- the stand-in --------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", [0, 1])
 def test_the_stand_in_is_biased_in_training_and_not_in_test(kind: Any) -> None:
     config = cdvg_ccifar10.Config(rho=0.95, type=kind, n_train=600)
@@ -50,7 +47,7 @@ def test_the_stand_in_is_biased_in_training_and_not_in_test(kind: Any) -> None:
 
 
 def test_every_image_has_the_corruption_of_its_bias() -> None:
-    """Noise aside: what has no randomness must be found again from the clean image, with LfF's severity one below the table's."""
+    """What has no randomness is found again from the clean image, with LfF's severity one below the table's."""
     config = cdvg_ccifar10.Config(rho=0.5, n_train=200, severity=2)
     found, (clean, _) = columns(cdvg_ccifar10.load(config, None)), cdvg_ccifar10.digits(config)["train"]
     for b, name in enumerate(TYPES[0]):
@@ -78,11 +75,8 @@ def test_progress_ends_at_the_total() -> None:
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-# -- real CIFAR-10 -------------------------------------------------------------------------------------------------
-
-
 def test_real_cifar10(tmp_path: Path) -> None:
-    data = shared.place()
+    data = shared.data_root()
     if data is None or not (data / "cifar10").is_dir():
         pytest.skip("no shared CIFAR-10 beside the checkout")
     shared.cifar10(data, tmp_path, rows=700)

@@ -17,7 +17,7 @@ from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.readers.images import read_idx
 from PIL import Image
 
-from ..shared import place
+from ..shared import data_root
 
 
 def test_the_stand_in_is_biased_in_training_and_not_in_test() -> None:
@@ -67,7 +67,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 
 def test_real_mnist() -> None:
-    shared = place()
+    shared = data_root()
     if shared is None:
         pytest.skip("no shared data beside the checkout")
     source = cdvg_cmnist.load(cdvg_cmnist.Config(n_train=500, n_valid=200, n_test=1000, rho=0.95), shared)

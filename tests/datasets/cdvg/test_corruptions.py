@@ -20,9 +20,10 @@ NAMES = [name for kind in TYPES for name in kind]
 CHANGING = [name for name in NAMES if name != "original"]
 
 
-# Saturation turns round at 3, water turns to mud at 4, the affine part of elastic shrinks where the waves grow, glass is blurred less in its second
-# round, frost darkens the image under it, a grid of 24 falls on one of 32 more often than one of 27, flakes grow fewer as they grow larger, and
-# motion's levels 3 and 4 differ in taps without weight: of these the worst is further away than the least.
+# Saturation turns round at 3, water turns to mud at 4, the affine part of elastic shrinks where the waves grow, glass
+# is blurred less in its second round, frost darkens the image under it, a grid of 24 falls on one of 32 more often
+# than one of 27, flakes grow fewer as they grow larger, and motion's levels 3 and 4 differ in taps without weight: of
+# these the worst is further away than the least.
 GROWING = [
     name
     for name in CHANGING
@@ -107,13 +108,14 @@ def test_what_does_not_grow_is_visible(name: str) -> None:
     assert moved(pictures(40, 32), name, 5) > 2
 
 
-# -- against plain forms -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("name", "severity", "variance"),
-    [("gaussian_noise", 3, lambda v: 0.08**2), ("shot_noise", 4, lambda v: v / 75), ("speckle_noise", 2, lambda v: (0.1 * v) ** 2)],
-)  # fmt: skip
+    [
+        ("gaussian_noise", 3, lambda v: 0.08**2),
+        ("shot_noise", 4, lambda v: v / 75),
+        ("speckle_noise", 2, lambda v: (0.1 * v) ** 2),
+    ],
+)
 @pytest.mark.parametrize("value", [90, 140])
 def test_noise_has_its_variance(name: str, severity: int, variance: Any, value: int) -> None:
     """Mean and variance on even grey, where nothing is clipped; 3 % of the variance over 60,000 values."""
@@ -186,7 +188,9 @@ def test_zoom_blur_is_the_mean_of_enlargements(severity: int) -> None:
     np.testing.assert_allclose(corrupt(images, "zoom_blur", severity, rngs(2)), want, atol=1)
 
 
-@pytest.mark.parametrize("name", ["gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "glass_blur", "elastic", "contrast"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "glass_blur", "elastic", "contrast"]
+)
 def test_even_grey_stays_even(name: str) -> None:
     for side in (8, 28, 32):
         images = np.full((3, side, side, 3), 77, np.uint8)

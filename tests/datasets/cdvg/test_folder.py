@@ -49,11 +49,23 @@ def test_a_folder_of_images(folder: Path) -> None:
         ([["0.png", "a", "", "train"]], ("path", "label", "bias", "split"), "line 2: needs a label"),
         ([["0.png", "a", "x", "tran"]], ("path", "label", "bias", "split"), "line 2: needs a label"),
         ([["0.png", "a", "x", "train"]], ("path", "label", "bias", "split"), "'valid' holds no image"),
-        ([[f"{n}.png", "a", "x", s] for n, s in enumerate(("train", "valid", "test"))], ("path", "label", "bias", "split"), "1 class"),
-        ([["0.png", "a", "x", "train"], ["1.png", "b", "x", "valid"], ["2.png", "a", "x", "test"]], ("path", "label", "bias", "split"), "classes b"),
-        ([[n, "a", "x", s] for n, s in (("index.csv", "train"), ("1.png", "valid"), ("2.png", "test"))], ("path", "label", "bias", "split"), "no readable image"),
+        (
+            [[f"{n}.png", "a", "x", s] for n, s in enumerate(("train", "valid", "test"))],
+            ("path", "label", "bias", "split"),
+            "1 class",
+        ),
+        (
+            [["0.png", "a", "x", "train"], ["1.png", "b", "x", "valid"], ["2.png", "a", "x", "test"]],
+            ("path", "label", "bias", "split"),
+            "classes b",
+        ),
+        (
+            [[n, "a", "x", s] for n, s in (("index.csv", "train"), ("1.png", "valid"), ("2.png", "test"))],
+            ("path", "label", "bias", "split"),
+            "no readable image",
+        ),
     ],
-)  # fmt: skip
+)
 def test_faults_of_a_folder_are_named(folder: Path, rows: Any, names: Any, message: str) -> None:
     _index(folder, rows, names)
     with pytest.raises(DataError, match=message):

@@ -27,9 +27,15 @@ from .. import trees
 # The class with a bright left half, that with a bright right half; the bias usual for the first (red), for the second
 # (green).
 WORDS = [
-    ("young", "old", "female", "male"), ("old", "young", "female", "male"), ("a", "b", "x", "y"), ("a", "b", "y", "x"),
-    ("0", "1", "1", "0"), ("0", "1", "0", "1"), ("1", "-1", "-1", "1"), ("female", "male", "male", "female"),
-]  # fmt: skip
+    ("young", "old", "female", "male"),
+    ("old", "young", "female", "male"),
+    ("a", "b", "x", "y"),
+    ("a", "b", "y", "x"),
+    ("0", "1", "1", "0"),
+    ("0", "1", "0", "1"),
+    ("1", "-1", "-1", "1"),
+    ("female", "male", "male", "female"),
+]
 
 
 COLOURS = np.array([(255, 40, 40), (40, 255, 40)], np.uint8)
@@ -63,7 +69,7 @@ def folder(
                 name = f"{split}-{n}.png"
                 Image.fromarray(picture(kind, colour, n)).save(root / name)
                 writer.writerow([name, words[kind], words[2 + colour], split])
-    return root  # fmt: skip
+    return root
 
 
 def load(root: Path) -> Source:
@@ -87,9 +93,7 @@ def test_renamed_words_give_the_same_numbers(tmp_path: Path) -> None:
         first = source.class_names.index(words[0])
         by_bias = torch.where(red(columns["image"]), first, 1 - first)
         half = torch.where(torch.arange(40) % 4 < 2, columns["label"], by_bias)
-        found.append(
-            [problem.score([{"label": int(v)} for v in p], range(40), "test") for p in (by_bias, half)]
-        )  # fmt: skip
+        found.append([problem.score([{"label": int(v)} for v in p], range(40), "test") for p in (by_bias, half)])
     for one in found:
         assert one == found[0]
     biased = found[0][0]

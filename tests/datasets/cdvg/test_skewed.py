@@ -28,8 +28,6 @@ def aligned(source: Any, split: str) -> float:
     return float((found["label"] == found["bias"]).double().mean())
 
 
-# -- CIFAR-10 as it was released -----------------------------------------------------------------------------------
-
 SMALL = {"n_train": 40, "n_valid": 20}
 
 
@@ -44,8 +42,6 @@ def _unlink(paths: Iterable[Path]) -> None:
     for path in list(paths):
         path.unlink()
 
-
-# -- archives ------------------------------------------------------------------------------------------------------
 
 SETS: list[tuple[Any, str, str, int]] = [
     (cdvg_cmnist, "cmnist", "ColoredMNIST", 28),
@@ -107,7 +103,7 @@ def test_lffs_arrays(tmp_path: Path, module: Any, tree: str, prefix: str, side: 
 
 
 @each_set
-def test_lffs_folders_are_told_apart(tmp_path: Path, module: Any, tree: str, prefix: str, side: int) -> None:
+def test_lffs_folders_are_distinguished(tmp_path: Path, module: Any, tree: str, prefix: str, side: int) -> None:
     for skew, severity in (("0.05", 4), ("0.005", 4), ("0.01", 1)):
         trees.lff(tmp_path, f"{prefix}-Skewed{skew}-Severity{severity}", side)
     with pytest.raises(DataError, match=r"0.5pct, 5pct.*data.options.share"):
@@ -131,18 +127,30 @@ ARRAYS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda f: (f / "train" / "images.npy").unlink(), "train/images.npy: missing"),
     (lambda f: (f / "valid" / "attrs.npy").unlink(), "valid/attrs.npy: missing"),
     (lambda f: (f / "train" / "images.npy").write_bytes(b"\x93NUMPY"), "images.npy: no readable array"),
-    (lambda f: (f / "train" / "images.npy").write_bytes((f / "train" / "images.npy").read_bytes()[:-5]), "no readable array"),
-    (lambda f: np.save(f / "train" / "attrs.npy", np.array([Hostile()] * 40), allow_pickle=True), "attrs.npy: no readable array"),
-    (lambda f: np.save(f / "train" / "images.npy", np.zeros((40, 30, 30, 3), np.uint8)), r"\[40, 30, 30, 3\] uint8, expected"),
+    (
+        lambda f: (f / "train" / "images.npy").write_bytes((f / "train" / "images.npy").read_bytes()[:-5]),
+        "no readable array",
+    ),
+    (
+        lambda f: np.save(f / "train" / "attrs.npy", np.array([Hostile()] * 40), allow_pickle=True),
+        "attrs.npy: no readable array",
+    ),
+    (
+        lambda f: np.save(f / "train" / "images.npy", np.zeros((40, 30, 30, 3), np.uint8)),
+        r"\[40, 30, 30, 3\] uint8, expected",
+    ),
     (lambda f: np.save(f / "train" / "images.npy", np.zeros((40, 3072), np.uint8)), "expected"),
     (lambda f: np.save(f / "train" / "images.npy", np.zeros((40, 32, 32, 3))), "float64, expected"),
     (lambda f: np.save(f / "train" / "attrs.npy", np.zeros(40, np.uint8)), r"\[40\] uint8, expected \[N, 2\]"),
     (lambda f: np.save(f / "train" / "attrs.npy", np.zeros((40, 2))), "float64, expected"),
     (lambda f: np.save(f / "train" / "attrs.npy", np.zeros((39, 2), int)), "40 images, but 39 rows"),
-    (lambda f: np.save(f / "train" / "attrs.npy", np.array([[0, 0]] * 38 + [[1, 10], [1, 1]])), r"row 38 holds \[1, 10\]"),
+    (
+        lambda f: np.save(f / "train" / "attrs.npy", np.array([[0, 0]] * 38 + [[1, 10], [1, 1]])),
+        r"row 38 holds \[1, 10\]",
+    ),
     (lambda f: np.save(f / "train" / "attrs.npy", np.array([[0, 0]] * 39 + [[-1, 1]])), r"row 39 holds \[-1, 1\]"),
     (lambda f: np.save(f / "train" / "attrs.npy", np.zeros((40, 2), int)), "1 class"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("damage", "message"), ARRAYS)
@@ -162,14 +170,20 @@ def _image(paths: Path | Iterable[Path], shape: tuple[int, ...] = (32, 32, 3)) -
 
 TREES: list[tuple[Callable[[Path], Any], str]] = [
     (lambda f: _image(f / "2pct" / "align" / "0" / "other.png"), "other.png: the name does not end in"),
-    (lambda f: _image(f / "2pct" / "align" / "0" / "x_0_10.png"), r"x_0_10.png: class 0 and bias 10, both must lie in 0\.\.9"),
+    (
+        lambda f: _image(f / "2pct" / "align" / "0" / "x_0_10.png"),
+        r"x_0_10.png: class 0 and bias 10, both must lie in 0\.\.9",
+    ),
     (lambda f: _image(f / "2pct" / "align" / "0" / "x_12_1.png"), "class 12"),
-    (lambda f: _image(f / "2pct" / "align" / "0" / "x_0_1.png", (32, 30, 3)), "x_0_1.png: 30 x 32 pixels, others have 32 x 32"),
+    (
+        lambda f: _image(f / "2pct" / "align" / "0" / "x_0_1.png", (32, 30, 3)),
+        "x_0_1.png: 30 x 32 pixels, others have 32 x 32",
+    ),
     (lambda f: (f / "2pct" / "align" / "0" / "x_0_1.png").write_bytes(b"no image"), "x_0_1.png: no readable image"),
     (lambda f: _unlink((f / "test").rglob("*.png")), "'test' holds no image"),
     (lambda f: _unlink(f.rglob("*_9_*.png")), "9 classes of 32 px images, expected 10 of 32 px"),
     (lambda f: _image(f.rglob("*.png"), (28, 28, 3)), "10 classes of 28 px images, expected 10 of 32 px"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("damage", "message"), TREES)

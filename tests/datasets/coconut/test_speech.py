@@ -63,15 +63,25 @@ SLURP_DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "empty file": (lambda r: _audio(r).write_bytes(b""), "audio-train0-headset.flac: unreadable"),
     "wrong rate": (lambda r: trees.tone(_audio(r), 1, rate=8000), "8000 Hz, expected 16000"),
     "broken JSON": (lambda r: _write(r, ANNOTATIONS, _line(4, '{"slurp_id": 3,')), "train.jsonl line 5: broken JSON"),
-    "no scenario": (lambda r: _write(r, ANNOTATIONS, _field(2, scenario=None)), "train.jsonl line 3: no field 'scenario'"),
-    "empty sentence": (lambda r: _write(r, ANNOTATIONS, _field(2, sentence=" ")), "line 3: not in the released form: empty sentence"),
-    "entity beyond the tokens": (
-        lambda r: _write(r, ANNOTATIONS, _field(1, entities=[{"span": [99], "type": "time"}])), "line 2: not in the released form: an entity spans the token 99",
+    "no scenario": (
+        lambda r: _write(r, ANNOTATIONS, _field(2, scenario=None)),
+        "train.jsonl line 3: no field 'scenario'",
     ),
-    "a list, no object": (lambda r: _write(r, ANNOTATIONS, _line(0, "[1, 2]")), "line 1: not in the released form: a line is an object of fields, not a list"),
+    "empty sentence": (
+        lambda r: _write(r, ANNOTATIONS, _field(2, sentence=" ")),
+        "line 3: not in the released form: empty sentence",
+    ),
+    "entity beyond the tokens": (
+        lambda r: _write(r, ANNOTATIONS, _field(1, entities=[{"span": [99], "type": "time"}])),
+        "line 2: not in the released form: an entity spans the token 99",
+    ),
+    "a list, no object": (
+        lambda r: _write(r, ANNOTATIONS, _line(0, "[1, 2]")),
+        "line 1: not in the released form: a line is an object of fields, not a list",
+    ),
     "no annotations": (lambda r: (r / ANNOTATIONS).unlink(), "train.jsonl is missing"),
     "not UTF-8": (lambda r: (r / ANNOTATIONS).write_bytes(b"\xff\xfe{}"), "train.jsonl: unreadable"),
-}  # fmt: skip
+}
 
 
 FSC_TRAIN = "fluent_speech_commands_dataset/data/train_data.csv"
@@ -83,26 +93,56 @@ FSC_DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "wrong rate": (lambda r: trees.tone(_audio(r, "**/train0/0.wav"), 1, rate=44100), "44100 Hz, expected 16000"),
     "no samples": (lambda r: soundfile.write(_audio(r, "**/train0/0.wav"), [], 16000), "0.wav: empty"),
     "missing csv": (lambda r: (r / FSC_TRAIN).unlink(), "train_data.csv: missing"),
-    "missing column": (lambda r: _write(r, FSC_TRAIN, _line(0, ",path,speakerId,transcription,action,object")), "no column location"),
+    "missing column": (
+        lambda r: _write(r, FSC_TRAIN, _line(0, ",path,speakerId,transcription,action,object")),
+        "no column location",
+    ),
     "too few fields": (lambda r: _write(r, FSC_TRAIN, _line(2, "1,a.wav,s")), "line 3: wrong number of fields"),
-    "too many fields": (lambda r: _write(r, FSC_TRAIN, _line(2, "1,a.wav,s,turn on, the light,a,b,c,d")), "line 3: wrong number of fields"),
-    "empty action": (lambda r: _write(r, FSC_TRAIN, _line(2, "1,a.wav,s,turn on,,lights,none")), "line 3: wrong number of fields or an empty one"),
-    "empty transcription": (lambda r: _write(r, FSC_TRAIN, _line(2, "1,a.wav,s,!!,bring,juice,none")), "line 3: empty transcription"),
-}  # fmt: skip
+    "too many fields": (
+        lambda r: _write(r, FSC_TRAIN, _line(2, "1,a.wav,s,turn on, the light,a,b,c,d")),
+        "line 3: wrong number of fields",
+    ),
+    "empty action": (
+        lambda r: _write(r, FSC_TRAIN, _line(2, "1,a.wav,s,turn on,,lights,none")),
+        "line 3: wrong number of fields or an empty one",
+    ),
+    "empty transcription": (
+        lambda r: _write(r, FSC_TRAIN, _line(2, "1,a.wav,s,!!,bring,juice,none")),
+        "line 3: empty transcription",
+    ),
+}
 
 
 MANIFEST_DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing file": (lambda r: (r / "clips/one_0.wav").unlink(), "line 2: .*one_0.wav: missing"),
     "unreadable file": (lambda r: (r / "clips/one_0.wav").write_text("no"), "one_0.wav: unreadable"),
     "no manifest": (lambda r: (r / "manifest.csv").unlink(), "no manifest.csv or manifest.jsonl"),
-    "missing column": (lambda r: _write(r, "manifest.csv", _line(0, "path,transcription,label,speaker,entities")), "no column intent"),
-    "empty intent": (lambda r: _write(r, "manifest.csv", _line(1, "clips/one_0.wav,number one,,s0,[]")), "line 2: no intent"),
-    "broken entities": (lambda r: _write(r, "manifest.csv", _line(1, "clips/one_0.wav,number one,one,s0,[")), "line 2: entities"),
-    "entities without type": (lambda r: _write(r, "manifest.csv", _line(1, 'clips/one_0.wav,number one,one,s0,"[{}]"')), "line 2: entities"),
-    "listed twice": (lambda r: _write(r, "manifest.csv", _line(2, "clips/one_0.wav,number one,one,s0,[]")), "line 3: .*listed twice"),
-    "too few fields": (lambda r: _write(r, "manifest.csv", _line(1, "clips/one_0.wav,number one")), "line 2: wrong number"),
+    "missing column": (
+        lambda r: _write(r, "manifest.csv", _line(0, "path,transcription,label,speaker,entities")),
+        "no column intent",
+    ),
+    "empty intent": (
+        lambda r: _write(r, "manifest.csv", _line(1, "clips/one_0.wav,number one,,s0,[]")),
+        "line 2: no intent",
+    ),
+    "broken entities": (
+        lambda r: _write(r, "manifest.csv", _line(1, "clips/one_0.wav,number one,one,s0,[")),
+        "line 2: entities",
+    ),
+    "entities without type": (
+        lambda r: _write(r, "manifest.csv", _line(1, 'clips/one_0.wav,number one,one,s0,"[{}]"')),
+        "line 2: entities",
+    ),
+    "listed twice": (
+        lambda r: _write(r, "manifest.csv", _line(2, "clips/one_0.wav,number one,one,s0,[]")),
+        "line 3: .*listed twice",
+    ),
+    "too few fields": (
+        lambda r: _write(r, "manifest.csv", _line(1, "clips/one_0.wav,number one")),
+        "line 2: wrong number",
+    ),
     "not UTF-8": (lambda r: (r / "manifest.csv").write_bytes(b"\xff\xfepath"), "unreadable"),
-}  # fmt: skip
+}
 
 
 def _cases(tree: str, damage: dict[str, Any]) -> list[Any]:

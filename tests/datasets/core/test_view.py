@@ -28,10 +28,19 @@ def view(**changes: Any) -> ExperienceView:
         }
     )
     given: dict[str, Any] = {
-        "experience": 1, "n_experiences": 3, "index": NOW, "classes": (1,), "classes_earlier": (0,), "n_classes": 3,
+        "experience": 1,
+        "n_experiences": 3,
+        "index": NOW,
+        "classes": (1,),
+        "classes_earlier": (0,),
+        "n_classes": 3,
         "n_train": N,
-        "table": table, "batch_size": 3, "seed": 0, "device": torch.device("cpu"), "memory": torch.tensor([2]),
-    }  # fmt: skip
+        "table": table,
+        "batch_size": 3,
+        "seed": 0,
+        "device": torch.device("cpu"),
+        "memory": torch.tensor([2]),
+    }
     return ExperienceView(**given | changes)
 
 

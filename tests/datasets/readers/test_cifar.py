@@ -16,8 +16,6 @@ from holdfast.datasets.readers import cifar
 
 from .. import trees
 
-# -- CIFAR-10 as it was released -----------------------------------------------------------------------------------
-
 SMALL = {"n_train": 40, "n_valid": 20}
 
 
@@ -80,9 +78,17 @@ DAMAGES: list[tuple[str, Callable[[Path], Any], str]] = [
     ("py", lambda f: (f / "data_batch_2").unlink(), "missing: data_batch_2"),
     ("py", lambda f: _unlink(f.glob("data_batch_*")), "missing: data_batch_1"),
     ("py", lambda f: (f / "data_batch_3").write_bytes(b""), "data_batch_3: no readable batch"),
-    ("py", lambda f: (f / "data_batch_3").write_bytes((f / "data_batch_3").read_bytes()[:-9]), "data_batch_3: no readable batch"),
+    (
+        "py",
+        lambda f: (f / "data_batch_3").write_bytes((f / "data_batch_3").read_bytes()[:-9]),
+        "data_batch_3: no readable batch",
+    ),
     ("py", lambda f: _pickled(f / "data_batch_3", Hostile()), "system, which no batch of CIFAR-10 needs"),
-    ("py", lambda f: _pickled(f / "data_batch_3", {b"data": Hostile(), b"labels": []}), "system, which no batch of CIFAR-10 needs"),
+    (
+        "py",
+        lambda f: _pickled(f / "data_batch_3", {b"data": Hostile(), b"labels": []}),
+        "system, which no batch of CIFAR-10 needs",
+    ),
     ("py", lambda f: _pickled(f / "data_batch_3", [1]), "a batch is a dictionary, not list"),
     ("py", lambda f: _pickled(f / "data_batch_3", {b"data": DATA}), "no field labels"),
     ("py", lambda f: _pickled(f / "data_batch_3", {b"data": DATA[:, 1:], b"labels": [0, 1, 2]}), "data must be"),
@@ -90,13 +96,17 @@ DAMAGES: list[tuple[str, Callable[[Path], Any], str]] = [
     ("py", lambda f: _pickled(f / "data_batch_3", {b"data": [1], b"labels": [0, 1, 2]}), "data must be .* not list"),
     ("py", lambda f: _pickled(f / "data_batch_3", {b"data": DATA, b"labels": [0, 1]}), "3 images, but no list"),
     ("py", lambda f: _pickled(f / "data_batch_3", {b"data": DATA, b"labels": [0, [1], 2]}), "3 images, but no list"),
-    ("py", lambda f: _pickled(f / "data_batch_3", {b"data": DATA, b"labels": ["a", "b", "c"]}), "3 images, but no list"),
+    (
+        "py",
+        lambda f: _pickled(f / "data_batch_3", {b"data": DATA, b"labels": ["a", "b", "c"]}),
+        "3 images, but no list",
+    ),
     ("py", lambda f: _pickled(f / "data_batch_3", {b"data": DATA, b"labels": [0, 10, 1]}), "0..9, found 0 to 10"),
     ("bin", lambda f: (f / "data_batch_2.bin").write_bytes(b""), "0 bytes are no whole number"),
     ("bin", lambda f: (f / "data_batch_2.bin").write_bytes((f / "data_batch_2.bin").read_bytes()[:-1]), "cut short"),
     ("bin", lambda f: (f / "data_batch_2.bin").write_bytes(bytes([10]) * 3073), "0..9, found 10"),
     ("bin", lambda f: (f / "test_batch.bin").unlink(), "missing: test_batch.bin"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "damage", "message"), DAMAGES)

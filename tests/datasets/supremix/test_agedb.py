@@ -12,7 +12,7 @@ from holdfast.datasets.core.source import Source
 from holdfast.datasets.supremix import agedb as supremix_agedb
 from PIL import Image
 
-from ..shared import place, rotated
+from ..shared import data_root, rotated
 
 
 def test_rotation_turns_the_picture() -> None:
@@ -74,7 +74,7 @@ def test_an_image_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         supremix_agedb.load(supremix_agedb.Config(size=8), tmp_path)
 
 
-real = place()
+real = data_root()
 
 
 @pytest.mark.skipif(real is None, reason="no shared data beside the checkout")

@@ -21,7 +21,7 @@ from holdfast.datasets.supremix.regression import RegressionData, finish
 from PIL import Image
 from pydantic import ValidationError
 
-from ..shared import place
+from ..shared import data_root
 
 
 def test_a_fraction_is_part_of_the_training_rows_and_leaves_the_others_alone() -> None:
@@ -61,7 +61,7 @@ def test_imbalance_thins_high_labels_in_training_alone() -> None:
     assert float(label.mean()) < float(test.mean()) - 2
 
 
-real = place()
+real = data_root()
 
 
 HEADER = "index\tgenre\tsentence1\tsentence2\tscore\n"

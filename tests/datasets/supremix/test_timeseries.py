@@ -11,7 +11,7 @@ from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.supremix import stsb as supremix_stsb
 from holdfast.datasets.supremix import timeseries as supremix_timeseries
 
-from ..shared import place
+from ..shared import data_root
 
 
 def series(path: Path, n: int = 200, bad: str = "") -> Path:
@@ -98,7 +98,7 @@ def test_recordings_with_labels(tmp_path: Path) -> None:
         supremix_timeseries.load(config, tmp_path)
 
 
-real = place()
+real = data_root()
 
 
 @pytest.mark.skipif(real is None, reason="no shared data beside the checkout")

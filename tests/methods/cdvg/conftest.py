@@ -6,8 +6,6 @@ import pytest
 from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
 from holdfast.datasets.core.source import Source
 
-# -- the method ----------------------------------------------------------------------------------------------------------
-
 
 @pytest.fixture(scope="module")
 def source() -> Source:

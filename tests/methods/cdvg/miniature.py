@@ -22,8 +22,18 @@ def view_of(source: Source, batch_size: int = 40, bias: Any = None) -> Experienc
     assert isinstance(labels, Tensor)
     classes = tuple(sorted(set(labels.tolist())))
     return ExperienceView(
-        0, 1, torch.arange(len(table)), classes, classes, len(classes), len(table), table, batch_size, 0, torch.device("cpu")
-    )  # fmt: skip
+        0,
+        1,
+        torch.arange(len(table)),
+        classes,
+        classes,
+        len(classes),
+        len(table),
+        table,
+        batch_size,
+        0,
+        torch.device("cpu"),
+    )
 
 
 def make_model(source: Source, **options: Any) -> Any:
@@ -33,7 +43,7 @@ def make_model(source: Source, **options: Any) -> Any:
 
 def run_method(method: Any, view: ExperienceView, epochs: int = 1) -> list[Stage]:
     """Both stages in a plain torch loop, with Adam for every optimizer."""
-    order = generator(0, "augment")
+    draws = generator(0, "augment")
     method.before_experience(view)
     stages = method.stages(view)
     for stage in stages:
@@ -46,7 +56,7 @@ def run_method(method: Any, view: ExperienceView, epochs: int = 1) -> list[Stage
         )
         for epoch in range(epochs):
             for batch in view.batches():
-                result = getattr(method, stage.step)(batch, StepContext(view, stage.name, epoch, 0, order))
+                result = getattr(method, stage.step)(batch, StepContext(view, stage.name, epoch, 0, draws))
                 updates = (
                     [("main", result["loss"])] if isinstance(result, dict) else ((u.optimizer, u.loss) for u in result)
                 )

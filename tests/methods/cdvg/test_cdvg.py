@@ -27,13 +27,26 @@ from .miniature import make_model, run_method, view_of, weights_of
 @pytest.mark.parametrize(
     "options",
     [
-        {}, {"view_mode": "original"}, {"view_mode": "all"}, {"ce_on": "original"}, {"ce_on": "both"}, {"contrast": "supcon"},
-        {"contrast": "none"}, {"objective": "two_stage"}, {"translate_views": "cached"}, {"translate_views": "none"},
-        {"keep_own": True}, {"translator": "stargan", "width": 4, "blocks": 1}, {"reach": 9}, {"translator": "colour_map", "grid": 2},
-        {"critic_reach": 3, "lambda_feature": 1.0}, {"critic_hides": "shift", "lambda_identity": 1.0}, {"critic_hides": "shuffle", "patch": 2},
+        {},
+        {"view_mode": "original"},
+        {"view_mode": "all"},
+        {"ce_on": "original"},
+        {"ce_on": "both"},
+        {"contrast": "supcon"},
+        {"contrast": "none"},
+        {"objective": "two_stage"},
+        {"translate_views": "cached"},
+        {"translate_views": "none"},
+        {"keep_own": True},
+        {"translator": "stargan", "width": 4, "blocks": 1},
+        {"reach": 9},
+        {"translator": "colour_map", "grid": 2},
+        {"critic_reach": 3, "lambda_feature": 1.0},
+        {"critic_hides": "shift", "lambda_identity": 1.0},
+        {"critic_hides": "shuffle", "patch": 2},
         {"ema": 0.9, "lambda_reader": 1.0},
     ],
-)  # fmt: skip
+)
 def test_every_option_trains_and_the_translator_is_frozen_in_the_second_stage(
     source: Source, options: dict[str, Any]
 ) -> None:
@@ -159,8 +172,14 @@ def test_bias_labels_do_not_reach_training(source: Source) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "config"), [(DisEnt, DisEntConfig(swap_after=2)), (Rebias, RebiasConfig()), (SelecMix, SelecMixConfig()), (BiasConOracle, BiasConConfig())]
-)  # fmt: skip
+    ("kind", "config"),
+    [
+        (DisEnt, DisEntConfig(swap_after=2)),
+        (Rebias, RebiasConfig()),
+        (SelecMix, SelecMixConfig()),
+        (BiasConOracle, BiasConConfig()),
+    ],
+)
 def test_baselines_move_all_their_weights(source: Source, kind: Any, config: Any) -> None:
     view = view_of(source)
     method = kind(config, make_model(source))

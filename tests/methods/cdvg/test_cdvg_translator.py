@@ -14,8 +14,6 @@ from holdfast.methods.cdvg.cdvg import Cdvg, CdvgConfig
 
 from .miniature import make_model, run_method, view_of
 
-# -- in the method -------------------------------------------------------------------------------------------------------
-
 
 @pytest.fixture(scope="module")
 def source() -> Any:

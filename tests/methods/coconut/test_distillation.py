@@ -1,4 +1,4 @@
-"""Distillations: properties of the spec's section 12, and all of it inside a step of the real model."""
+"""COCONUT and its distillations inside a step of the real model, and what must hold of them."""
 
 from __future__ import annotations
 
@@ -79,9 +79,19 @@ def make(kind: type[ER], data: tuple[slu.Config, Source], **fields: Any) -> tupl
     def view(number: int, classes: tuple[int, ...]) -> ExperienceView:
         rows = torch.isin(labels, torch.tensor(classes)).nonzero().flatten()
         return ExperienceView(
-            number, 2, rows, classes, tuple(range(classes[0])), 4, len(labels), table, 8, 0, torch.device("cpu"),
+            number,
+            2,
+            rows,
+            classes,
+            tuple(range(classes[0])),
+            4,
+            len(labels),
+            table,
+            8,
+            0,
+            torch.device("cpu"),
             memory=method.memory(),
-        )  # fmt: skip
+        )
 
     first = view(0, (0, 1))
     method.before_experience(first)
@@ -151,7 +161,7 @@ def test_token_kd_in_kl_form_is_zero_for_equal_models(data: tuple[slu.Config, So
 
 
 def test_seq_kd_on_true_transcripts_is_the_transcription_loss(data: tuple[slu.Config, Source]) -> None:
-    """Spec section 12, property 11."""
+    """The student is trained on what the teacher would have written."""
     method, view, batch = make(Distillation, data, seq_kd=True)
     old = batch["is_memory"]
     rows, tokens = batch["index"][old], batch["tokens"][old]
@@ -195,7 +205,7 @@ def test_teacher_moves_with_the_method(data: tuple[slu.Config, Source]) -> None:
 
 @pytest.mark.parametrize("lambda_mm", [0.0, 0.1])
 def test_mm_trains_the_projections_in_the_first_experience(lambda_mm: float, data: tuple[slu.Config, Source]) -> None:
-    """Spec section 12, property 8: so that the teacher's projection means something when NSPT starts."""
+    """The teacher's projection must mean something when NSPT starts."""
     method, *_ = make(Coconut, data, projection=8, lambda_mm=lambda_mm)
     table = data[1].splits["train"]
     labels = table.columns["label"]
@@ -238,7 +248,7 @@ def test_decoding_does_not_depend_on_the_projections(data: tuple[slu.Config, Sou
 def test_lambda_nspt_and_class_splits(
     sizes: tuple[int, ...], expected: tuple[float, ...], data: tuple[slu.Config, Source]
 ) -> None:
-    """Spec section 12, property 9: the schedule L_p / (L_p + L_n), and disjoint, complete groups of these sizes."""
+    """The schedule L_p / (L_p + L_n), and disjoint, complete groups of these sizes."""
     from holdfast.datasets.core.streams import class_groups
 
     method, *_ = make(Coconut, data, projection=8)
@@ -278,7 +288,7 @@ def test_class_retrieval_names_the_nearest_text_vector(data: tuple[slu.Config, S
 
 
 def test_bpe_dropout_is_drawn_in_training_alone(data: tuple[slu.Config, Source]) -> None:
-    """Targets of a training batch are split anew from the step's generator; the intent stays one token, the text the same."""
+    """Targets of a batch are split anew from the step's generator; the intent stays one token, the text the same."""
     prepared = slu.prepare(data[0].model_copy(update={"vocabulary": "bpe", "vocabulary_size": 64}), source())
     config = data[0].model_copy(update={"vocabulary": "bpe", "vocabulary_size": 64, "bpe_dropout": 0.5})
     model = slu.build(config, prepared.info, 0)

@@ -10,7 +10,9 @@ from holdfast.methods.continual.er import ER
 from torch import nn
 
 
-def view(experience: int, rows: torch.Tensor, table: Table, classes: tuple[int, ...], earlier: tuple[int, ...]) -> ExperienceView:  # fmt: skip
+def view(
+    experience: int, rows: torch.Tensor, table: Table, classes: tuple[int, ...], earlier: tuple[int, ...]
+) -> ExperienceView:
     return ExperienceView(experience, 3, rows, classes, earlier, 2, len(table), table, 8, 0, torch.device("cpu"))
 
 

@@ -10,11 +10,11 @@ from holdfast.methods.losses.biascon import biascon
 
 
 def test_biascon_against_plain_loops() -> None:
-    order = torch.Generator().manual_seed(1)
+    draws = torch.Generator().manual_seed(1)
     for _ in range(40):
-        n = int(torch.randint(2, 10, (), generator=order))
-        z = torch.randn(n, 4, generator=order, dtype=torch.float64)
-        y, b = torch.randint(0, 3, (2, n), generator=order).tolist()
+        n = int(torch.randint(2, 10, (), generator=draws))
+        z = torch.randn(n, 4, generator=draws, dtype=torch.float64)
+        y, b = torch.randint(0, 3, (2, n), generator=draws).tolist()
         u = [r / r.norm() for r in z]
         each = []
         for i in range(n):

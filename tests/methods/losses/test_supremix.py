@@ -1,4 +1,4 @@
-"""SupReMix's loss: explicit mixtures in plain loops, and the properties of spec section 11."""
+"""SupReMix's loss: explicit mixtures in plain loops, and what must hold of it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,20 @@ def weigh(dy: float, kind: str) -> float:
 
 
 def explicit(
-    z: Tensor, y: Tensor, *, temperature: float, window: float, mix_neg: bool = True, mix_pos: bool = True, weight: str = "L1_inv",
-    lam: Tensor | None = None, detach: bool = True, renormalise: bool = False, official: bool = False, parts: bool = False,
-) -> tuple[Tensor, Any]:  # fmt: skip
+    z: Tensor,
+    y: Tensor,
+    *,
+    temperature: float,
+    window: float,
+    mix_neg: bool = True,
+    mix_pos: bool = True,
+    weight: str = "L1_inv",
+    lam: Tensor | None = None,
+    detach: bool = True,
+    renormalise: bool = False,
+    official: bool = False,
+    parts: bool = False,
+) -> tuple[Tensor, Any]:
     """The loss of every anchor with every mixture built, one at a time; None for an anchor without positives."""
     both = y.repeat(len(z) // len(y)).tolist()
     n = len(both)
@@ -86,9 +97,13 @@ def test_equals_explicit_mixtures_in_plain_loops() -> None:
     for number in range(260):
         z, y, lam = random_case(r)
         options: Any = {
-            "temperature": r.choice([0.1, 0.3, 1.0]), "window": r.choice([0.5, 1.0, 2.5, 9.0]), "mix_neg": r.random() < 0.7, "mix_pos": r.random() < 0.7,
-            "weight": r.choice(["L1_inv", "L2_inv", "L1", "L2", "none"]), "lam": lam,
-        }  # fmt: skip
+            "temperature": r.choice([0.1, 0.3, 1.0]),
+            "window": r.choice([0.5, 1.0, 2.5, 9.0]),
+            "mix_neg": r.random() < 0.7,
+            "mix_pos": r.random() < 0.7,
+            "weight": r.choice(["L1_inv", "L2_inv", "L1", "L2", "none"]),
+            "lam": lam,
+        }
         detach, renormalise, official = number % 3 > 0, number % 5 == 0, number % 4 == 0
         _, losses = explicit(z, y, **options, detach=detach, renormalise=renormalise, official=official)
         kept = [loss for loss in losses if loss is not None]
@@ -143,7 +158,7 @@ def test_chunks_give_the_same_value_and_gradient(monkeypatch: pytest.MonkeyPatch
 
 
 def test_relabelling() -> None:
-    """Spec section 9, item 1."""
+    """SupCon does not depend on how labels are named; SupReMix does, and not on a shift or a mirror of them."""
     z, y, lam = batch()
     value = supremix(z, y, lam=lam).item()
     assert supremix(z, y + 17, lam=lam).item() == pytest.approx(value, rel=1e-12)
@@ -156,7 +171,7 @@ def test_relabelling() -> None:
 
 
 def test_push_grows_with_label_distance() -> None:
-    """dl_i/ds_ia = w_ia e^{s_ia} / Z_i: at equal similarity the force is proportional to 1 + |Δy| (spec section 9, item 2)."""
+    """dl_i/ds_ia = w_ia e^{s_ia} / Z_i: at equal similarity the force is proportional to 1 + |Δy|."""
     z = torch.eye(4, dtype=torch.float64).requires_grad_()  # all similarities 0
     y = torch.tensor([0.0, 0.0, 2.0, 7.0])
     each = supremix(z, y, mix_neg=False, mix_pos=False, temperature=1.0, reduction="none")
@@ -294,7 +309,7 @@ def test_cap_of_triples() -> None:
 
 
 def test_mixture_logits_lie_between_their_ends() -> None:
-    """Spec section 9, items 3 and 4, on the mixtures themselves."""
+    """On the mixtures themselves, for features affine in the label and on the sphere."""
     z, _, lam = batch(8)
     s = z @ z.T
     mixed = lam * s.diagonal()[:, None] + (1 - lam) * s

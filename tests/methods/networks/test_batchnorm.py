@@ -33,10 +33,20 @@ SMALL = {"width": 4, "critic_width": 4, "translator_epochs": 1}
 
 
 METHODS: list[tuple[Any, dict[str, Any]]] = [
-    (ERM, {}), (LfF, {}), (DisEnt, {"swap_after": 0}), (Rebias, {}), (SelecMix, {"probability": 1.0}),
-    (SelecMix, {"probability": 0.0}), (BiasConOracle, {}), (Simclr, {}), (CdvgOracle, {}), (Cdvg, SMALL),
-    (Cdvg, {"ce_on": "both", **SMALL}), (CdvgLff, SMALL), (CdvgDisEnt, {"swap_after": 0, **SMALL}),
-]  # fmt: skip
+    (ERM, {}),
+    (LfF, {}),
+    (DisEnt, {"swap_after": 0}),
+    (Rebias, {}),
+    (SelecMix, {"probability": 1.0}),
+    (SelecMix, {"probability": 0.0}),
+    (BiasConOracle, {}),
+    (Simclr, {}),
+    (CdvgOracle, {}),
+    (Cdvg, SMALL),
+    (Cdvg, {"ce_on": "both", **SMALL}),
+    (CdvgLff, SMALL),
+    (CdvgDisEnt, {"swap_after": 0, **SMALL}),
+]
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +61,7 @@ def made(kind: Any, fields: dict[str, Any], source: Source) -> tuple[Any, Batch,
     method = kind(kind.Config(**fields), model, 0)
     table = source.splits["train"]
     classes = tuple(range(10))
-    view = ExperienceView(
-        0, 1, torch.arange(40), classes, classes, 10, 40, table, 16, 0, torch.device("cpu")
-    )  # fmt: skip
+    view = ExperienceView(0, 1, torch.arange(40), classes, classes, 10, 40, table, 16, 0, torch.device("cpu"))
     method.before_experience(view)
     return method.train(), next(view.batches()), StepContext(view, "train", 0, 0, generator(0, "augment"))
 

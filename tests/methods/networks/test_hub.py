@@ -1,4 +1,4 @@
-"""Models of ``transformers`` from a folder: nothing that lies there is executed, and nobody is asked whether it may be."""
+"""Models of ``transformers`` from a folder: nothing that lies there is executed, and nobody is asked about it."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ def damage(folder: Path, canary: Path, how: str) -> None:
     elif how == "tokenizer":
         place = folder / "tokenizer_config.json"
         config = json.loads(place.read_text()) | {
-            "tokenizer_class": "OwnTokenizer", "auto_map": {"AutoTokenizer": ["own_tokenizer.OwnTokenizer", None]},
-        }  # fmt: skip
+            "tokenizer_class": "OwnTokenizer",
+            "auto_map": {"AutoTokenizer": ["own_tokenizer.OwnTokenizer", None]},
+        }
         place.write_text(json.dumps(config))
         known = json.loads((folder / "config.json").read_text())  # of a type that has no tokenizer in the library
         (folder / "config.json").write_text(json.dumps(known | {"model_type": "own"}))
@@ -71,7 +72,7 @@ def damage(folder: Path, canary: Path, how: str) -> None:
 
 @pytest.fixture
 def own(tmp_path: Path, tiny_bert: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A model's folder and the canary; whoever reads standard input is told yes."""
+    """A model's folder and the canary; standard input answers yes."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 9))
     monkeypatch.setattr(hub, "_answers", lambda: False)
@@ -128,11 +129,25 @@ def test_yes_on_standard_input_runs_no_code_of_a_model(
     folder, canary = tiny_bert(tmp_path / "model", TEXTS), tmp_path / "canary"
     damage(folder, canary, how)
     done = subprocess.run(
-        [SUITES, "run", "supremix_stsb", "--profile", "smoke", "--method", "l1", "model.options.encoder=transformers",
-         f"model.options.encoder_name={folder}"],
-        cwd=tmp_path, input="y\ny\ny\n", capture_output=True, text=True, timeout=300, check=False,
+        [
+            SUITES,
+            "run",
+            "supremix_stsb",
+            "--profile",
+            "smoke",
+            "--method",
+            "l1",
+            "model.options.encoder=transformers",
+            f"model.options.encoder_name={folder}",
+        ],
+        cwd=tmp_path,
+        input="y\ny\ny\n",
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
         env={**os.environ, "HF_HOME": str(tmp_path / "hub"), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert not canary.exists()
     assert done.returncode == 2, done.stderr
     assert "never run" in done.stderr

@@ -1,4 +1,4 @@
-"""Waveform encoders: log-mel in front of the small one, and wav2vec 2.0 / HuBERT from a local folder; augmentation of waveforms."""
+"""Encoders of waveforms: log-mel before the small one, wav2vec 2.0 and HuBERT from a folder; augmentation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,24 @@ transformers = pytest.importorskip("transformers")
 
 
 TINY: dict[str, Any] = {
-    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "conv_dim": (8, 8), "conv_stride": (20, 16),
-    "conv_kernel": (20, 16), "num_feat_extract_layers": 2, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2,
-    "feat_extract_norm": "layer", "do_stable_layer_norm": True, "hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0,
-    "feat_proj_dropout": 0.0, "layerdrop": 0.0,
-}  # fmt: skip
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "conv_dim": (8, 8),
+    "conv_stride": (20, 16),
+    "conv_kernel": (20, 16),
+    "num_feat_extract_layers": 2,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+    "hidden_dropout": 0.0,
+    "attention_dropout": 0.0,
+    "activation_dropout": 0.0,
+    "feat_proj_dropout": 0.0,
+    "layerdrop": 0.0,
+}
 
 
 @pytest.fixture(scope="module", params=["Wav2Vec2", "Hubert"])

@@ -1,4 +1,4 @@
-"""Pairs of texts through a small BERT in a folder: tokens, pooling, padding, dropped words, gradients, and what is refused."""
+"""Pairs of texts through a small BERT: tokens, pooling, padding, dropped words, gradients, what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Translators, critics and what they are kept from seeing: bounded, of the reach they claim, equal to plain loops, saved with the state."""
+"""Translators, critics and what they do not see: bounded, of the reach they claim, equal to plain loops."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ from holdfast.methods.networks.translators import (
 from torch import Tensor, nn
 
 MADE: dict[str, Callable[[], nn.Module]] = {
-    "shallow": lambda: Shallow(4, 8, 3), "stargan": lambda: StarGAN(4, 8, 1, 1), "colour_map": lambda: ColourMap(4, 16, 8, 2),
-}  # fmt: skip
+    "shallow": lambda: Shallow(4, 8, 3),
+    "stargan": lambda: StarGAN(4, 8, 1, 1),
+    "colour_map": lambda: ColourMap(4, 16, 8, 2),
+}
 
 
 def moved(net: nn.Module, by: float = 0.2) -> nn.Module:
@@ -119,9 +121,9 @@ def test_shuffled_patches_by_plain_loops() -> None:
 def test_shifts_by_plain_loops() -> None:
     x = torch.rand(6, 3, 16, 16)
     seen = hide("shift", x.shape, 1, generator(0, "a"))
-    order = generator(0, "a")
-    down, right = (torch.randint(-2, 3, (6, 1), generator=order) for _ in range(2))
-    mirrored = torch.rand(6, 1, generator=order) < 0.5
+    draws = generator(0, "a")
+    down, right = (torch.randint(-2, 3, (6, 1), generator=draws) for _ in range(2))
+    mirrored = torch.rand(6, 1, generator=draws) < 0.5
     made = seen(x)
     for i in range(6):
         for r in range(16):
@@ -140,9 +142,9 @@ def test_what_hides_lets_gradients_through(kind: Hidden) -> None:
     assert set(x.grad.unique().tolist()) <= {0.0, 1.0}
     assert float(x.grad.mean()) > 0.5
     if kind == "none":
-        order = generator(1, "a")
-        hide("none", x.shape, 2, order)
-        assert torch.equal(torch.rand(1, generator=order), torch.rand(1, generator=generator(1, "a")))  # draws nothing
+        draws = generator(1, "a")
+        hide("none", x.shape, 2, draws)
+        assert torch.equal(torch.rand(1, generator=draws), torch.rand(1, generator=generator(1, "a")))  # draws nothing
 
 
 def test_scrambled_colours_keep_black_and_the_range() -> None:
@@ -164,9 +166,6 @@ def test_padding_is_black_and_comes_off_again() -> None:
     assert torch.equal(crop(pad(x, 32), 28), x)
     with pytest.raises(ValueError, match="depth"):
         Critic(3, 4, 8, 3)
-
-
-# -- carriers ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("carrier", ["foreground", "background", "patch"])
@@ -199,9 +198,6 @@ def test_stripes_and_corner_say_the_bias_and_leave_the_digit() -> None:
     source = cdvg_cmnist.load(cdvg_cmnist.Config(carrier="stripes", n_train=200, n_valid=50), None)
     with pytest.raises(ValueError, match="does not say what carries"):
         Recolour(source.info)
-
-
-# -- in the method -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Ridge and gradient boosting as tensors: equal to scikit-learn's own predictions; the overlap of two texts against plain counting."""
+"""Ridge and gradient boosting as tensors: equal to scikit-learn's predictions; overlap of texts by plain counting."""
 
 from __future__ import annotations
 
@@ -113,9 +113,6 @@ def test_nan_labels_are_refused(source: Source) -> None:
         fitted(Ridge, Source({**source.splits, "train": broken}, (), source.info, "here", ""))
 
 
-# -- texts ---------------------------------------------------------------------------------------------------------------
-
-
 def by_counting(a: list[int], b: list[int], idf: list[float]) -> list[float]:
     first, second = (Counter(w for w in words if 2 <= w < len(idf)) for words in (a, b))
 
@@ -127,9 +124,12 @@ def by_counting(a: list[int], b: list[int], idf: list[float]) -> list[float]:
     shared, either = len(first.keys() & second.keys()), len(first.keys() | second.keys())
     shorter = min(len(first), len(second))
     return [
-        cosine(idf), cosine([1.0] * len(idf)), shared / either if either else 0.0, shared / shorter if shorter else 0.0,
+        cosine(idf),
+        cosine([1.0] * len(idf)),
+        shared / either if either else 0.0,
+        shared / shorter if shorter else 0.0,
         abs(sum(first.values()) - sum(second.values())),
-    ]  # fmt: skip
+    ]
 
 
 def test_overlap_against_counting() -> None:

@@ -38,9 +38,24 @@ from pydantic import ValidationError
 from .miniature import view_of
 
 KINDS: list[type[Regressor]] = [
-    Regressor, MSE, SimCLR, SupCon, RnC, YAware, AdaCon, MixNeg, MixPos, SupReMix,
-    Mixup, CMixup, RankSim, LDS, FDS, ConR, BMSE,
-]  # fmt: skip
+    Regressor,
+    MSE,
+    SimCLR,
+    SupCon,
+    RnC,
+    YAware,
+    AdaCon,
+    MixNeg,
+    MixPos,
+    SupReMix,
+    Mixup,
+    CMixup,
+    RankSim,
+    LDS,
+    FDS,
+    ConR,
+    BMSE,
+]
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +164,8 @@ class Normed(Alone):
         super().__init__(torch.nn.BatchNorm1d(3))
         self.features: list[torch.Tensor] = []
 
-    def view(self, batch: dict[str, torch.Tensor], order: torch.Generator) -> dict[str, torch.Tensor]:
-        return {**batch, "x": batch["x"] + torch.randn(batch["x"].shape, generator=order)}
+    def view(self, batch: dict[str, torch.Tensor], generator: torch.Generator) -> dict[str, torch.Tensor]:
+        return {**batch, "x": batch["x"] + torch.randn(batch["x"].shape, generator=generator)}
 
     def encode(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         self.features.append(self.encoder(batch["x"]))
@@ -159,7 +174,7 @@ class Normed(Alone):
 
 @pytest.mark.parametrize("kind", [SupReMix, SupCon, RnC, YAware, AdaCon, ConR], ids=lambda k: k.name)
 def test_batch_norm_sees_all_views_of_a_batch_at_once(kind: Any) -> None:
-    """Spec section 3, step 3: z = normalise(projector(encoder(cat(view1, view2))))."""
+    """z = normalise(projector(encoder(cat(view1, view2))))."""
     table = Table({"x": torch.randn(16, 3, generator=generator(0, "x")), "label": torch.arange(16.0) % 4})
     method = kind(kind.Config(), Normed(), 0)
     view = view_of(Source({"train": table}, (), {}, "made", ""))
@@ -168,8 +183,8 @@ def test_batch_norm_sees_all_views_of_a_batch_at_once(kind: Any) -> None:
     ctx, batch = StepContext(view, "pretrain", 0, 0, generator(0, "augment")), next(view.batches())
     assert torch.isfinite(method.training_step(batch, ctx)["loss"])
     assert [len(f) for f in method.model.features] == [32]
-    order = generator(0, "augment")
-    views = torch.cat([method.model.view(batch, order)["x"] for _ in range(2)])
+    draws = generator(0, "augment")
+    views = torch.cat([method.model.view(batch, draws)["x"] for _ in range(2)])
     assert torch.equal(method.model.features[0], torch.nn.BatchNorm1d(3)(views))
 
 

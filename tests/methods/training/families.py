@@ -58,10 +58,16 @@ class TwoOptimizers(Method):
     def stages(self, view: ExperienceView) -> list[Stage]:
         adam = {"lr": 1e-2}
         return [
-            Stage("translator", 1, {"critic": OptimizerSpec(list(self.critic.parameters()), "Adam", adam),
-                                    "generator": OptimizerSpec(list(self.generator.parameters()), "Adam", adam)}),
+            Stage(
+                "translator",
+                1,
+                {
+                    "critic": OptimizerSpec(list(self.critic.parameters()), "Adam", adam),
+                    "generator": OptimizerSpec(list(self.generator.parameters()), "Adam", adam),
+                },
+            ),
             Stage("classifier", 1, {"main": OptimizerSpec(list(self.model.parameters()), "SGD", adam)}, "classify"),
-        ]  # fmt: skip
+        ]
 
     def training_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
         noise = torch.randn(batch["x"].shape, generator=ctx.augment)
@@ -154,13 +160,14 @@ def make_source(n: int = 60) -> Source:
     label = torch.arange(n) % 4
     words = [torch.randn(int(k), 6, generator=g) for k in torch.randint(1, 7, (n,), generator=g)]
     x = torch.randn(n, 6, generator=g) + label[:, None]
-    table = Table({"x": x, "label": label, "age": torch.rand(n, generator=g), "words": Ragged.from_list(words),
-                   "bias": label % 3})  # fmt: skip
+    table = Table(
+        {"x": x, "label": label, "age": torch.rand(n, generator=g), "words": Ragged.from_list(words), "bias": label % 3}
+    )
     return Source({"train": table, "valid": table, "test": table}, ["a", "b", "c", "d"], {}, "stand-in", "0")
 
 
 class Recorder:
-    """Keeps the points; saves the state after iteration ``stop_at`` and stops there, like a killed process after its checkpoint."""
+    """Keeps the points; saves the state after iteration ``stop_at`` and stops there, as if killed."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.lines: list[tuple[int, dict[str, float]]] = []

@@ -37,7 +37,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder = nn.Linear(3, 4)
 
-    def augment(self, batch: Batch, order: torch.Generator) -> Batch:
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
         return batch
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

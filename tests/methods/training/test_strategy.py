@@ -33,11 +33,11 @@ FAMILIES = [MemoryTeacher, TwoOptimizers, PretrainProbe, Slimmable, TwoGroups, F
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_run_taken_up_anywhere_ends_bitwise_equal(family: type[Method]) -> None:
+def test_a_run_resumed_anywhere_ends_bitwise_equal(family: type[Method]) -> None:
     whole = Recorder()
     strategy, experiences = build(family, whole)
     finish(strategy, experiences)
-    wanted = strategy.method.state_dict()
+    straight = strategy.method.state_dict()
     for stop_at in range(1, strategy.iteration, 3):
         first = Recorder(stop_at)
         strategy, experiences = build(family, first)
@@ -52,7 +52,7 @@ def test_a_run_taken_up_anywhere_ends_bitwise_equal(family: type[Method]) -> Non
         strategy.load_state_dict(state, experience=experiences[at])
         finish(strategy, experiences[at:])
         assert first.lines + second.lines == whole.lines
-        assert_same(strategy.method.state_dict(), wanted)
+        assert_same(strategy.method.state_dict(), straight)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -131,8 +131,10 @@ def test_accumulated_gradients_are_those_of_the_large_batch() -> None:
         method = Plain(MethodConfig(), nn.Linear(6, 4).double())
         settings = TrainingSettings(batch_size=size, accumulate=accumulate, optimizer="SGD")
         source = make_source()
-        doubled = {k: v.double() if isinstance(v, Tensor) and v.is_floating_point() else v
-                   for k, v in source.splits["train"].columns.items()}  # fmt: skip
+        doubled = {
+            k: v.double() if isinstance(v, Tensor) and v.is_floating_point() else v
+            for k, v in source.splits["train"].columns.items()
+        }
         scenario = class_incremental(Source({"train": Table(doubled)}, source.class_names, {}, "stand-in", "0"), 1)
         MethodStrategy(method=method, settings=settings).train(scenario.streams["train"][0], eval_streams=[])
         weight: Any = method.model.weight
