@@ -1,6 +1,6 @@
 """Who may import whom: the rules of the packages, over the syntax tree of every file.
 
-``violations`` judges one file, ``circle`` all of them. There are no exemptions: a file that must break a rule shows
+``violations`` judges one file, ``circles`` all of them. There are no exemptions: a file that must break a rule shows
 that the rule, or the place of the file, is wrong.
 """
 
@@ -195,8 +195,11 @@ def violations(relative_path: str, source: str) -> list[str]:
     return [f"{relative_path}:{line}: {text}" for line, text in dict.fromkeys(broken) if text]
 
 
-def circle(sources: Mapping[str, str]) -> list[str]:
-    """A circle of modules that import each other when they run, at the top of a file or in a function; [] if none."""
+def circles(sources: Mapping[str, str]) -> list[list[str]]:
+    """Circles of modules that import each other when they run, at the top of a file or in a function.
+
+    Each is broken at one import and the search goes on, so that there are as many as imports to remove.
+    """
     names = {".".join(module_of(path)[0]) for path in sources}
     graph: dict[str, set[str]] = {}
     for path, source in sources.items():
@@ -204,13 +207,18 @@ def circle(sources: Mapping[str, str]) -> list[str]:
         targets = graph.setdefault(own, set())
         for item in imports(path, source):
             full, base = ".".join(item.parts), ".".join(item.parts[:-1])
-            if item.ours and item.runs:
-                targets |= {name for name in [full if full in names else base] if name in names and name != own}
-    try:
-        graphlib.TopologicalSorter(graph).prepare()
-    except graphlib.CycleError as error:
-        return [str(name) for name in error.args[1]]
-    return []
+            target = full if full in names else base
+            if item.ours and item.runs and target in names and target != own:
+                targets.add(target)
+    found: list[list[str]] = []
+    while True:
+        try:
+            graphlib.TopologicalSorter(graph).prepare()
+            return found
+        except graphlib.CycleError as error:
+            circle = [str(name) for name in error.args[1]]  # each is imported by the next
+            found.append(circle[::-1])
+            graph[circle[1]].discard(circle[0])
 
 
 def tree(*folders: str) -> dict[str, str]:
@@ -228,8 +236,8 @@ def test_every_file_keeps_the_rules(folder: str) -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    modules = circle(tree(*PACKAGES))
-    assert not modules, " -> ".join(modules)
+    found = circles(tree(*PACKAGES))
+    assert not found, "\n".join(" -> ".join(circle) for circle in found)
 
 
 PLANTED = [
@@ -296,6 +304,7 @@ def test_what_keeps_the_rules_is_not_named(path: str, source: str) -> None:
 
 def test_a_circle_is_found_at_the_top_and_in_a_function_and_not_among_types() -> None:
     pair = {"suites/runtime/a.py": "from .b import x", "suites/runtime/b.py": "def f():\n    from . import a"}
-    assert set(circle(pair)) == {"suites.runtime.a", "suites.runtime.b"}
+    (found,) = circles(pair)
+    assert set(found) == {"suites.runtime.a", "suites.runtime.b"}
     types = {"suites/runtime/a.py": "from .b import x", "suites/runtime/b.py": "if TYPE_CHECKING:\n    from . import a"}
-    assert circle(types) == []
+    assert circles(types) == []
