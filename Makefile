@@ -23,7 +23,7 @@ smoke: $(STAMP) ## every suite in seconds
 	for each in $$($(BIN)/suites list --json | $(BIN)/python -c 'import json, sys; print(*[row["name"] for row in json.load(sys.stdin)])'); do $(BIN)/suites run $$each --profile smoke || exit 1; done
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-types: $(STAMP) ## strict mypy over rooms and tests
+types: $(STAMP) ## strict mypy over the packages and tests
 	MYPYPATH=.types $(BIN)/mypy --namespace-packages --explicit-package-bases -p holdfast -p tests
 JOBS ?= 2
 test: $(STAMP) lint types ## environment + checks + tests

@@ -51,7 +51,7 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def tiny_bert() -> Callable[..., Path]:
-    """``tiny_bert(folder, texts)``: a BERT of two layers with random weights and a word-piece tokenizer of the words of ``texts``."""
+    """``tiny_bert(folder, texts)``: a BERT of two layers with random weights, and a tokenizer of their words."""
     pytest.importorskip("transformers")
 
     def write(folder: Path, texts: Iterable[str], *, hidden: int = 16, embeddings: int | None = None) -> Path:
@@ -79,13 +79,22 @@ def tiny_bert() -> Callable[..., Path]:
             single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
         )
         transformers.PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
+            tokenizer_object=tokenizer,
+            pad_token="[PAD]",
+            unk_token="[UNK]",
+            cls_token="[CLS]",
+            sep_token="[SEP]",
+            mask_token="[MASK]",
             model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        ).save_pretrained(folder)  # fmt: skip
+        ).save_pretrained(folder)
         config = transformers.BertConfig(
-            vocab_size=embeddings or len(known), hidden_size=hidden, num_hidden_layers=2, num_attention_heads=2, intermediate_size=2 * hidden,
+            vocab_size=embeddings or len(known),
+            hidden_size=hidden,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=2 * hidden,
             max_position_embeddings=64,
-        )  # fmt: skip
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             transformers.BertModel(config).save_pretrained(folder)

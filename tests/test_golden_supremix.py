@@ -78,9 +78,12 @@ def mixed_positives(g: Vectors) -> None:
         found = np.array(
             [
                 [i, j, k, (both[k] - both[i]) / (both[k] - both[j])]
-                for i in range(len(both)) for j in near[i] for k in near[i] if both[j] < both[i] < both[k]
+                for i in range(len(both))
+                for j in near[i]
+                for k in near[i]
+                if both[j] < both[i] < both[k]
             ]
-        ).reshape(-1, 4)  # fmt: skip
+        ).reshape(-1, 4)
         order = np.lexsort(g.entries[f"{case}/pos_triples"][:, 2::-1].T)
         placed = found.copy()
         if len(order) == len(found):

@@ -1,7 +1,8 @@
 """Experience replay on any model that gives a loss and predictions.
 
-A model offers ``augment(batch, generator) -> batch``, ``loss(batch) -> (loss, logs)``, ``predict(batch)`` and, for herding, ``features(batch) -> [B, d]``.
-Source: the baselines of the COCONUT paper and its Interspeech 2023 predecessor (spec sections 3.5 and 6).
+A model offers ``augment(batch, generator) -> batch``, ``loss(batch) -> (loss, logs)``, ``predict(batch)`` and, for
+herding, ``features(batch) -> [B, d]``.
+Source: the baselines of the COCONUT paper (arXiv 2310.02699) and of Cappellazzo et al., Interspeech 2023.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .memory import Memory, MemoryConfig, closest_to_mean, herding, quotas, rand
 
 
 class RehearsalConfig(MemoryConfig):
-    """Memory of experience replay (spec section 6)."""
+    """Memory of experience replay: how many rows, which, and how they enter a batch."""
 
     selection: Literal["random", "herding", "closest"] = Field("random", description="which rows of a class are kept")
     fixed_memory: bool = Field(
@@ -37,7 +38,7 @@ class RehearsalConfig(MemoryConfig):
 
 
 class ER(Finetune[L]):
-    """Experience replay: L on D_n ∪ M, all rows alike (spec sections 3.1 and 6)."""
+    """Experience replay: L on D_n ∪ M, all rows alike."""
 
     Config: ClassVar[type[RehearsalConfig]] = RehearsalConfig
     config: RehearsalConfig
@@ -58,27 +59,29 @@ class ER(Finetune[L]):
         """|M| in rows."""
         return self.config.rows(view.n_train)
 
+    def allowed(self, view: ExperienceView) -> dict[int, int]:
+        """Rows of each class seen so far. Raises UnfitError where that is none."""
+        return quotas(self.memory_rows(view), view.n_classes, list(view.classes_seen), self.config.fixed_memory)
+
     def before_experience(self, view: ExperienceView) -> None:
-        quotas(
-            self.memory_rows(view), view.n_classes, list(view.classes_seen), self.config.fixed_memory
-        )  # too small: say so now
+        self.allowed(view)  # a memory that is too small is an error before anything is trained
 
     def after_experience(self, view: ExperienceView) -> None:
         """Choose the rows to keep of this experience's classes; older groups shrink to their first rows.
 
         A class that returns shares its quota between the experiences that it occurred in.
         """
-        allowed = quotas(self.memory_rows(view), view.n_classes, list(view.classes_seen), self.config.fixed_memory)
+        allowed = self.allowed(view)
         labels = view.labels()
         for c in view.classes:
             rows = view.index[labels == c]
             quota = shares(allowed[c], [*self.store.experiences(c), view.experience])[view.experience]
             if self.config.selection == "random":
-                order = generator(self.seed, f"memory/{view.experience}/{c}")
-                chosen = torch.as_tensor(random_selection(len(rows), quota, order))
+                draws = generator(self.seed, f"memory/{view.experience}/{c}")
+                chosen = random_selection(len(rows), quota, draws)
             else:
                 choose = herding if self.config.selection == "herding" else closest_to_mean
-                chosen = torch.as_tensor(choose(self._features(rows, view), quota))
+                chosen = choose(self._features(rows, view), quota)
             self.store.rows[view.experience, c] = rows[chosen]
         for c in view.classes_seen:
             for e, quota in shares(allowed[c], self.store.experiences(c)).items():

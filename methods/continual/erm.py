@@ -1,4 +1,4 @@
-"""ERM: mean cross-entropy, bias and all; what debiasing is compared with (CDvG spec section 6)."""
+"""ERM: mean cross-entropy, bias and all; what debiasing is compared with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fine-tuning: sequential training without memory, the lower bound (COCONUT spec section 6)."""
+"""Fine-tuning: sequential training without memory, the lower bound of a continual comparison."""
 
 from __future__ import annotations
 

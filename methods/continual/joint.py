@@ -1,4 +1,4 @@
-"""Joint training: all experiences in one, the offline upper bound (COCONUT spec section 6)."""
+"""Joint training: all experiences in one, the offline upper bound of a continual comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows of a class a memory keeps: pure functions (COCONUT spec section 6)."""
+"""Which rows of a class a memory keeps, and how many: pure functions, and the module that holds them."""
 
 from __future__ import annotations
 
@@ -41,15 +41,17 @@ class MemoryConfig(MethodConfig):
 
 
 def quotas(rows: int, n_classes: int, seen: Sequence[int], fixed: bool = True) -> dict[int, int]:
-    """Rows allowed for each seen class: ``floor(rows / n_classes)`` (fixed from the start), else over the seen classes.
+    """Rows of each seen class: ``floor(rows / n_classes)`` (fixed from the start), else over the seen classes.
 
-    Raises ValueError where that is 0.
+    Raises:
+        UnfitError: where that is 0.
     """
     divisor = n_classes if fixed else len(seen)
     quota = rows // max(1, divisor)
     if quota < 1:
         raise UnfitError(
-            f"a memory of {rows} rows gives none to each of {divisor} classes: set memory_rows >= {divisor}, or a larger memory_share"
+            f"a memory of {rows} rows gives none to each of {divisor} classes: "
+            f"set memory_rows >= {divisor}, or a larger memory_share"
         )
     return dict.fromkeys(seen, quota)
 
@@ -66,29 +68,32 @@ def random_selection(n: int, quota: int, generator: torch.Generator) -> Tensor:
 
 
 def herding(features: Tensor, quota: int, max_steps: int = 1000) -> Tensor:
-    """Herding towards the class mean (iCaRL), as the public code does it, [min(n, quota)] positions in the order chosen.
+    """Herding to the class mean as the public code does it: [min(n, quota)] positions in the order chosen.
 
-    ``f ← f / (|f| + 1e-8)``, ``μ`` their mean, ``w ← μ``; then at most ``max_steps`` times: j = argmax w·f, taken if new, and always
-    ``w ← w + μ - f_j``. Herding of m rows is a prefix of herding of m' > m. Computed in float64. Where the steps run out, the rows
-    nearest to ``w`` that are left fill up.
+    ``f ← f / (|f| + 1e-8)``, ``μ`` their mean, ``w ← μ``; then up to ``max_steps`` times: j = argmax w·f, kept if new,
+    and always ``w ← w + μ - f_j``. Herding of m rows is a prefix of herding of m' > m. Computed in float64. Where the
+    steps run out, the rows nearest to ``w`` that are left fill up.
 
     Args:
         features: [n, d] of one class.
+        quota: rows to keep at most.
+
+    Source: Rebuffi et al. (iCaRL), CVPR 2017, algorithm 4.
     """
     f = features.double()
     f = f / (f.norm(dim=1, keepdim=True) + 1e-8)
     mean = f.mean(0) if len(f) else f.sum(0)
     w = mean.clone()
     chosen: dict[int, None] = {}
-    wanted = min(quota, len(f))
+    size = min(quota, len(f))
     for _ in range(max_steps):
-        if len(chosen) == wanted:
+        if len(chosen) == size:
             break
         j = int((f @ w).argmax())
         chosen.setdefault(j)
         w = w + mean - f[j]
     for j in (f @ w).argsort(descending=True).tolist():
-        if len(chosen) == wanted:
+        if len(chosen) == size:
             break
         chosen.setdefault(j)
     return torch.tensor(list(chosen), dtype=torch.int64)

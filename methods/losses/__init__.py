@@ -1,1 +1,99 @@
-"""Losses: pure functions of tensors, one family a file."""
+"""Losses: pure functions of tensors, each by its name: ``from holdfast.methods.losses import nspt``.
+
+Nothing is imported before it is asked for. Some files bear the name of their function: here such a name is always the
+function; the module is ``importlib.import_module("holdfast.methods.losses.nspt")``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .adacon import adacon as adacon
+    from .biascon import biascon as biascon
+    from .bmse import balanced_mse as balanced_mse
+    from .conr import conr as conr
+    from .distillation import audio_kd as audio_kd
+    from .distillation import kd_logits as kd_logits
+    from .distillation import mix as mix
+    from .distillation import text_kd as text_kd
+    from .distillation import token_kd as token_kd
+    from .distillation import weight_log_ratio as weight_log_ratio
+    from .distillation import weight_sqrt_batch as weight_sqrt_batch
+    from .gce import gce as gce
+    from .hsic import hsic as hsic
+    from .label_density import bin_statistics as bin_statistics
+    from .label_density import bin_weights as bin_weights
+    from .label_density import calibrate as calibrate
+    from .label_density import kernel as kernel
+    from .label_density import smooth_statistics as smooth_statistics
+    from .multimodal import multimodal as multimodal
+    from .nspt import nspt as nspt
+    from .ntxent import ntxent as ntxent
+    from .ranksim import ranks as ranks
+    from .ranksim import ranksim as ranksim
+    from .relative_difficulty import moving_average as moving_average
+    from .relative_difficulty import relative_difficulty as relative_difficulty
+    from .rnc import rnc as rnc
+    from .supcon import supcon as supcon
+    from .supremix import beta_draws as beta_draws
+    from .supremix import log_weight as log_weight
+    from .supremix import supremix as supremix
+    from .transcription import transcription as transcription
+    from .views_ce import views_ce as views_ce
+    from .wgan_gp import critic_loss as critic_loss
+    from .wgan_gp import generator_loss as generator_loss
+    from .wgan_gp import gradient_penalty as gradient_penalty
+    from .yaware import yaware as yaware
+
+FILES = {
+    "adacon": ("adacon",),
+    "biascon": ("biascon",),
+    "bmse": ("balanced_mse",),
+    "conr": ("conr",),
+    "distillation": ("token_kd", "audio_kd", "kd_logits", "text_kd", "weight_sqrt_batch", "weight_log_ratio", "mix"),
+    "gce": ("gce",),
+    "hsic": ("hsic",),
+    "label_density": ("kernel", "bin_weights", "bin_statistics", "smooth_statistics", "calibrate"),
+    "multimodal": ("multimodal",),
+    "nspt": ("nspt",),
+    "ntxent": ("ntxent",),
+    "ranksim": ("ranks", "ranksim"),
+    "relative_difficulty": ("moving_average", "relative_difficulty"),
+    "rnc": ("rnc",),
+    "supcon": ("supcon",),
+    "supremix": ("log_weight", "beta_draws", "supremix"),
+    "transcription": ("transcription",),
+    "views_ce": ("views_ce",),
+    "wgan_gp": ("gradient_penalty", "critic_loss", "generator_loss"),
+    "yaware": ("yaware",),
+}
+WHERE = {name: file for file, names in FILES.items() for name in names}
+__all__ = tuple(WHERE)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{WHERE[name]}", __name__), name)
+    setattr(sys.modules[__name__], name, value)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *WHERE})
+
+
+class _Package(ModuleType):
+    """A package in which a file's import does not hide the function of the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and WHERE.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,4 +1,4 @@
-"""Adaptive contrast (AdaCon, Dai et al., MICCAI 2021): supervised contrast with a margin that grows with label distance."""
+"""Adaptive contrast (AdaCon, Dai et al., MICCAI 2021): a margin that grows with the distance of labels."""
 
 from __future__ import annotations
 
@@ -9,13 +9,25 @@ from .numerics import at_least_float32, zero
 
 
 def adacon(z: Tensor, y: Tensor, cdf: Tensor, *, scale: float = 150.0, norm: float = 0.2) -> Tensor:
-    """SupCon over logits ``scale (z_i·z_k + 1[y_i≠y_k] clamp(norm |F(y_i) - F(y_k)|, 0, 2))``, F the empirical distribution of labels.
+    """``1/|A| Σ_{i∈A} -(1/|P_i|) Σ_{p∈P_i} [ l_ip - log Σ_{k≠i} exp(l_ik) ]`` with logits
+
+    ``l_ik = scale (z_i·z_k + 1[y_i≠y_k] clamp(norm |F(y_i) - F(y_k)|, 0, 2))``, F the empirical distribution of labels,
+    P_i = {p ≠ i: y_p = y_i}, A the rows with a positive. Labels and F are detached.
 
     Args:
-        z: [V·N, d] unit rows; y: [N] labels (equality is exact); cdf: [N], F(y) in percent (0 to 100) or any unit of ``norm``.
+        z: [V·N, d] unit rows, all first views, then all second ones.
+        y: [N] labels; equality is exact.
+        cdf: [N], F(y) in percent (0 to 100), or in any unit for which ``norm`` is meant.
+        scale: the inverse of a temperature.
+        norm: margin a unit of F.
 
     Returns:
-        A scalar: mean over anchors with a positive; a zero with a graph where there is none. Source: spec section 7.
+        A scalar of at least float32, the mean over A; a zero with a graph where A is empty.
+
+    Raises:
+        ValueError: shapes that do not fit.
+
+    Source: Dai et al., MICCAI 2021; the margin is added to the similarities as in the public code (docs/losses.md).
     """
     if z.dim() != 2 or y.dim() != 1 or cdf.shape != y.shape or (len(y) and len(z) % len(y)):
         raise ValueError(f"z [V·N, d], y and cdf [N], not {list(z.shape)}, {list(y.shape)}, {list(cdf.shape)}")

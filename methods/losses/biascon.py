@@ -1,4 +1,4 @@
-"""Bias-contrastive loss and the independence criterion of ReBias (CDvG spec section 6)."""
+"""Bias-contrastive loss: positives share the class and differ in bias (BiasCon, Hong and Yang, NeurIPS 2021)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ from .numerics import at_least_float32, zero
 
 
 def biascon(z: Tensor, labels: Tensor, bias: Tensor, *, temperature: float = 0.1) -> Tensor:
-    """Supervised contrast whose positives share the class and differ in bias:
+    """``1/|A| Σ_{i∈A} 1/|P(i)| Σ_{q∈P(i)} [ log Σ_{k≠i} exp(s_ik) - s_iq ]``, s = cosine / τ.
 
-    ``1/|A| Σ_{i∈A} 1/|P(i)| Σ_{q∈P(i)} [ log Σ_{k≠i} exp(s_ik) - s_iq ]``, P(i) = {q: y_q = y_i, b_q ≠ b_i}, A = rows with a positive.
+    P(i) = {q: y_q = y_i, b_q ≠ b_i}, A the rows with a positive. Nothing is detached.
 
-    z [N, P], normalised inside; labels, bias [N]. A scalar of at least float32; zero with a graph where A is empty.
-    Source: BiasCon's code, spec section 6 (the mean is over anchors with a positive, as in spec section 3).
+    Args:
+        z: [N, P], normalised inside.
+        labels: [N] classes.
+        bias: [N] bias attributes.
+        temperature: τ.
+
+    Returns:
+        A scalar of at least float32, the mean over A (the public code divides by N); a zero with a graph where A
+        is empty.
+
+    Source: Hong and Yang, NeurIPS 2021; docs/losses.md.
     """
     with torch.autocast(z.device.type, enabled=False):
         z = F.normalize(at_least_float32(z), dim=1)

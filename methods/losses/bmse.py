@@ -10,13 +10,20 @@ from .numerics import at_least_float32, zero
 
 
 def balanced_mse(prediction: Tensor, label: Tensor, sigma: Tensor) -> Tensor:
-    """Cross-entropy with target i over the logits ``-(ŷ_i - y_j)² / (2σ²)``, times ``2σ²`` (detached).
+    """``2σ² · 1/B Σ_i -log softmax_j( -(ŷ_i - y_j)² / (2σ²) )_i``; the factor 2σ² is detached.
 
     Args:
-        prediction, label: [B]; sigma: a positive scalar with a gradient.
+        prediction: [B], ŷ.
+        label: [B], y.
+        sigma: a positive scalar; it gets a gradient through the logits.
 
     Returns:
-        A scalar of at least float32; a zero with a graph for an empty batch. Source: spec section 7.
+        A scalar of at least float32, the mean over rows; a zero with a graph for an empty batch.
+
+    Raises:
+        ValueError: prediction and label are not [B].
+
+    Source: Ren et al., CVPR 2022, BMC.
     """
     if prediction.dim() != 1 or label.shape != prediction.shape:
         raise ValueError(f"prediction and label must be [B], not {list(prediction.shape)} and {list(label.shape)}")

@@ -11,24 +11,36 @@ from .numerics import at_least_float32, zero
 
 
 def conr(
-    z: Tensor, y: Tensor, prediction: Tensor, *, window: float = 1.0, temperature: float = 0.2, push: float = 0.01,
+    z: Tensor,
+    y: Tensor,
+    prediction: Tensor,
+    *,
+    window: float = 1.0,
+    temperature: float = 0.2,
+    push: float = 0.01,
     masks: Literal["exact", "official"] = "exact",
-) -> Tensor:  # fmt: skip
-    """``L_i = mean_{j∈P_i} -log[ e^{s_ij} / (Σ_{k∈P_i} e^{s_ik} + Σ_{k∈N_i} e^{η|Δy|} e^{s_ik}) ]``; P_i = {j≠i: |y_i-y_j| ≤ w},
-    N_i = {k: |y_i-y_k| > w and |ŷ_i-ŷ_k| ≤ w}; 0 where P_i or N_i is empty. Mean over all rows.
+) -> Tensor:
+    """``1/M Σ_i mean_{j∈P_i} -log[ e^{s_ij} / (Σ_{k∈P_i} e^{s_ik} + Σ_{k∈N_i} e^{η|y_i-y_k|} e^{s_ik}) ]``, s = z·z/τ.
+
+    P_i = {j≠i: |y_i-y_j| ≤ w}, N_i = {k: |y_i-y_k| > w and |ŷ_i-ŷ_k| ≤ w}; a row whose P_i or N_i is empty counts 0.
+    Labels and predictions are detached: they choose and weigh, and get no gradient.
 
     Args:
-        z: [M, d] unit rows; y, prediction: [M], in the units of ``window``; push: η.
+        z: [M, d] unit rows.
+        y, prediction: [M], in the units of ``window``.
+        window: w.
+        temperature: τ.
+        push: η.
         masks: ``official`` adds 1 to the first sum for every row that is no positive of i, i itself too: the public
             code masks logits, not exponentials. Its NaN for a row without a positive is 0 here too.
 
     Returns:
-        A scalar of at least float32 with a graph.
+        A scalar of at least float32, the mean over all rows; a zero with a graph where no row counts.
 
     Raises:
         ValueError: shapes that do not fit, or a temperature that is not positive.
 
-    Source: spec section 7.
+    Source: Keramati et al., ICLR 2024; both forms of the masks in docs/losses.md.
     """
     if z.dim() != 2 or y.shape != z.shape[:1] or prediction.shape != y.shape or not temperature > 0:
         raise ValueError(

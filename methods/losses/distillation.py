@@ -1,4 +1,4 @@
-"""Transcription loss and the distillations beside COCONUT (spec sections 3.1 and 3.5)."""
+"""Distillations that COCONUT is compared with, and the weights between a loss and its distillation."""
 
 from __future__ import annotations
 
@@ -13,21 +13,27 @@ from .numerics import at_least_float32, zero
 
 
 def token_kd(
-    student: Tensor, teacher: Tensor, targets: Tensor, *, pad_id: int = 0, form: Literal["ce", "kl"] = "ce",
+    student: Tensor,
+    teacher: Tensor,
+    targets: Tensor,
+    *,
+    pad_id: int = 0,
+    form: Literal["ce", "kl"] = "ce",
     reduction: Literal["mean", "sum"] = "mean",
-) -> Tensor:  # fmt: skip
-    """Token-level distillation on ground-truth prefixes: ``-Σ_v p_teacher(v) log p_student(v)`` over targets that are not padding.
+) -> Tensor:
+    """Token-level distillation on ground-truth prefixes: ``-Σ_v p_teacher(v) log p_student(v)`` a target.
 
     Args:
         student: logits [R, J, V] of the rehearsal rows.
         teacher: likewise; detached.
         targets: [R, J]; ``pad_id`` positions do not count.
         form: ``ce`` the cross-entropy, ``kl`` the same minus the teacher's entropy (0 for equal models).
+        reduction: over the targets that are not padding.
 
     Returns:
-        A scalar; zero with a graph where there is no target.
+        A scalar of at least float32; a zero with a graph where there is no target.
 
-    Source: spec section 3.5, tok-KD.
+    Source: Cappellazzo et al., Interspeech 2023 (token-level KD); docs/losses.md.
     """
     with torch.autocast(student.device.type, enabled=False):
         valid = targets != pad_id
@@ -46,11 +52,14 @@ def audio_kd(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Mean of ``(h_A^n - h_A^{n-1})²`` over rehearsal rows, valid frames and dimensions.
 
     Args:
-        student: [R, T, d].
+        student: [R, T, d], the encoder's output.
         teacher: [R, T, d]; detached.
         mask: [R, T], True = valid.
 
-    Source: spec section 3.5, A-KD.
+    Returns:
+        A scalar of at least float32; a zero with a graph where no frame is valid.
+
+    Source: Cappellazzo et al., Interspeech 2023 (audio KD); docs/losses.md.
     """
     with torch.autocast(student.device.type, enabled=False):
         if not bool(mask.any()):
@@ -66,9 +75,13 @@ def kd_logits(
     Args:
         student: [B, C]; only the first columns, those that the teacher has, count.
         teacher: [B, C_old]; detached.
+        temperature: τ.
         reduction: ``elements`` averages over all B·C_old elements (the public code), ``batch`` over rows.
 
-    Source: spec section 3.5, golden section ``kd_logits``.
+    Returns:
+        A scalar of at least float32; a zero with a graph for an empty batch.
+
+    Source: Hinton et al. 2015, section 2, as the author's public code of 2022 has it; docs/losses.md.
     """
     with torch.autocast(student.device.type, enabled=False):
         if student.shape[0] == 0:
@@ -82,24 +95,24 @@ def kd_logits(
 def text_kd(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Mean of ``(h_T^n - h_T^{n-1})²`` over the token embeddings of rehearsal rows: :func:`audio_kd` on text [R, J, d].
 
-    Source: spec section 3.5, T-KD.
+    Source: text KD beside audio KD in the COCONUT paper; docs/losses.md.
     """
     return audio_kd(student, teacher, mask)
 
 
 def weight_sqrt_batch(n_rehearsal: int, n_batch: int) -> float:
-    """``sqrt(|I_r| / B)``: weight of a distillation on rehearsal rows alone (spec section 3.5); 0 for an empty batch."""
+    """``sqrt(|I_r| / B)``: weight of a distillation on rehearsal rows alone; 0 for an empty batch (docs/losses.md)."""
     return math.sqrt(n_rehearsal / n_batch) if n_batch else 0.0
 
 
 def weight_log_ratio(n_old: int, n_classes: int) -> float:
-    """``log(1 + C_old / C)``, C all classes known now: weight of a distillation on all rows (spec section 3.5; golden ``kd_logits``)."""
+    """``log(1 + C_old / C)``, C all classes known now: weight of a distillation on all rows; 0 for C = 0."""
     return math.log1p(n_old / n_classes) if n_classes else 0.0
 
 
 def mix(current: Tensor, kd: Tensor, weight: float, *, keep_current: bool) -> Tensor:
     """``(1 - w) · current + w · kd``; with a second distillation active (``keep_current``) ``current + w · kd``.
 
-    Source: spec section 3.5, golden ``kd_logits``.
+    Scalars, nothing detached. Source: the author's public code of 2022; docs/losses.md.
     """
     return (current if keep_current else (1 - weight) * current) + weight * kd

@@ -1,4 +1,4 @@
-"""HSIC with Gaussian kernels (ReBias; CDvG spec section 6)."""
+"""HSIC with Gaussian kernels: the independence criterion of ReBias (Bahng et al., ICML 2020)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ from .numerics import at_least_float32, zero
 
 
 def hsic(x: Tensor, y: Tensor, *, scale: float = 1.0) -> Tensor:
-    """Unbiased HSIC of features x [N, d], y [N, e] with Gaussian kernels ``exp(-‖a - b‖² / (2 scale² d))``:
+    """``[ tr(K̃L̃) + 1ᵀK̃1 1ᵀL̃1 / ((N-1)(N-2)) - 2/(N-2) 1ᵀK̃L̃1 ] / (N (N-3))``, the unbiased estimate.
 
-    ``[ tr(K̃L̃) + 1ᵀK̃1 1ᵀL̃1 / ((N-1)(N-2)) - 2/(N-2) 1ᵀK̃L̃1 ] / (N (N-3))``, diagonals of K̃, L̃ zero. Below 4 rows a zero with a graph.
-    Source: Song et al. 2012 (estimator), ReBias (use), spec section 6.
+    K̃, L̃ are kernel matrices ``exp(-‖a - b‖² / (2 scale² d))`` of x and of y with zero diagonals. Nothing is detached.
+
+    Args:
+        x: [N, d] features.
+        y: [N, e] features.
+        scale: width of the kernels, in units of the root of the dimension.
+
+    Returns:
+        A scalar of at least float32, which may be negative; a zero with a graph below 4 rows.
+
+    Source: Song et al., JMLR 2012 (estimator); Bahng et al., ICML 2020 (use); docs/losses.md.
     """
     with torch.autocast(x.device.type, enabled=False):
         x, y = (at_least_float32(v) for v in (x, y))

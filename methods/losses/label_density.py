@@ -1,4 +1,4 @@
-"""Label density: weights (LDS) and feature calibration (FDS) of Delving into Imbalanced Regression (Yang et al., ICML 2021)."""
+"""Label density in imbalanced regression: weights (LDS) and feature calibration (FDS) (Yang et al., ICML 2021)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def kernel(size: int = 5, sigma: float = 2.0, shape: Kernel = "gaussian") -> Ten
     Raises:
         ValueError: an even size, or a sigma that is not positive.
 
-    Source: the three kernels of DIR's public code; spec section 7.
+    Source: Yang et al., ICML 2021, with the three kernels of their public code; docs/losses.md.
     """
     if size < 1 or size % 2 == 0 or not sigma > 0:
         raise ValueError(f"the kernel needs an odd size and a positive sigma, not {size} and {sigma}")
@@ -33,10 +33,10 @@ def kernel(size: int = 5, sigma: float = 2.0, shape: Kernel = "gaussian") -> Ten
         return torch.exp(-away / sigma)
     reach = int(4 * sigma + 0.5)
     shift = torch.arange(-reach, reach + 1)
-    place = (half + shift) % (2 * size)  # reflected at both borders, again and again: period 2 · size
-    place = torch.minimum(place, 2 * size - 1 - place)
+    column = (half + shift) % (2 * size)  # reflected at both borders, again and again: period 2 · size
+    column = torch.minimum(column, 2 * size - 1 - column)
     weight = torch.exp(-shift.double().square() / (2 * sigma**2))
-    window = torch.zeros(size, dtype=torch.float64).index_add(0, place, weight)
+    window = torch.zeros(size, dtype=torch.float64).index_add(0, column, weight)
     return window / window.max()
 
 
@@ -49,10 +49,18 @@ def bin_weights(
     sigma: float = 2.0,
     shape: Kernel = "gaussian",
 ) -> Tensor:
-    """Weight 1 / c̃ of every bin, scaled so that the mean over the counted rows is 1; [bins] float64, 0 for an empty bin without smoothing.
+    """Weight 1 / c̃ of every bin, scaled so that the mean over the counted rows is 1.
 
-    ``sqrt_inv``: c → √c; ``inverse``: c → clip(c, 5, 1000); with ``smooth`` then c̃ = c * :func:`kernel`
-    (zero padding). Source: spec section 7.
+    Args:
+        counts: [bins], rows of each bin.
+        reweight: ``sqrt_inv``: c → √c; ``inverse``: c → clip(c, 5, 1000); ``none``: every weight is 1.
+        smooth: c̃ = c convolved with :func:`kernel`, zeros beyond the borders; else c̃ = c.
+        size, sigma, shape: those of the kernel.
+
+    Returns:
+        [bins] float64; 0 for an empty bin without smoothing.
+
+    Source: Yang et al., ICML 2021 (LDS); docs/losses.md.
     """
     counts = counts.double()
     if reweight == "none":
@@ -66,16 +74,25 @@ def bin_weights(
 
 
 def bin_statistics(
-    f: Tensor, place: Tensor, mean: Tensor, variance: Tensor, seen: Tensor, momentum: float = 0.9
+    f: Tensor, bins: Tensor, mean: Tensor, variance: Tensor, seen: Tensor, momentum: float = 0.9
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and variance [bins, d] and which bins were ever seen [bins], moved by the features f [N, d] of an epoch.
+    """``new = momentum · old + (1 - momentum) · current`` of every bin with rows; a bin's first epoch replaces.
 
-    ``place`` [N] is each row's bin. ``new = momentum · old + (1 - momentum) · current``; a bin's first epoch replaces.
-    The variance is unbiased, of one row it is 0; bins without a row stay as they are. Source: spec section 7.
+    Args:
+        f: [N, d], the features of an epoch.
+        bins: [N], the bin of each row.
+        mean, variance: [bins, d] as they were; not changed in place.
+        seen: [bins] bool, which bins ever had a row.
+        momentum: share of the old value.
+
+    Returns:
+        The new mean, variance (unbiased; of one row 0) and seen. Bins without a row stay as they are.
+
+    Source: Yang et al., ICML 2021 (FDS); docs/losses.md.
     """
     mean, variance, seen = mean.clone(), variance.clone(), seen.clone()
-    for b in place.unique().tolist():
-        own = f[place == b]
+    for b in bins.unique().tolist():
+        own = f[bins == b]
         keep = momentum if bool(seen[b]) else 0.0
         mean[b] = keep * mean[b] + (1 - keep) * own.mean(0)
         variance[b] = keep * variance[b] + (1 - keep) * own.var(0, unbiased=len(own) > 1)
@@ -84,7 +101,10 @@ def bin_statistics(
 
 
 def smooth_statistics(values: Tensor, size: int = 5, sigma: float = 2.0, shape: Kernel = "gaussian") -> Tensor:
-    """Values [bins, d] smoothed over bins with the kernel of sum 1 and reflected borders (as many bins as the kernel's half, or more)."""
+    """Values [bins, d] smoothed over bins with the kernel of sum 1 and reflected borders, [bins, d].
+
+    There must be more bins than half the kernel's size, or the padding raises RuntimeError. Source: FDS, as above.
+    """
     window = kernel(size, sigma, shape)
     padded = F.pad(values.T[:, None], (size // 2, size // 2), mode="reflect")
     return F.conv1d(padded, (window / window.sum()).to(values)[None, None])[:, 0].T
@@ -99,7 +119,10 @@ def calibrate(
     low: float = 0.1,
     high: float = 10.0,
 ) -> Tensor:
-    """``(f - μ) √clip(ṽ/v, low, high) + μ̃``, each [B, d] of the rows' bins; rows whose Σv < 1e-10 stay as they are. Source: spec section 7."""
+    """``(f - μ) √clip(ṽ/v, low, high) + μ̃``, each [B, d] of the rows' bins; rows whose Σv < 1e-10 stay as they are.
+
+    Source: Yang et al., ICML 2021 (FDS); docs/losses.md.
+    """
     ratio = (smooth_variance / variance.clamp(min=1e-12)).clamp(low, high)
     moved = (f - mean) * ratio.sqrt() + smooth_mean
     return torch.where((variance.sum(1) < 1e-10)[:, None], f, moved)

@@ -1,4 +1,4 @@
-"""COCONUT's audio-text loss MM (arXiv 2310.02699; spec section 3.3)."""
+"""COCONUT's audio-text loss MM (Cappellazzo et al., Findings of ACL 2024, arXiv 2310.02699)."""
 
 from __future__ import annotations
 
@@ -21,25 +21,28 @@ def multimodal(
     normalize: bool = True,
     reduction: Literal["mean", "sum"] = "mean",
 ) -> Tensor:
-    """Supervised audio-text contrastive loss MM.
+    """``m_k = -(1/|P(k)|) Σ_{p∈P(k)} [ log softmax_i(s(a_k, t_i)/τ)_p + log softmax_i(s(t_k, a_i)/τ)_p ]``, not halved.
 
-    ``m_k = -(1/|P(k)|) Σ_{p∈P(k)} [ log softmax_i(s(a_k, t_i)/τ)_p + log softmax_i(s(t_k, a_i)/τ)_p ]`` for anchors k (new rows by
-    default), i over all rows, P(k) the rows of k's class, k included; not halved.
+    k are the anchors (new rows by default), i all rows, P(k) the rows of k's class, k included; s is the cosine, or the
+    dot product without ``normalize``. Nothing is detached.
 
     Args:
         audio: [B, d] projected, not normalised; gets gradient.
         text: [B, d] likewise.
         labels: [B] integers.
-        is_memory: [B] bool.
+        is_memory: [B] bool, rehearsal rows.
+        temperature: τ.
+        anchors: the ``new`` rows, or ``all``.
+        normalize: rows are scaled to unit length first.
         reduction: over the anchors.
 
     Returns:
-        A scalar of at least float32; zero with a graph where there is no anchor.
+        A scalar of at least float32; a zero with a graph where there is no anchor.
 
     Raises:
         ValueError: shapes that do not fit, or temperature <= 0.
 
-    Source: spec section 3.3.
+    Source: arXiv 2310.02699, the multi-modal loss; what is our reading stands in docs/losses.md.
     """
     check_pair(audio, text, labels, is_memory, temperature)
     with torch.autocast(audio.device.type, enabled=False):

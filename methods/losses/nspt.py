@@ -1,4 +1,4 @@
-"""COCONUT's contrastive loss NSPT, with its variants (Cappellazzo et al., Findings of ACL 2024, arXiv 2310.02699; spec section 3.2)."""
+"""COCONUT's contrastive loss NSPT, with its variants (Cappellazzo et al., Findings of ACL 2024, arXiv 2310.02699)."""
 
 from __future__ import annotations
 
@@ -25,28 +25,32 @@ def nspt(
     anchors: Literal["rehearsal", "all"] = "rehearsal",
     reduction: Literal["mean", "sum", "batch"] = "mean",
 ) -> Tensor:
-    """Negative-student positive-teacher supervised contrastive distillation.
+    """``l_k = -(1/|P(k)|) Σ_{p∈P(k)} [ s(a_k, b_p)/τ - log Σ_{i∈D(k)} exp(s(a_k, c_i)/τ) ]`` for anchors k.
 
-    ``l_k = -(1/|P(k)|) Σ_{p∈P(k)} [ s(a_k, b_p)/τ - log Σ_{i∈D(k)} exp(s(a_k, c_i)/τ) ]`` for anchors k, where a is the student,
-    b the positives' network (teacher by default: NSPT, NTPT) and c the negatives' (student by default); P(k) are the rows of k's
-    class; D(k) is ``all`` rows, the ``others``, the ``new`` ones, or those of another class (``negatives``). A student's own row is
-    never its own positive (``positives="student"``).
+    a is the student, b the network of the positives (teacher by default) and c that of the negatives (student by
+    default): NSPT, negatives from the student and positives from the teacher. P(k) are the rows of k's class, with k
+    itself where the positives are the teacher's and ``include_self_positive``; the student's own row is never its own
+    positive. s is the cosine, or the dot product without ``normalize``.
 
     Args:
         student: [B, d] projected, not normalised.
-        teacher: [B, d]; detached. Rows that neither positives nor denominator read may hold anything finite.
+        teacher: [B, d]; detached. Rows that neither positives nor denominator use may hold anything finite.
         labels: [B] integers, the class of the intent token.
         is_memory: [B] bool, rehearsal rows.
-        reduction: ``mean`` or ``sum`` over the anchors that have a positive and a denominator; the others are not counted.
-            ``batch``: that sum divided by B, so that an anchor weighs as much as a row of a loss averaged over the batch.
+        temperature: τ.
+        negatives, positives: the network that c and b are of.
+        denominator: D(k): ``all`` rows, the ``others``, the ``new`` ones, or those of another class (``negatives``).
+        anchors: ``rehearsal`` rows, or ``all``.
+        reduction: ``mean`` or ``sum`` over the anchors that have a positive and a denominator; others do not count.
+            ``batch``: that sum divided by B: an anchor weighs as much as a row of a loss averaged over the batch.
 
     Returns:
-        A scalar of at least float32; gradients flow to ``student`` alone. Zero with a graph where no anchor is valid.
+        A scalar of at least float32; gradients flow to ``student`` alone. A zero with a graph where no anchor is valid.
 
     Raises:
         ValueError: shapes that do not fit, or temperature <= 0.
 
-    Source: spec section 3.2 (eq. 5 of the paper, as quoted by its reviewers).
+    Source: arXiv 2310.02699, eq. 5, as its public reviews quote it; what is our reading stands in docs/losses.md.
     """
     check_pair(student, teacher, labels, is_memory, temperature)
     with torch.autocast(student.device.type, enabled=False):

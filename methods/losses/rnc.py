@@ -1,4 +1,4 @@
-"""Rank-N-Contrast (Zha et al., NeurIPS 2023): a pair's similarity against those of all pairs at least as far in label."""
+"""Rank-N-Contrast (Zha et al., NeurIPS 2023): a pair against all pairs that are at least as far in label."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from .numerics import at_least_float32, zero
 
 
-def distances(f: Tensor) -> Tensor:
+def _distances(f: Tensor) -> Tensor:
     """Euclidean distances [M, M]; the diagonal is 0 and has no gradient, and rows that coincide have gradient 0."""
     square = (f[:, None] - f[None]).square().sum(2) if len(f) <= 64 else _squares(f)
     near = square <= 1e-12
@@ -23,17 +23,23 @@ def _squares(f: Tensor) -> Tensor:
 
 
 def rnc(f: Tensor, y: Tensor, *, temperature: float = 2.0) -> Tensor:
-    """``1/(M(M-1)) Σ_i Σ_{j≠i} -log( e^{-|f_i-f_j|/τ} / Σ_{k≠i, |y_i-y_k| ≥ |y_i-y_j|} e^{-|f_i-f_k|/τ} )``, Euclidean, f not normalised.
+    """``1/(M(M-1)) Σ_i Σ_{j≠i} -log( e^{-|f_i-f_j|/τ} / Σ_{k∈S_ij} e^{-|f_i-f_k|/τ} )``, Euclidean distances.
 
-    The inner sums of an anchor are one cumulative log-sum-exp over its label distances in falling order: O(M² log M), no [M, M, M].
+    S_ij = {k ≠ i: |y_i-y_k| ≥ |y_i-y_j|}, j included. The inner sums of an anchor are one cumulative log-sum-exp over
+    its label distances in falling order: O(M² log M) and no [M, M, M]. Labels are detached.
 
     Args:
-        f: [V·N, d] features; y: [N] labels, repeated for each view.
+        f: [M, d] features of V views, M = V·N, all first views first; not normalised.
+        y: [N] labels, repeated for each view.
+        temperature: τ.
 
     Returns:
-        A scalar of at least float32; a zero with a graph for fewer than two rows. Raises ValueError for rows that are no multiple of y.
+        A scalar of at least float32, the mean over all pairs; a zero with a graph for fewer than two rows.
 
-    Source: spec section 7.
+    Raises:
+        ValueError: rows of f that are no multiple of the labels, or a temperature that is not positive.
+
+    Source: Zha et al., NeurIPS 2023; docs/losses.md.
     """
     if f.dim() != 2 or y.dim() != 1 or (len(y) and len(f) % len(y)) or not temperature > 0:
         raise ValueError(
@@ -46,7 +52,7 @@ def rnc(f: Tensor, y: Tensor, *, temperature: float = 2.0) -> Tensor:
             return zero(f)
         y = y.detach().to(f.device, torch.float64).repeat(m // len(y))
         own = torch.eye(m, dtype=torch.bool, device=f.device)
-        logits = -distances(f) / temperature
+        logits = -_distances(f) / temperature
         away = (y[:, None] - y[None]).abs().masked_fill(own, -1.0)  # the anchor itself comes last
         order = torch.argsort(away, dim=1, descending=True, stable=True)
         falling = -away.gather(1, order)  # ascending

@@ -1,4 +1,4 @@
-"""SupReMix: supervised contrast with mixtures for regression ("Mixup Your Own Pairs", arXiv 2309.16633; spec sections 2, 3 and 10).
+"""SupReMix: supervised contrast with mixtures for regression ("Mixup Your Own Pairs", arXiv 2309.16633).
 
 No tensor of mixtures is ever built: the dot product of an anchor with a mixture is the mixture of two dot products.
 """
@@ -6,7 +6,8 @@ No tensor of mixtures is ever built: the dot product of an anchor with a mixture
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,9 +20,38 @@ Weight = Literal["L1_inv", "L2_inv", "L1", "L2", "none"]
 CHUNK = 1 << 19  # triples held at a time
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """The arguments of :func:`supremix` that every sub-batch shares."""
+
+    temperature: float
+    window: float
+    mix_neg: bool
+    mix_pos: bool
+    weight: Weight
+    beta: tuple[float, float]
+    detach: bool
+    renormalise: bool
+    official: bool
+    cap: int | None
+    generator: torch.Generator | None
+
+
+class _Sides(NamedTuple):
+    """Of some anchors the rows with a lower and with a higher label in the window [c, L], [c, H], and how many [c]."""
+
+    low: Tensor
+    high: Tensor
+    n_low: Tensor
+    n_high: Tensor
+
+
 def log_weight(difference: Tensor, weight: Weight) -> Tensor:
-    """Logarithm of the distance-magnifying weight of Δy, elementwise: ``L1_inv`` |Δy| + 1, ``L2_inv`` Δy² + 1, ``L1`` and ``L2`` their
-    inverses, ``none`` 1 (spec section 3)."""
+    """Logarithm of the weight of a distance of labels Δy, elementwise and in the shape of ``difference``.
+
+    ``L1_inv``: |Δy| + 1; ``L2_inv``: Δy² + 1; ``L1`` and ``L2``: their inverses; ``none``: 1.
+    Source: distance magnifying of arXiv 2309.16633, with the options of its public code; docs/losses.md.
+    """
     if weight == "none":
         return torch.zeros_like(difference)
     log = torch.log1p(difference.abs() if weight in ("L1_inv", "L1") else difference.square())
@@ -29,12 +59,12 @@ def log_weight(difference: Tensor, weight: Weight) -> Tensor:
 
 
 def beta_draws(shape: tuple[int, ...], a: float, b: float, generator: torch.Generator) -> Tensor:
-    """Independent draws of Beta(a, b), float64 on the CPU: a function of ``generator``'s state, which moves by one draw."""
+    """Independent draws of Beta(a, b), float64 [*shape] on the CPU; ``generator`` moves by one draw."""
     return torch.from_numpy(_numpy(generator).beta(a, b, shape))
 
 
 def _numpy(generator: torch.Generator) -> np.random.Generator:
-    """A NumPy generator seeded by the next draw of ``generator`` (torch has no Beta or choice that takes a generator)."""
+    """A NumPy generator seeded by the next draw of ``generator``: torch's Beta and choice take none."""
     seed = torch.randint(2**62, (), generator=generator, device=generator.device)
     return np.random.default_rng(int(seed))
 
@@ -61,32 +91,40 @@ def supremix(
 ) -> Tensor:
     """Mean over anchors i of ``log Z_i - (1/(|P_i|+|T_i|)) [ Σ_{p∈P_i} s(z_i, z_p) + Σ_{T_i} s(z_i, sg p_ijk) ]`` with
 
-    ``Z_i = Σ_{a≠i} w(y_i,y_a) e^{s(z_i,z_a)} + Σ_{k: y_k≠y_i} w e^{s(z_i, sg m_ik)} + Σ_{T_i} e^{s(z_i, sg p_ijk)}``, where
-    s(u, v) = u·v/τ; m_ik = λ_ik z_i + (1-λ_ik) z_k with λ_ik ~ Beta(a, b) and weight w((1-λ_ik)|y_i-y_k|);
+    ``Z_i = Σ_{a≠i} w(y_i,y_a) e^{s(z_i,z_a)} + Σ_{k: y_k≠y_i} w e^{s(z_i, sg m_ik)} + Σ_{T_i} e^{s(z_i, sg p_ijk)}``,
+    where s(u, v) = u·v/τ; m_ik = λ_ik z_i + (1-λ_ik) z_k with λ_ik ~ Beta(a, b) and weight w((1-λ_ik)|y_i-y_k|);
     T_i = {(j, k): 0 < y_i-y_j < window, 0 < y_k-y_i < window}, p_ijk = μ z_j + (1-μ) z_k with μ = (y_k-y_i)/(y_k-y_j);
-    P_i = {a ≠ i: y_a = y_i} (exact equality). The mixtures are constants (``detach_mixtures``), so the gradient of i's logits
-    reaches them only through the anchor's factor.
+    P_i = {a ≠ i: y_a = y_i} (exact equality). Labels are detached, and so are the mixtures (``detach_mixtures``): the
+    gradient of i's logits reaches them only through the anchor's factor.
 
     Args:
         z: [V·N, d], all first views, then all second views; not normalised here.
         y: [N] labels, in the units of ``window`` and of the weights.
+        temperature: τ.
+        window: how far in label the two rows of a positive mixture may lie from the anchor.
+        mix_neg, mix_pos: whether the mixtures m and p count.
+        weight: w, see :func:`log_weight`.
+        beta_a, beta_b: a, b.
         lam: [V·N, V·N] given coefficients of the anchor; else drawn from ``generator``.
+        generator: draws the coefficients, and the triples under a cap.
         pool: q > 1 cuts the batch into q equal parts (samples with all their views) and averages their losses.
+        detach_mixtures: sg as above; False: the mixtures get gradients.
         renormalise_mixtures: mixtures are scaled to unit length before the dot product.
-        logit_shift: ``official`` shifts real logits by their row maximum and those of mixtures by max(0, theirs), each inside its own
-            exponentials, as the public code does; the result is then not invariant to the shift (spec section 10, items 1 and 4).
-        max_triples_per_anchor: a uniform draw of so many of T_i without replacement; their mean stands for all of T_i in the
-            positive term, and |T_i| / drawn multiplies them in Z_i. Needs ``generator``.
+        logit_shift: ``official`` shifts real logits by their row maximum and those of mixtures by max(0, theirs), each
+            inside its own exponentials, as the public code does; the result is then not invariant to the shift.
+        max_triples_per_anchor: a uniform draw of so many of T_i without replacement; their mean stands for all of T_i
+            in the positive term, and |T_i| / drawn multiplies them in Z_i. Needs ``generator``.
         reduction: ``none`` gives [V·N] values, zero for anchors without any positive.
 
     Returns:
-        A scalar (or [V·N]) of at least float32; the mean is over anchors with a positive, and a zero with a graph where there is none.
+        A scalar (or [V·N]) of at least float32; the mean is over anchors with a positive, and a zero with a graph where
+        there is none.
 
     Raises:
-        ValueError: rows of z no multiple of labels, a pool that does not divide the batch, a non-positive temperature, no generator
-            where draws are needed, non-finite labels.
+        ValueError: rows of z no multiple of labels, a pool that does not divide the batch, a non-positive temperature,
+            no generator where draws are needed, non-finite labels.
 
-    Source: spec section 3; sub-batches: its step 10; the cap of triples is an extension of ours.
+    Source: arXiv 2309.16633 by its public code; our choices, and the cap, which is ours: docs/losses.md.
     """
     _check(z, y, temperature, pool, lam)
     with torch.autocast(z.device.type, enabled=False):
@@ -99,17 +137,25 @@ def supremix(
             raise ValueError("labels must be finite numbers: the loss compares them")
         views = len(z) // n
         rows = torch.arange(len(z), device=z.device).view(views, pool, n // pool)
-        options: dict[str, Any] = {
-            "temperature": temperature, "window": window, "mix_neg": mix_neg, "mix_pos": mix_pos, "weight": weight, "beta": (beta_a, beta_b),
-            "generator": generator, "detach": detach_mixtures, "renormalise": renormalise_mixtures, "official": logit_shift == "official",
-            "cap": max_triples_per_anchor,
-        }  # fmt: skip
+        settings = _Settings(
+            temperature=temperature,
+            window=window,
+            mix_neg=mix_neg,
+            mix_pos=mix_pos,
+            weight=weight,
+            beta=(beta_a, beta_b),
+            detach=detach_mixtures,
+            renormalise=renormalise_mixtures,
+            official=logit_shift == "official",
+            cap=max_triples_per_anchor,
+            generator=generator,
+        )
         each = torch.zeros(len(z), dtype=z.dtype, device=z.device)
         means = []
         for part in range(pool):
             own = rows[:, part].flatten()
             labels = y.repeat(views)[own]
-            values, counted = _anchors(z[own], labels, None if lam is None else lam[own][:, own], **options)
+            values, counted = _anchors(z[own], labels, None if lam is None else lam[own][:, own], settings)
             each = each.index_put((own,), values)
             means.append(values.sum() / counted.sum() if bool(counted.any()) else zero(z))
         return each if reduction == "none" else torch.stack(means).mean()
@@ -128,63 +174,45 @@ def _check(z: Tensor, y: Tensor, temperature: float, pool: int, lam: Tensor | No
         raise ValueError(f"lam must be [{len(z)}, {len(z)}], not {list(lam.shape)}")
 
 
-def _anchors(
-    z: Tensor, y: Tensor, lam: Tensor | None, *, temperature: float, window: float, mix_neg: bool, mix_pos: bool, weight: Weight,
-    beta: tuple[float, float], generator: torch.Generator | None, detach: bool, renormalise: bool, official: bool, cap: int | None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+def _anchors(z: Tensor, y: Tensor, lam: Tensor | None, s: _Settings) -> tuple[Tensor, Tensor]:
     """Losses of all anchors of one sub-batch [M] (zero where there is no positive), and which have one [M]."""
     m = len(z)
     difference = y[:, None] - y[None]  # [M, M] y_i - y_k, float64 so that equality and window are exact
     gap = difference.to(z.dtype)
     own = torch.eye(m, dtype=torch.bool, device=z.device)
-    constant = z.detach() if detach else z
-    real = z @ z.T / temperature  # G
-    mixed = z @ constant.T / temperature  # H
-    gram = constant @ constant.T if renormalise else None
+    constant = z.detach() if s.detach else z
+    real = z @ z.T / s.temperature  # G
+    mixed = z @ constant.T / s.temperature  # H
+    gram = constant @ constant.T if s.renormalise else None
     positive = (difference == 0) & ~own
-    shift_real = (
-        real.detach().amax(1, keepdim=True) if official else None
-    )  # the public code's maximum includes the anchor itself
 
-    blocks = [(real + log_weight(gap, weight)).masked_fill(own, -torch.inf)]
-    if shift_real is not None:
-        blocks[0] = blocks[0] - shift_real
-        real = real - shift_real
+    denominator = (real + log_weight(gap, s.weight)).masked_fill(own, -torch.inf)
+    if s.official:  # the public code's maximum includes the anchor itself
+        shift = real.detach().amax(1, keepdim=True)
+        denominator, real = denominator - shift, real - shift
+    blocks = [denominator]
     total = (real * positive).sum(1)  # Σ over P_i
     count = positive.sum(1).to(z.dtype)
 
-    negative: tuple[Tensor, Tensor] | None = None
-    if mix_neg:
-        if lam is None:
-            lam = beta_draws((m, m), *beta, _needed(generator, "mix_neg draws its coefficients"))
-        lam = lam.to(z.device, z.dtype)
-        logits = lam * mixed.diagonal()[:, None] + (1 - lam) * mixed  # z_i · m_ik / τ
-        if gram is not None:
-            square = gram.diagonal()
-            logits = logits / _length(lam, square[:, None], gram, square[None])
-        logits = logits.masked_fill(difference == 0, -torch.inf)
-        shifted = official and weight == "L2_inv"  # the public code squares the signed difference plus one
-        negative = logits, log_weight((1 - lam) * gap + float(shifted), weight)
-    triples = _triples(mixed, gram, y, window, cap, generator) if mix_pos else None
-
-    shift_mixed: Tensor | None = None
-    if official and (mix_neg or mix_pos):
+    negatives = _mixed_negatives(mixed, gram, difference, lam, s) if s.mix_neg else None
+    triples = _triples(mixed, gram, y, s) if s.mix_pos else None
+    shift_mixed: Tensor | None = None  # that of the public code; without it the shift is exact
+    if s.official and (negatives is not None or triples is not None):
         tops = [z.new_zeros(m)]
-        if negative is not None:
-            tops.append(negative[0].detach().amax(1))
+        if negatives is not None:
+            tops.append(negatives[0].detach().amax(1))
         if triples is not None:
             tops.append(triples[3])
         shift_mixed = torch.stack(tops).amax(0)
-    if negative is not None:
-        logits, log_w = negative
-        logits = logits + log_w
+    if negatives is not None:
+        logits = negatives[0] + negatives[1]
         blocks.append(logits if shift_mixed is None else logits - shift_mixed[:, None])
     if triples is not None:
         log_sum, sums, counts, _ = triples
         if shift_mixed is not None:
             log_sum, sums = log_sum - shift_mixed, sums - counts * shift_mixed
-            if weight == "L2_inv":
-                log_sum = log_sum + math.log(2)  # (0 + 1)² + 1, for the same reason
+            if s.weight == "L2_inv":
+                log_sum = log_sum + math.log(2)  # (0 + 1)² + 1: the public code squares the difference plus one
         blocks.append(log_sum[:, None])
         total, count = total + sums, count + counts
 
@@ -194,7 +222,23 @@ def _anchors(
     return zero(z) + z.new_zeros(m).index_put((counted.nonzero().flatten(),), values), counted
 
 
-def _needed(generator: torch.Generator | None, what: str) -> torch.Generator:
+def _mixed_negatives(
+    mixed: Tensor, gram: Tensor | None, difference: Tensor, lam: Tensor | None, s: _Settings
+) -> tuple[Tensor, Tensor]:
+    """Logits z_i·m_ik / τ of mixtures with rows of other labels (else -inf), and their log-weights, both [M, M]."""
+    if lam is None:
+        lam = beta_draws((len(mixed), len(mixed)), *s.beta, _required(s.generator, "mix_neg draws its coefficients"))
+    lam = lam.to(mixed.device, mixed.dtype)
+    logits = lam * mixed.diagonal()[:, None] + (1 - lam) * mixed
+    if gram is not None:
+        square = gram.diagonal()
+        logits = logits / _length(lam, square[:, None], gram, square[None])
+    logits = logits.masked_fill(difference == 0, -torch.inf)
+    shifted = s.official and s.weight == "L2_inv"  # the public code squares the signed difference plus one
+    return logits, log_weight((1 - lam) * difference.to(mixed.dtype) + float(shifted), s.weight)
+
+
+def _required(generator: torch.Generator | None, what: str) -> torch.Generator:
     if generator is None:
         raise ValueError(f"{what}: give a generator")
     return generator
@@ -206,27 +250,25 @@ def _length(share: Tensor, first: Tensor, cross: Tensor, second: Tensor) -> Tens
     return square.clamp(min=1e-12).sqrt()
 
 
-def _triples(
-    mixed: Tensor, gram: Tensor | None, y: Tensor, window: float, cap: int | None, generator: torch.Generator | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of every anchor's mix-pos logits: log Σ exp, Σ, |T_i| and maximum, each [M] (-inf, 0, 0, -inf where T_i is empty).
+def _triples(mixed: Tensor, gram: Tensor | None, y: Tensor, s: _Settings) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of every anchor's mix-pos logits log Σ exp, Σ, |T_i|, maximum, each [M] (-inf, 0, 0, -inf where T_i is empty).
 
-    A chunk of anchors at a time; where there are several, backward computes each again, so that memory is that of one chunk.
+    A chunk of anchors at a time; where there are several, backward computes each again: memory is that of one chunk.
     """
     m = len(y)
     difference = y[:, None] - y[None]
-    low, high = (difference > 0) & (difference < window), (difference < 0) & (-difference < window)
+    low, high = (difference > 0) & (difference < s.window), (difference < 0) & (-difference < s.window)
     n_low, n_high = low.sum(1), high.sum(1)
     n_triples = n_low * n_high
     anchors = n_triples.nonzero().flatten()
     log_sum, sums = mixed.new_full((m,), -torch.inf), mixed.new_zeros(m)
     top = mixed.new_full((m,), -torch.inf)
     if len(anchors):
-        low_index = _places(low[anchors])  # [A, L], the true places first
-        high_index = _places(high[anchors])  # [A, H]
+        low_index = _columns(low[anchors])  # [A, L], the true columns first
+        high_index = _columns(high[anchors])  # [A, H]
         drawn = None
-        if cap is not None and int(n_triples.max()) > cap:
-            drawn = _draw(n_triples[anchors].tolist(), cap, _needed(generator, "max_triples_per_anchor draws"))
+        if s.cap is not None and int(n_triples.max()) > s.cap:
+            drawn = _draw(n_triples[anchors].tolist(), s.cap, _required(s.generator, "max_triples_per_anchor draws"))
             drawn = drawn.to(mixed.device)
         width = drawn.shape[1] if drawn is not None else low_index.shape[1] * high_index.shape[1]
         step = max(1, CHUNK // width)
@@ -234,21 +276,19 @@ def _triples(
         for at in range(0, len(anchors), step):
             piece = slice(at, at + step)
             rows = anchors[piece]
-            arguments = (
-                mixed[rows], gram, y, rows, low_index[piece], high_index[piece], n_low[rows], n_high[rows],
-                None if drawn is None else drawn[piece],
-            )  # fmt: skip
+            sides = _Sides(low_index[piece], high_index[piece], n_low[rows], n_high[rows])
+            arguments = (mixed[rows], gram, y, rows, sides, None if drawn is None else drawn[piece])
             if step < len(anchors) and torch.is_grad_enabled():
                 parts.append(checkpoint(_chunk, *arguments, use_reentrant=False, preserve_rng_state=False))
             else:
                 parts.append(_chunk(*arguments))
-        found = [torch.cat(column) for column in zip(*parts, strict=True)]
-        log_sum, sums = log_sum.index_put((anchors,), found[0]), sums.index_put((anchors,), found[1])
-        top = top.index_put((anchors,), found[2])
+        columns = [torch.cat(column) for column in zip(*parts, strict=True)]
+        log_sum, sums = log_sum.index_put((anchors,), columns[0]), sums.index_put((anchors,), columns[1])
+        top = top.index_put((anchors,), columns[2])
     return log_sum, sums, n_triples.to(mixed.dtype), top
 
 
-def _places(mask: Tensor) -> Tensor:
+def _columns(mask: Tensor) -> Tensor:
     """Column numbers of the true entries of each row first, as wide as the fullest row: [A, C] → [A, max count]."""
     return torch.argsort(mask.to(torch.uint8), dim=1, descending=True, stable=True)[:, : int(mask.sum(1).max())]
 
@@ -263,10 +303,10 @@ def _draw(counts: list[int], cap: int, generator: torch.Generator) -> Tensor:
 
 
 def _chunk(
-    mixed: Tensor, gram: Tensor | None, y: Tensor, rows: Tensor, low: Tensor, high: Tensor, n_low: Tensor, n_high: Tensor,
-    drawn: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    mixed: Tensor, gram: Tensor | None, y: Tensor, rows: Tensor, sides: _Sides, drawn: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """log Σ exp, Σ and maximum of the mix-pos logits of the anchors ``rows`` [c], from their rows of H [c, M]."""
+    low, high, n_low, n_high = sides
     below, above = y[low], y[high]  # [c, L], [c, H]
     of_low, of_high = mixed.gather(1, low), mixed.gather(1, high)
     if drawn is None:
@@ -278,13 +318,8 @@ def _chunk(
     else:
         valid = drawn >= 0  # [c, cap]
         j, k = drawn.clamp(min=0) // n_high[:, None], drawn.clamp(min=0) % n_high[:, None]
-        below, above, of_low, of_high = (
-            below.gather(1, j),
-            above.gather(1, k),
-            of_low.gather(1, j),
-            of_high.gather(1, k),
-        )
-        low, high = low.gather(1, j), high.gather(1, k)
+        below, of_low, low = below.gather(1, j), of_low.gather(1, j), low.gather(1, j)
+        above, of_high, high = above.gather(1, k), of_high.gather(1, k), high.gather(1, k)
         anchor = y[rows][:, None]
     share = ((above - anchor) / (above - below)).to(mixed.dtype)  # μ, nonsense (but unused) where not valid
     share = torch.where(valid, share, 0.5)

@@ -1,4 +1,4 @@
-"""Token cross-entropy with teacher forcing (COCONUT spec section 3.1)."""
+"""Token cross-entropy with teacher forcing: the transcription loss of COCONUT (arXiv 2310.02699)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from .numerics import at_least_float32, zero
 
 
 def transcription(logits: Tensor, targets: Tensor, *, pad_id: int = 0, include_pad: bool = False) -> Tensor:
-    """Token cross-entropy with teacher forcing: ``-(1/n) Σ log p(y_j | y_<j, x)`` over the n targets that are not padding.
+    """``-(1/n) Σ log p(y_j | y_<j, x)`` over the n targets that are not padding.
 
     Args:
         logits: [B, J, V].
         targets: [B, J] ids; ``pad_id`` marks padding.
-        include_pad: average over padding too, as the public code does (spec section 3.1).
+        pad_id: id of the padding.
+        include_pad: average over padding too, as the author's public code does.
 
     Returns:
-        A scalar; zero with a graph where every target is padding.
+        A scalar of at least float32; a zero with a graph where every target is padding.
 
-    Source: COCONUT spec section 3.1 (L_ASR).
+    Source: L_ASR of arXiv 2310.02699, averaged over tokens; docs/losses.md.
     """
     with torch.autocast(logits.device.type, enabled=False):
         if targets.numel() == 0 or not (include_pad or bool((targets != pad_id).any())):

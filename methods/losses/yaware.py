@@ -1,4 +1,4 @@
-"""Y-aware InfoNCE (Dufumier et al., MICCAI 2021) and its exponential variant for regression (spec section 7)."""
+"""Y-aware InfoNCE (Dufumier et al., MICCAI 2021) and its exponential variant for regression."""
 
 from __future__ import annotations
 
@@ -11,18 +11,34 @@ from .numerics import at_least_float32, zero
 
 
 def yaware(
-    z: Tensor, y: Tensor, *, sigma: float = 2.0, temperature: float = 0.1, variant: Literal["yaware", "exp", "official"] = "yaware"
-) -> Tensor:  # fmt: skip
-    """``-(1/M) Σ_i Σ_j W_ij log softmax_{k≠i}(z_i·z_k/τ)_j``, W_ij ∝ exp(-(y_i-y_j)²/(2σ²)) with rows that sum to 1 and no diagonal.
+    z: Tensor,
+    y: Tensor,
+    *,
+    sigma: float = 2.0,
+    temperature: float = 0.1,
+    variant: Literal["yaware", "exp", "official"] = "yaware",
+) -> Tensor:
+    """``-(1/M) Σ_i Σ_j W_ij log softmax_{k≠i}(z_i·z_k/τ)_j``, W_ij ∝ exp(-(y_i-y_j)²/(2σ²)), W_ii = 0, rows of sum 1.
 
-    ``official`` divides by the row sums along columns and by N, as the first repository does. ``exp``:
-    ``L_i = -Σ_j (W_ij/ΣW_i) [u_ij - log Σ_{t≠i} exp(u_it (1 - W_it))]`` with u_it = s_it - max_t s_it, the maximum over all t.
+    Labels, and the maximum of ``exp``, are detached.
 
     Args:
-        z: [V·N, d] unit rows; y: [N] labels. An anchor without any weight (underflow) counts 0.
+        z: [M, d] unit rows of V views, M = V·N, all first views first.
+        y: [N] labels.
+        sigma: σ, in the unit of the labels.
+        temperature: τ.
+        variant: ``official`` divides by the row sums along columns and by N, as the first public code does. ``exp``:
+            ``L_i = -Σ_j (w_ij/Σw_i) [u_ij - log Σ_{t≠i} exp(u_it (1 - w_it))]``, w before the division by its sum,
+            u_it = s_it - max_t s_it with the maximum over all t.
 
     Returns:
-        A scalar of at least float32, a zero with a graph for fewer than two rows. Raises ValueError for wrong shapes or settings.
+        A scalar of at least float32, the mean over rows; an anchor whose weights all underflow counts 0. A zero with a
+        graph for fewer than two rows.
+
+    Raises:
+        ValueError: shapes that do not fit, or a sigma or temperature that is not positive.
+
+    Source: Dufumier et al., MICCAI 2021; ``exp`` is from later work on brain age; docs/losses.md.
     """
     if z.dim() != 2 or y.dim() != 1 or (len(y) and len(z) % len(y)) or not (temperature > 0 and sigma > 0):
         raise ValueError(f"z [V·N, d], y [N], positive sigma and temperature, not {list(z.shape)}, {list(y.shape)}")

@@ -63,56 +63,58 @@ class ToJournal:
     def after_stage(self, strategy: MethodStrategy, stage: object) -> None: ...
 
 
-def main() -> None:
-    logging.disable(logging.WARNING)
-    torch.set_num_threads(1)
-    g = torch.Generator().manual_seed(0)
-    x, y = torch.rand(N, D, generator=g), torch.arange(N) % CLASSES
-    table = Table({"x": x, "label": y})
-    source = Source(
-        {"train": table, "valid": table, "test": table}, [str(i) for i in range(CLASSES)], DataInfo(), "stand-in", "0"
-    )
-    stream = list(class_incremental(source, 5).streams["train"])
-    parts = [experience.rows for experience in stream]
-    counted = [0]
+class Loops:
+    """The loops that are compared, over one stream; ``steps`` counts the iterations of the last ones."""
 
-    def plain(replay: bool) -> None:
+    def __init__(self) -> None:
+        g = torch.Generator().manual_seed(0)
+        self.x, self.y = torch.rand(N, D, generator=g), torch.arange(N) % CLASSES
+        table = Table({"x": self.x, "label": self.y})
+        splits = {"train": table, "valid": table, "test": table}
+        source = Source(splits, [str(i) for i in range(CLASSES)], DataInfo(), "stand-in", "0")
+        self.stream = list(class_incremental(source, 5).streams["train"])
+        self.parts = [experience.rows for experience in self.stream]
+        self.steps = 0
+
+    def plain(self, replay: bool) -> None:
         model = mlp()
-        for k, rows in enumerate(parts):
+        for k, rows in enumerate(self.parts):
             if replay and k:
-                rows = torch.cat([rows, torch.cat(parts[:k])[torch.randperm(sum(map(len, parts[:k])))[:MEMORY]]])
+                rows = torch.cat(
+                    [rows, torch.cat(self.parts[:k])[torch.randperm(sum(map(len, self.parts[:k])))[:MEMORY]]]
+                )
             optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
             for part in rows[torch.randperm(len(rows))].split(BATCH):
-                loss = F.cross_entropy(model(x[part]), y[part])
+                loss = F.cross_entropy(model(self.x[part]), self.y[part])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                counted[0] += 1
+                self.steps += 1
 
-    def ours(replay: bool) -> None:
+    def ours(self, replay: bool) -> None:
         method = Plain(MethodConfig(), mlp())
         settings = TrainingSettings(batch_size=BATCH, log_every=20)
         with tempfile.TemporaryDirectory() as folder:
             strategy = MethodStrategy(method=method, settings=settings, observer=ToJournal(Path(folder)))
-            for k, experience in enumerate(stream):
+            for k, experience in enumerate(self.stream):
                 if replay and k:
-                    method.rows = torch.cat(parts[:k])[torch.randperm(sum(map(len, parts[:k])))[:MEMORY]]
+                    method.rows = torch.cat(self.parts[:k])[torch.randperm(sum(map(len, self.parts[:k])))[:MEMORY]]
                 strategy.train(experience, eval_streams=[])
-            counted[0] += strategy.iteration
+            self.steps += strategy.iteration
 
-    def loader() -> None:
+    def loader(self) -> None:
         model = mlp()
-        for rows in parts:
+        for rows in self.parts:
             optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-            data = torch.utils.data.TensorDataset(x[rows], y[rows])
+            data = torch.utils.data.TensorDataset(self.x[rows], self.y[rows])
             for a, b in torch.utils.data.DataLoader(data, batch_size=BATCH, shuffle=True):
                 loss = F.cross_entropy(model(a), b)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                counted[0] += 1
+                self.steps += 1
 
-    def avalanche(replay: bool) -> None:
+    def avalanche(self, replay: bool) -> None:
         from avalanche.benchmarks import benchmark_from_datasets
         from avalanche.benchmarks.utils import AvalancheDataset
         from avalanche.benchmarks.utils.data_attribute import DataAttribute
@@ -120,40 +122,51 @@ def main() -> None:
         from avalanche.training.supervised import Naive, Replay
 
         sets = []
-        for rows in parts:
+        for rows in self.parts:
             attributes: Any = [
-                DataAttribute(y[rows].tolist(), "targets"),
+                DataAttribute(self.y[rows].tolist(), "targets"),
                 DataAttribute([0] * len(rows), "targets_task_labels", use_in_getitem=True),
             ]
             sets.append(
-                AvalancheDataset([torch.utils.data.TensorDataset(x[rows], y[rows])], data_attributes=attributes)
+                AvalancheDataset(
+                    [torch.utils.data.TensorDataset(self.x[rows], self.y[rows])], data_attributes=attributes
+                )
             )
         model = mlp()
         common: Any = {
-            "model": model, "optimizer": torch.optim.AdamW(model.parameters(), lr=1e-3), "criterion": nn.CrossEntropyLoss(),
-            "train_mb_size": BATCH, "train_epochs": 1, "evaluator": EvaluationPlugin(),
-        }  # fmt: skip
+            "model": model,
+            "optimizer": torch.optim.AdamW(model.parameters(), lr=1e-3),
+            "criterion": nn.CrossEntropyLoss(),
+            "train_mb_size": BATCH,
+            "train_epochs": 1,
+            "evaluator": EvaluationPlugin(),
+        }
         strategy = Replay(mem_size=MEMORY, **common) if replay else Naive(**common)
         for experience in benchmark_from_datasets(train=sets).train_stream:
             strategy.train(experience, eval_streams=[])
-            counted[0] += int(strategy.clock.train_exp_iterations)
+            self.steps += int(strategy.clock.train_exp_iterations)
 
+
+def main() -> None:
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    loops = Loops()
     rows: list[tuple[str, Callable[[], None], str]] = [
-        ("plain torch", lambda: plain(False), "plain torch"),
-        ("DataLoader", loader, "plain torch"),
-        ("Holdfast strategy, journal on", lambda: ours(False), "plain torch"),
-        ("Avalanche Naive", lambda: avalanche(False), "plain torch"),
-        ("plain torch with replay", lambda: plain(True), "plain torch with replay"),
-        ("Holdfast strategy with replay", lambda: ours(True), "plain torch with replay"),
-        ("Avalanche Replay", lambda: avalanche(True), "plain torch with replay"),
+        ("plain torch", lambda: loops.plain(False), "plain torch"),
+        ("DataLoader", loops.loader, "plain torch"),
+        ("Holdfast strategy, journal on", lambda: loops.ours(False), "plain torch"),
+        ("Avalanche Naive", lambda: loops.avalanche(False), "plain torch"),
+        ("plain torch with replay", lambda: loops.plain(True), "plain torch with replay"),
+        ("Holdfast strategy with replay", lambda: loops.ours(True), "plain torch with replay"),
+        ("Avalanche Replay", lambda: loops.avalanche(True), "plain torch with replay"),
     ]
     best: dict[str, float] = {}
     for _ in range(3):
         for name, function, _ in rows:
-            counted[0] = 0
+            loops.steps = 0
             start = time.perf_counter()
             function()
-            best[name] = min(best.get(name, 1e9), (time.perf_counter() - start) / max(1, counted[0]))
+            best[name] = min(best.get(name, 1e9), (time.perf_counter() - start) / max(1, loops.steps))
     out = sys.stdout.write
     out("| loop | ms an iteration | ratio to its plain loop |\n|---|---|---|\n")
     for name, _, peer in rows:

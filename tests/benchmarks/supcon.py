@@ -69,7 +69,8 @@ def main() -> None:
     ]
     for form, row in rows.items():
         lines.append(
-            f"| {form} | {row['seconds']:.3f} | {row['seconds'] / base['seconds']:.2f} | {row['mib']:.0f} | {row['loss']:.6f} | {row['gradient']:.6e} |"
+            f"| {form} | {row['seconds']:.3f} | {row['seconds'] / base['seconds']:.2f} | {row['mib']:.0f} "
+            f"| {row['loss']:.6f} | {row['gradient']:.6e} |"
         )
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -1,7 +1,9 @@
-"""SupReMix's loss against a straightforward form that builds all mixtures [M, M, M, d]: seconds a step and peak memory.
+"""SupReMix's loss against a straightforward form that builds all mixtures [M, M, M, d]: seconds a step and peak
+memory.
 
-``python tests/benchmarks/supremix.py [N ...]`` (default 64 128 256) with d = 128 and integer labels 0 to 60; each measurement is a process
-of its own, on one thread. Peak memory is the growth of the resident set over the process before its first step.
+``python tests/benchmarks/supremix.py [N ...]`` (default 64 128 256) with d = 128 and integer labels 0 to 60; each
+measurement is a process of its own, on one thread. Peak memory is the growth of the resident set over the process
+before its first step.
 """
 
 from __future__ import annotations
@@ -94,7 +96,8 @@ def main(sizes: list[int]) -> None:
         assert abs(plain["gradient"] - ours["gradient"]) < 1e-3 * ours["gradient"], (plain, ours)
         say(f"| {n} | [M, M, M, d] | {plain['seconds']:.4f} | {plain['mib']:.0f} | {plain['loss']:.6f} |")
         say(
-            f"| {n} | ratio | {plain['seconds'] / ours['seconds']:.1f} x | {plain['mib'] / max(ours['mib'], 1):.0f} x | |"
+            f"| {n} | ratio | {plain['seconds'] / ours['seconds']:.1f} x "
+            f"| {plain['mib'] / max(ours['mib'], 1):.0f} x | |"
         )
 
 

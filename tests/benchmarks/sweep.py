@@ -1,7 +1,8 @@
-"""What a sweep costs beside its training: the driver's time a trial beside plain Optuna, and 12 equal trials on one and on two workers.
+"""What a sweep costs beside its training: the driver beside plain Optuna, 12 equal trials on one and two workers.
 
-The driver's time is measured with an engine that answers at once: asking, the trial's folder, telling, reading the result back. The
-efficiency is that of ``suites sweep coconut_slurp --profile smoke`` as a person starts it, start-up and all; each form in its own process.
+The driver's time is measured with an engine that answers at once: asking, the trial's folder, telling, reading the
+result back. The efficiency is that of ``suites sweep coconut_slurp --profile smoke`` as a person starts it,
+start-up and all; each form in its own process.
 """
 
 from __future__ import annotations
@@ -54,9 +55,19 @@ def driver() -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as out:
         recipe = catalog.recipe("coconut_slurp", "smoke", [])
         study = studies.create(
-            recipe, methods=["coconut"], trials=MANY, sampler="tpe", pruner=None, objectives=["valid/wer/average:min"], seed=0,
-            device="cpu", out=Path(out), name="bench", storage=None, tracking_uri=None,
-        )  # fmt: skip
+            recipe,
+            methods=["coconut"],
+            trials=MANY,
+            sampler="tpe",
+            pruner=None,
+            objectives=["valid/wer/average:min"],
+            seed=0,
+            device="cpu",
+            out=Path(out),
+            name="bench",
+            storage=None,
+            tracking_uri=None,
+        )
         build.prepare_once(study.recipe)
         start = time.perf_counter()
         sweep.drive(study, Console(json=True, quiet=True), workers=1)
@@ -75,12 +86,30 @@ def driver() -> tuple[float, float]:
 
 
 def trials(workers: int, out: str) -> tuple[float, float]:
-    """Wall seconds of ``TRIALS`` trials with one value, so that all are equal: in all, and from the first one's begin to the last one's end."""
+    """Wall seconds of ``TRIALS`` equal trials: in all, and from the first one's begin to the last one's end."""
     command = [
-        str(Path(sys.executable).with_name("suites")), "sweep", "coconut_slurp", "--profile", "smoke", "--method", "er", "--json",
-        "--trials", str(TRIALS), "--workers", str(workers), "--sampler", "random", "--objective", "valid/wer/average:min",
-        "--out", out, "--study", f"w{workers}", "sweep.params={train.lr: {choices: [0.001]}}",
-    ]  # fmt: skip
+        str(Path(sys.executable).with_name("suites")),
+        "sweep",
+        "coconut_slurp",
+        "--profile",
+        "smoke",
+        "--method",
+        "er",
+        "--json",
+        "--trials",
+        str(TRIALS),
+        "--workers",
+        str(workers),
+        "--sampler",
+        "random",
+        "--objective",
+        "valid/wer/average:min",
+        "--out",
+        out,
+        "--study",
+        f"w{workers}",
+        "sweep.params={train.lr: {choices: [0.001]}}",
+    ]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, cwd=out, env={**os.environ, "OMP_NUM_THREADS": "1"})
     seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What MLflow costs a run: `suites run coconut_slurp --method er` of the demo with its store, and with deliveries left out.
+"""What MLflow costs a run: the demo of `suites run coconut_slurp --method er` with its store, and without deliveries.
 
 Each form runs in its own process, in turn, several times; the best of each is compared (wall and CPU time).
 """
@@ -77,7 +77,8 @@ def main() -> None:
     lines = ["| demo's `er`, MLflow | wall, s | ratio | CPU, s | ratio |", "|---|---|---|---|---|"]
     for form, row in best.items():
         lines.append(
-            f"| {form} | {row['seconds']:.1f} | {row['seconds'] / best['off']['seconds']:.3f} | {row['cpu']:.1f} | {row['cpu'] / best['off']['cpu']:.3f} |"
+            f"| {form} | {row['seconds']:.1f} | {row['seconds'] / best['off']['seconds']:.3f} "
+            f"| {row['cpu']:.1f} | {row['cpu'] / best['off']['cpu']:.3f} |"
         )
     sys.stdout.write("\n".join(lines) + "\n")
 

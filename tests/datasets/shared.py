@@ -1,9 +1,11 @@
-"""Real data beside the checkout as the readers take it (no part of the product): ``python tests/datasets/shared.py fsdd|slurp|cifar10|rotated SHARED_DATA OUT``.
+"""Real data beside the checkout in released layouts: ``python tests/datasets/shared.py NAME SHARED_DATA OUT``.
 
-``fsdd`` writes the Free Spoken Digit Dataset as WAV files and a manifest; ``slurp`` the annotations of SLURP in the released layout, with
-the training sentences from MASSIVE's en-US text (same ids; no entities, no recordings there); ``cifar10`` the binary files of CIFAR-10 (two
-training batches, a tenth of the test batch: what is there); ``rotated`` two folders in AgeDB's layout, ``mnist`` and ``digits`` (scikit-learn's), whose images are turned by the
-"age" in degrees: a source and a target of transfer. MNIST's idx files are there as released.
+NAME is fsdd, slurp, cifar10 or rotated. ``fsdd`` writes the Free Spoken Digit Dataset as WAV files and a manifest;
+``slurp`` the annotations of SLURP in the released layout, with the training sentences from MASSIVE's en-US text
+(same ids; no entities, no recordings there); ``cifar10`` the binary files of CIFAR-10 (two training batches, a
+tenth of the test batch: what is there); ``rotated`` two folders in AgeDB's layout, ``mnist`` and ``digits``
+(scikit-learn's), whose images are turned by the "age" in degrees: a source and a target of transfer. MNIST's idx
+files are there as released.
 """
 
 from __future__ import annotations
@@ -27,15 +29,17 @@ from holdfast.datasets.supremix.faces import ANGLES, rotate
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def place() -> Path | None:
+def data_root() -> Path | None:
     """The shared data: HOLDFAST_SHARED_DATA, else ../shared/data beside the checkout; None where there is none."""
     path = Path(os.environ.get("HOLDFAST_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
     return path if path.is_dir() else None
 
 
 def fsdd(data: Path, out: Path, takes: int | None = None, split: str = "speaker") -> Path:
-    """WAV files at 8 kHz and ``manifest.csv``: with ``split="speaker"`` without a split, so that the reader leaves speakers out;
-    with ``"take"`` as released, the same six speakers in every split: test the takes 0 to 4, valid 5 to 7, train the rest (up to ``takes``).
+    """WAV files at 8 kHz and ``manifest.csv``.
+
+    ``split="speaker"`` writes no split, so that the data set leaves speakers out; ``"take"`` writes the released one,
+    the same six speakers in every split: test the takes 0 to 4, valid 5 to 7, train the rest (up to ``takes``).
     """
     sound = np.load(io.BytesIO(lzma.decompress((data / "fsdd" / "audio_int16_8k.npy.xz").read_bytes())))
     (out / "clips").mkdir(parents=True, exist_ok=True)
@@ -84,7 +88,7 @@ def slurp(data: Path, out: Path) -> Path:
 
 
 def cifar_part(data: Path, part: str) -> tuple[Any, Any]:
-    """Planes [N, 3, 32, 32] uint8 and labels [N]. The file holds (g, r - g, b - g), differenced along rows and columns, modulo 256."""
+    """Planes [N, 3, 32, 32] uint8 and labels [N]; the file holds differences of (g, r - g, b - g), modulo 256."""
     raw = np.frombuffer(gzip.decompress((data / "cifar10" / f"{part}.rgb2d.gz").read_bytes()), np.uint8).reshape(
         3, -1, 32, 32
     )
@@ -106,7 +110,7 @@ def cifar10(data: Path, out: Path, rows: int | None = None) -> Path:
 
 
 def rotated(data: Path, out: Path, train: int = 4000, held_out: int = 610) -> Path:
-    """``mnist`` (4,000 training images) and ``digits`` (1,200), 16 px, angles 0 to 60 in turn; no digit is in two splits."""
+    """``mnist`` (4,000 training images) and ``digits`` (1,200), 16 px, angles 0 to 60; no digit is in two splits."""
     from PIL import Image
     from sklearn.datasets import load_digits
 

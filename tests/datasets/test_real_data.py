@@ -19,12 +19,12 @@ assert spec is not None
 assert spec.loader is not None
 shared: Any = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(shared)
-DATA = shared.place()
+DATA = shared.data_root()
 pytestmark = pytest.mark.skipif(DATA is None, reason="no shared data beside the checkout")
 
 
 def test_slurp_annotations_have_the_released_sizes(tmp_path: Path) -> None:
-    """Spec section 8.1: devel 2 033 sentences and 8 690 recordings, test 2 974 and 13 078; 18 scenarios, 59 test intents."""
+    """Devel 2 033 sentences and 8 690 recordings, test 2 974 and 13 078; 18 scenarios, 59 test intents."""
     root = shared.slurp(DATA, tmp_path)
     rows, faults = coconut_slurp.released(coconut_slurp.Config(audio="spoken"), root)
     assert faults == []

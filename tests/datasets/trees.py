@@ -30,7 +30,7 @@ def tone(path: Path, number: int, seconds: float = 0.4, rate: int = 16_000) -> N
 
 
 def slurp(root: Path, per_intent: int = 3) -> Path:
-    """dataset/slurp/*.jsonl and audio/slurp_real|slurp_synth/*.flac; two recordings a sentence, one synthetic train sentence an intent."""
+    """dataset/slurp/*.jsonl, audio/slurp_real|slurp_synth/*.flac: two recordings a sentence."""
     number = 0
     for stem, count in (("train", per_intent), ("devel", 1), ("test", 2), ("train_synthetic", 1)):
         lines = []
@@ -46,12 +46,18 @@ def slurp(root: Path, per_intent: int = 3) -> Path:
                         tone(root / "audio" / ("slurp_synth" if "synth" in name else "slurp_real") / name, number)
                     lines.append(
                         {
-                            "slurp_id": number, "sentence": " ".join(words).lower(), "scenario": scenario, "action": action,
-                            "intent": f"{scenario}_other", "tokens": [{"surface": w, "id": i} for i, w in enumerate(words)],
+                            "slurp_id": number,
+                            "sentence": " ".join(words).lower(),
+                            "scenario": scenario,
+                            "action": action,
+                            "intent": f"{scenario}_other",
+                            "tokens": [{"surface": w, "id": i} for i, w in enumerate(words)],
                             "entities": [{"span": [3, 4], "type": "time"}],
-                            "recordings": [{"file": name, "wer": 0.0, "ent_wer": None, "status": "correct"} for name in names],
+                            "recordings": [
+                                {"file": name, "wer": 0.0, "ent_wer": None, "status": "correct"} for name in names
+                            ],
                         }
-                    )  # fmt: skip
+                    )
         path = root / "dataset" / "slurp" / f"{stem}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -92,8 +98,15 @@ def manifest(root: Path, kind: str = "csv", per_intent: int = 8) -> Path:
         for k in range(per_intent):
             name = f"clips/{word}_{k}.wav"
             tone(root / name, 10 * c + k, rate=8000)
-            rows.append({"path": name, "transcription": f"number {word}", "intent": word, "speaker": f"s{k % 4}",
-                         "entities": [{"type": "digit", "filler": word}]})  # fmt: skip
+            rows.append(
+                {
+                    "path": name,
+                    "transcription": f"number {word}",
+                    "intent": word,
+                    "speaker": f"s{k % 4}",
+                    "entities": [{"type": "digit", "filler": word}],
+                }
+            )
     if kind == "jsonl":
         (root / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     else:
@@ -105,7 +118,7 @@ def manifest(root: Path, kind: str = "csv", per_intent: int = 8) -> Path:
 
 
 def cifar(root: Path, kind: str = "py", batches: int = 5, rows: int = 12) -> Path:
-    """cifar-10-batches-py or -bin: ``rows`` images a batch, classes in turn, the first value of an image its number over all batches."""
+    """cifar-10-batches-py or -bin: ``rows`` images a batch, classes in turn, an image's first value its number."""
     folder = root / f"cifar-10-batches-{kind}"
     folder.mkdir(parents=True)
     for k, name in enumerate([*(f"data_batch_{b + 1}" for b in range(batches)), "test_batch"]):
@@ -128,7 +141,7 @@ def cifar(root: Path, kind: str = "py", batches: int = 5, rows: int = 12) -> Pat
 def disent(
     root: Path, name: str, side: int, share: str = "0.5pct", spelling: str = "conflict", classes: int = 10
 ) -> Path:
-    """DisEnt's tree of one share: an aligned and a conflicting training image a class, a validation and a test image a class."""
+    """DisEnt's tree of one share: of each class two training images and one of each other split."""
 
     def put(where: str, y: int, b: int) -> None:
         path = root / name / where / f"image_{y}_{b}.png"
@@ -144,7 +157,7 @@ def disent(
 
 
 def lff(root: Path, name: str, side: int, rows: int = 40) -> Path:
-    """LfF's arrays in the folder ``name``; every fifth training image contradicts, half of ``valid``; attr_names.pkl is no pickle at all."""
+    """LfF's arrays in the folder ``name``: every fifth training image contradicts, half of ``valid``."""
     for k, part in enumerate(("train", "valid")):
         folder = root / name / part
         folder.mkdir(parents=True)

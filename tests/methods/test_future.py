@@ -37,10 +37,17 @@ from torch import Tensor
 
 STAGE_ONE = {"width": 4, "critic_width": 4, "translator_epochs": 1}
 IMAGES: list[tuple[Any, dict[str, Any]]] = [
-    (ERM, {}), (ER, {"memory_share": None, "memory_rows": 10}), (LfF, {}), (DisEnt, {"swap_after": 1}), (Rebias, {}), (SelecMix, {}),
-    (Cdvg, STAGE_ONE), (Cdvg, {"translate_views": "cached", **STAGE_ONE}), (CdvgLff, STAGE_ONE),
+    (ERM, {}),
+    (ER, {"memory_share": None, "memory_rows": 10}),
+    (LfF, {}),
+    (DisEnt, {"swap_after": 1}),
+    (Rebias, {}),
+    (SelecMix, {}),
+    (Cdvg, STAGE_ONE),
+    (Cdvg, {"translate_views": "cached", **STAGE_ONE}),
+    (CdvgLff, STAGE_ONE),
     (CdvgDisEnt, {"swap_after": 1, **STAGE_ONE}),
-]  # fmt: skip
+]
 REGRESSION: list[tuple[Any, dict[str, Any]]] = [
     (Mixup, {}),
     (CMixup, {}),

@@ -76,7 +76,10 @@ def test_a_network_that_does_not_say_what_it_is_and_a_method_that_needs_nothing_
     assert fits("m", Requires(), images, DataInfo(), ["x"]) == []
 
 
-@pytest.mark.parametrize(("module", "info"), [(images, SpeechInfo()), (slu, RegressionInfo(modality="table")), (regression, DataInfo())])  # fmt: skip
+@pytest.mark.parametrize(
+    ("module", "info"),
+    [(images, SpeechInfo()), (slu, RegressionInfo(modality="table")), (regression, DataInfo())],
+)
 def test_a_network_refuses_facts_of_other_data(module: Any, info: DataInfo) -> None:
     with pytest.raises(
         DataError, match=rf"the network '.*' reads data with a \w+Info, .* gives a {type(info).__name__}"

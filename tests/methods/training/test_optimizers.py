@@ -1,4 +1,4 @@
-"""LARS and LAMB against plain loops; every optimizer by name through the strategy; parameter groups; what is refused."""
+"""LARS and LAMB against plain loops; optimizers by name through the strategy; parameter groups; what is refused."""
 
 from __future__ import annotations
 
