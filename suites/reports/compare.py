@@ -78,7 +78,7 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
     """
     tasks: dict[tuple[Any, ...], Task] = {}
     left_out: list[str] = []
-    for invocation, names in _found(targets, out):
+    for invocation, names in folders.of_targets(targets, out):
         document = folders.plan_of(invocation)
         recipe = read_yaml(document["recipe"], str(invocation))
         data = flat(recipe["data"], "data") | {"data.source": str(document["data"]["source"])}
@@ -104,21 +104,6 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
             one = _enter(task, entry["method"], settings, (int(entry["seed"]), data_seed), folder)
             one.protocol, one.reasons = catalog.protocol_of(recipe, entry["method"])
     return list(tasks.values()), left_out
-
-
-def _found(targets: Sequence[str], out: Path) -> list[tuple[Path, list[str]]]:
-    """(invocation, names of its runs) of every target, each invocation once."""
-    found: dict[Path, list[str]] = {}
-    for target in targets:
-        place = Path(target)
-        inside = []
-        if place.is_dir() and not (place / "invocation.json").exists():
-            inside = [path for path in folders.invocations(place) if path.parent.name != "trials"]
-        pairs = [folders.find(str(path), out) for path in inside] or [folders.find(target, out)]
-        for invocation, names in pairs:
-            known = found.setdefault(invocation, [])
-            known += [name for name in names if name not in known]
-    return list(found.items())
 
 
 def _enter(task: Task, method: str, settings: dict[str, str], key: Key, folder: Path) -> Entrant:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config.private import complete, stored
-from ..runtime.checkpoints import write_atomic
 from . import state as tracker
+from .files import write_atomic
 from .sender import RunIdentity, Sender
 from .store import SQLITE, DeletedError, problem_of, to_store
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..config.killpoints import reach
-from ..runtime.checkpoints import write_atomic
+from .files import write_atomic
 
 Axis = Literal["experience", "iteration"]
 SENT = "journal.sent.jsonl"  # points cut off the journal that a store may hold

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.private import stored
-from ..runtime.checkpoints import write_atomic
+from .files import write_atomic
 
 FILE = "tracker.json"
 
