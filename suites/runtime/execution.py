@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import measures
 from ..config.errors import Fault
 from ..config.names import refuse_links
-from ..tracking.delivery import Delivery
+from ..tracking import delivery
 from ..tracking.files import write_atomic
 from ..tracking.journal import forget_sent, read
 from ..tracking.store import resolve_uri
@@ -74,7 +74,7 @@ class _Execution:
         environment = folders.environment(plan["device"], recipe.train.threads, data, begun.get("weights"))
         folders.write_json(self.folder / "environment.json", environment)
         whose = identity(plan, begun["uid"], name, seed, recipe, data)
-        self.delivery = Delivery(self.folder, whose, resolve_uri(invocation.out, plan["tracking_uri"]))
+        self.delivery = delivery.Delivery(self.folder, whose, resolve_uri(invocation.out, plan["tracking_uri"]))
         self.delivery.start()
         self.run = Run(
             recipe,

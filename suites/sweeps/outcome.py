@@ -15,7 +15,6 @@ from ..config.private import written
 from ..config.recipe import Recipe, to_yaml
 from ..runtime import folders, invocation, recipes
 from ..tracking.delivery import study_summary
-from . import search
 from .board import values_text
 from .studies import Study, read
 
