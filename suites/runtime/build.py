@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import catalog, registry
 from ..config.errors import Fault
 from ..config.recipe import Recipe
+from . import imports
 
 if TYPE_CHECKING:
     from ...datasets.core.source import Source
@@ -128,6 +129,7 @@ def settings_of(recipe: Recipe) -> TrainingSettings:
 
 def benchmark_of(recipe: Recipe, source: Source, seed: int, joint: bool) -> Any:
     """The Avalanche scenario of the recipe; with ``joint`` one training experience with the union of all."""
+    imports.import_streams()
     from ...datasets.core import streams
 
     data = recipe.data

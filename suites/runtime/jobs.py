@@ -13,7 +13,7 @@ from typing import Any
 
 from ..config.errors import Fault
 from ..config.private import redact, written
-from . import build, folders
+from . import build, folders, imports
 from . import executors as engines
 from .console import Console
 from .execution import proceed
@@ -26,6 +26,7 @@ PATIENCE = 20.0  # seconds that a trial waits for a dead driver's worker to let 
 
 def warm() -> None:
     """Import in a new worker what its first trial needs, while the driver is still busy."""
+    imports.import_streams()
     import mlflow.tracking  # noqa: F401
 
     from ...methods.training import strategy  # noqa: F401
