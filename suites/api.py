@@ -7,8 +7,8 @@
     trained = load_run(done.folders[0])
     trained.predict([0, 1, 2])                  # rows of the test split
 
-What is wrong is raised as :class:`~holdfast.suites.config.errors.Fault` (``what``, ``where``, ``next``). Nothing is printed
-unless ``verbose=True``: warnings go to the logger ``holdfast``.
+What is wrong is raised as :class:`~holdfast.suites.config.errors.Fault` (``what``, ``where``, ``next``). Nothing is
+printed unless ``verbose=True``: warnings go to the logger ``holdfast``.
 """
 
 from __future__ import annotations
@@ -32,16 +32,18 @@ if TYPE_CHECKING:
     from .sweeps.studies import Search, Study
 
 __all__ = [
-    "Fault", "Results", "compare", "copy_recipe", "dry_run", "list_suites", "load_recipe", "load_run", "results", "resume", "run",
-    "run_study", "start_study", "study_of", "sync", "validate",
-]  # fmt: skip
+    *("Fault", "Results", "run", "resume", "results", "load_run", "compare", "dry_run", "sync"),
+    *("list_suites", "load_recipe", "copy_recipe", "validate"),
+    *("start_study", "search_space", "study_of", "run_study"),
+]
 
 Overrides = Mapping[str, Any] | Iterable[str]  # {"train.lr": 0.01}, or ["train.lr=0.01"]
 
 
 @dataclass(frozen=True)
 class Results:
-    """Runs as they lie on the disk. ``document`` is what ``suites run --json`` prints; of several invocations ``runs`` alone counts."""
+    """Runs as they lie on the disk. ``document`` is what ``suites run --json`` prints; of several invocations
+    ``runs`` alone counts."""
 
     runs: tuple[Mapping[str, Any], ...]
     document: Mapping[str, Any] | None = None
@@ -49,12 +51,12 @@ class Results:
 
     @cached_property
     def frame(self) -> pandas.DataFrame:
-        """A row a run: ``suite``, ``profile``, ``method``, ``seed``, ``status``, ``folder``, ``mlflow_run_id``, and a column a metric."""
+        """A row a run: ``suite``, ``profile``, ``method``, ``seed``, ``status``, ``folder``, ``mlflow_run_id``, and
+        a column a metric."""
         import pandas
 
-        return pandas.DataFrame(
-            [{k: v for k, v in r.items() if k != "metrics"} | dict(r["metrics"]) for r in self.runs]
-        )
+        rows = [{**run, **run["metrics"]} for run in self.runs]
+        return pandas.DataFrame([{name: value for name, value in row.items() if name != "metrics"} for row in rows])
 
     @property
     def folders(self) -> list[Path]:
@@ -110,7 +112,8 @@ def load_recipe(
 
 
 def copy_recipe(name: str, file: str | Path, force: bool = False) -> Path:
-    """Write a suite's recipe to ``file``, to edit it. Raises Fault where the file is there already and not ``force``."""
+    """Write a suite's recipe to ``file``, to edit it. Raises Fault where the file is there already and not
+    ``force``."""
     from .config import catalog
 
     text, path = catalog.text(name), Path(file)
@@ -202,7 +205,8 @@ def dry_run(
     device: str = "auto",
     workers: int = 1,
 ) -> tuple[Recipe, dict[str, Any]]:
-    """What :func:`run` would run: the recipe, and sizes, steps and estimates of time, memory and disk from one timed step."""
+    """What :func:`run` would run: the recipe, and sizes, steps and estimates of time, memory and disk from one timed
+    step."""
     from .config import catalog
     from .runtime.dry_run import plan
 
@@ -220,7 +224,8 @@ def resume(
     verbose: bool = False,
     console: Console | None = None,
 ) -> Results:
-    """Finish what is unfinished of an invocation or a run (path, name under ``out``, or ``last``); nothing to do is no error."""
+    """Finish what is unfinished of an invocation or a run (path, name under ``out``, or ``last``); nothing to do is
+    no error."""
     from .runtime import invocation
     from .runtime.executors import Workers
 
@@ -231,7 +236,8 @@ def resume(
 
 
 def results(target: str | Path = "last", out: str | Path | None = None) -> Results:
-    """Runs that lie on the disk: of an invocation, a run, or a folder of them; a path, a name under ``out``, or ``last``."""
+    """Runs that lie on the disk: of an invocation, a run, or a folder of them; a path, a name under ``out``, or
+    ``last``."""
     from .runtime import folders
     from .runtime.plan import Invocation
 
@@ -241,8 +247,8 @@ def results(target: str | Path = "last", out: str | Path | None = None) -> Resul
 
 
 def load_run(target: str | Path, out: str | Path | None = None) -> TrainedRun:
-    """A run from its folder (a path, a name under ``out``, or ``last``): ``recipe``, ``method`` with the weights of its end,
-    ``model``, ``data``, ``metrics``, and ``predict(batch_or_rows)``.
+    """A run from its folder (a path, a name under ``out``, or ``last``): ``recipe``, ``method`` with the weights of
+    its end, ``model``, ``data``, ``metrics``, and ``predict(batch_or_rows)``.
 
     Raises Fault for an invocation of several runs.
     """
@@ -254,7 +260,8 @@ def load_run(target: str | Path, out: str | Path | None = None) -> TrainedRun:
 def compare(
     *targets: str | Path, metric: str | None = None, than: str | None = None, out: str | Path | None = None
 ) -> dict[str, Any]:
-    """Finished runs beside each other: means, differences on the same seeds with intervals and p values, ranks over several data sets.
+    """Finished runs beside each other: means, differences on the same seeds with intervals and p values, ranks over
+    several data sets.
 
     Args:
         targets: invocations, runs, or folders of them; none: ``last``.
@@ -308,8 +315,8 @@ def study_of(target: str | Path, out: str | Path | None = None, storage: str | N
     from .runtime import folders
     from .sweeps import studies
 
-    place = out_of(out).resolve()
-    return studies.find(folders.newest(place) if target == "last" else str(target), place, storage)
+    runs = out_of(out).resolve()
+    return studies.find(folders.newest(runs) if target == "last" else str(target), runs, storage)
 
 
 def run_study(
@@ -345,7 +352,8 @@ def run_study(
 
 
 def sync(path: str | Path | None = None, tracking_uri: str | None = None) -> dict[str, Any]:
-    """Deliver to MLflow what it did not take of the runs and studies below ``path`` (by default the folder of the runs)."""
+    """Deliver to MLflow what it did not take of the runs and studies below ``path`` (by default the folder of the
+    runs)."""
     from .config import names
     from .sweeps import outcome
     from .tracking import delivery
@@ -401,8 +409,8 @@ def _recipe_to_run(
     device: str = "auto",
     workers: int = 1,
 ) -> Recipe:
-    """The checked recipe as it is run: the profile ``demo`` of a suite, the full path of ``model.weights``, and, of several
-    workers, a number of threads (recorded: a run's numbers belong to it)."""
+    """The checked recipe as it is run: the profile ``demo`` of a suite, the full path of ``model.weights``, and, of
+    several workers, a number of threads (recorded: a run's numbers belong to it)."""
     from .runtime import recipes, warm_start
 
     if device not in ("auto", "cpu", "cuda"):

@@ -1,4 +1,5 @@
-"""``suites``: the verbs, wired. A verb parses, calls :mod:`..api` or the runtime, and prints; nothing heavy is imported before one runs."""
+"""``suites``: the verbs, wired. A verb parses, calls :mod:`..api` or the runtime, and prints; nothing heavy is
+imported before one runs."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def guarded(call: Callable[[], Any], wants_json: bool) -> int:
 
 
 def fault_of(error: Exception) -> Fault:
-    """A failure as a person is told of it: a Fault as it is, one that a library raised by what it means."""
+    """The message of a failure: a Fault as it is; what a library raised by what it means."""
     if isinstance(error, Fault):
         return error
     if hasattr(error, "format_message"):  # the parser's own errors; typer carries its own copy of click

@@ -31,7 +31,8 @@ def compare(
 ) -> None:
     """Which method is better and how sure that is. Example: suites compare last --than er
 
-    Several data sets (or values of one field of the data) also give average ranks, and with --picture the metric over that field.
+    Several data sets (or values of one field of the data) also give average ranks, and with --picture the metric
+    over that field.
     """
     from .. import api
     from ..reports import compare as reports
@@ -57,7 +58,8 @@ def predict(
     files: Annotated[list[Path], typer.Argument(metavar="FILE.wav...")],
     out: Out = None,
 ) -> None:
-    """Scenario, action, entities and transcript of recordings, a JSON line each. Example: suites predict RUN order.wav"""
+    """Scenario, action, entities and transcript of recordings, a JSON line each. Example: suites predict RUN
+    order.wav"""
     from ..runtime.predict import predict as predictions
 
     broken = 0

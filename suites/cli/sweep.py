@@ -64,16 +64,12 @@ def sweep(
     tracking_uri: TrackingUri = None,
     json: Json = False,
 ) -> None:
-    """Tune a method of a suite with Optuna. Example: suites sweep coconut_slurp --profile smoke --trials 8 --workers 2"""
+    """Tune a method of a suite with Optuna. Example: suites sweep coconut_slurp --profile smoke --trials 8 --workers
+    2"""
     from .. import api
     from ..sweeps.studies import Search
 
-    recipe: dict[str, Any] = {
-        "profile": profile,
-        "overrides": overrides or [],
-        "data_root": data_root,
-        "out": out,
-    }
+    recipe: dict[str, Any] = {"profile": profile, "overrides": overrides or [], "data_root": data_root, "out": out}
     if show_space and not again:
         return _show_space(api.search_space(target, method or [], **recipe), json)
     if again:
@@ -87,15 +83,10 @@ def sweep(
         search = Search(method or [], trials, sampler, pruner, objective or [], seed, study, storage)
         chosen = api.start_study(target, search, **recipe, device=device, tracking_uri=tracking_uri)
     console = console_of(json)
+    where: dict[str, Any] = {"workers": workers, "engine": engine, "address": address, "timeout": timeout}
+    rerun_seeds = seeds if rerun else 0
     document = api.run_study(
-        chosen,
-        trials=trials if again else None,
-        workers=workers,
-        engine=engine,
-        address=address,
-        timeout=timeout,
-        rerun_seeds=seeds if rerun else 0,
-        console=console,
+        chosen, trials=trials if again else None, rerun_seeds=rerun_seeds, **where, console=console
     )
     return show_study(document, console, json)
 

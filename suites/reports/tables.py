@@ -1,4 +1,5 @@
-"""What ``suites run`` and ``suites resume`` show at their end: methods × metrics, the selection rule, where things lie."""
+"""What ``suites run`` and ``suites resume`` show at their end: methods × metrics, the selection rule, where things
+lie."""
 
 from __future__ import annotations
 
@@ -77,7 +78,8 @@ def of_fields(name: str, entry: Mapping[str, Any]) -> Table:
 
 
 def method_fields(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """Of every method of the recipe: its summary, and default, description and ``protocol`` of each field of its Config."""
+    """Of every method of the recipe: its summary, and default, description and ``protocol`` of each field of its
+    Config."""
     from ...methods.base import is_protocol
     from ..config import catalog
 

@@ -1,4 +1,5 @@
-"""From a recipe's words to what they stand for: its data, a method with its model, the loop's settings, the streams, the device."""
+"""From a recipe's words to what they stand for: its data, a method with its model, the loop's settings, the streams,
+the device."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> Source:
-    """The recipe's data, with the columns that its model asks for. Raises Fault (code ``data``) where it cannot be had."""
+    """The recipe's data, with the columns that its model asks for. Raises Fault (code ``data``) where it cannot be
+    had."""
     module = registry.dataset(recipe.data.name, recipe.family)
     root = Path(recipe.data.root) if recipe.data.root else None
     source: Source = module.load(module.Config(**recipe.data.options), root, progress)

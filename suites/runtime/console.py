@@ -23,7 +23,8 @@ NUMBER = re.compile(r"[-+<±.,\d ]+")
 
 
 def _unbroken(cell: str, whole: bool) -> int:
-    """Width below which a cell would break inside a number or a word; ``whole``: names are to be copied, no break at all."""
+    """Width below which a cell would break inside a number or a word; ``whole``: names are to be copied, no break at
+    all."""
     pieces = cell.split("\n") if whole or NUMBER.fullmatch(cell) else cell.split()
     return max(map(len, pieces), default=0)
 
@@ -41,7 +42,8 @@ def plain_warnings() -> None:
 
 
 class Console:
-    """Progress and lines, without secrets. With ``json`` everything goes to standard error, so that standard output holds one document alone."""
+    """Progress and lines, without secrets. With ``json`` everything goes to standard error, so that standard output
+    holds one document alone."""
 
     def __init__(self, json: bool = False, quiet: bool = False) -> None:
         self.quiet = quiet  # in a worker: nothing is shown
@@ -144,7 +146,8 @@ class Console:
 
 
 class Silent(Console):
-    """Nothing is shown; warnings go to the logger ``holdfast``, which shows them where the caller configured logging."""
+    """Nothing is shown; warnings go to the logger ``holdfast``, which shows them where the caller configured
+    logging."""
 
     def __init__(self) -> None:
         super().__init__(json=True, quiet=True)

@@ -1,4 +1,5 @@
-"""A run's method on the evaluation streams: predictions, what they score, and the weights that are kept of an experience."""
+"""A run's method on the evaluation streams: predictions, what they score, and the weights that are kept of an
+experience."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Where runs are executed: worker processes here (loky), or tasks on a Ray cluster. One job a worker at a time; results as they come.
+"""Where runs are executed: worker processes here (loky), or tasks on a Ray cluster. One job a worker at a time;
+results as they come.
 
 Each local worker is an executor of its own, so that a killed worker breaks its own job alone.
 """
@@ -45,8 +46,8 @@ class WorkerDiedError(RuntimeError):
 
 
 class Engine(Protocol):
-    """``submit`` to a free slot; a future's WorkerDiedError says that the job must be given again. ``warm`` lets every worker run a first
-    job whose result nobody waits for."""
+    """``submit`` to a free slot; a future's WorkerDiedError says that the job must be given again. ``warm`` lets
+    every worker run a first job whose result nobody waits for."""
 
     slots: int
 
@@ -129,9 +130,11 @@ class Local:
 
 
 class OnRay:
-    """Tasks on a Ray cluster, or on a Ray of this machine alone that ends with the driver; each asks for ``cpus`` and ``gpus``.
+    """Tasks on a Ray cluster, or on a Ray of this machine alone that ends with the driver; each asks for ``cpus``
+    and ``gpus``.
 
-    The folders of the runs and of the prepared data must be the same on every machine of the cluster (a shared file system).
+    The folders of the runs and of the prepared data must be the same on every machine of the cluster (a shared file
+    system).
     """
 
     def __init__(
@@ -222,7 +225,8 @@ def _without_cwd(job: Job, *arguments: Any) -> Any:
 def engine(workers: Workers, *, threads: int = 1, cpus: float | None = None, gpus: float = 0.0) -> Engine:
     """An engine for ``workers``; a job on Ray asks for ``cpus`` (None: its threads) and ``gpus``, maybe fractions.
 
-    Raises Fault for an unknown engine, for one that is not installed, and for a cluster that does not answer or is too small.
+    Raises Fault for an unknown engine, for one that is not installed, and for a cluster that does not answer or is
+    too small.
     """
     name, count, address = workers.engine, workers.count, workers.address
     if count < 1:

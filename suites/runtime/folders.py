@@ -117,7 +117,8 @@ def studies(out: Path) -> list[Path]:
 
 
 def newest(out: Path) -> str:
-    """What ``last`` means: the newest invocation or study that is not finished, or the newest of all; a study counts as a whole."""
+    """What ``last`` means: the newest invocation or study that is not finished, or the newest of all; a study counts
+    as a whole."""
     known = [(folder, not unfinished(folder)) for folder in invocations(out) if folder.parent == out]
     known += [(folder, (folder / "result.json").exists()) for folder in studies(out)]
     if not known:
@@ -134,7 +135,8 @@ def unfinished(invocation: Path) -> list[str]:
 
 
 def find(target: str, out: Path) -> tuple[Path, list[str]]:
-    """(invocation, names of the runs meant) of ``last``, a path, or a name under OUT. Raises Fault where there is none."""
+    """(invocation, names of the runs meant) of ``last``, a path, or a name under OUT. Raises Fault where there is
+    none."""
     if target == "last":
         target = newest(out)
     for path in (Path(target), out / target):
@@ -216,7 +218,8 @@ def git_state() -> dict[str, Any]:
 def environment(
     device: str, threads: int, data: dict[str, Any], weights: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What a reader needs to judge a run's numbers: versions, git state, hardware, threads, data, the run its weights are from."""
+    """What a reader needs to judge a run's numbers: versions, git state, hardware, threads, data, the run its
+    weights are from."""
     import torch
 
     versions = {}

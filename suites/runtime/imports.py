@@ -1,6 +1,8 @@
-"""The training loop's library, imported without two packages that it takes along and that nothing here uses: a quarter of its time.
+"""The training loop's library, imported without two packages that it takes along and that nothing here uses: a
+quarter of its time.
 
-Avalanche imports qpsolvers, which imports jax where that is installed, and wandb, which it needs for one kind of logger.
+Avalanche imports qpsolvers, which imports jax where that is installed, and wandb, which it needs for one kind of
+logger.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ def hidden(name: str) -> Iterator[None]:
 
 
 def lazy(name: str) -> None:
-    """Let ``import name`` give a module that is loaded when something of it is asked for; nothing where it is not installed."""
+    """Let ``import name`` give a module that is loaded when something of it is asked for; nothing where it is not
+    installed."""
     spec = importlib.util.find_spec(name) if name not in sys.modules else None
     if spec is None or spec.loader is None:
         return

@@ -33,7 +33,8 @@ def start(
     console: Console,
     workers: Workers = HERE,
 ) -> Invocation:
-    """Start an invocation of a resolved recipe and run it to its end. Raises Fault before anything is written where it cannot be."""
+    """Start an invocation of a resolved recipe and run it to its end. Raises Fault before anything is written where
+    it cannot be."""
     device = build.device_of(device)
     out = out.resolve()
     resolve_uri(out, tracking_uri)  # an address that cannot be read leaves nothing behind

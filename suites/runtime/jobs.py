@@ -1,4 +1,5 @@
-"""What a worker process runs: a trial of a study, or one run of an invocation; and an invocation's runs on several workers."""
+"""What a worker process runs: a trial of a study, or one run of an invocation; and an invocation's runs on several
+workers."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def warm() -> None:
 
 
 def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
-    """Run (or resume) the invocation in ``folder``; its metrics and state. Anything that goes wrong is part of the answer."""
+    """Run (or resume) the invocation in ``folder``; its metrics and state. Anything that goes wrong is part of the
+    answer."""
     invocation = Invocation(Path(folder))
     (invocation.folder / "worker.pid").write_text(str(os.getpid()))
     trial = _Trial(invocation.folder, objective)
@@ -85,7 +87,8 @@ def _proceed(invocation: Invocation, names: list[str] | None, after_row: Any = N
 
 
 def run_grid(invocation: Invocation, names: Sequence[str] | None, console: Console, workers: Workers) -> None:
-    """The unfinished runs of an invocation (``names``: these of them) on several workers. Raises Fault where some failed."""
+    """The unfinished runs of an invocation (``names``: these of them) on several workers. Raises Fault where some
+    failed."""
     folder, recipe = invocation.folder, invocation.recipe
     queue = [name for name in folders.unfinished(folder) if names is None or name in names]
     few = Workers(min(workers.count, max(1, len(queue))), workers.engine, workers.address)

@@ -88,11 +88,13 @@ class TrainedRun:
         """What the method predicts, in eval mode and without gradients.
 
         Args:
-            batch_or_rows: a batch of columns [B, ...] as ``data.splits[split].gather(rows)`` gives it, or row ids of ``split``.
+            batch_or_rows: a batch of columns [B, ...] as ``data.splits[split].gather(rows)`` gives it, or row ids of
+                ``split``.
             split: where row ids are from.
 
         Returns:
-            Of a batch the method's outputs by name, [B, ...]; of row ids a mapping of arrays for each row, in their order.
+            Of a batch the method's outputs by name, [B, ...]; of row ids a mapping of arrays for each row, in their
+            order.
         """
         if isinstance(batch_or_rows, Mapping):
             return self._outputs(batch_or_rows)

@@ -1,4 +1,5 @@
-"""An invocation on the disk: its plan (``invocation.json``), its recipe, and the document that its runs make together."""
+"""An invocation on the disk: its plan (``invocation.json``), its recipe, and the document that its runs make
+together."""
 
 from __future__ import annotations
 

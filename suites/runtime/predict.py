@@ -15,7 +15,8 @@ BATCH = 32
 
 
 def predict(target: str, files: Sequence[Path], out: Path) -> Iterator[dict[str, Any]]:
-    """One document a file, in order: file, scenario, action, intent, entities, transcript; or file and error where it cannot be read.
+    """One document a file, in order: file, scenario, action, intent, entities, transcript; or file and error where
+    it cannot be read.
 
     Raises Fault where the run is no speech run or has no whole checkpoint.
     """

@@ -1,4 +1,5 @@
-"""What a run writes while it goes on: its journal, how long its steps take, its log; and what of the journal MLflow may have."""
+"""What a run writes while it goes on: its journal, how long its steps take, its log; and what of the journal MLflow
+may have."""
 
 from __future__ import annotations
 

@@ -35,7 +35,8 @@ AfterRow = Callable[[Path, list[dict[str, float]]], None]
 
 
 class Run:
-    """One method, one seed: everything between the lock and ``summary.json``. It is the observer of the training loop."""
+    """One method, one seed: everything between the lock and ``summary.json``. It is the observer of the training
+    loop."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Transfer: the model of a new run starts from the weights of a finished one (recipe field ``model.weights``).
 
-What is taken is the model alone, and once: a run that is resumed has the weights in its checkpoint. Heads, label statistics and
-everything else that belongs to the method stay new.
+What is taken is the model alone, and once: a run that is resumed has the weights in its checkpoint. Heads, label
+statistics and everything else that belongs to the method stay new.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def located(recipe: Recipe, out: Path) -> Recipe:
 
 
 def source_of(recipe: Recipe, method: str, seed: int) -> Path:
-    """Folder of the run whose weights (method, seed) starts from: the one named; of an invocation that of the same seed, and of the same
-    method where several have it. Raises Fault where that is not one finished run."""
+    """Folder of the run whose weights (method, seed) starts from: the one named; of an invocation that of the same
+    seed, and of the same method where several have it. Raises Fault where that is not one finished run."""
     named = str(recipe.model.weights)
     invocation, names = folders.find(named, Path.cwd())
     runs = folders.plan_of(invocation)["runs"]
@@ -58,14 +58,16 @@ def source_of(recipe: Recipe, method: str, seed: int) -> Path:
 
 
 def facts(recipe: Recipe, method: str, seed: int) -> dict[str, Any]:
-    """``{"weights": {run, folder, suite, method, seed, sha256}}`` for ``run.json``; nothing where the recipe names no weights."""
+    """``{"weights": {run, folder, suite, method, seed, sha256}}`` for ``run.json``; nothing where the recipe names
+    no weights."""
     if recipe.model.weights is None:
         return {}
     return {"weights": _read(source_of(recipe, method, seed))[1]}
 
 
 def check(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], source: Source) -> None:
-    """Before anything is written: every run's weights are there and fit the model. Raises Fault with the names that do not."""
+    """Before anything is written: every run's weights are there and fit the model. Raises Fault with the names that
+    do not."""
     import torch
 
     if recipe.model.weights is None:
@@ -112,8 +114,8 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _fitting(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
-    """What ``model`` takes of ``weights``: all, but for the parts that it names ``replaceable``; such a part is taken whole
-    or stays new. Raises Fault with the names that do not fit."""
+    """What ``model`` takes of ``weights``: all, but for the parts that it names ``replaceable``; such a part is
+    taken whole or stays new. Raises Fault with the names that do not fit."""
     own = model.state_dict()
     wrong = {}
     for name in {**own, **weights}:

@@ -1,4 +1,5 @@
-"""What a person sees of a study while it runs: trials by state, the best so far, what runs now, why trials failed, the time that is left."""
+"""What a person sees of a study while it runs: trials by state, the best so far, what runs now, why trials failed,
+the time that is left."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def values_text(params: Mapping[str, Any]) -> str:
 
 @dataclass
 class Board:
-    """The driver reports what happens; :meth:`live` shows it in place on a terminal, and :meth:`line` in one line elsewhere."""
+    """The driver reports what happens; :meth:`live` shows it in place on a terminal, and :meth:`line` in one line
+    elsewhere."""
 
     study: str
     planned: int

@@ -1,4 +1,5 @@
-"""What comes out of a study: its document, the best recipe, pictures, its own run in MLflow, and the best run again on fresh seeds."""
+"""What comes out of a study: its document, the best recipe, pictures, its own run in MLflow, and the best run again
+on fresh seeds."""
 
 from __future__ import annotations
 
@@ -90,7 +91,8 @@ def best_recipe(study: Study, row: Mapping[str, Any]) -> Recipe:
 
 
 def best_file(study: Study, row: dict[str, Any]) -> str:
-    """A recipe file of the trial's setting; which trial it was stands in a comment of one line, however many fields there are."""
+    """A recipe file of the trial's setting; which trial it was stands in a comment of one line, however many fields
+    there are."""
     values = yaml.safe_dump(row["params"], default_flow_style=True, width=math.inf).strip()
     document = yaml.safe_load(to_yaml(best_recipe(study, row)))
     document.pop("profile", None)
@@ -152,7 +154,8 @@ def _pictures(study: Study, optuna_study: Any, console: Console) -> None:
 
 
 def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -> str | None:
-    """The study's own run in MLflow: its best value, recipes and pictures; what went wrong, where a store does not answer."""
+    """The study's own run in MLflow: its best value, recipes and pictures; what went wrong, where a store does not
+    answer."""
     best = document["best"]
     values = {} if not isinstance(best, dict) else {f"best/{study.objectives[0].name}": best["value"]}
     important = document.get("importances")

@@ -1,4 +1,5 @@
-"""What a sweep searches: ranges from the recipe or from the fields of the methods, checked like a recipe; samplers and pruners by name."""
+"""What a sweep searches: ranges from the recipe or from the fields of the methods, checked like a recipe; samplers
+and pruners by name."""
 
 from __future__ import annotations
 
@@ -38,8 +39,8 @@ def method_of(recipe: Recipe, given: Sequence[str]) -> str:
 
 
 def space(recipe: Recipe, method: str) -> dict[str, Range]:
-    """Recipe path → range: what the recipe's own ``sweep.params`` say of this method; where they say nothing, the sweep ranges on the
-    fields of the method's Config, and ``train.lr``.
+    """Recipe path → range: what the recipe's own ``sweep.params`` say of this method; where they say nothing, the
+    sweep ranges on the fields of the method's Config, and ``train.lr``.
 
     Raises Fault with all that is wrong: unknown paths, values that the recipe refuses at either end.
     """

@@ -1,7 +1,8 @@
 """What a study is: its plan, its folder, and its trials in Optuna's storage.
 
-A study's folder: ``study.json`` (the plan), ``optuna.journal`` (Optuna's storage, unless another is named), ``trials/<number>/`` (an
-invocation each), ``result.json``, ``best.yaml``, ``plots/``. The driver holds the folder's lock.
+A study's folder: ``study.json`` (the plan), ``optuna.journal`` (Optuna's storage, unless another is named),
+``trials/<number>/`` (an invocation each), ``result.json``, ``best.yaml``, ``plots/``. The driver holds the folder's
+lock.
 """
 
 from __future__ import annotations
@@ -142,7 +143,8 @@ def to_file(storage: str | None) -> str | None:
 def find(target: str, out: Path, storage: str | None = None) -> Study | None:
     """The study at a path, or of a name under OUT; None where there is none.
 
-    ``storage``: the address of its storage with the login, which no file holds. Raises Fault where the study has another one.
+    ``storage``: the address of its storage with the login, which no file holds. Raises Fault where the study has
+        another one.
     """
     for path in (Path(target), out / target, out / f"study-{target}"):
         if (path / "study.json").exists():
@@ -190,7 +192,8 @@ def open_storage(study: Study) -> Any:
             if not data.endswith(b"\n") and data:
                 with path.open("r+b") as file:
                     file.truncate(data.rfind(b"\n") + 1)
-        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_OwnLock()))  # type: ignore[arg-type, unused-ignore]
+        lock: Any = _OwnLock()
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     try:
         optuna_study = optuna.create_study(
             storage=storage,

@@ -1,4 +1,5 @@
-"""The driver of a study: asks Optuna for values, gives trials to workers, records what came out. It survives a kill, and so do they.
+"""The driver of a study: asks Optuna for values, gives trials to workers, records what came out. It survives a kill,
+and so do they.
 
 A trial is an ordinary invocation in a folder of the study; the driver alone touches Optuna's storage.
 """
@@ -79,7 +80,7 @@ class _Driver:
         self.attempts: collections.Counter[int] = collections.Counter()
         self.failures: list[str] = []
         self.retried: list[tuple[Any, Path]] = []
-        # Trials that a killed driver had begun. Optuna has no public way to go on with one but its constructor of Trial.
+        # Trials that a killed driver had begun: Optuna has no public way to go on with one.
         self.begun = [(t.number, Trial(optuna_study, t._trial_id)) for t in trials if t.state == TrialState.RUNNING]
         self.asked = len(trials)
 
@@ -121,7 +122,8 @@ class _Driver:
             self.board.begin(trial.number, trial.params)
 
     def _next(self) -> tuple[Any, Path] | None:
-        """A trial whose worker died, else one that a killed driver had begun, else a new one; None where all are given."""
+        """A trial whose worker died, else one that a killed driver had begun, else a new one; None where all are
+        given."""
         if self.retried:
             return self.retried.pop(0)
         if self.begun:
@@ -161,8 +163,8 @@ class _Driver:
 def ask(study: Study, optuna_study: Any, number: int, trial: Any = None) -> tuple[Any, dict[str, Any]]:
     """The trial ``number`` with its values; ``trial`` is one that a killed driver had begun.
 
-    The sampler is seeded from (seed, number) before every ask and from (seed, number, path) before every value: a re-created one would
-    draw its first values again.
+    The sampler is seeded from (seed, number) before every ask and from (seed, number, path) before every value: a
+    re-created one would draw its first values again.
     """
     from optuna.trial import TrialState
 

@@ -9,7 +9,8 @@ from ..config.errors import Fault
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``: whole or not at all, and durable. Raises Fault (exit 4) where it cannot be written."""
+    """Write ``data`` to ``path``: whole or not at all, and durable. Raises Fault (exit 4) where it cannot be
+    written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:

@@ -86,7 +86,8 @@ def test_a_trained_run_gives_its_recipe_method_data_and_predictions(done: api.Re
     assert len(by_row) == len(table)
     batch: Any = trained.predict(table.gather(torch.tensor(rows[:5])))
     assert np.allclose(batch["value"].numpy(), [p["value"] for p in by_row[:5]], atol=1e-6)
-    error = np.abs(np.ravel([p["value"] for p in by_row]) - table.columns["label"].numpy().ravel()).mean()
+    label: Any = table.columns["label"]
+    error = np.abs(np.ravel([p["value"] for p in by_row]) - label.numpy().ravel()).mean()
     assert error == pytest.approx(trained.metrics["mae/last"], rel=1e-5)
 
 
