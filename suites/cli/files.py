@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..config.errors import Fault
-from .shared import Json, Out, Overrides, ProfileOption, Root, console_of, out_of, print_json, root_override
+from .shared import Json, Out, Overrides, ProfileOption, Root, console_of, out_of, print_json
 
 data_app = typer.Typer(no_args_is_help=True, help="Data sets and the cache of prepared features.")
 runs_app = typer.Typer(no_args_is_help=True, help="Runs on the disk.")
@@ -24,9 +24,8 @@ def runs_list(out: Out = None, json: Json = False) -> None:
     if json:
         return print_json(rows)
     names = [f"{r['invocation']}/{r['method']}-s{r['seed']}" for r in rows]
-    table = [
-        [name, r["profile"] or "", r["status"], r["mlflow_run_id"] or ""] for name, r in zip(names, rows, strict=True)
-    ]
+    cells = [[r["profile"] or "", r["status"], r["mlflow_run_id"] or ""] for r in rows]
+    table = [[name, *row] for name, row in zip(names, cells, strict=True)]
     console_of(False).table(f"runs in {out_of(out)}", ["run", "profile", "status", "MLflow run"], table)
 
 
@@ -45,14 +44,12 @@ def runs_remove(
     console = console_of(json)
     for left in target.plan.left:
         console.line(f"not ours, stays: {left}")
-    question = (
-        f"delete the {target.kind} {target.folder} ({len(target.plan.files)} files, {target.plan.size / 2**20:.1f} MiB)"
-    )
+    size = f"{len(target.plan.files)} files, {target.plan.size / 2**20:.1f} MiB"
+    question = f"delete the {target.kind} {target.folder} ({size})"
     if not yes:
         if sys.stdin is None or not sys.stdin.isatty():
-            raise Fault.usage(
-                "nobody can be asked: there is no terminal", str(target.folder), f"suites runs remove {path} --yes"
-            )
+            what = "nobody can be asked: there is no terminal"
+            raise Fault.usage(what, str(target.folder), f"suites runs remove {path} --yes")
         if not typer.confirm(f"{question}?", err=True):
             raise Fault.interrupted("nothing was removed", str(target.folder), "suites runs list")
     target.carry_out()
@@ -79,11 +76,10 @@ def data_prepare(
     target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None
 ) -> None:
     """Make a suite's data now (it is made by 'run' otherwise)."""
-    from ..config import catalog
+    from .. import api
     from ..runtime import build
 
-    recipe = catalog.recipe(target, profile or "demo", [*(overrides or []), *root_override(data_root)])
-    catalog.resolve(recipe)
+    recipe = api.load_recipe(target, profile or "demo", overrides or [], data_root)
     console = console_of(False)
     with console.progress("preparing data") as tick:
         source = build.prepare(recipe, tick)
@@ -95,12 +91,10 @@ def data_check(
     target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None, json: Json = False
 ) -> None:
     """Counts, durations, splits, difficulty and faults of a suite's data; exit code 3 where there are faults."""
-    from ..config import catalog, registry
+    from .. import api
+    from ..runtime import build
 
-    recipe = catalog.recipe(target, profile or "demo", [*(overrides or []), *root_override(data_root)])
-    catalog.resolve(recipe)
-    module = registry.dataset(recipe.data.name, recipe.family)
-    document = module.check(module.Config(**recipe.data.options), Path(recipe.data.root) if recipe.data.root else None)
+    document = build.check(api.load_recipe(target, profile or "demo", overrides or [], data_root))
     faults = document.get("faults") or []
     if json:
         print_json(document)

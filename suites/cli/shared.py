@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json as json_
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 
-from ..config.errors import Fault
 from ..config.private import public
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
@@ -22,13 +20,20 @@ Overrides = Annotated[
 Root = Annotated[
     Path | None, typer.Option("--data-root", help="Folder of the real data; without it the stand-in is generated.")
 ]
+Methods = Annotated[list[str] | None, typer.Option("--method", help="Only this method; may be repeated.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+TrackingUri = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow store or server.")]
+EngineName = Annotated[str, typer.Option("--engine", help="Of --workers: local or ray.")]
+Address = Annotated[str | None, typer.Option("--address", help="Of the Ray cluster.")]
 
 _document: list[TextIO] = []  # with --json: the real standard output, kept for the one document
 
 
 def out_of(out: Path | None) -> Path:
     """The folder of the runs."""
-    return out or Path(os.environ.get("HOLDFAST_RUNS") or "runs")
+    from ..api import out_of
+
+    return out_of(out)
 
 
 def keep_output() -> None:
@@ -52,14 +57,3 @@ def console_of(json: bool) -> Any:
     from ..runtime.console import Console
 
     return Console(json)
-
-
-def root_override(data_root: Path | None) -> list[str]:
-    """``--data-root`` as an override. Raises Fault where there is no such folder."""
-    if data_root is None:
-        return []
-    if not data_root.exists():
-        raise Fault.data(
-            "there is no such folder", str(data_root), "name the folder (or manifest file) of the real data"
-        )
-    return [f"data.root={json_.dumps(str(data_root.resolve()))}"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from . import catalog, layers, sources
+from . import layers, sources
 from .documents import read_yaml
 from .errors import Fault
 from .migrate import migrate_text
@@ -52,22 +52,6 @@ def origins(recipe: Recipe, target: str, overrides: Iterable[str] = ()) -> dict[
     return {".".join(path): layers.origin_of(path, known) for path in paths}
 
 
-def method_fields(recipe: Recipe) -> dict[str, Any]:
-    """Of every method of the recipe: its summary and the fields of its Config, with default, meaning and whether a comparison holds it equal."""
-    from ...methods.base import is_protocol
-
-    return {
-        name: {
-            "summary": kind.summary,
-            "fields": {
-                n: {"default": f.default, "description": f.description, "protocol": is_protocol(f)}
-                for n, f in kind.Config.model_fields.items()
-            },
-        }
-        for name, kind in catalog.kinds(recipe).items()
-    }
-
-
 EXTENDING = """\
 # What differs from {parent}; all else is as there. See it: suites show {file}
 schema: 2
@@ -98,8 +82,11 @@ def write(file: Path, text: str) -> None:
         raise Fault.usage(f"cannot write: {error.strerror}", str(file), "choose another place") from error
 
 
-def migrate(file: Path) -> None:
-    """Rewrite a file of schema 1 in place and keep the old one as ``<file>.schema1``. Raises Fault for a file of another schema."""
+def migrate(file: Path) -> Path:
+    """Rewrite a file of schema 1 in place; the old one is kept as ``<file>.schema1``, which is returned.
+
+    Raises Fault for a file of another schema.
+    """
     old = sources.read_file(file)
     if (schema := read_yaml(old, str(file)).get("schema")) != 1:
         raise Fault.usage(
@@ -110,3 +97,4 @@ def migrate(file: Path) -> None:
         raise Fault.usage("an old recipe is kept there already", str(kept), "move it away")
     write(kept, old)
     write(file, migrate_text(old))
+    return kept

@@ -1,7 +1,7 @@
 """Finished runs beside each other: a table a task, differences on the same seeds, and ranks over the tasks.
 
-A task is a suite with its data; the seed of the data (``data.options.seed``) is no part of it but of the pairs. Settings of one method that differ within a
-task are named by the fields in which they differ.
+A task is a suite with its data; the seed of the data (``data.options.seed``) is no part of it but of the pairs.
+Settings of one method that differ within a task are named by the fields in which they differ.
 
 Where the seed of the data draws new random splits of one table, runs share rows: values of one split are averaged, and
 intervals and tests are those of the corrected resampled t-test. Elsewhere they are Student's.
@@ -72,13 +72,14 @@ class Task:
 
 
 def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
-    """The tasks of the finished runs of ``targets`` (invocations, runs, or folders of them), and the names of runs that are not finished.
+    """The tasks of the finished runs of ``targets`` (invocations, runs, or folders of them), and the names of runs
+    that are not finished.
 
     Raises Fault where a target is nothing, or the same seed of the same setting was run twice.
     """
     tasks: dict[tuple[Any, ...], Task] = {}
     left_out: list[str] = []
-    for invocation, names in _found(targets, out):
+    for invocation, names in folders.of_targets(targets, out):
         document = folders.plan_of(invocation)
         recipe = read_yaml(document["recipe"], str(invocation))
         data = flat(recipe["data"], "data") | {"data.source": str(document["data"]["source"])}
@@ -106,21 +107,6 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
     return list(tasks.values()), left_out
 
 
-def _found(targets: Sequence[str], out: Path) -> list[tuple[Path, list[str]]]:
-    """(invocation, names of its runs) of every target, each invocation once."""
-    found: dict[Path, list[str]] = {}
-    for target in targets:
-        place = Path(target)
-        inside = []
-        if place.is_dir() and not (place / "invocation.json").exists():
-            inside = [path for path in folders.invocations(place) if path.parent.name != "trials"]
-        pairs = [folders.find(str(path), out) for path in inside] or [folders.find(target, out)]
-        for invocation, names in pairs:
-            known = found.setdefault(invocation, [])
-            known += [name for name in names if name not in known]
-    return list(found.items())
-
-
 def _enter(task: Task, method: str, settings: dict[str, str], key: Key, folder: Path) -> Entrant:
     for entrant in task.entrants:
         if (entrant.method, entrant.settings) == (method, settings):
@@ -140,7 +126,8 @@ def _enter(task: Task, method: str, settings: dict[str, str], key: Key, folder: 
 
 
 def labels(entrants: Sequence[Entrant]) -> list[str]:
-    """The method's name (``oracle:`` before it where test rows chose its weights), with the fields in which settings of the same name differ."""
+    """The method's name (``oracle:`` before it where test rows chose its weights), with the fields in which settings
+    of the same name differ."""
     named = []
     for one in entrants:
         same = [other.settings for other in entrants if other.method == one.method]
@@ -152,7 +139,8 @@ def labels(entrants: Sequence[Entrant]) -> list[str]:
 
 
 def names(tasks: Sequence[Task]) -> list[str]:
-    """Suites, with the data field in which tasks of one suite differ: one that tells all apart, else all such fields."""
+    """Suites, with the data field in which tasks of one suite differ: one that tells all apart, else all such
+    fields."""
     named = []
     for one in tasks:
         same = [other.data for other in tasks if other.suite == one.suite]
@@ -185,93 +173,101 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
 
     Raises Fault where nothing is finished, or no run has the metric or the method.
     """
-    from ...analysis import statistics
-
     tasks, left_out = collect(targets, out)
     tasks = [task for task in tasks if task.entrants]
     if not tasks:
         raise Fault.usage("no run of these is finished", " ".join(targets), "suites resume last")
     problems = {task.problem for task in tasks}
     if metric is None and len(problems) > 1:
-        raise Fault.usage(f"tasks of different problems ({', '.join(sorted(problems))}) have no common metric", "--metric", "name one with --metric, or compare them apart")  # fmt: skip
+        what = f"tasks of different problems ({', '.join(sorted(problems))}) have no common metric"
+        raise Fault.usage(what, "--metric", "name one with --metric, or compare them apart")
     metric = metric or f"{registry.problem(tasks[0].problem).main}/last"
-    measured = {
-        name for task in tasks for entrant in task.entrants for values in entrant.metrics.values() for name in values
-    }
+    measured = {name for task in tasks for one in task.entrants for values in one.metrics.values() for name in values}
     if metric not in measured:
-        raise Fault.usage(f"no run has the metric '{metric}' (there are: {', '.join(sorted(measured))})", "--metric", "suites compare ... --metric NAME")  # fmt: skip
+        what = f"no run has the metric '{metric}' (there are: {', '.join(sorted(measured))})"
+        raise Fault.usage(what, "--metric", "suites compare ... --metric NAME")
     declared = _direction(tasks, metric)
-    field_ = differs(tasks)
-    documents: list[dict[str, Any]] = []
+    over = differs(tasks)
+    documents = []
     for task, name in zip(tasks, names(tasks), strict=True):
-        values: dict[str, Mapping[Any, float]] = {}  # by seeds, or by splits
-        entrants = dict(zip(labels(task.entrants), task.entrants, strict=True))
-        for label, entrant in entrants.items():
-            found = {key: m[metric] for key, m in entrant.metrics.items() if not math.isnan(m.get(metric, math.nan))}
-            if found:
-                values[label] = _of_splits(found) if task.resampled else found
-        if not values:
-            continue
-        overlap = task.overlap if task.resampled else 0.0
-        means = {label: statistics.estimate(list(v.values()), overlap) for label, v in values.items()}
-        best = (max if declared.higher_is_better else min)(means, key=lambda label: means[label].mean)
-        if than is not None and than not in values:
-            raise Fault.usage(f"{name}: there is no '{than}' to compare with (there are: {', '.join(values)})", "--than", "suites compare ... --than METHOD")  # fmt: skip
-        base = than or best
-        differences = {
-            label: statistics.paired(v, values[base], overlap) for label, v in values.items() if label != base
-        }
-        adjusted = dict(zip(differences, statistics.holm([d.p for d in differences.values()]), strict=True))
-        order = sorted(means, key=lambda label: means[label].mean, reverse=bool(declared.higher_is_better))
-        documents.append(
-            {
-                "task": name,
-                "at": task.data[field_] if field_ else None,
-                "than": base,
-                "test": task.test,
-                "unit": "splits" if task.resampled else "seeds",
-                "unequal": protocol.differences({n: (e.protocol, e.reasons) for n, e in entrants.items()}),
-                "methods": [
-                    {"method": label, **asdict(means[label])}
-                    | (
-                        {
-                            "difference": asdict(differences[label]), "p_holm": adjusted[label],
-                            "verdict": _verdict(differences[label].mean, adjusted[label], declared),
-                        }
-                        if label != base
-                        else {}
-                    )
-                    for label in order
-                ],
-            }
-        )  # fmt: skip
+        document = _task_document(task, name, metric, declared, than)
+        if document is not None:
+            documents.append({**document, "at": task.data[over] if over else None})
     return {
-        "metric": metric, "higher_is_better": declared.higher_is_better, "direction": declared.words,
-        "tasks": documents, "not_finished": left_out, "over": field_,
+        "metric": metric,
+        "higher_is_better": declared.higher_is_better,
+        "direction": declared.words,
+        "tasks": documents,
+        "not_finished": left_out,
+        "over": over,
         "ranks": _ranks(documents, bool(declared.higher_is_better)) if len(documents) > 1 else None,
-    }  # fmt: skip
+    }
+
+
+def _task_document(task: Task, name: str, metric: str, declared: Metric, than: str | None) -> dict[str, Any] | None:
+    """One task's methods, best first, each with its difference from ``than`` (None: the best); None where none was
+    measured."""
+    from ...analysis import statistics
+
+    entrants = dict(zip(labels(task.entrants), task.entrants, strict=True))
+    values = {label: _values(entrant, metric, task.resampled) for label, entrant in entrants.items()}
+    values = {label: by_key for label, by_key in values.items() if by_key}
+    if not values:
+        return None
+    overlap = task.overlap if task.resampled else 0.0
+    means = {label: statistics.estimate(list(v.values()), overlap) for label, v in values.items()}
+    best = (max if declared.higher_is_better else min)(means, key=lambda label: means[label].mean)
+    if than is not None and than not in values:
+        what = f"{name}: there is no '{than}' to compare with (there are: {', '.join(values)})"
+        raise Fault.usage(what, "--than", "suites compare ... --than METHOD")
+    base = than or best
+    differences = {label: statistics.paired(v, values[base], overlap) for label, v in values.items() if label != base}
+    adjusted = dict(zip(differences, statistics.holm([d.p for d in differences.values()]), strict=True))
+    rows = []
+    for label in sorted(means, key=lambda label: means[label].mean, reverse=bool(declared.higher_is_better)):
+        row = {"method": label, **asdict(means[label])}
+        if label != base:
+            verdict = _verdict(differences[label].mean, adjusted[label], declared)
+            row |= {"difference": asdict(differences[label]), "p_holm": adjusted[label], "verdict": verdict}
+        rows.append(row)
+    return {
+        "task": name,
+        "than": base,
+        "test": task.test,
+        "unit": "splits" if task.resampled else "seeds",
+        "unequal": protocol.differences({n: (e.protocol, e.reasons) for n, e in entrants.items()}),
+        "methods": rows,
+    }
+
+
+def _values(entrant: Entrant, metric: str, resampled: bool) -> Mapping[Any, float]:
+    """The metric of each run of an entrant by its seeds, or (``resampled``) by splits; NaN is left out."""
+    by_key = {key: m[metric] for key, m in entrant.metrics.items() if not math.isnan(m.get(metric, math.nan))}
+    return _of_splits(by_key) if resampled and by_key else by_key
 
 
 def _direction(tasks: Sequence[Task], metric: str) -> Metric:
     """The metric as all tasks' problems declare it. Raises Fault where one does not, or directions differ."""
-    found = []
+    declared = []
     for task in tasks:
         known = measures.metrics(task.problem)
         if metric not in known:  # methods declare their costs and checks; importing them takes seconds
             uses = {e.settings.get(f"methods.{e.method}.use", e.method) for e in task.entrants}
-            known = measures.metrics(task.problem, {registry.method(use, task.family) for use in uses})
-        found.append(measures.look_up(known, metric, "--metric", "suites compare ... --metric NAME"))
-    if len({one.higher_is_better for one in found}) > 1:
-        raise Fault.usage(f"the problems of these tasks do not agree on which '{metric}' is better", "--metric", "compare them apart")  # fmt: skip
-    return found[0]
+            kinds = {registry.method(use, task.family) for use in uses}
+        known = measures.metrics(task.problem, kinds)
+        declared.append(measures.look_up(known, metric, "--metric", "suites compare ... --metric NAME"))
+    if len({one.higher_is_better for one in declared}) > 1:
+        what = f"the problems of these tasks do not agree on which '{metric}' is better"
+        raise Fault.usage(what, "--metric", "compare them apart")
+    return declared[0]
 
 
 def _of_splits(values: Mapping[Key, float]) -> dict[int, float]:
     """The mean of the runs on each split: they share its rows, and only splits count."""
-    of: dict[int, list[float]] = {}
+    by_split: dict[int, list[float]] = {}
     for (_, split), value in values.items():
-        of.setdefault(split, []).append(value)
-    return {split: sum(found) / len(found) for split, found in of.items()}
+        by_split.setdefault(split, []).append(value)
+    return {split: sum(of) / len(of) for split, of in by_split.items()}
 
 
 def _verdict(difference: float, p: float, metric: Metric) -> str:
@@ -304,11 +300,14 @@ def _ranks(documents: list[dict[str, Any]], higher: bool) -> dict[str, Any] | No
 
 
 def picture(document: Mapping[str, Any], path: Path) -> None:
-    """The metric over the field in which the tasks differ, a line a method. Raises Fault where they differ in no or several fields."""
+    """The metric over the field in which the tasks differ, a line a method. Raises Fault where they differ in no or
+    several fields."""
     from ...analysis.plots.comparison import metric_over_field
 
     if document["over"] is None:
-        raise Fault.usage(f"{len(document['tasks'])} tasks do not differ in one field of the data: there is nothing to draw the metric over", "--picture", "compare runs whose data.options differ in one field, data.options.rho say")  # fmt: skip
+        what = f"{len(document['tasks'])} tasks do not differ in one field of the data"
+        next_step = "compare runs whose data.options differ in one field, data.options.rho say"
+        raise Fault.usage(f"{what}: there is nothing to draw the metric over", "--picture", next_step)
     series: dict[str, list[tuple[str, float, float]]] = {}
     for task in document["tasks"]:
         for row in task["methods"]:
@@ -323,29 +322,28 @@ def picture(document: Mapping[str, Any], path: Path) -> None:
 
 def tables(document: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
     """(title, header, rows) for the screen and for Markdown: one a task, or one of all tasks with the average rank."""
-    found = []
-    for task in document["tasks"]:
-        rows = []
-        for row in task["methods"]:
-            d = row.get("difference")
-            rows.append([
-                row["method"], str(row["n"]), pm(row["mean"], row["half"]), pm(d["mean"], d["half"], "+") if d else "",
-                probability(row["p_holm"]) if d else "", row.get("verdict", ""),
-            ])  # fmt: skip
-        title = (
-            f"{task['task']}: {document['metric']} ({document['direction']}), mean ± half of the 95 % interval over "
-        )
-        title += f"{task['unit']}; {task['test']}"
-        header = ["method", task["unit"], document["metric"], f"against {task['than']}, paired", "p (Holm)", "verdict"]
-        found.append((title, header, rows))
+    shown = [_table(document, task) for task in document["tasks"]]
     if document["ranks"]:
-        found.append(_ranked(document))
+        shown.append(_ranked(document))
     for task in document["tasks"]:
         if task["unequal"]:
             rows = [[r["field"], protocol.in_words(r["values"]), "; ".join(r["why"])] for r in task["unequal"]]
             title = f"{task['task']}: settings that these methods do not share"
-            found.append((title, ["field", "values", "reason given"], rows))
-    return found
+            shown.append((title, ["field", "values", "reason given"], rows))
+    return shown
+
+
+def _table(document: Mapping[str, Any], task: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    """(title, header, rows) of one task."""
+    rows = []
+    for row in task["methods"]:
+        d = row.get("difference")
+        difference = [pm(d["mean"], d["half"], "+"), probability(row["p_holm"])] if d else ["", ""]
+        rows.append([row["method"], str(row["n"]), pm(row["mean"], row["half"]), *difference, row.get("verdict", "")])
+    metric = f"{document['metric']} ({document['direction']})"
+    title = f"{task['task']}: {metric}, mean ± half of the 95 % interval over {task['unit']}; {task['test']}"
+    header = ["method", task["unit"], document["metric"], f"against {task['than']}, paired", "p (Holm)", "verdict"]
+    return title, header, rows
 
 
 def _ranked(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
@@ -356,8 +354,8 @@ def _ranked(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]
         for method, rank in ranked["average_rank"].items()
     ]
     title = (
-        f"average rank over {ranked['tasks']} tasks; Friedman's p {probability(ranked['friedman_p'])}; ranks nearer than "
-        f"{ranked['critical_difference']:.2f} (Nemenyi, 0.05) do not differ significantly"
+        f"average rank over {ranked['tasks']} tasks; Friedman's p {probability(ranked['friedman_p'])}; "
+        f"ranks nearer than {ranked['critical_difference']:.2f} (Nemenyi, 0.05) do not differ significantly"
     )
     return title, ["method", "rank", *(task["task"] for task in document["tasks"])], rows
 

@@ -1,8 +1,8 @@
-"""From a recipe's words to what they stand for: its data, a method with its model, the loop's settings, the streams, the device."""
+"""From a recipe's words to what they stand for: its data, a method with its model, the loop's settings, the streams,
+the device."""
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import catalog, fitness, registry, training
 from ..config.errors import Fault
-from ..config.recipe import Recipe, load, to_yaml
+from ..config.recipe import Recipe
+from . import imports
 
 if TYPE_CHECKING:
     from ...datasets.core.source import DataInfo, Source
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> Source:
-    """The recipe's data, with the columns that its model asks for. Raises Fault (code ``data``) where it cannot be had."""
+    """The recipe's data, with the columns that its model asks for. Raises Fault (code ``data``) where it cannot be
+    had."""
     module = registry.dataset(recipe.data.name, recipe.family)
     root = Path(recipe.data.root) if recipe.data.root else None
     source: Source = module.load(module.Config(**recipe.data.options), root, progress)
@@ -35,16 +37,50 @@ def facts_of(source: Source) -> dict[str, Any]:
     return {"source": source.source, "checksum": source.checksum, "rows": rows, "random_split": source.random_split}
 
 
-@functools.lru_cache(maxsize=2)
-def _kept(key: str, text: str) -> Source:
-    """``key`` names the data and model sections of the recipe."""
-    return prepare(load(text, None, []))
+_KEPT: dict[str, Source] = {}  # the data last used by this process, by the sections of the recipe that make it
+_KEEP = 2
 
 
 def prepare_once(recipe: Recipe) -> Source:
     """:func:`prepare`, with the data kept between the trials of a process."""
     key = json.dumps([recipe.data.model_dump(), recipe.model.model_dump()], sort_keys=True, default=str)
-    return _kept(key, to_yaml(recipe))
+    source = _KEPT.pop(key, None) or prepare(recipe)
+    _KEPT[key] = source
+    while len(_KEPT) > _KEEP:
+        _KEPT.pop(next(iter(_KEPT)))
+    return source
+
+
+def forget() -> None:
+    """Drop the data that :func:`prepare_once` keeps."""
+    _KEPT.clear()
+
+
+def check(recipe: Recipe) -> dict[str, Any]:
+    """What ``suites data check`` prints: counts, splits and ``faults`` of the recipe's data set."""
+    module = registry.dataset(recipe.data.name, recipe.family)
+    root = Path(recipe.data.root) if recipe.data.root else None
+    document: dict[str, Any] = module.check(module.Config(**recipe.data.options), root)
+    return document
+
+
+class Streams:
+    """The data of an invocation and its streams, which methods of one seed share."""
+
+    MOST = 4  # scenarios that are kept
+
+    def __init__(self, recipe: Recipe, source: Source) -> None:
+        self.recipe, self.source = recipe, source
+        self._made: dict[tuple[int, bool], Any] = {}
+
+    def of(self, seed: int, joint: bool) -> Any:
+        """The scenario of ``seed`` (:func:`benchmark_of`). Raises Fault where the data cannot be split like that."""
+        key = (seed, joint)
+        if key not in self._made:
+            if len(self._made) >= self.MOST:
+                self._made.pop(next(iter(self._made)))
+            self._made[key] = benchmark_of(self.recipe, self.source, seed, joint)
+        return self._made[key]
 
 
 def method_of(recipe: Recipe, name: str, info: DataInfo, seed: int) -> Method:
@@ -101,6 +137,7 @@ def settings_of(recipe: Recipe) -> TrainingSettings:
 
 def benchmark_of(recipe: Recipe, source: Source, seed: int, joint: bool) -> Any:
     """The Avalanche scenario of the recipe; with ``joint`` one training experience with the union of all."""
+    imports.import_streams()
     from ...datasets.core import streams
 
     data = recipe.data

@@ -11,26 +11,9 @@ from typing import Any
 
 from ..config.errors import Fault
 from ..config.killpoints import reach
+from ..tracking.files import write_atomic
 
 KEEP = 2
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``: whole or not at all, and durable."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise Fault.run_failed(
-            f"cannot write {path.name}: {error.strerror}",
-            str(path.parent),
-            "free some space or choose another folder with --out, then: suites resume last",
-        ) from error
 
 
 class Checkpoints:
@@ -75,9 +58,9 @@ class Checkpoints:
         return path
 
     def load(self, warn: Callable[[str], None]) -> dict[str, Any] | None:
-        """The newest checkpoint that is whole; None where there is none. A damaged one is told to ``warn`` and passed over."""
-        found = self.newest(warn)
-        return found[0] if found else None
+        """The newest checkpoint that is whole; None where there is none. ``warn`` is called with what is damaged."""
+        newest = self.newest(warn)
+        return newest[0] if newest else None
 
     def newest(self, warn: Callable[[str], None]) -> tuple[dict[str, Any], str] | None:
         """As :meth:`load`, with the checkpoint's sha256."""
@@ -86,16 +69,14 @@ class Checkpoints:
         for number in reversed(self.numbers()):
             path = self.folder / f"{number}.pt"
             try:
-                wanted = json.loads((self.folder / f"{number}.json").read_text())["sha256"]
+                digest = json.loads((self.folder / f"{number}.json").read_text())["sha256"]
                 data = path.read_bytes()
             except (OSError, ValueError, KeyError) as error:
                 warn(f"checkpoint {number} cannot be read ({error}); falling back to the one before")
                 continue
-            if hashlib.sha256(data).hexdigest() != wanted:
-                warn(
-                    f"checkpoint {number} does not have the checksum written beside it; falling back to the one before"
-                )
+            if hashlib.sha256(data).hexdigest() != digest:
+                warn(f"checkpoint {number} has not the checksum written beside it; falling back to the one before")
                 continue
             state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-            return state, str(wanted)
+            return state, str(digest)
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import time
@@ -17,15 +18,13 @@ from rich.table import Table
 
 from ..config.private import redact
 
-NAME, TEXT = (
-    24,
-    20,
-)  # columns of a table, the first and the others, may be narrower than their content, but not than this
+NAME, TEXT = 24, 20  # a table's first and other columns may be narrower than their content, but not than this
 NUMBER = re.compile(r"[-+<±.,\d ]+")
 
 
 def _unbroken(cell: str, whole: bool) -> int:
-    """Width below which a cell would break inside a number or a word; ``whole``: names are to be copied, no break at all."""
+    """Width below which a cell would break inside a number or a word; ``whole``: names are to be copied, no break at
+    all."""
     pieces = cell.split("\n") if whole or NUMBER.fullmatch(cell) else cell.split()
     return max(map(len, pieces), default=0)
 
@@ -43,7 +42,8 @@ def plain_warnings() -> None:
 
 
 class Console:
-    """Progress and lines, without secrets. With ``json`` everything goes to standard error, so that standard output holds one document alone."""
+    """Progress and lines, without secrets. With ``json`` everything goes to standard error, so that standard output
+    holds one document alone."""
 
     def __init__(self, json: bool = False, quiet: bool = False) -> None:
         self.quiet = quiet  # in a worker: nothing is shown
@@ -66,17 +66,17 @@ class Console:
         self.notes.print(redact(f"warning: {text}"), markup=False, soft_wrap=True)
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Numbers are never broken, words at spaces: columns that the screen has no room for stand in further tables below, each with the
-        first column.
+        """Numbers are never broken, words at spaces: columns for which the screen is too narrow stand in further tables
+        below, each with the first column.
         """
         widths = [
             max(_unbroken(cell, number == 0) for cell in (name, *(row[number] for row in rows)))
             for number, name in enumerate(header)
         ]
-        room = [min(width, NAME if number == 0 else TEXT) + 3 for number, width in enumerate(widths)]  # 3: its frame
+        space = [min(width, NAME if number == 0 else TEXT) + 3 for number, width in enumerate(widths)]  # 3: its frame
         blocks = [[0]]
         for number in range(1, len(header)):
-            if len(blocks[-1]) > 1 and 1 + sum(room[n] for n in blocks[-1]) + room[number] > self.rich.width:
+            if len(blocks[-1]) > 1 and 1 + sum(space[n] for n in blocks[-1]) + space[number] > self.rich.width:
                 blocks.append([0])
             blocks[-1].append(number)
         for block in blocks:
@@ -86,7 +86,7 @@ class Console:
                     header[number],
                     justify="right" if number and all(NUMBER.fullmatch(row[number] or "-") for row in rows) else "left",
                     overflow="fold",
-                    min_width=room[number] - 3,
+                    min_width=space[number] - 3,
                 )
             for row in rows:
                 table.add_row(*(row[number] for number in block))
@@ -96,7 +96,7 @@ class Console:
     def progress(self, text: str) -> Iterator[Callable[[int, int], None]]:
         """A live bar on a terminal, a line every few seconds elsewhere; yields ``tick(done, total)``."""
         self._text, self._postfix, self._steps = text, "", 0
-        if not sys.stderr.isatty():
+        if self.quiet or not sys.stderr.isatty():
             self._last = time.monotonic()
             yield self._tick
             return
@@ -143,3 +143,17 @@ class Console:
             self._progress.advance(self._task)
         else:
             self._plain(f"step {self._steps}")
+
+
+class Silent(Console):
+    """Nothing is shown; warnings go to the logger ``holdfast``, which shows them where the caller configured
+    logging."""
+
+    def __init__(self) -> None:
+        super().__init__(json=True, quiet=True)
+
+    def warning(self, text: str) -> None:
+        logger = logging.getLogger("holdfast")
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+        logger.warning("%s", redact(text))

@@ -20,10 +20,9 @@ def examine(out: Path) -> dict[str, Any]:
 
     version = sys.version.split()[0]
     add("python", version, (3, 11) <= sys.version_info[:2] <= (3, 12), "use Python 3.11 or 3.12")
-    for name, module in (("torch", "torch"), ("torchaudio", "torchaudio"), ("avalanche-lib", "avalanche"), ("mlflow", "mlflow"),
-                         ("soundfile", "soundfile"), ("espeakng-loader", "espeakng_loader")):  # fmt: skip
+    for name in ("torch", "torchaudio", "avalanche-lib", "mlflow", "soundfile", "espeakng-loader"):
         try:
-            importlib.import_module(module)
+            importlib.import_module(name.removesuffix("-lib").replace("-", "_"))
             add(name, metadata.version(name))
         except Exception as error:
             add(name, f"{type(error).__name__}: {error}", False, "make install")

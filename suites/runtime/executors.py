@@ -1,4 +1,5 @@
-"""Where runs are executed: worker processes here (loky), or tasks on a Ray cluster. One job a worker at a time; results as they come.
+"""Where runs are executed: worker processes here (loky), or tasks on a Ray cluster. One job a worker at a time;
+results as they come.
 
 Each local worker is an executor of its own, so that a killed worker breaks its own job alone.
 """
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..config.errors import Fault
@@ -22,13 +24,30 @@ ATTEMPTS = 3  # at a job whose worker dies
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Where runs are executed: here one after the other (1, ``local``), or by ``count`` processes of an engine."""
+
+    count: int = 1
+    engine: str = "local"
+    address: str | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether this process does all the work."""
+        return self.count == 1 and self.engine == "local"
+
+
+HERE = Workers()
+
+
 class WorkerDiedError(RuntimeError):
     """The process that ran a job is gone (killed, out of memory)."""
 
 
 class Engine(Protocol):
-    """``submit`` to a free slot; a future's WorkerDiedError says that the job must be given again. ``warm`` lets every worker run a first
-    job whose result nobody waits for."""
+    """``submit`` to a free slot; a future's WorkerDiedError says that the job must be given again. ``warm`` lets
+    every worker run a first job whose result nobody waits for."""
 
     slots: int
 
@@ -111,9 +130,11 @@ class Local:
 
 
 class OnRay:
-    """Tasks on a Ray cluster, or on a Ray of this machine alone that ends with the driver; each asks for ``cpus`` and ``gpus``.
+    """Tasks on a Ray cluster, or on a Ray of this machine alone that ends with the driver; each asks for ``cpus``
+    and ``gpus``.
 
-    The folders of the runs and of the prepared data must be the same on every machine of the cluster (a shared file system).
+    The folders of the runs and of the prepared data must be the same on every machine of the cluster (a shared file
+    system).
     """
 
     def __init__(
@@ -122,9 +143,8 @@ class OnRay:
         try:
             import ray
         except ModuleNotFoundError as error:
-            raise Fault.usage(
-                "the engine ray is not installed", "--engine ray", "pip install 'holdfast[cluster]', or --engine local"
-            ) from error
+            next_step = "pip install 'holdfast[cluster]', or --engine local"
+            raise Fault.usage("the engine ray is not installed", "--engine ray", next_step) from error
         self._ray: Any = ray
         self.slots = workers
         _listens(address)
@@ -134,23 +154,24 @@ class OnRay:
         variables |= dict.fromkeys(THREADS, str(threads))
         try:
             ray.init(
-                address=address, num_cpus=None if address else math.ceil(workers * cpus), include_dashboard=False,
-                log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": variables},
-            )  # fmt: skip
+                address=address,
+                num_cpus=None if address else math.ceil(workers * cpus),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                runtime_env={"env_vars": variables},
+            )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise _absent(address, error) from error
         lacking = [
-            f"{name} (a job asks for {wanted:g}, the largest machine has {most:g})"
-            for name, wanted in (("CPU", cpus), ("GPU", gpus))
-            if wanted > (most := max((n["Resources"].get(name, 0.0) for n in ray.nodes() if n["Alive"]), default=0.0))
+            f"{name} (a job asks for {asked:g}, the largest machine has {most:g})"
+            for name, asked in (("CPU", cpus), ("GPU", gpus))
+            if asked > (most := max((n["Resources"].get(name, 0.0) for n in ray.nodes() if n["Alive"]), default=0.0))
         ]
         if lacking:
             ray.shutdown()
-            raise Fault.usage(
-                f"the Ray cluster has too little {', '.join(lacking)}: jobs would wait for ever",
-                "sweep.cpus, sweep.gpus",
-                "ask for less",
-            )
+            what = f"the Ray cluster has too little {', '.join(lacking)}: jobs would wait for ever"
+            raise Fault.usage(what, "sweep.cpus, sweep.gpus", "ask for less")
         self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_without_cwd)
 
     def warm(self, job: Job) -> None:
@@ -179,11 +200,8 @@ class OnRay:
 
 
 def _absent(address: str | None, error: Exception) -> Fault:
-    return Fault.usage(
-        f"no Ray cluster answers: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
-        f"--address {address}",
-        "start one: ray start --head",
-    )
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return Fault.usage(f"no Ray cluster answers: {reason}", f"--address {address}", "start one: ray start --head")
 
 
 def _listens(address: str | None) -> None:
@@ -200,25 +218,25 @@ def _without_cwd(job: Job, *arguments: Any) -> Any:
     """In a Ray task: its working directory must not hide packages (a folder ``datasets`` there would)."""
     import sys
 
-    sys.path[:] = [place for place in sys.path if place not in ("", os.getcwd())]
+    sys.path[:] = [folder for folder in sys.path if folder not in ("", os.getcwd())]
     return job(*arguments)
 
 
-def engine(
-    name: str, workers: int, *, threads: int = 1, address: str | None = None, cpus: float | None = None, gpus: float = 0.0
-) -> Engine:  # fmt: skip
-    """An engine by name; a job on Ray asks for ``cpus`` (None: its threads) and ``gpus``, which may be fractions.
+def engine(workers: Workers, *, threads: int = 1, cpus: float | None = None, gpus: float = 0.0) -> Engine:
+    """An engine for ``workers``; a job on Ray asks for ``cpus`` (None: its threads) and ``gpus``, maybe fractions.
 
-    Raises Fault for an unknown engine, for one that is not installed, and for a cluster that does not answer or is too small.
+    Raises Fault for an unknown engine, for one that is not installed, and for a cluster that does not answer or is
+    too small.
     """
-    if workers < 1:
+    name, count, address = workers.engine, workers.count, workers.address
+    if count < 1:
         raise Fault.usage("--workers must be at least 1", "--workers", "--workers 1")
     if address is not None and name != "ray":
         raise Fault.usage("--address belongs to --engine ray", "--address", "--engine ray --address ADDRESS")
     if name == "ray":
-        return OnRay(workers, address, threads, float(threads) if cpus is None else cpus, gpus)
+        return OnRay(count, address, threads, float(threads) if cpus is None else cpus, gpus)
     if name != "local":
         raise Fault.usage(f"unknown engine '{name}' (there are: local, ray)", "--engine", "--engine local")
     import torch
 
-    return Local(workers, threads, torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    return Local(count, threads, torch.cuda.device_count() if torch.cuda.is_available() else 0)

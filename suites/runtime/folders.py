@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import json
 import os
 import platform
@@ -11,7 +12,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 from ..config.errors import Fault
 from ..config.names import plain
 from ..config.private import expanded, written
-from .checkpoints import write_atomic
+from ..tracking.files import write_atomic
 
 PACKAGES = (
     "holdfast",
@@ -33,7 +34,8 @@ PACKAGES = (
     "scikit-learn",
     "pydantic",
 )
-ENDED = ("finished", "pruned")  # a run of such a status is never taken up again
+ENDED = ("finished", "pruned")  # a run of such a status is never resumed
+PUT_BACK = "put the file back as it was, or start anew with: suites run"
 
 
 def read_json(path: Path) -> Any:
@@ -43,9 +45,8 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise Fault.usage(f"{path.name} is missing", str(path.parent), "suites runs list") from error
     except (OSError, ValueError) as error:
-        raise Fault.data(
-            f"{path.name} is damaged: {error}", str(path), "remove the folder: suites runs remove"
-        ) from error
+        next_step = "remove the folder: suites runs remove"
+        raise Fault.data(f"{path.name} is damaged: {error}", str(path), next_step) from error
 
 
 def plan_of(invocation: Path) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def plan_of(invocation: Path) -> dict[str, Any]:
     names = [run.get("folder") if isinstance(run, dict) else None for run in runs] if isinstance(runs, list) else [None]
     for name in names:
         if not plain(name) or not (invocation / str(name)).resolve().is_relative_to(invocation.resolve()):
-            raise Fault.data(f"a run of this invocation has no folder in it: {name!a}", str(path), "put the file back as it was, or start anew with: suites run")  # fmt: skip
+            raise Fault.data(f"a run of this invocation has no folder in it: {name!a}", str(path), PUT_BACK)
     return document
 
 
@@ -73,9 +74,8 @@ def make(folder: Path, what: str) -> None:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise Fault.usage(
-            f"cannot make {what}: {error.strerror}", str(folder), "choose another place with --out DIR or HOLDFAST_RUNS"
-        ) from error
+        next_step = "choose another place with --out DIR or HOLDFAST_RUNS"
+        raise Fault.usage(f"cannot make {what}: {error.strerror}", str(folder), next_step) from error
 
 
 def new_invocation(out: Path, suite: str, document: dict[str, Any]) -> Path:
@@ -99,30 +99,26 @@ def state_of(run: Path) -> dict[str, Any]:
         return {}
     document = read_json(path)
     if not isinstance(document, dict) or not isinstance(document.get("status"), str):
-        raise Fault.data("run.json is damaged: no state of a run", str(path), "put the file back as it was, or start anew with: suites run")  # fmt: skip
+        raise Fault.data("run.json is damaged: no state of a run", str(path), PUT_BACK)
     return document
-
-
-def mlflow_run(run: Path) -> str | None:
-    """The id of a run in MLflow, where it has one."""
-    return state_of(run).get("mlflow_run_id")
 
 
 def invocations(out: Path) -> list[Path]:
     """Invocation folders under OUT, oldest first; trials of studies are among them."""
     patterns = ("*/invocation.json", "study-*/trials/*/invocation.json", "study-*/rerun-*/*/invocation.json")
-    found = [path.parent for pattern in patterns for path in out.glob(pattern)] if out.is_dir() else []
-    return sorted(found, key=lambda folder: (folder / "invocation.json").stat().st_mtime_ns)
+    parents = [path.parent for pattern in patterns for path in out.glob(pattern)] if out.is_dir() else []
+    return sorted(parents, key=lambda folder: (folder / "invocation.json").stat().st_mtime_ns)
 
 
 def studies(out: Path) -> list[Path]:
     """Folders of studies: OUT itself, or below it, oldest first."""
-    found = [path.parent for pattern in ("study.json", "*/study.json") for path in out.glob(pattern)]
-    return sorted(found, key=lambda folder: (folder / "study.json").stat().st_mtime_ns)
+    parents = [path.parent for pattern in ("study.json", "*/study.json") for path in out.glob(pattern)]
+    return sorted(parents, key=lambda folder: (folder / "study.json").stat().st_mtime_ns)
 
 
 def newest(out: Path) -> str:
-    """What ``last`` means: the newest invocation or study that is not finished, or the newest of all; a study counts as a whole."""
+    """What ``last`` means: the newest invocation or study that is not finished, or the newest of all; a study counts
+    as a whole."""
     known = [(folder, not unfinished(folder)) for folder in invocations(out) if folder.parent == out]
     known += [(folder, (folder / "result.json").exists()) for folder in studies(out)]
     if not known:
@@ -139,7 +135,8 @@ def unfinished(invocation: Path) -> list[str]:
 
 
 def find(target: str, out: Path) -> tuple[Path, list[str]]:
-    """(invocation, names of the runs meant) of ``last``, a path, or a name under OUT. Raises Fault where there is none."""
+    """(invocation, names of the runs meant) of ``last``, a path, or a name under OUT. Raises Fault where there is
+    none."""
     if target == "last":
         target = newest(out)
     for path in (Path(target), out / target):
@@ -150,6 +147,19 @@ def find(target: str, out: Path) -> tuple[Path, list[str]]:
             if path.name in planned:  # begun or not
                 return path.parent.resolve(), [path.name]
     raise Fault.usage(f"'{target}' is no invocation and no run", str(out), "see what there is: suites runs list")
+
+
+def of_targets(targets: Sequence[str], out: Path) -> list[tuple[Path, list[str]]]:
+    """(invocation, names of its runs) of every target (invocation, run, or folder of them), each invocation once."""
+    runs: dict[Path, list[str]] = {}
+    for target in targets:
+        folder, inside = Path(target), list[Path]()
+        if folder.is_dir() and not (folder / "invocation.json").exists():
+            inside = [path for path in invocations(folder) if path.parent.name != "trials"]
+        for invocation, names in [find(str(path), out) for path in inside] or [find(target, out)]:
+            known = runs.setdefault(invocation, [])
+            known += [name for name in names if name not in known]
+    return list(runs.items())
 
 
 def _open_lock(path: Path) -> int:
@@ -181,19 +191,17 @@ def locked(folder: Path, patience: float = 0.0, what: str = "run") -> Iterator[N
                     continue
                 file.seek(0)
                 holder = file.read().strip() or "unknown"
-                raise Fault.usage(
-                    f"the {what} is live: process {holder} writes it",
-                    str(folder),
-                    f"wait for it, or stop it (kill {holder}), then resume",
-                ) from error
+                next_step = f"wait for it, or stop it (kill {holder}), then resume"
+                raise Fault.usage(f"the {what} is live: process {holder} writes it", str(folder), next_step) from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
 
 
+@functools.cache
 def git_state() -> dict[str, Any]:
-    """Commit of the code that runs and whether it was changed; empty where it is no checkout."""
+    """Commit of the code and whether it was changed when this process first asked; empty where it is no checkout."""
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
@@ -210,7 +218,8 @@ def git_state() -> dict[str, Any]:
 def environment(
     device: str, threads: int, data: dict[str, Any], weights: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What a reader needs to judge a run's numbers: versions, git state, hardware, threads, data, the run its weights are from."""
+    """What a reader needs to judge a run's numbers: versions, git state, hardware, threads, data, the run its
+    weights are from."""
     import torch
 
     versions = {}
@@ -233,13 +242,22 @@ def environment(
 
 def list_runs(out: Path) -> list[dict[str, Any]]:
     """All runs under OUT, oldest invocation first."""
-    found = []
+    rows = []
     for invocation in invocations(out):
         document = plan_of(invocation)
         for entry in document["runs"]:
             folder = invocation / entry["folder"]
-            found.append(
-                {"invocation": str(invocation.relative_to(out)), "suite": document["suite"], "profile": document["profile"], "method": entry["method"],
-                 "seed": entry["seed"], "status": status(folder), "folder": str(folder), "mlflow_run_id": mlflow_run(folder)}
-            )  # fmt: skip
-    return found
+            state = state_of(folder)
+            rows.append(
+                {
+                    "invocation": str(invocation.relative_to(out)),
+                    "suite": document["suite"],
+                    "profile": document["profile"],
+                    "method": entry["method"],
+                    "seed": entry["seed"],
+                    "status": str(state.get("status", "new")),
+                    "folder": str(folder),
+                    "mlflow_run_id": state.get("mlflow_run_id"),
+                }
+            )
+    return rows

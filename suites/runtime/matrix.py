@@ -10,7 +10,8 @@ from typing import Any
 
 @dataclass
 class Matrix:
-    """Cells (value, count) of the main metric: row = after experience t, column = test experience j; and the pooled metrics a row."""
+    """Cells (value, count) of the main metric: row = after experience t, column = test experience j; and the pooled
+    metrics a row."""
 
     cells: dict[tuple[int, int], tuple[float, int]] = field(default_factory=dict)
     pooled: dict[int, dict[str, float]] = field(default_factory=dict)

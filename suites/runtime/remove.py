@@ -15,9 +15,9 @@ from ..tracking.journal import SENT
 from . import folders
 
 RUN_FILES = {
-    "run.json", "recipe.yaml", "environment.json", "identity.json", "tracker.json", "model.json", "journal.jsonl", SENT,
-    "matrix.csv", "summary.json", "log.txt", "lock",
-}  # fmt: skip
+    *("run.json", "recipe.yaml", "environment.json", "identity.json", "tracker.json", "model.json"),
+    *("journal.jsonl", SENT, "matrix.csv", "summary.json", "log.txt", "lock"),
+}
 INVOCATION_FILES = {"invocation.json", "worker.pid"}
 _QUESTION = re.compile(r"(ask|answer)-\d+\.json")  # of a trial that a pruner watches
 _UNFINISHED = re.compile(r"\.(?P<name>.+?)(\.\d+)?\.part")  # a file that a killed process was writing
@@ -56,10 +56,11 @@ def target_of(path: Path, out: Path, again: Path | None = None) -> Target:
     elif _is_run(folder):
         kind, runs, ours = "run", (folder,), _of_run
     else:
-        raise Fault.usage(f"'{path}' is no invocation and no run", str(path), "see what there is: suites runs list")  # fmt: skip
+        raise Fault.usage(f"'{path}' is no invocation and no run", str(path), "see what there is: suites runs list")
     inside = folder != out.resolve() and folder.is_relative_to(out.resolve())
     if not inside and (again is None or again.resolve() != folder):
-        raise Fault.usage(f"the {kind} lies outside the folder of the runs ({out.resolve()})", str(folder), f"name it a second time: suites runs remove {path} --outside {path}")  # fmt: skip
+        what = f"the {kind} lies outside the folder of the runs ({out.resolve()})"
+        raise Fault.usage(what, str(folder), f"name it a second time: suites runs remove {path} --outside {path}")
     return Target(folder, kind, runs, removal.plan(folder, lambda part, is_folder: ours(part.parts, is_folder)))
 
 

@@ -1,7 +1,7 @@
 """Transfer: the model of a new run starts from the weights of a finished one (recipe field ``model.weights``).
 
-What is taken is the model alone, and once: a run that is resumed has the weights in its checkpoint. Heads, label statistics and
-everything else that belongs to the method stay new.
+What is taken is the model alone, and once: a run that is resumed has the weights in its checkpoint. Heads, label
+statistics and everything else that belongs to the method stay new.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import registry
 from ..config.errors import Fault
 from ..config.recipe import Recipe
-from . import folders
+from . import folders, recipes
 from .checkpoints import Checkpoints
 
 if TYPE_CHECKING:
@@ -30,18 +30,16 @@ def located(recipe: Recipe, out: Path) -> Recipe:
 
     Raises Fault where there is no such run.
     """
-    from ..sweeps.search import apply
-
     if recipe.model.weights is None:
         return recipe
     invocation, names = folders.find(recipe.model.weights, out.resolve())
     folder = invocation / names[0] if len(names) == 1 else invocation
-    return apply(recipe, {"model.weights": str(folder)})
+    return recipes.apply(recipe, {"model.weights": str(folder)})
 
 
 def source_of(recipe: Recipe, method: str, seed: int) -> Path:
-    """Folder of the run whose weights (method, seed) starts from: the one named; of an invocation that of the same seed, and of the same
-    method where several have it. Raises Fault where that is not one finished run."""
+    """Folder of the run whose weights (method, seed) starts from: the one named; of an invocation that of the same
+    seed, and of the same method where several have it. Raises Fault where that is not one finished run."""
     named = str(recipe.model.weights)
     invocation, names = folders.find(named, Path.cwd())
     runs = folders.plan_of(invocation)["runs"]
@@ -50,22 +48,26 @@ def source_of(recipe: Recipe, method: str, seed: int) -> Path:
         fit = [entry for entry in fit if entry["seed"] == seed]
         fit = [entry for entry in fit if entry["method"] == method] if len(fit) > 1 else fit
     if len(fit) != 1:
-        raise Fault.usage(f"'{named}' holds {len(names)} runs ({', '.join(names)}), none of method {method} and seed {seed}", "model.weights", f"name one: model.weights={invocation / names[0]}")  # fmt: skip
+        what = f"'{named}' holds {len(names)} runs ({', '.join(names)}), none of method {method} and seed {seed}"
+        raise Fault.usage(what, "model.weights", f"name one: model.weights={invocation / names[0]}")
     folder = invocation / str(fit[0]["folder"])
     if folders.status(folder) != "finished":
-        raise Fault.usage(f"the run is {folders.status(folder)}: weights are taken from finished runs", str(folder), f"suites resume {folder}")  # fmt: skip
+        what = f"the run is {folders.status(folder)}: weights are taken from finished runs"
+        raise Fault.usage(what, str(folder), f"suites resume {folder}")
     return folder
 
 
 def facts(recipe: Recipe, method: str, seed: int) -> dict[str, Any]:
-    """``{"weights": {run, folder, suite, method, seed, sha256}}`` for ``run.json``; nothing where the recipe names no weights."""
+    """``{"weights": {run, folder, suite, method, seed, sha256}}`` for ``run.json``; nothing where the recipe names
+    no weights."""
     if recipe.model.weights is None:
         return {}
     return {"weights": _read(source_of(recipe, method, seed))[1]}
 
 
 def check(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], source: Source) -> None:
-    """Before anything is written: every run's weights are there and fit the model. Raises Fault with the names that do not."""
+    """Before anything is written: every run's weights are there and fit the model. Raises Fault with the names that
+    do not."""
     import torch
 
     if recipe.model.weights is None:
@@ -82,14 +84,15 @@ def take(run: Path, model: nn.Module) -> None:
 
     Raises Fault where those weights are not what they were, or do not fit.
     """
-    wanted = folders.read_json(run / "run.json").get("weights")
-    if wanted is None:
+    origin = folders.read_json(run / "run.json").get("weights")
+    if origin is None:
         return
-    folder = Path(wanted["folder"])
-    found, now = _read(folder)
-    if now["sha256"] != wanted["sha256"]:
-        raise Fault.data("the weights that this run starts from have changed since it was begun", str(folder), "start anew: suites run")  # fmt: skip
-    model.load_state_dict({**model.state_dict(), **_fitting(model, found, folder)})
+    folder = Path(origin["folder"])
+    weights, now = _read(folder)
+    if now["sha256"] != origin["sha256"]:
+        what = "the weights that this run starts from have changed since it was begun"
+        raise Fault.data(what, str(folder), "start anew: suites run")
+    model.load_state_dict({**model.state_dict(), **_fitting(model, weights, folder)})
 
 
 def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -97,7 +100,8 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     warnings: list[str] = []
     newest = Checkpoints(folder / "checkpoint").newest(warnings.append)
     if newest is None:
-        raise Fault.data("there is no whole checkpoint" + "".join(f"; {w}" for w in warnings), str(folder), "run it again: suites run")  # fmt: skip
+        what = "there is no whole checkpoint" + "".join(f"; {warning}" for warning in warnings)
+        raise Fault.data(what, str(folder), "run it again: suites run")
     state, digest = newest
     run = folders.read_json(folder / "run.json")
     weights = {
@@ -105,27 +109,27 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         for name, value in state["strategy"]["method"].items()
         if name.startswith(PREFIX)
     }
-    return weights, {
-        "run": run["uid"], "folder": str(folder), "suite": run["suite"], "method": run["method"], "seed": run["seed"], "sha256": digest
-    }  # fmt: skip
+    origin = {"run": run["uid"], "folder": str(folder), "sha256": digest}
+    return weights, origin | {name: run[name] for name in ("suite", "method", "seed")}
 
 
-def _fitting(model: nn.Module, found: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
-    """What ``model`` takes of the weights ``found``: all, but for the parts that it names ``replaceable``; such a part is taken whole or
-    stays new. Raises Fault with the names that do not fit."""
+def _fitting(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """What ``model`` takes of ``weights``: all, but for the parts that it names ``replaceable``; such a part is
+    taken whole or stays new. Raises Fault with the names that do not fit."""
     own = model.state_dict()
     wrong = {}
-    for name in {**own, **found}:
-        if name not in found:
+    for name in {**own, **weights}:
+        if name not in weights:
             wrong[name] = "not in the run"
         elif name not in own:
             wrong[name] = "not in this model"
-        elif own[name].shape != found[name].shape:
-            wrong[name] = f"{list(found[name].shape)} in the run, {list(own[name].shape)} here"
+        elif own[name].shape != weights[name].shape:
+            wrong[name] = f"{list(weights[name].shape)} in the run, {list(own[name].shape)} here"
     parts: tuple[str, ...] = tuple(getattr(model, "replaceable", ()))
     new = tuple(part for part in parts if any(name.startswith(part) for name in wrong))
     errors = [f"{name}: {what}" for name, what in wrong.items() if not name.startswith(new)]
     if errors:
-        more = f"\n  and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
-        raise Fault.recipe(f"{len(errors)} of the weights do not fit this model:\n  " + "\n  ".join(errors[:SHOWN]) + more, str(folder), "give both runs the same model.options and data of the same form")  # fmt: skip
-    return {name: value for name, value in found.items() if not name.startswith(new)}
+        more = [f"and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
+        what = "\n  ".join([f"{len(errors)} of the weights do not fit this model:", *errors[:SHOWN], *more])
+        raise Fault.recipe(what, str(folder), "give both runs the same model.options and data of the same form")
+    return {name: value for name, value in weights.items() if not name.startswith(new)}

@@ -1,4 +1,5 @@
-"""What a person sees of a study while it runs: trials by state, the best so far, what runs now, why trials failed, the time that is left."""
+"""What a person sees of a study while it runs: trials by state, the best so far, what runs now, why trials failed,
+the time that is left."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def values_text(params: Mapping[str, Any]) -> str:
 
 @dataclass
 class Board:
-    """The driver tells what happens; :meth:`live` shows it in place on a terminal, and :meth:`line` in one line elsewhere."""
+    """The driver reports what happens; :meth:`live` shows it in place on a terminal, and :meth:`line` in one line
+    elsewhere."""
 
     study: str
     planned: int
@@ -81,7 +83,9 @@ class Board:
     def line(self, number: int, how: str) -> str:
         """One trial's end and how things stand, for a pipe or a log."""
         left = self.left()
-        return f"trial {number}: {how}; of {self.planned}: {self.counts()}" + (f"; best {self.best}" if self.best else "") + (f"; about {duration(left)} left" if left else "")  # fmt: skip
+        text = f"trial {number}: {how}; of {self.planned}: {self.counts()}"
+        text += f"; best {self.best}" if self.best else ""
+        return text + (f"; about {duration(left)} left" if left else "")
 
     def __rich__(self) -> Group:
         left = self.left()

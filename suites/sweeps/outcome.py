@@ -1,9 +1,11 @@
-"""What comes out of a study: its document, the best recipe, pictures, its own run in MLflow, and the best run again on fresh seeds."""
+"""What comes out of a study: its document, the best recipe, pictures, its own run in MLflow, and the best run again
+on fresh seeds."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -11,11 +13,11 @@ import yaml
 from ..config import catalog, measures, protocol
 from ..config.errors import Fault
 from ..config.private import written
-from ..config.recipe import Recipe, load, to_yaml
-from ..runtime import folders, invocation
+from ..config.recipe import Recipe, to_yaml
+from ..runtime import folders, invocation, recipes
 from ..tracking.delivery import study_summary
-from . import search
-from .studies import Study
+from .board import values_text
+from .studies import Study, read
 
 if TYPE_CHECKING:
     from ..runtime.console import Console
@@ -43,10 +45,12 @@ def report(study: Study, optuna_study: Any) -> dict[str, Any]:
         front = {t.number for t in optuna_study.best_trials} if complete else set()
         best = [row for row in complete if row["number"] in front]
     return {
-        "study": study.plan["study"], "out": str(study.folder), "suite": study.plan["suite"], "method": study.plan["method"],
-        "objectives": study.plan["objectives"], "trials": rows, "best": best,
+        **{key: study.plan[key] for key in ("study", "suite", "method", "objectives")},
+        "out": str(study.folder),
+        "trials": rows,
+        "best": best,
         "importances": importances(optuna_study, study.plan["seed"]) if single else None,
-    }  # fmt: skip
+    }
 
 
 FANOVA = "fANOVA"  # Optuna's default gave a parameter that decided everything next to nothing
@@ -74,20 +78,21 @@ def importances(optuna_study: Any, seed: int) -> dict[str, Any] | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = get_param_importances(optuna_study, evaluator=_evaluator(seed))
-    return {"evaluator": FANOVA, "seed": seed, "values": {name: float(value) for name, value in found.items()}}
+        shares = get_param_importances(optuna_study, evaluator=_evaluator(seed))
+    return {"evaluator": FANOVA, "seed": seed, "values": {name: float(value) for name, value in shares.items()}}
 
 
 def best_recipe(study: Study, row: Mapping[str, Any]) -> Recipe:
     """The recipe with a trial's values, as ``suites run`` takes it."""
     given = [f"{path}={value}" for path, value in row["params"].items()]
-    recipe = search.apply(study.recipe, row["params"])
+    recipe = recipes.apply(study.recipe, row["params"])
     recipe = protocol.by_hand(study.recipe, recipe, catalog.kinds(recipe), given)
-    return load(to_yaml(recipe), None, [f"defaults=[{study.plan['method']}]"])
+    return recipes.apply(recipe, {"defaults": [study.plan["method"]]})
 
 
 def best_file(study: Study, row: dict[str, Any]) -> str:
-    """A recipe file of the trial's setting; which trial it was stands in a comment of one line, however many fields there are."""
+    """A recipe file of the trial's setting; which trial it was stands in a comment of one line, however many fields
+    there are."""
     values = yaml.safe_dump(row["params"], default_flow_style=True, width=math.inf).strip()
     document = yaml.safe_load(to_yaml(best_recipe(study, row)))
     document.pop("profile", None)
@@ -149,7 +154,8 @@ def _pictures(study: Study, optuna_study: Any, console: Console) -> None:
 
 
 def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -> str | None:
-    """The study's own run in MLflow: its best value, recipes and pictures; what went wrong, where a store does not answer."""
+    """The study's own run in MLflow: its best value, recipes and pictures; what went wrong, where a store does not
+    answer."""
     best = document["best"]
     values = {} if not isinstance(best, dict) else {f"best/{study.objectives[0].name}": best["value"]}
     important = document.get("importances")
@@ -192,21 +198,56 @@ def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Cons
     fresh = [study.plan["seed"] + 1000 + i for i in range(seeds)]
     out: dict[str, Any] = {"seeds": fresh, "metric": metric.name, "direction": metric.words}
     for name, recipe in (("best", best_recipe(study, document["best"])), ("default", study.recipe)):
-        result = invocation.start(
-            recipe, methods=[study.plan["method"]], seeds=fresh, device=study.plan["device"], out=study.folder / f"rerun-{name}",
-            tracking_uri=study.plan["tracking_uri"], console=console,
-        )  # fmt: skip
-        out[name] = [run["metrics"][metric.name] for run in result["runs"]]
-    found = paired(dict(zip(fresh, out["best"], strict=True)), dict(zip(fresh, out["default"], strict=True)))
+        catalog.resolve(recipe)
+        started = invocation.start(
+            recipe,
+            methods=[study.plan["method"]],
+            seeds=fresh,
+            device=study.plan["device"],
+            out=study.folder / f"rerun-{name}",
+            tracking_uri=study.plan["tracking_uri"],
+            console=console,
+        )
+        out[name] = [run["metrics"][metric.name] for run in started.document()["runs"]]
+    gain = paired(dict(zip(fresh, out["best"], strict=True)), dict(zip(fresh, out["default"], strict=True)))
     each = [a - b for a, b in zip(out["best"], out["default"], strict=True)]
-    out["difference"] = {"mean": found.mean, "each": each, "best_is": metric.judge(found.mean)}
-    if found.n > 1:
-        out["difference"] |= {"low": found.mean - found.half, "high": found.mean + found.half}
+    out["difference"] = {"mean": gain.mean, "each": each, "best_is": metric.judge(gain.mean)}
+    if gain.n > 1:
+        out["difference"] |= {"low": gain.mean - gain.half, "high": gain.mean + gain.half}
     return out
 
 
+def table(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    """(title, header, rows) of a study's trials for the screen."""
+    names = [o["name"] for o in document["objectives"]]
+    rows = []
+    for row in sorted(document["trials"], key=lambda r: r["number"]):
+        values = row.get("values") or [row.get("value")]
+        values = [None] * len(names) if values == [None] else values
+        shown = ["-" if value is None else f"{value:.4f}" for value in values]
+        rows.append([str(row["number"]), row["state"], *shown, values_text(row["params"])])
+    title = f"study {document['study']}: {document['method']}; objectives are of the validation stream"
+    return title, ["trial", "state", *(name.replace("/", "\n") for name in names), "values"], rows
+
+
+def deliver(out: Path, tracking_uri: str | None) -> list[dict[str, Any]]:
+    """Send the studies in ``out`` that have ended to MLflow; folder and problem of each."""
+    rows = []
+    for folder in folders.studies(out):
+        if (folder / "result.json").exists():
+            document = folders.read_json(folder / "result.json")
+            rows.append({"folder": str(folder), "problem": parent_run(read(folder), document, tracking_uri)})
+    return rows
+
+
 def closing(document: Mapping[str, Any]) -> Iterator[str]:
-    """The last lines of a sweep: importances, and whether the best recipe is better than the untuned one."""
+    """The last lines of a sweep: the best, importances, whether the best recipe is better than the untuned one."""
+    best, folder = document.get("best"), document.get("out")
+    if isinstance(best, dict):
+        name = document["objectives"][0]["name"]
+        yield f"best:   trial {best['number']}, {name} {best['value']:.4f}; suites run {folder}/best.yaml"
+    elif best:
+        yield f"front:  trials {', '.join(str(row['number']) for row in best)}; recipes {folder}/best*.yaml"
     important, rerun = document.get("importances"), document.get("rerun")
     if important:
         shares = ", ".join(f"{name} {value:.2f}" for name, value in important["values"].items())
@@ -217,3 +258,5 @@ def closing(document: Mapping[str, Any]) -> Iterator[str]:
         sure = "" if "low" in d and not d["low"] <= 0 <= d["high"] else ", not significant"
         how = f"best - untuned = {d['mean']:+.4f}{interval}: {d['best_is']}{sure}"
         yield f"fresh seeds, {rerun['metric']} ({rerun['direction']}): {how}"
+    if folder:
+        yield f"study:  {folder}"

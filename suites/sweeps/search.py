@@ -1,20 +1,24 @@
-"""What a sweep searches: ranges from the recipe or from the fields of the methods, checked like a recipe; samplers and pruners by name."""
+"""What a sweep searches: ranges from the recipe or from the fields of the methods, checked like a recipe; samplers
+and pruners by name."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from ..config import catalog, measures
 from ..config.documents import suggestion
 from ..config.errors import Fault
-from ..config.recipe import Range, Recipe, fault, load, to_yaml
+from ..config.recipe import Range, Recipe, fault
+from ..runtime.recipes import apply
+
+if TYPE_CHECKING:
+    from ...analysis.metrics.metric import Metrics
 
 LEARNING_RATE = Range(low=1e-4, high=1e-2, log=True)
 
@@ -35,8 +39,8 @@ def method_of(recipe: Recipe, given: Sequence[str]) -> str:
 
 
 def space(recipe: Recipe, method: str) -> dict[str, Range]:
-    """Recipe path → range: what the recipe's own ``sweep.params`` say of this method; where they say nothing, the sweep ranges on the
-    fields of the method's Config, and ``train.lr``.
+    """Recipe path → range: what the recipe's own ``sweep.params`` say of this method; where they say nothing, the
+    sweep ranges on the fields of the method's Config, and ``train.lr``.
 
     Raises Fault with all that is wrong: unknown paths, values that the recipe refuses at either end.
     """
@@ -65,11 +69,6 @@ def space(recipe: Recipe, method: str) -> dict[str, Range]:
     return ranges
 
 
-def apply(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with these values; the order of the fields is the recipe's."""
-    return load(to_yaml(recipe), None, [f"{path}={json.dumps(value)}" for path, value in values.items()], recipe.name)
-
-
 def objectives(recipe: Recipe, given: Sequence[str], method: str) -> list[Objective]:
     """The objectives named, else the recipe's, else the main validation metric, with their metrics' directions.
 
@@ -77,40 +76,52 @@ def objectives(recipe: Recipe, given: Sequence[str], method: str) -> list[Object
     """
     known = measures.metrics(recipe.problem, [catalog.kind_of(recipe, method)])
     allowed = [name for name in known if name.startswith(("valid/", "cost/"))]
-    found = []
-    for text in given or recipe.sweep.objective or (f"valid/{known.main.name}/average",):
-        name, _, direction = text.partition(":")
-        if direction not in ("", "min", "max"):
-            raise Fault.usage(
-                f"'{direction}' is no direction{suggestion(direction, ('min', 'max'))}",
-                "--objective",
-                f"--objective {name}:max",
-            )
-        if not name.startswith(("valid/", "cost/")):
-            raise Fault.usage(f"'{name}' would select on the test stream; an objective is a metric of the validation stream or a cost", "--objective", f"--objective valid/{known.main.name}/average")  # fmt: skip
-        if name not in allowed:
-            raise Fault.usage(known.unknown(name, allowed), "--objective", f"--objective {allowed[0]}")
-        metric = measures.look_up(known, name, "--objective", f"--objective {allowed[0]}")
-        declared = "max" if metric.higher_is_better else "min"
-        if direction not in ("", declared):
-            raise Fault.usage(f"'{name}:{direction}' would look for the worst: of {metric.title} {metric.words}", "--objective", f"--objective {name}")  # fmt: skip
-        found.append(Objective(name, "maximize" if metric.higher_is_better else "minimize"))
-    return found
+    main = f"valid/{known.main.name}/average"
+    return [_objective(known, text, allowed) for text in given or recipe.sweep.objective or (main,)]
+
+
+def _objective(known: Metrics, text: str, allowed: Sequence[str]) -> Objective:
+    """The objective that ``METRIC[:min|max]`` names."""
+    name, _, direction = text.partition(":")
+    option = "--objective"
+    if direction not in ("", "min", "max"):
+        what = f"'{direction}' is no direction{suggestion(direction, ('min', 'max'))}"
+        raise Fault.usage(what, option, f"{option} {name}:max")
+    if not name.startswith(("valid/", "cost/")):
+        what = f"'{name}' would select on the test stream; an objective is a metric of the validation stream or a cost"
+        raise Fault.usage(what, option, f"{option} valid/{known.main.name}/average")
+    if name not in allowed:
+        raise Fault.usage(known.unknown(name, allowed), option, f"{option} {allowed[0]}")
+    metric = measures.look_up(known, name, option, f"{option} {allowed[0]}")
+    if direction not in ("", "max" if metric.higher_is_better else "min"):
+        what = f"'{name}:{direction}' would look for the worst: of {metric.title} {metric.words}"
+        raise Fault.usage(what, option, f"{option} {name}")
+    return Objective(name, "maximize" if metric.higher_is_better else "minimize")
 
 
 def distributions(ranges: Mapping[str, Range]) -> dict[str, Any]:
     """Optuna's distributions of the ranges."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    found: dict[str, Any] = {}
+    by_path: dict[str, Any] = {}
     for path, r in ranges.items():
         if r.choices is not None:
-            found[path] = CategoricalDistribution(list(r.choices))
+            by_path[path] = CategoricalDistribution(list(r.choices))
         elif isinstance(r.low, int) and isinstance(r.high, int):
-            found[path] = IntDistribution(r.low, r.high, log=r.log, step=int(r.step or 1))
+            by_path[path] = IntDistribution(r.low, r.high, log=r.log, step=int(r.step or 1))
         else:
-            found[path] = FloatDistribution(float(r.low or 0), float(r.high or 0), log=r.log, step=r.step)
-    return found
+            by_path[path] = FloatDistribution(float(r.low or 0), float(r.high or 0), log=r.log, step=r.step)
+    return by_path
+
+
+def suggest(trial: Any, path: str, distribution: Any) -> Any:
+    """The trial's value of a path: the one that it has already, else a new one from the study's sampler."""
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(path, distribution.choices)
+    one = trial.suggest_int if isinstance(distribution, IntDistribution) else trial.suggest_float
+    return one(path, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
 
 
 def grid(ranges: Mapping[str, Range]) -> list[dict[str, Any]]:
@@ -140,9 +151,8 @@ def sampler(name: str, seed: int, n_startup: int = 10) -> Any:
     try:
         import cmaes  # noqa: F401
     except ModuleNotFoundError as error:
-        raise Fault.usage(
-            "the sampler cmaes needs the package cmaes", "--sampler", "pip install cmaes, or --sampler tpe"
-        ) from error
+        what, next_step = "the sampler cmaes needs the package cmaes", "pip install cmaes, or --sampler tpe"
+        raise Fault.usage(what, "--sampler", next_step) from error
     return optuna.samplers.CmaEsSampler(seed=seed)
 
 

@@ -1,7 +1,8 @@
 """What a study is: its plan, its folder, and its trials in Optuna's storage.
 
-A study's folder: ``study.json`` (the plan), ``optuna.journal`` (Optuna's storage, unless another is named), ``trials/<number>/`` (an
-invocation each), ``result.json``, ``best.yaml``, ``plots/``. The driver holds the folder's lock.
+A study's folder: ``study.json`` (the plan), ``optuna.journal`` (Optuna's storage, unless another is named),
+``trials/<number>/`` (an invocation each), ``result.json``, ``best.yaml``, ``plots/``. The driver holds the folder's
+lock.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..config import catalog, registry
+from ..config import registry
 from ..config.documents import suggestion
 from ..config.errors import Fault
 from ..config.names import plain
 from ..config.private import complete, remember, written
-from ..config.recipe import Recipe, load, to_yaml
-from ..runtime import build, folders
+from ..config.recipe import Recipe, to_yaml
+from ..runtime import build, folders, recipes
 from ..tracking.store import resolve_uri, to_store
 from . import search
 from .search import Objective
@@ -27,14 +29,15 @@ from .search import Objective
 
 @dataclass
 class Study:
-    """A study's folder and what it is told to do."""
+    """A study's folder and its plan."""
 
     folder: Path
     plan: dict[str, Any]
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
-        return load(self.plan["recipe"], None, [])
+        """The untuned recipe."""
+        return recipes.parse(self.plan["recipe"])
 
     @property
     def objectives(self) -> list[Objective]:
@@ -48,63 +51,85 @@ class Study:
         folders.write_json(self.folder / "study.json", self.plan)
 
 
-def create(
-    recipe: Recipe, *, methods: Sequence[str], trials: int | None, sampler: str | None, pruner: str | None, objectives: Sequence[str],
-    seed: int, device: str, out: Path, name: str | None, storage: str | None, tracking_uri: str | None,
-) -> Study:  # fmt: skip
-    """A new study's folder with its plan. Raises Fault with what is wrong with the search."""
-    catalog.resolve(recipe)
-    method = search.method_of(recipe, methods)
+@dataclass(frozen=True)
+class Search:
+    """What a person asks of a new study; None: as the recipe says."""
+
+    methods: Sequence[str] = ()
+    trials: int | None = None
+    sampler: str | None = None
+    pruner: str | None = None
+    objectives: Sequence[str] = ()
+    seed: int = 0
+    name: str | None = None
+    storage: str | None = None
+
+
+def create(recipe: Recipe, asked: Search, *, device: str, out: Path, tracking_uri: str | None) -> Study:
+    """A new study's folder with its plan, for a resolved recipe. Raises Fault with what is wrong with the search."""
+    method = search.method_of(recipe, asked.methods)
     ranges = search.space(recipe, method)
-    wanted = search.objectives(recipe, objectives, method)
-    sampler, pruner = sampler or recipe.sweep.sampler, pruner or recipe.sweep.pruner
-    for given, known, option in (
+    objectives = search.objectives(recipe, asked.objectives, method)
+    sampler, pruner = asked.sampler or recipe.sweep.sampler, asked.pruner or recipe.sweep.pruner
+    _check(recipe, objectives, sampler, pruner)
+    points = search.grid(ranges) if sampler == "grid" else None
+    trials = asked.trials or (len(points) if points else recipe.sweep.trials)
+    if points is not None:
+        trials = min(trials, len(points))
+    if recipe.train.threads == 0:
+        recipe = recipes.apply(recipe, {"train.threads": recipe.sweep.threads})
+    out = out.resolve()
+    name = asked.name or f"{recipe.name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+    if not plain(name):
+        raise Fault.usage(f"{name!a} is no name for a study (letters, digits, - _ .)", "--study", "--study tuned")
+    folder = out / f"study-{name}"
+    if (folder / "study.json").exists():
+        next_step = f"suites sweep ... --study {name} --resume, or another name"
+        raise Fault.usage("there is a study of this name", str(folder), next_step)
+    addresses = {"storage": to_file(asked.storage), "tracking_uri": to_store(resolve_uri(out, tracking_uri))}
+    folders.make(folder / "trials", "the study's folder")
+    plan = {
+        "schema": 1,
+        "study": name,
+        "uid": secrets.token_hex(8),
+        "suite": recipe.name,
+        "recipe": to_yaml(recipe),
+        "method": method,
+        "params": {path: r.model_dump(exclude_none=True) for path, r in ranges.items()},
+        "objectives": [vars(o) for o in objectives],
+        "trials": trials,
+        "sampler": sampler,
+        "pruner": pruner,
+        "seed": asked.seed,
+        "device": build.device_of(device),
+        "git": folders.git_state(),
+        **addresses,
+    }
+    study = Study(folder, plan)
+    study.save()
+    return study
+
+
+def _check(recipe: Recipe, objectives: Sequence[Objective], sampler: str, pruner: str) -> None:
+    """Raise Fault where sampler, pruner and objectives do not go together, or are unknown."""
+    for name, known, option in (
         (sampler, ("tpe", "random", "grid", "cmaes", "nsga2"), "--sampler"),
         (pruner, ("none", "median", "hyperband"), "--pruner"),
     ):
-        if given not in known:
-            raise Fault.usage(
-                f"unknown {option[2:]} '{given}'{suggestion(given, known)}", option, f"{option} {known[0]}"
-            )
-    if pruner != "none" and len(wanted) > 1:
-        raise Fault.usage(
-            "Optuna cannot prune several objectives", "--pruner", "leave --pruner out, or name one --objective"
-        )
-    if pruner != "none" and not wanted[0].name.startswith("valid/"):
-        raise Fault.usage(
-            "pruning needs an objective that is measured after every experience",
-            "--pruner",
-            f"--objective valid/{registry.problem(recipe.problem).main}/average",
-        )
-    points = search.grid(ranges) if sampler == "grid" else None
-    search.sampler(sampler, 0)
-    count = trials or (len(points) if points else recipe.sweep.trials)
-    if points is not None:
-        count = min(count, len(points))
-    if recipe.train.threads == 0:
-        recipe = search.apply(recipe, {"train.threads": recipe.sweep.threads})
-    out = out.resolve()
-    label = name or f"{recipe.name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
-    if not plain(label):
-        raise Fault.usage(f"{label!a} is no name for a study (letters, digits, - _ .)", "--study", "--study tuned")
+        if name not in known:
+            what = f"unknown {option[2:]} '{name}'{suggestion(name, known)}"
+            raise Fault.usage(what, option, f"{option} {known[0]}")
+    if pruner != "none" and len(objectives) > 1:
+        next_step = "leave --pruner out, or name one --objective"
+        raise Fault.usage("Optuna cannot prune several objectives", "--pruner", next_step)
+    if pruner != "none" and not objectives[0].name.startswith("valid/"):
+        what = "pruning needs an objective that is measured after every experience"
+        main = registry.problem(recipe.problem).main
+        raise Fault.usage(what, "--pruner", f"--objective valid/{main}/average")
     if recipe.train.selection == "oracle":
-        raise Fault.usage("weights chosen on test rows would leak into the trials' objective", "train.selection", "train.selection=validation, or last")  # fmt: skip
-    folder = out / (f"study-{label}")
-    if (folder / "study.json").exists():
-        raise Fault.usage(
-            "there is a study of this name", str(folder), f"suites sweep ... --study {label} --resume, or another name"
-        )
-    places = {"storage": to_file(storage), "tracking_uri": to_store(resolve_uri(out, tracking_uri))}
-    folders.make(folder / "trials", "the study's folder")
-    plan = {
-        "schema": 1, "study": label, "uid": secrets.token_hex(8), "suite": recipe.name, "recipe": to_yaml(recipe), "method": method,
-        "params": {path: r.model_dump(exclude_none=True) for path, r in ranges.items()}, "objectives": [vars(o) for o in wanted],
-        "trials": count, "sampler": sampler, "pruner": pruner, "seed": seed, "device": build.device_of(device),
-        "git": folders.git_state(), **places,
-    }  # fmt: skip
-    made = Study(folder, plan)
-    made.save()
-    return made
+        what = "weights chosen on test rows would leak into the trials' objective"
+        raise Fault.usage(what, "train.selection", "train.selection=validation, or last")
+    search.sampler(sampler, 0)  # its package is installed
 
 
 def to_file(storage: str | None) -> str | None:
@@ -112,13 +137,14 @@ def to_file(storage: str | None) -> str | None:
     try:
         return remember(storage) if storage else None
     except ValueError as error:
-        raise Fault.usage(str(error), "--storage", "--storage postgresql://USER:PASSWORD@HOST/DATABASE") from error  # fmt: skip
+        raise Fault.usage(str(error), "--storage", "--storage postgresql://USER:PASSWORD@HOST/DATABASE") from error
 
 
 def find(target: str, out: Path, storage: str | None = None) -> Study | None:
     """The study at a path, or of a name under OUT; None where there is none.
 
-    ``storage``: the address of its storage with the login, which no file holds. Raises Fault where the study has another one.
+    ``storage``: the address of its storage with the login, which no file holds. Raises Fault where the study has
+        another one.
     """
     for path in (Path(target), out / target, out / f"study-{target}"):
         if (path / "study.json").exists():
@@ -135,12 +161,10 @@ def read(folder: Path) -> Study:
     plan = folders.read_json(folder / "study.json")
     text = {"study", "uid", "suite", "recipe", "method", "device"}
     whole = isinstance(plan, dict) and plan.get("schema") == 1 and all(isinstance(plan.get(key), str) for key in text)
-    if (
-        not whole
-        or not all(plain(plan[key]) for key in ("study", "suite", "method"))
-        or type(plan.get("seed")) is not int
-    ):
-        raise Fault.data("study.json is damaged: no plan of a study", str(folder), "put the file back as it was, or start another study")  # fmt: skip
+    names_are_plain = whole and all(plain(plan[key]) for key in ("study", "suite", "method"))
+    if not names_are_plain or type(plan.get("seed")) is not int:
+        next_step = "put the file back as it was, or start another study"
+        raise Fault.data("study.json is damaged: no plan of a study", str(folder), next_step)
     return Study(folder, plan)
 
 
@@ -168,24 +192,26 @@ def open_storage(study: Study) -> Any:
             if not data.endswith(b"\n") and data:
                 with path.open("r+b") as file:
                     file.truncate(data.rfind(b"\n") + 1)
-        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_OwnLock()))  # type: ignore[arg-type, unused-ignore]
+        lock: Any = _OwnLock()
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     try:
-        made = optuna.create_study(
-            storage=storage, study_name=study.plan["study"], directions=[o.direction for o in study.objectives], load_if_exists=True,
-            pruner=search.pruner(study.plan["pruner"]), sampler=search.sampler("random", 0),
-        )  # fmt: skip
-        owner = made.user_attrs.get("holdfast.uid")
-        if owner is None and not made.get_trials(deepcopy=False):
-            made.set_user_attr("holdfast.uid", study.plan["uid"])
+        optuna_study = optuna.create_study(
+            storage=storage,
+            study_name=study.plan["study"],
+            directions=[o.direction for o in study.objectives],
+            load_if_exists=True,
+            pruner=search.pruner(study.plan["pruner"]),
+            sampler=search.sampler("random", 0),
+        )
+        owner = optuna_study.user_attrs.get("holdfast.uid")
+        if owner is None and not optuna_study.get_trials(deepcopy=False):
+            optuna_study.set_user_attr("holdfast.uid", study.plan["uid"])
             owner = study.plan["uid"]
     except Exception as error:
-        raise Fault.usage(
-            f"the storage does not answer: {str(error).splitlines()[0]}",
-            str(storage),
-            "--storage URL of a database that runs; its login again in HOLDFAST_STORAGE",
-        ) from error
+        what = f"the storage does not answer: {str(error).splitlines()[0]}"
+        next_step = "--storage URL of a database that runs; its login again in HOLDFAST_STORAGE"
+        raise Fault.usage(what, str(storage), next_step) from error
     if owner != study.plan["uid"]:
-        raise Fault.usage(
-            f"the storage holds another study named '{study.plan['study']}'", str(storage), "--study another name"
-        )
-    return made
+        what = f"the storage holds another study named '{study.plan['study']}'"
+        raise Fault.usage(what, str(storage), "--study another name")
+    return optuna_study

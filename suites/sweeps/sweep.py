@@ -1,4 +1,5 @@
-"""The driver of a study: asks Optuna for values, gives trials to workers, tells what came out. It survives a kill, and so do they.
+"""The driver of a study: asks Optuna for values, gives trials to workers, records what came out. It survives a kill,
+and so do they.
 
 A trial is an ordinary invocation in a folder of the study; the driver alone touches Optuna's storage.
 """
@@ -21,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 from ..config.errors import Fault
 from ..config.names import refuse_links
 from ..config.recipe import digest, to_yaml
-from ..runtime import build, folders, jobs
+from ..runtime import build, folders, jobs, recipes
 from ..runtime import executors as engines
 from ..runtime import warm_start as weights
-from ..runtime.executors import ATTEMPTS, Engine, WorkerDiedError
+from ..runtime.executors import ATTEMPTS, HERE, Engine, WorkerDiedError, Workers
 from ..tracking.store import make_local_store
 from . import outcome, search
 from .board import Board, values_text
@@ -34,122 +35,136 @@ if TYPE_CHECKING:
     from ..runtime.console import Console
 
 EQUAL_FAILURES = 5  # in a row: then the sweep stops
+NARROW = "narrow the ranges (sweep.params)"
 
 
-def drive(
-    study: Study,
-    console: Console,
-    *,
-    workers: int,
-    engine_name: str = "local",
-    address: str | None = None,
-    timeout: float | None = None,
-) -> dict[str, Any]:
-    """Ask, run and tell until the plan's trials are done; returns the document of ``suites sweep``."""
+def drive(study: Study, console: Console, workers: Workers = HERE, timeout: float | None = None) -> dict[str, Any]:
+    """Ask, run and record until the plan's trials are done; returns the document of ``suites sweep``.
+
+    ``timeout``: seconds after which no trial is begun.
+    """
+    from optuna.trial import TrialState
+
     refuse_links(study.folder)
     with folders.locked(study.folder, what="study"):
-        return _drive(study, console, workers, engine_name, address, timeout)
+        optuna_study = open_storage(study)
+        trials = optuna_study.get_trials(deepcopy=False)
+        if len(trials) < study.plan["trials"] or any(t.state == TrialState.RUNNING for t in trials):
+            _Driver(study, optuna_study, console, workers, timeout).run()
+        document = outcome.report(study, optuna_study)
+        outcome.write(study, optuna_study, document, console)
+        if {t.state for t in optuna_study.get_trials(deepcopy=False)} == {TrialState.FAIL}:
+            what = f"every trial failed: {document['trials'][-1]['error']}"
+            raise Fault.run_failed(what, str(study.folder), f"{NARROW}, and sweep again")
+        return document
 
 
-def _drive(
-    study: Study, console: Console, workers: int, engine_name: str, address: str | None, timeout: float | None
-) -> dict[str, Any]:
-    from optuna.trial import Trial, TrialState
+class _Driver:
+    """The trials of a study that are not finished, on an engine's workers."""
 
-    plan, recipe = study.plan, study.recipe
-    prune = plan["pruner"] != "none"
-    main = plan["objectives"][0]["name"]
-    optuna_study = open_storage(study)
-    known = optuna_study.get_trials(deepcopy=False)
-    unfinished = [t for t in known if t.state == TrialState.RUNNING]
-    end = time.monotonic() + timeout if timeout else math.inf
-    failures: list[str] = []
-    if len(known) < plan["trials"] or unfinished:
-        runners: Engine = engines.engine(
-            engine_name, workers, threads=recipe.train.threads or 1, address=address, cpus=recipe.sweep.cpus, gpus=recipe.sweep.gpus
-        )  # fmt: skip
-        board = Board(plan["study"], max(plan["trials"], len(known)), workers)
-        board.states |= {t.number: _state(t) for t in known if t.state.is_finished()}
-        board.best = _best(study, optuna_study)
-        running: dict[Future[Any], tuple[int, Any, Path]] = {}
-        attempts: collections.Counter[int] = collections.Counter()
-        waiting = [(t.number, Trial(optuna_study, t._trial_id)) for t in unfinished]
-        again: list[tuple[Any, Path]] = []
-        asked = len(known)
+    def __init__(
+        self, study: Study, optuna_study: Any, console: Console, workers: Workers, timeout: float | None
+    ) -> None:
+        from optuna.trial import Trial, TrialState
+
+        self.study, self.optuna_study, self.console = study, optuna_study, console
+        self.prune = study.plan["pruner"] != "none"
+        self.end = time.monotonic() + timeout if timeout else math.inf
+        recipe, trials = study.recipe, optuna_study.get_trials(deepcopy=False)
+        threads = recipe.train.threads or 1
+        self.engine: Engine = engines.engine(workers, threads=threads, cpus=recipe.sweep.cpus, gpus=recipe.sweep.gpus)
+        self.board = Board(study.plan["study"], max(study.plan["trials"], len(trials)), workers.count)
+        self.board.states |= {t.number: _state(t) for t in trials if t.state.is_finished()}
+        self.board.best = _best(study, optuna_study)
+        self.running: dict[Future[Any], tuple[int, Any, Path]] = {}
+        self.attempts: collections.Counter[int] = collections.Counter()
+        self.failures: list[str] = []
+        self.retried: list[tuple[Any, Path]] = []
+        # Trials that a killed driver had begun: Optuna has no public way to go on with one.
+        self.begun = [(t.number, Trial(optuna_study, t._trial_id)) for t in trials if t.state == TrialState.RUNNING]
+        self.asked = len(trials)
+
+    def run(self) -> None:
+        """Until nothing runs and nothing is left to begin. Raises Fault where it is stopped, or trials fail alike."""
         try:
-            runners.warm(jobs.warm)
-            _prepare_data(study, console)
-            threading.Thread(target=_ahead, args=(study,), daemon=True).start()
-            with board.live(console):
+            self.engine.warm(jobs.warm)
+            _prepare_data(self.study, self.console)
+            threading.Thread(target=_ahead, args=(self.study,), daemon=True).start()
+            with self.board.live(self.console):
                 while True:
-                    for slot in range(runners.slots):
-                        if slot in [s for s, _, _ in running.values()] or time.monotonic() > end:
-                            continue
-                        if again:
-                            trial, folder = again.pop(0)
-                        elif waiting:
-                            number, trial = waiting.pop(0)
-                            trial, values = _ask(study, optuna_study, number, trial)
-                            folder = _prepare_trial(study, number, values)
-                        elif asked < plan["trials"]:
-                            trial, values = _ask(study, optuna_study, asked)
-                            asked += 1
-                            folder = _prepare_trial(study, trial.number, values)
-                        else:
-                            continue
-                        running[runners.submit(slot, jobs.run_trial, str(folder), prune, main)] = (slot, trial, folder)
-                        board.begin(trial.number, trial.params)
-                    if not running:
+                    self._fill()
+                    if not self.running:
                         break
-                    done, _ = wait(list(running), timeout=0.02 if prune else None, return_when=FIRST_COMPLETED)
-                    if prune:
-                        for _, trial, folder in running.values():
-                            _decide(trial, folder, board)
+                    interval = 0.02 if self.prune else None
+                    done, _ = wait(list(self.running), timeout=interval, return_when=FIRST_COMPLETED)
+                    if self.prune:
+                        for _, trial, folder in self.running.values():
+                            _decide(trial, folder, self.board)
                     for future in done:
-                        slot, trial, folder = running.pop(future)
-                        try:
-                            answer = future.result()
-                        except WorkerDiedError as error:
-                            runners.repair(slot)
-                            attempts[trial.number] += 1
-                            if attempts[trial.number] < ATTEMPTS:
-                                again.append((trial, folder))
-                                continue
-                            answer = {"state": "failed", "error": str(error), "metrics": {}}
-                        problem = _tell(study, optuna_study, trial, answer)
-                        board.end(trial.number, _state(optuna_study.get_trials(deepcopy=False)[trial.number]), problem)
-                        board.best = _best(study, optuna_study)
-                        console.note(board.line(trial.number, problem or answer["state"]))
-                        failures = [*failures, re.sub(r"[-+.\de]*\d[-+.\de]*", "#", problem)] if problem else []
-                        if len(failures) >= EQUAL_FAILURES and len(set(failures[-EQUAL_FAILURES:])) == 1:
-                            raise Fault.run_failed(
-                                f"{EQUAL_FAILURES} trials in a row failed alike: {problem}",
-                                str(study.folder),
-                                f"narrow the ranges (sweep.params), then: suites resume {plan['study']}",
-                            )
+                        self._finish(future)
         except KeyboardInterrupt as error:
-            raise Fault.interrupted(
-                "stopped; the trials keep their last checkpoints", str(study.folder), f"suites resume {study.folder}"
-            ) from error
+            what, folder = "stopped; the trials keep their last checkpoints", self.study.folder
+            raise Fault.interrupted(what, str(folder), f"suites resume {folder}") from error
         finally:
-            runners.close()
-    document = outcome.report(study, optuna_study)
-    outcome.write(study, optuna_study, document, console)
-    states = {t.state for t in optuna_study.get_trials(deepcopy=False)}
-    if states == {TrialState.FAIL}:
-        raise Fault.run_failed(
-            f"every trial failed: {document['trials'][-1]['error']}",
-            str(study.folder),
-            "narrow the ranges (sweep.params), and sweep again",
-        )
-    return document
+            self.engine.close()
+
+    def _fill(self) -> None:
+        """Give every free worker a trial."""
+        for slot in range(self.engine.slots):
+            busy = slot in [s for s, _, _ in self.running.values()]
+            following = None if busy or time.monotonic() > self.end else self._next()
+            if following is None:
+                continue
+            trial, folder = following
+            main = self.study.plan["objectives"][0]["name"]
+            future = self.engine.submit(slot, jobs.run_trial, str(folder), self.prune, main)
+            self.running[future] = (slot, trial, folder)
+            self.board.begin(trial.number, trial.params)
+
+    def _next(self) -> tuple[Any, Path] | None:
+        """A trial whose worker died, else one that a killed driver had begun, else a new one; None where all are
+        given."""
+        if self.retried:
+            return self.retried.pop(0)
+        if self.begun:
+            number, trial = self.begun.pop(0)
+            trial, values = ask(self.study, self.optuna_study, number, trial)
+        elif self.asked < self.study.plan["trials"]:
+            trial, values = ask(self.study, self.optuna_study, self.asked)
+            self.asked += 1
+        else:
+            return None
+        return trial, _prepare_trial(self.study, trial.number, values)
+
+    def _finish(self, future: Future[Any]) -> None:
+        """Record the end of a trial; one whose worker died is given again."""
+        slot, trial, folder = self.running.pop(future)
+        try:
+            answer = future.result()
+        except WorkerDiedError as error:
+            self.engine.repair(slot)
+            self.attempts[trial.number] += 1
+            if self.attempts[trial.number] < ATTEMPTS:
+                self.retried.append((trial, folder))
+                return
+            answer = {"state": "failed", "error": str(error), "metrics": {}}
+        problem = _record(self.study, self.optuna_study, trial, answer)
+        ended = self.optuna_study.get_trials(deepcopy=False)[trial.number]
+        self.board.end(trial.number, _state(ended), problem)
+        self.board.best = _best(self.study, self.optuna_study)
+        self.console.note(self.board.line(trial.number, problem or answer["state"]))
+        self.failures = [*self.failures, re.sub(r"[-+.\de]*\d[-+.\de]*", "#", problem)] if problem else []
+        if len(self.failures) >= EQUAL_FAILURES and len(set(self.failures[-EQUAL_FAILURES:])) == 1:
+            what = f"{EQUAL_FAILURES} trials in a row failed alike: {problem}"
+            next_step = f"{NARROW}, then: suites resume {self.study.plan['study']}"
+            raise Fault.run_failed(what, str(self.study.folder), next_step)
 
 
-def _ask(study: Study, optuna_study: Any, number: int, trial: Any = None) -> tuple[Any, dict[str, Any]]:
+def ask(study: Study, optuna_study: Any, number: int, trial: Any = None) -> tuple[Any, dict[str, Any]]:
     """The trial ``number`` with its values; ``trial`` is one that a killed driver had begun.
 
-    The sampler is seeded from (seed, number) before every ask and from (seed, number, path) before every value: a re-created one would
-    draw its first values again.
+    The sampler is seeded from (seed, number) before every ask and from (seed, number, path) before every value: a
+    re-created one would draw its first values again.
     """
     from optuna.trial import TrialState
 
@@ -163,11 +178,10 @@ def _ask(study: Study, optuna_study: Any, number: int, trial: Any = None) -> tup
             optuna_study.enqueue_trial(search.grid(ranges)[number])
         trial = optuna_study.ask()
     values = {}
-    for path, distribution in search.distributions(
-        ranges
-    ).items():  # a value drawn before a kill stays; the others do not shift
+    for path, distribution in search.distributions(ranges).items():
+        # A value drawn before a kill stays; the others do not shift.
         optuna_study.sampler = search.sampler(plan["sampler"], derive(plan["seed"], f"trial/{number}/{path}") % 2**31)
-        values[path] = trial._suggest(path, distribution)
+        values[path] = search.suggest(trial, path, distribution)
     return trial, values
 
 
@@ -176,19 +190,24 @@ def _prepare_trial(study: Study, number: int, values: Mapping[str, Any]) -> Path
     folder = study.trial_folder(number)
     if (folder / "invocation.json").exists():
         return folder
-    plan, recipe = study.plan, search.apply(study.recipe, values)
+    plan, recipe = study.plan, recipes.apply(study.recipe, values)
     folder.mkdir(parents=True, exist_ok=True)
     source = build.prepare_once(recipe)  # a trial may have other data (a fraction, say)
-    folders.write_json(
-        folder / "invocation.json",
-        {
-            "schema": 1, "suite": recipe.name, "profile": recipe.profile, "recipe": to_yaml(recipe), "recipe_digest": digest(recipe),
-            "device": plan["device"], "tracking_uri": plan["tracking_uri"], "data": build.facts_of(source),
-            "git": folders.git_state(), "uid": secrets.token_hex(8),
-            "trial": {"study": plan["study"], "study_uid": plan["uid"], "number": number, "params": dict(values)},
-            "runs": [{"method": plan["method"], "seed": plan["seed"], "folder": f"{plan['method']}-s{plan['seed']}"}],
-        },
-    )  # fmt: skip
+    document = {
+        "schema": 1,
+        "suite": recipe.name,
+        "profile": recipe.profile,
+        "recipe": to_yaml(recipe),
+        "recipe_digest": digest(recipe),
+        "device": plan["device"],
+        "tracking_uri": plan["tracking_uri"],
+        "data": build.facts_of(source),
+        "git": folders.git_state(),
+        "uid": secrets.token_hex(8),
+        "trial": {"study": plan["study"], "study_uid": plan["uid"], "number": number, "params": dict(values)},
+        "runs": [{"method": plan["method"], "seed": plan["seed"], "folder": f"{plan['method']}-s{plan['seed']}"}],
+    }
+    folders.write_json(folder / "invocation.json", document)
     return folder
 
 
@@ -203,11 +222,8 @@ def _prepare_data(study: Study, console: Console) -> None:
         study.plan["data"] = build.facts_of(source)
         study.save()
     elif study.plan["data"]["checksum"] != source.checksum:
-        raise Fault.data(
-            "the data is not what this study was begun on (its checksum differs): values would not be comparable",
-            str(study.folder),
-            "put the data back as it was, or begin another study",
-        )
+        what = "the data is not what this study was begun on (its checksum differs): values would not be comparable"
+        raise Fault.data(what, str(study.folder), "put the data back as it was, or begin another study")
     if study.plan["git"] != folders.git_state():
         console.warning(
             f"the code changed since the study was begun: then {study.plan['git']}, now {folders.git_state()}"
@@ -230,42 +246,38 @@ def _decide(trial: Any, folder: Path, board: Board) -> None:
         if answer.exists():
             continue
         with suppress(ValueError):  # being written
-            asked = json.loads(question.read_text())
-            trial.report(asked["value"], asked["step"])
-            board.report(trial.number, asked["step"], asked["value"])
+            point = json.loads(question.read_text())
+            trial.report(point["value"], point["step"])
+            board.report(trial.number, point["step"], point["value"])
             folders.write_json(answer, {"prune": bool(trial.should_prune())})
 
 
-def _tell(study: Study, optuna_study: Any, trial: Any, answer: dict[str, Any]) -> str | None:
-    """Tell Optuna how a trial ended and read it back; what went wrong, if something did."""
+def _record(study: Study, optuna_study: Any, trial: Any, answer: dict[str, Any]) -> str | None:
+    """Write into Optuna's storage how a trial ended and read it back; what went wrong, if something did."""
     from optuna.trial import TrialState
 
-    problem = answer["error"]
-    if answer["state"] == "pruned":
-        state, values = TrialState.PRUNED, None
-    elif problem:
-        state, values = TrialState.FAIL, None
-        trial.set_user_attr("error", problem[:1000])
-    else:
+    problem, values = answer["error"], None
+    if not problem and answer["state"] != "pruned":
         values = [answer["metrics"].get(o.name, math.nan) for o in study.objectives]
-        missing = [o.name for o in study.objectives if o.name not in answer["metrics"]]
-        if missing:
-            problem = f"no metric {', '.join(missing)} (there are: {', '.join(sorted(k for k in answer['metrics'] if k.startswith(('valid/', 'cost/'))))})"
-        elif not all(map(math.isfinite, values)):
-            problem = "the objective is not finite"
-        state = TrialState.FAIL if problem else TrialState.COMPLETE
-        if problem:
-            trial.set_user_attr("error", problem)
-            values = None
+        problem = _problem_of(study, answer["metrics"])
+    state = TrialState.PRUNED if answer["state"] == "pruned" else TrialState.FAIL if problem else TrialState.COMPLETE
+    if state == TrialState.FAIL:
+        trial.set_user_attr("error", problem[:1000])
+        values = None
     optuna_study.tell(trial.number, values, state=state)
-    held = optuna_study.get_trials(deepcopy=False)[trial.number]
-    if held.state != state:
-        raise Fault.run_failed(
-            f"the storage did not keep the result of trial {trial.number}",
-            str(study.plan["storage"] or study.folder),
-            "suites resume STUDY",
-        )
+    if optuna_study.get_trials(deepcopy=False)[trial.number].state != state:
+        what = f"the storage did not keep the result of trial {trial.number}"
+        raise Fault.run_failed(what, str(study.plan["storage"] or study.folder), "suites resume STUDY")
     return str(problem) if problem else None
+
+
+def _problem_of(study: Study, metrics: Mapping[str, float]) -> str | None:
+    """Why the objectives cannot be had from a trial's metrics; None where they can."""
+    missing = [o.name for o in study.objectives if o.name not in metrics]
+    if missing:
+        known = ", ".join(sorted(name for name in metrics if name.startswith(("valid/", "cost/"))))
+        return f"no metric {', '.join(missing)} (there are: {known})"
+    return None if all(math.isfinite(metrics[o.name]) for o in study.objectives) else "the objective is not finite"
 
 
 def _state(trial: Any) -> str:

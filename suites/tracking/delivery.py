@@ -1,4 +1,5 @@
-"""MLflow, fed from the journal by its own thread: training never waits for it, and what is not delivered stays for ``suites sync``."""
+"""MLflow, fed from the journal by its own thread: training never waits for it, and what is not delivered stays for
+``suites sync``."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config.private import complete, stored
-from ..runtime.checkpoints import write_atomic
 from . import state as tracker
+from .files import write_atomic
 from .sender import RunIdentity, Sender
 from .store import SQLITE, DeletedError, problem_of, to_store
 
@@ -53,11 +54,12 @@ class Delivery:
     @property
     def run_id(self) -> str | None:
         """The run's id in the store, once that is known."""
-        found = self._sender.state["run_id"]
-        return None if found is None else str(found)
+        run_id = self._sender.state["run_id"]
+        return None if run_id is None else str(run_id)
 
     def rewind(self, position: int) -> None:
-        """Start at ``position`` again where delivery had come further, to any store: the journal was cut there. Before the first :meth:`cover`."""
+        """Start at ``position`` again where delivery had come further, to any store: the journal was cut there.
+        Before the first :meth:`cover`."""
         tracker.rewind(self._sender.folder, position)
         self._sender.state["delivered"] = min(self._sender.state["delivered"], position)
 
@@ -92,7 +94,8 @@ class Delivery:
                 delay = min(10.0, 2 * delay)
 
     def finish(self, status: str, how: str = "", timeout: float = 5.0) -> Outcome:
-        """Tell the store how the run ended; waits at most ``timeout`` seconds for what is left, for a file of ours that works ``LOCAL``."""
+        """Tell the store how the run ended; waits at most ``timeout`` seconds for what is left, for a file of ours
+        that works ``LOCAL``."""
         with self._wake:
             self._status, self._how = status, how
             self._wake.notify()
@@ -181,7 +184,8 @@ def study_summary(
 def compare_store(folder: Path, database: Path | None = None, uri: str | None = None) -> list[str]:
     """Differences between a run's journal and the rows of a SQLite store, as multisets of (name, value, step, time).
 
-    ``uri``: the store that is meant, by default the last one that the run was delivered to; ``database``: the file behind it where it
+    ``uri``: the store that is meant, by default the last one that the run was delivered to; ``database``: the file
+        behind it where it
     is a server.
     """
     import sqlite3
@@ -190,10 +194,10 @@ def compare_store(folder: Path, database: Path | None = None, uri: str | None = 
     from .journal import read
 
     known, last = tracker.states(folder)
-    wanted = stored(uri) if uri else str(last)
-    with sqlite3.connect(database or complete(wanted).removeprefix(SQLITE)) as connection:
+    address = stored(uri) if uri else str(last)
+    with sqlite3.connect(database or complete(address).removeprefix(SQLITE)) as connection:
         rows = connection.execute(
-            "select key, value, step, timestamp from metrics where run_uuid = ?", (known[wanted]["run_id"],)
+            "select key, value, step, timestamp from metrics where run_uuid = ?", (known[address]["run_id"],)
         ).fetchall()
     journal = Counter(
         (p["name"], float(p["value"]), p["step"], p["t"])
@@ -201,4 +205,7 @@ def compare_store(folder: Path, database: Path | None = None, uri: str | None = 
         if math.isfinite(float(p["value"]))
     )
     store = Counter((name, float(value), step, t) for name, value, step, t in rows)
-    return [f"{n}x {row} only in the journal" for row, n in (journal - store).items()] + [f"{n}x {row} only in the store" for row, n in (store - journal).items()]  # fmt: skip
+    return [
+        *(f"{n}x {row} only in the journal" for row, n in (journal - store).items()),
+        *(f"{n}x {row} only in the store" for row, n in (store - journal).items()),
+    ]

@@ -1,7 +1,9 @@
-"""The journal of a run: every metric point, append-only, one JSON object a line. It is the truth that MLflow is fed from.
+"""The journal of a run: every metric point, append-only, one JSON object a line. It is the truth that MLflow is fed
+from.
 
-A line is ``{"t": milliseconds, "name": str, "value": float | "nan" | "inf" | "-inf", "step": int, "axis": "experience" | "iteration"}``.
-The time is taken once, here: a store that gets the same point twice with the same time keeps one.
+A line is ``{"t": milliseconds, "name": str, "value": float | "nan" | "inf" | "-inf", "step": int, "axis":
+"experience" | "iteration"}``. The time is taken once, here: a store that gets the same point twice with the same
+time keeps one.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..config.killpoints import reach
-from ..runtime.checkpoints import write_atomic
+from .files import write_atomic
 
 Axis = Literal["experience", "iteration"]
 SENT = "journal.sent.jsonl"  # points cut off the journal that a store may hold
@@ -25,7 +27,8 @@ MEASURED = "cost/seconds"  # measurements of time: no resume can repeat them
 class Journal:
     """Append points; :meth:`sync` makes them durable and tells the byte position that a checkpoint records.
 
-    A point that a store may hold already (see :func:`cut`) is written as it was sent, time included: the store keeps one of two equal rows.
+    A point that a store may hold already (see :func:`cut`) is written as it was sent, time included: the store keeps
+    one of two equal rows.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,10 +63,12 @@ class Journal:
 
 
 def cut(path: Path, position: int) -> None:
-    """Shorten the journal to ``position`` bytes: what a checkpoint covers. Raises ValueError where it is shorter than that.
+    """Shorten the journal to ``position`` bytes: what a checkpoint covers. Raises ValueError where it is shorter
+    than that.
 
-    Whole points behind the cut are set aside for :class:`Journal` to write again. Some store may hold them (``suites sync`` after an
-    interrupt sends all there is, and which stores got them only they know for sure), so all of them keep their time.
+    Whole points behind the cut are set aside for :class:`Journal` to write again. Some store may hold them (``suites
+    sync`` after an interrupt sends all there is, and which stores got them only they know for sure), so all of them
+    keep their time.
     """
     size = path.stat().st_size if path.exists() else 0
     if size < position:
@@ -96,5 +101,6 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def comparable(path: Path) -> list[tuple[str, Any, int, str]]:
-    """The points without their times, and without measurements of time (``cost/seconds...``): what a resume must repeat."""
+    """The points without their times, and without measurements of time (``cost/seconds...``): what a resume must
+    repeat."""
     return [(p["name"], p["value"], p["step"], p["axis"]) for p in read(path) if not p["name"].startswith(MEASURED)]

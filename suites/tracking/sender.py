@@ -25,7 +25,7 @@ UID, INVOCATION = "holdfast.run_uid", "holdfast.invocation_uid"
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What MLflow is told of a run besides its points."""
+    """What MLflow gets of a run besides its points."""
 
     run_uid: str
     suite: str
@@ -45,28 +45,29 @@ class RunIdentity:
 
 def points_between(path: Path, start: int, stop: int, most: int = BATCH) -> tuple[list[dict[str, Any]], int]:
     """The complete points of a journal between two byte positions, at most ``most``, and the position after them."""
-    found: list[dict[str, Any]] = []
+    points: list[dict[str, Any]] = []
     if not path.exists():
-        return found, start
+        return points, start
     with path.open("rb") as file:
         file.seek(start)
-        while start < stop and len(found) < most:
+        while start < stop and len(points) < most:
             line = file.readline()
             if not line.endswith(b"\n") or start + len(line) > stop:
                 break
             start += len(line)
-            found.append(json.loads(line))
-    return found, start
+            points.append(json.loads(line))
+    return points, start
 
 
 class Sender:
-    """Sends one run folder to one store. Any failure is an exception of its caller's; what was sent is kept for each store."""
+    """Sends one run folder to one store. Any failure is an exception of its caller's; what was sent is kept for each
+    store."""
 
     def __init__(self, folder: Path, identity: RunIdentity, uri: str) -> None:
         self.folder, self.identity, self.uri = folder, identity.public(), complete(uri)
         self.state = tracker.state_of(folder, uri)
         self._client: Any = None
-        self._found: dict[str, str] = {}  # what the store answered: a lost connection later does not ask again
+        self._ids: dict[str, str] = {}  # what the store answered: a lost connection later does not ask again
 
     @property
     def journal(self) -> Path:
@@ -83,7 +84,7 @@ class Sender:
         """After a failure: the next request connects anew, and asks again for what the store says it does not have."""
         self._client = None
         if is_gone(error):
-            self._found.clear()
+            self._ids.clear()
 
     def client(self) -> Any:
         """The client, with the run found, or made where the store has none (or has it no more).
@@ -99,14 +100,16 @@ class Sender:
         return self._client
 
     def parent(self) -> tuple[Any, str]:
-        """The client and the id of the invocation's (or study's) own run, found or made; the run itself is not asked for."""
+        """The client and the id of the invocation's (or study's) own run, found or made; the run itself is not asked
+        for."""
         make = client_class()
         with opened(self.uri):
             client = make(tracking_uri=self.uri)
             return client, self._parent(client, self._experiment(client))
 
     def _find(self, client: Any) -> None:
-        """The run by its id or its tag, made only where there is none; its parameters and data where they are missing."""
+        """The run by its id or its tag, made only where there is none; its parameters and data where they are
+        missing."""
         identity = self.identity
         if self.state["run_id"] is not None:
             self._confirm(client)
@@ -144,23 +147,24 @@ class Sender:
             self.save()
 
     def _confirm(self, client: Any) -> None:
-        """The store still has the run and what it was sent of it; else everything is sent again. Raises DeletedError for one in the bin."""
-        wanted = self.state["run_id"]
+        """The store still has the run and what it was sent of it; else everything is sent again. Raises DeletedError
+        for one in the bin."""
+        run_id = self.state["run_id"]
         try:
-            run = client.get_run(wanted)
+            run = client.get_run(run_id)
         except Exception as error:
             if not is_gone(error):
                 raise
             self.state = tracker.new_state()
-            self._found.clear()
+            self._ids.clear()
             self.save()
             return
-        if identifier(run.info.run_id, "run id") != wanted:
+        if identifier(run.info.run_id, "run id") != run_id:
             raise StoreError("the store answers with another run than it was asked for")
         if run.info.lifecycle_stage == "deleted":
             raise DeletedError(
-                f"the run {wanted} is deleted in MLflow: restore it (or its experiment) there, or delete it for good (mlflow gc) "
-                "and it is made again"
+                f"the run {run_id} is deleted in MLflow: restore it (or its experiment) there, "
+                "or delete it for good (mlflow gc) and it is made again"
             )
         if self.state["delivered"]:
             held = {m.key: (m.step, m.timestamp) for m in run.data.to_proto().metrics}
@@ -175,28 +179,27 @@ class Sender:
     def _experiment(self, client: Any) -> str:
         """The suite's experiment, found by its name or made. Raises DeletedError for one in the bin."""
         name = self.identity.suite
-        if "experiment" not in self._found:
+        if "experiment" not in self._ids:
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 location = None
                 if self.uri.startswith(SQLITE):
                     location = (Path(self.uri.removeprefix(SQLITE)).parent / "mlartifacts").as_uri()
-                found = client.create_experiment(name, artifact_location=location)
+                experiment_id = client.create_experiment(name, artifact_location=location)
             else:
-                found = identifier(experiment.experiment_id, "experiment id")
+                experiment_id = identifier(experiment.experiment_id, "experiment id")
                 if experiment.lifecycle_stage == "deleted":
-                    raise DeletedError(
-                        f"the experiment '{name}' is deleted in MLflow: restore it (mlflow experiments restore --experiment-id {found}) "
-                        "or delete it for good (mlflow gc)"
-                    )
-            self._found["experiment"] = identifier(found, "experiment id")
-        return self._found["experiment"]
+                    restore = f"mlflow experiments restore --experiment-id {experiment_id}"
+                    what = f"the experiment '{name}' is deleted in MLflow"
+                    raise DeletedError(f"{what}: restore it ({restore}) or delete it for good (mlflow gc)")
+            self._ids["experiment"] = identifier(experiment_id, "experiment id")
+        return self._ids["experiment"]
 
     def _parent(self, client: Any, number: str) -> str:
         """The invocation's run, found by its tag or made."""
-        found, identity = self._found, self.identity
-        if "parent" in found:
-            return found["parent"]
+        ids, identity = self._ids, self.identity
+        if "parent" in ids:
+            return ids["parent"]
         # one process of this machine at a time: trials of a study come from several
         name = hashlib.sha256(f"{stored(self.uri)}/{identity.invocation_uid}".encode()).hexdigest()[:24]
         with (Path(tempfile.gettempdir()) / f"holdfast-{os.getuid()}-{name}.lock").open("a") as lock:
@@ -209,14 +212,14 @@ class Sender:
                     client.create_run(number, run_name=identity.parent_name or self.folder.parent.name, tags=tags)
                 ]
             parent, status = identifier(parents[0].info.run_id, "run id"), parents[0].info.status
-            found["parent"] = parent
+            ids["parent"] = parent
             if status != "FINISHED":
                 client.set_terminated(parent, "FINISHED")
         return parent
 
     def send(self, stop: int) -> bool:
-        """One batch of points up to byte ``stop``; False where all are delivered. A repeated batch changes nothing: the store
-        ignores rows that it holds."""
+        """One batch of points up to byte ``stop``; False where all are delivered. A repeated batch changes nothing:
+        the store ignores rows that it holds."""
         if self.state["delivered"] >= stop:
             return False
         client = self.client()
@@ -239,7 +242,8 @@ class Sender:
         return after < stop
 
     def finish(self, stop: int, status: str, how: str, paths: list[Path], until: float = math.inf) -> None:
-        """All points up to byte ``stop``, then files, then the end of the run as ``status``. Begins with whether the store has the run."""
+        """All points up to byte ``stop``, then files, then the end of the run as ``status``. Begins with whether the
+        store has the run."""
         self.client()
         while self.send(stop) and time.monotonic() < until:
             pass
@@ -273,7 +277,7 @@ class Sender:
 
 def _digest(path: Path) -> str:
     """sha256 of a file, or of a folder's files with their names."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-        found.update(str(file.relative_to(path)).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return found.hexdigest()
+        digest.update(str(file.relative_to(path)).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

@@ -7,32 +7,34 @@ from pathlib import Path
 from typing import Any
 
 from ..config.private import stored
-from ..runtime.checkpoints import write_atomic
+from .files import write_atomic
 
 FILE = "tracker.json"
 
 
 def new_state() -> dict[str, Any]:
-    """Nothing is known of the run in a store. ``delivered``: the byte of the journal up to which the store holds the points."""
+    """Nothing is known of the run in a store. ``delivered``: the byte of the journal up to which the store holds the
+    points."""
     return {"run_id": None, "delivered": 0, "artifacts": {}, "ended": None, "inputs": False}
 
 
 def _checked(state: Any) -> dict[str, Any]:
-    """A store's state as it was read; a new one where it is damaged, or where an empty run id was believed (first version)."""
+    """A store's state as it was read; a new one where it is damaged, or where an empty run id was believed (first
+    version)."""
     fields = new_state()
     if not isinstance(state, dict) or not isinstance(state.get("delivered"), int) or state["delivered"] < 0:
         return fields
-    found = {name: state.get(name, value) for name, value in fields.items()}
-    if not (isinstance(found["run_id"], str) and found["run_id"]):
+    known = {name: state.get(name, value) for name, value in fields.items()}
+    if not (isinstance(known["run_id"], str) and known["run_id"]):
         return fields
-    if not isinstance(found["artifacts"], dict):  # first version: names alone; they are sent again
-        found["artifacts"] = {}
-    return found
+    if not isinstance(known["artifacts"], dict):  # first version: names alone; they are sent again
+        known["artifacts"] = {}
+    return known
 
 
 def states(folder: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
-    """The states by the stores' addresses, and the address that was used last. Empty where the file is missing or damaged: the run is
-    then found by its tag, and a point sent twice is one row."""
+    """The states by the stores' addresses, and the address that was used last. Empty where the file is missing or
+    damaged: the run is then found by its tag, and a point sent twice is one row."""
     try:
         document = json.loads((folder / FILE).read_text())
     except (OSError, ValueError):

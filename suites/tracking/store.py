@@ -23,7 +23,8 @@ class StoreError(Exception):
 
 
 class DeletedError(StoreError):
-    """The run (or its experiment) lies in the store's bin: its owner took it there, and only its owner takes it back."""
+    """The run (or its experiment) lies in the store's bin: its owner took it there, and only its owner takes it
+    back."""
 
 
 def default_uri(out: Path) -> str:
@@ -32,18 +33,21 @@ def default_uri(out: Path) -> str:
 
 
 def to_store(uri: str) -> str:
-    """The form of a tracking URI that files may hold; its user part is kept for this process. Raises Fault for no address."""
+    """The form of a tracking URI that files may hold; its user part is kept for this process. Raises Fault for no
+    address."""
     try:
         return remember(uri)
     except ValueError as error:
-        raise Fault.usage(str(error), "--tracking-uri", "--tracking-uri http://HOST:PORT, with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD") from error  # fmt: skip
+        login = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        raise Fault.usage(str(error), "--tracking-uri", f"--tracking-uri http://HOST:PORT, with {login}") from error
 
 
 def resolve_uri(out: Path, given: str | None) -> str:
-    """The option (or what was stored of it), else MLFLOW_TRACKING_URI, else :func:`default_uri`; with the user part that it needs."""
-    found = given or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(out)
-    to_store(found)
-    return complete(found)
+    """The option (or what was stored of it), else MLFLOW_TRACKING_URI, else :func:`default_uri`; with the user part
+    that it needs."""
+    uri = given or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(out)
+    to_store(uri)
+    return complete(uri)
 
 
 def problem_of(error: BaseException) -> str:
@@ -52,10 +56,10 @@ def problem_of(error: BaseException) -> str:
     return redact(first if isinstance(error, StoreError) else f"{type(error).__name__}: {first}")
 
 
-def identifier(found: Any, what: str) -> str:
+def identifier(answer: Any, what: str) -> str:
     """An id from a store's answer. Raises StoreError where it is none: kept, it would be asked for ever after."""
-    if isinstance(found, str) and IDENTIFIER.fullmatch(found):
-        return found
+    if isinstance(answer, str) and IDENTIFIER.fullmatch(answer):
+        return answer
     raise StoreError(f"the store's answer holds no {what}: is there an MLflow server at this address?")
 
 
@@ -67,7 +71,7 @@ def is_gone(error: Exception) -> bool:
 def client_class() -> Any:
     """MLflow's client, imported with the settings that a run needs."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    # No retries below us: a repeated "create run" whose answer was lost would make a second run; we look for the first one.
+    # No retries below us: a repeated "create run" whose answer was lost would make a second run; we look for the first.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # standard output is ours: --json
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -79,7 +83,8 @@ def client_class() -> Any:
 
 
 def make_store(database: Path) -> None:
-    """Make MLflow's SQLite store beside its place and rename it: a process that dies meanwhile leaves no half-made tables."""
+    """Make MLflow's SQLite store beside its place and rename it: a process that dies meanwhile leaves no half-made
+    tables."""
     client = client_class()
     for stale in database.parent.glob(f".{database.name}.*.part*"):
         stale.unlink()
@@ -90,7 +95,8 @@ def make_store(database: Path) -> None:
 
 @contextmanager
 def opened(uri: str) -> Iterator[None]:
-    """The SQLite file of ``uri``, made where it is missing, under a lock: two processes may come at once. Another store: as it is."""
+    """The SQLite file of ``uri``, made where it is missing, under a lock: two processes may come at once. Another
+    store: as it is."""
     if not uri.startswith(SQLITE):
         yield
         return

@@ -54,23 +54,11 @@ def driver() -> tuple[float, float]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory() as out:
         recipe = catalog.recipe("coconut_slurp", "smoke", [])
-        study = studies.create(
-            recipe,
-            methods=["coconut"],
-            trials=MANY,
-            sampler="tpe",
-            pruner=None,
-            objectives=["valid/wer/average:min"],
-            seed=0,
-            device="cpu",
-            out=Path(out),
-            name="bench",
-            storage=None,
-            tracking_uri=None,
-        )
+        asked = studies.Search(["coconut"], MANY, "tpe", objectives=["valid/wer/average:min"], name="bench")
+        study = studies.create(recipe, asked, device="cpu", out=Path(out), tracking_uri=None)
         build.prepare_once(study.recipe)
         start = time.perf_counter()
-        sweep.drive(study, Console(json=True, quiet=True), workers=1)
+        sweep.drive(study, Console(json=True, quiet=True))
         ours = (time.perf_counter() - start) / MANY
         storage = JournalStorage(JournalFileBackend(str(Path(out) / "plain.journal")))
         plain = optuna.create_study(storage=storage, sampler=optuna.samplers.TPESampler(seed=0))

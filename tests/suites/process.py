@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import io
+import json
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -11,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 CHILD = "child of the server"
+SUITES = Path(sys.executable).with_name("suites")
 _CONTEXT = multiprocessing.get_context("forkserver")
 _PRELOADED = (
     "holdfast.methods.training.strategy", "holdfast.suites.cli.app", "holdfast.suites.runtime.run", "holdfast.analysis.plots.comparison", "mlflow.tracking",
@@ -53,17 +57,73 @@ def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple
         sys.stderr.flush()
 
 
-def run(
-    *arguments: str, cwd: Path, environment: Mapping[str, str], kill_at: str = "", timeout: float = 300
-) -> subprocess.CompletedProcess[str]:
-    """As ``subprocess.run(["suites", *arguments])`` on one thread, with text caught; ``kill_at`` sets a kill point."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment} | ({"HOLDFAST_KILL_AT": kill_at} if kill_at else {})
+class Done(subprocess.CompletedProcess[str]):
+    """A command that has ended."""
+
+    @property
+    def document(self) -> Any:
+        """The JSON document on its standard output; None where there is none."""
+        return json.loads(self.stdout) if self.stdout else None
+
+
+class CommandLine:
+    """The command ``suites``. Its working directory and folder of runs is ``out``; ``environment`` is added to this process's.
+
+    The exit code is checked (``code``; None: any), and that there is no traceback.
+    """
+
+    def __call__(
+        self,
+        *arguments: str,
+        out: Path,
+        code: int | None = 0,
+        kill_at: str = "",
+        timeout: float = 300,
+        **environment: str,
+    ) -> Done:
+        """In a process of its own, on one thread; ``kill_at`` sets a kill point."""
+        return _checked(run(*arguments, cwd=out, environment=_own(out, environment, kill_at), timeout=timeout), code)
+
+    def apart(self, *arguments: str, out: Path, code: int | None = 0, timeout: float = 280, **options: Any) -> Done:
+        """As a person starts it: an interpreter of its own; ``options`` of :func:`subprocess.run`."""
+        environment = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [SUITES, *arguments], env=environment, capture_output=True, text=True, timeout=timeout, cwd=out, **options
+        )
+        return _checked(Done(done.args, done.returncode, done.stdout, done.stderr), code)
+
+    def here(self, *arguments: str, out: Path, code: int | None = 0) -> Done:
+        """In this process: what a test patched is in force, and nothing is imported anew; standard output alone is caught."""
+        from holdfast.suites.cli.app import app
+        from holdfast.suites.cli.errors import guarded
+
+        shown = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(shown):
+            patch.setenv("HOLDFAST_RUNS", str(out))
+            patch.setattr(sys, "argv", ["suites", *arguments])
+            returned = guarded(lambda: app(list(arguments), standalone_mode=False), "--json" in arguments)
+        return _checked(Done(["suites", *arguments], returned, shown.getvalue(), ""), code)
+
+
+def _own(out: Path, environment: Mapping[str, str], kill_at: str) -> dict[str, str]:
+    kill = {"HOLDFAST_KILL_AT": kill_at} if kill_at else {}
+    return {"OMP_NUM_THREADS": "1", "HOLDFAST_RUNS": str(out), **environment, **kill}
+
+
+def _checked(done: Done, code: int | None) -> Done:
+    assert code is None or done.returncode == code, done.stderr or done.stdout
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def run(*arguments: str, cwd: Path, environment: Mapping[str, str], timeout: float = 300) -> Done:
+    """As ``subprocess.run(["suites", *arguments])``, with text caught; ``environment`` is added to this process's."""
     _start()
     with tempfile.TemporaryDirectory() as folder:
         files = (f"{folder}/out", f"{folder}/err")
         for name in files:
             Path(name).touch()
-        call = {"call": (arguments, env, str(cwd), files)}
+        call = {"call": (arguments, {**os.environ, **environment}, str(cwd), files)}
         process: Any = _CONTEXT.Process(
             target=runpy.run_path, args=(__file__, call, CHILD)
         )  # a module of tests has no name to import
@@ -72,11 +132,10 @@ def run(
         if process.exitcode is None:
             process.kill()
             process.join()
-            raise subprocess.TimeoutExpired(
-                ["suites", *arguments], timeout, Path(files[0]).read_text(), Path(files[1]).read_text()
-            )
+            texts = (Path(name).read_text() for name in files)
+            raise subprocess.TimeoutExpired(["suites", *arguments], timeout, *texts)
         out, err = (Path(name).read_text() for name in files)
-    return subprocess.CompletedProcess(["suites", *arguments], process.exitcode, out, err)
+    return Done(["suites", *arguments], process.exitcode, out, err)
 
 
 if __name__ == CHILD:

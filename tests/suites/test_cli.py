@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from . import process
+from .process import CommandLine
 
 BAD: list[tuple[list[str], int, str]] = [
     (["run", "coconut_slurpp"], 2, "did you mean 'coconut_slurp'"),
@@ -77,22 +76,14 @@ BAD: list[tuple[list[str], int, str]] = [
 ]
 
 
-def call(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return process.run(*arguments, cwd=folder, environment={}, timeout=120)
-
-
 @pytest.mark.parametrize(("arguments", "code", "message"), BAD, ids=[" ".join(b[0]) for b in BAD])
-def test_bad_input(
-    arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOLDFAST_RUNS", str(tmp_path / "runs"))
-    done = call([*arguments, *(["--json"] if arguments[0] in ("run", "resume") else [])], tmp_path)
-    assert done.returncode == code, done.stderr
+def test_bad_input(arguments: list[str], code: int, message: str, tmp_path: Path, cli: CommandLine) -> None:
+    json_option = ["--json"] if arguments[0] in ("run", "resume") else []
+    done = cli(*arguments, *json_option, out=tmp_path, code=code, HOLDFAST_RUNS=str(tmp_path / "runs"))
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
     assert list(tmp_path.glob("**/*.part")) == []
     if arguments[0] in ("run", "resume"):
-        error = json.loads(done.stdout)["error"]
+        error = done.document["error"]
         assert set(error) == {"code", "what", "where", "next"}
         assert all(error.values())
 
@@ -109,20 +100,17 @@ def test_bad_input(
         ("name: x", "says 'schema: 2'"),
     ],
 )
-def test_bad_recipe_files(text: str, message: str, tmp_path: Path) -> None:
+def test_bad_recipe_files(text: str, message: str, tmp_path: Path, cli: CommandLine) -> None:
     (tmp_path / "r.yaml").write_text(text)
-    done = call(["validate", "./r.yaml"], tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert message in cli("validate", "./r.yaml", out=tmp_path, code=2).stderr
 
 
-def test_copy_show_validate(tmp_path: Path) -> None:
-    assert call(["copy", "coconut_slurp", "mine.yaml"], tmp_path).returncode == 0
-    assert call(["copy", "coconut_slurp", "mine.yaml"], tmp_path).returncode == 2
-    assert call(["validate", "mine.yaml"], tmp_path).returncode == 0
-    assert json.loads(call(["show", "coconut_slurp", "--json"], tmp_path).stdout)["name"] == "coconut_slurp"
-    assert json.loads(call(["validate", "--all", "--json"], tmp_path).stdout)
+def test_copy_show_validate(tmp_path: Path, cli: CommandLine) -> None:
+    cli("copy", "coconut_slurp", "mine.yaml", out=tmp_path)
+    cli("copy", "coconut_slurp", "mine.yaml", out=tmp_path, code=2)
+    cli("validate", "mine.yaml", out=tmp_path)
+    assert cli("show", "coconut_slurp", "--json", out=tmp_path).document["name"] == "coconut_slurp"
+    assert cli("validate", "--all", "--json", out=tmp_path).document
 
 
 def test_light_verbs_import_nothing_heavy(tmp_path: Path) -> None:
@@ -133,8 +121,8 @@ def test_light_verbs_import_nothing_heavy(tmp_path: Path) -> None:
         assert done.stderr.strip().endswith("[]"), done.stderr
 
 
-def test_a_full_or_unwritable_place_is_said(tmp_path: Path) -> None:
+def test_a_full_or_unwritable_place_is_said(tmp_path: Path, cli: CommandLine) -> None:
     (tmp_path / "file").write_text("")
-    done = call(["run", "coconut_slurp", "--profile", "smoke", "--out", "file/runs", "--json"], tmp_path)
-    assert done.returncode == 2
+    run = ["run", "coconut_slurp", "--profile", "smoke", "--out", "file/runs", "--json"]
+    done = cli(*run, out=tmp_path, code=2)
     assert "cannot make the folder" in done.stderr

@@ -14,7 +14,7 @@ from holdfast.suites.config.errors import Fault
 from holdfast.suites.reports import compare
 from scipy import stats
 
-from . import process
+from .process import CommandLine
 
 
 def invocation(
@@ -46,9 +46,10 @@ def invocation(
     return folder
 
 
-def cli(*arguments: str) -> tuple[int, str, str]:
-    done = process.run("compare", *arguments, cwd=Path.cwd(), environment={"COLUMNS": "160"})
-    return done.returncode, done.stdout, done.stderr
+def screen(cli: CommandLine, *arguments: str, code: int = 0) -> tuple[str, str]:
+    """Standard output and standard error of ``suites compare``."""
+    done = cli("compare", *arguments, out=Path.cwd(), code=code, COLUMNS="160")
+    return done.stdout, done.stderr
 
 
 def test_one_task_split_over_invocations_is_paired_by_seeds(tmp_path: Path) -> None:
@@ -125,14 +126,14 @@ def test_the_test_is_that_of_the_data(
     assert task["unit"] == ("splits" if wider > 1 else "seeds")
 
 
-def test_real_invocations_say_what_their_data_are(tmp_path: Path, empty_store: Path) -> None:
+def test_real_invocations_say_what_their_data_are(tmp_path: Path, empty_store: Path, cli: CommandLine) -> None:
     """By the command line: two seeds of a table's split are resampled, two of the stand-in are fresh."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i % 13},{i % 11}\n" for i in range(100)))
     root = {"table": ["--data-root", str(tmp_path / "t.csv")], "fresh": []}
     for kind, options in root.items():
         for seed in ("0", "1"):
-            done = process.run(
+            cli(
                 "run",
                 "supremix_tabular",
                 "--profile",
@@ -149,10 +150,8 @@ def test_real_invocations_say_what_their_data_are(tmp_path: Path, empty_store: P
                 "--tracking-uri",
                 f"sqlite:///{tmp_path / 'mlflow.db'}",
                 "--json",
-                cwd=tmp_path,
-                environment={},
+                out=tmp_path,
             )
-            assert done.returncode == 0, done.stderr
             data = json.loads(next((tmp_path / kind).glob("*/l1-s*/environment.json")).read_text())["data"]
             assert data["random_split"] is (kind == "table")
     (task,) = compare.compare([str(tmp_path / "table")], tmp_path, None, None)["tasks"]
@@ -211,39 +210,33 @@ def test_ranks_over_tasks_leave_out_what_some_task_lacks(tmp_path: Path) -> None
     assert best["tasks"][0]["methods"][0]["method"] == "rnc"
 
 
-def test_the_picture_is_drawn_over_the_field_that_differs(tmp_path: Path) -> None:
+def test_the_picture_is_drawn_over_the_field_that_differs(tmp_path: Path, cli: CommandLine) -> None:
     from PIL import Image
 
     for k, file in enumerate(("0.995", "1.0", "0.95")):
         invocation(tmp_path, file, {"l1": [1.0, 1.0 + k], "mse": [2.0]}, file=file)
-    code, shown, _ = cli(str(tmp_path), "--json", "--picture", str(tmp_path / "p.png"))
-    assert code == 0
-    document = json.loads(shown)
+    document = json.loads(screen(cli, str(tmp_path), "--json", "--picture", str(tmp_path / "p.png"))[0])
     assert document["over"] == "data.options.file"
     assert {task["at"] for task in document["tasks"]} == {"0.95", "0.995", "1.0"}
     assert np.asarray(Image.open(tmp_path / "p.png").convert("L")).std() > 10
-    code, _, errors = cli(str(tmp_path / "1.0"), "--picture", str(tmp_path / "q.png"))
-    assert code == 2
+    _, errors = screen(cli, str(tmp_path / "1.0"), "--picture", str(tmp_path / "q.png"), code=2)
     assert "1 tasks do not differ in one field" in errors
 
 
-def test_what_is_not_finished_or_nan_is_left_out_and_told(tmp_path: Path) -> None:
+def test_what_is_not_finished_or_nan_is_left_out_and_told(tmp_path: Path, cli: CommandLine) -> None:
     invocation(tmp_path, "a", {"l1": [1.0]})
     invocation(tmp_path, "b", {"mse": [1.0]}, status="interrupted")
-    code, shown, notes = cli(str(tmp_path), "--json")
-    assert code == 0
+    shown, notes = screen(cli, str(tmp_path), "--json")
     assert json.loads(shown)["not_finished"] == ["b/mse-s0 (interrupted)"]
     assert "left out, not finished: b/mse-s0" in notes
     assert compare.compare([str(tmp_path / "a")], tmp_path, "gm/last", None)["tasks"] == []
 
 
-def test_the_screen_and_markdown_show_the_same_rows(tmp_path: Path) -> None:
+def test_the_screen_and_markdown_show_the_same_rows(tmp_path: Path, cli: CommandLine) -> None:
     invocation(tmp_path, "a", {"l1": [1.0, 1.2], "mse": [2.0, 2.1]})
-    code, shown, _ = cli(str(tmp_path / "a"))
-    assert code == 0
+    shown, _ = screen(cli, str(tmp_path / "a"))
     assert "2.050" in shown
-    code, shown, _ = cli(str(tmp_path / "a"), "--markdown")
-    assert code == 0
+    shown, _ = screen(cli, str(tmp_path / "a"), "--markdown")
     assert shown.splitlines()[3] == "|---|---|---|---|---|---|"
     assert "| mse | 2 | 2.050 ± 0.635 | +0.950 ± 0.635 | 0.033 | worse |" in shown
 
@@ -259,15 +252,12 @@ def test_the_screen_and_markdown_show_the_same_rows(tmp_path: Path) -> None:
         (["a", "other"], "different problems"),
     ],
 )
-def test_refusals_are_one_message(tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_refusals_are_one_message(tmp_path: Path, arguments: list[str], message: str, cli: CommandLine) -> None:
     invocation(tmp_path, "a", {"l1": [1.0]})
     invocation(tmp_path, "twice", {"l1": [1.5]})
     invocation(tmp_path, "open", {"l1": [1.5]}, status="running")
     invocation(tmp_path, "other", {"erm": [0.5]}, problem="groups", metric="accuracy/last")
-    code, _, errors = cli(*arguments, "--out", str(tmp_path))
-    assert code == 2
-    assert message in errors
-    assert "Traceback" not in errors
+    assert message in screen(cli, *arguments, "--out", str(tmp_path), code=2)[1]
 
 
 def test_a_fault_says_where_both_lie(tmp_path: Path) -> None:
@@ -278,7 +268,7 @@ def test_a_fault_says_where_both_lie(tmp_path: Path) -> None:
     assert str(second / "l1-s0") in error.value.where
 
 
-def test_unequal_settings_stand_beside_the_table(tmp_path: Path) -> None:
+def test_unequal_settings_stand_beside_the_table(tmp_path: Path, cli: CommandLine) -> None:
     """Runs of two invocations, one with a longer second stage by hand: compare names the field, the values, the methods and the reason."""
     reason = "changed for this run: methods.supremix.second_epochs=9"
     for name, methods, unequal in (
@@ -301,8 +291,7 @@ def test_unequal_settings_stand_beside_the_table(tmp_path: Path) -> None:
     assert title == "supremix_tabular: settings that these methods do not share"
     assert header == ["field", "values", "reason given"]
     assert rows[0] == ["second_epochs", "5 (l1, supcon), 9 (supremix)", reason]
-    code, shown, _ = cli(str(tmp_path))
-    assert code == 0
+    shown, _ = screen(cli, str(tmp_path))
     assert "settings that these methods do not share" in shown
     equal = compare.compare([str(tmp_path / "a")], tmp_path, None, None)
     assert equal["tasks"][0]["unequal"] == []

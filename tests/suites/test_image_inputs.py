@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 import warnings
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import pytest
 from holdfast.analysis.metrics import groups
 from PIL import Image
 
-from . import process
+from .process import CommandLine
 
 SPLITS = ("train", "valid", "test")
 
@@ -45,15 +44,12 @@ def folder(
     return root
 
 
-def run(out: Path, *arguments: str, suite: str = "cdvg_folder") -> tuple[int, Any]:
-    done = process.run(
-        "run", suite, "--profile", "smoke", "--json", *arguments, cwd=out, environment={"HOLDFAST_RUNS": str(out)}
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, json.loads(done.stdout)
+def run(cli: CommandLine, out: Path, *arguments: str, suite: str = "cdvg_folder") -> tuple[int, Any]:
+    done = cli("run", suite, "--profile", "smoke", "--json", *arguments, out=out, code=None)
+    return done.returncode, done.document
 
 
-def test_images_of_any_kind_are_brought_to_one_size(out: Path) -> None:
+def test_images_of_any_kind_are_brought_to_one_size(out: Path, cli: CommandLine) -> None:
     """Grey, oblong both ways, with transparency, smaller and larger; the side is no power of two."""
     shapes = [(13, 13, 3), (9, 21), (30, 17, 3), (8, 8, 4)]
     size = 13
@@ -62,7 +58,7 @@ def test_images_of_any_kind_are_brought_to_one_size(out: Path) -> None:
         return shapes[n % 4]
 
     folder(out / "data", shape, 37, splits=(*SPLITS, "unbiased", "train"))
-    code, report = run(
+    code, report = run(cli,
         out, "--data-root", str(out / "data"), f"data.options.size={size}", "--method", "cdvg", "methods.cdvg.translator_epochs=1",
         "train.epochs=1", "methods.cdvg.gate=ignore", "methods.cdvg.translator=shallow",
     )  # fmt: skip
@@ -72,7 +68,7 @@ def test_images_of_any_kind_are_brought_to_one_size(out: Path) -> None:
     assert {"translator/content_kept", "worst_group/last", "group_mean/last"} <= set(metrics)
 
 
-def test_a_gate_that_cannot_judge_says_so(out: Path) -> None:
+def test_a_gate_that_cannot_judge_says_so(out: Path, cli: CommandLine) -> None:
     """No unbiased images and few training ones: the run goes on with a warning, or stops where the gate is to stop
     it.
     """
@@ -85,11 +81,10 @@ def test_a_gate_that_cannot_judge_says_so(out: Path) -> None:
         "methods.cdvg.translator_epochs=1",
     ]
     smoke = ["run", "cdvg_folder", "--profile", "smoke", "--json", "train.epochs=1"]
-    done = process.run(*smoke, *arguments, cwd=out, environment={"HOLDFAST_RUNS": str(out)})
-    assert done.returncode == 0
+    done = cli(*smoke, *arguments, out=out)
     assert "the gate cannot judge the translator" in done.stderr
-    assert not any(name.startswith("translator/") for name in json.loads(done.stdout)["runs"][0]["metrics"])
-    code, report = run(out, *arguments, "train.epochs=1", "methods.cdvg.gate=stop")
+    assert not any(name.startswith("translator/") for name in done.document["runs"][0]["metrics"])
+    code, report = run(cli, out, *arguments, "train.epochs=1", "methods.cdvg.gate=stop")
     assert code not in (0, 1)
     assert "the gate cannot judge the translator" in report["error"]["what"]
 
@@ -111,11 +106,13 @@ def test_a_gate_that_cannot_judge_says_so(out: Path) -> None:
         (lambda d: None, ["--method", "cdvg", "methods.cdvg.objective=two_stage", "methods.cdvg.contrast=none"], 2, "contrast must not be none"),
     ],
 )  # fmt: skip
-def test_what_does_not(out: Path, change: Callable[[Path], Any], arguments: list[str], code: int, message: str) -> None:
+def test_what_does_not(
+    out: Path, change: Callable[[Path], Any], arguments: list[str], code: int, message: str, cli: CommandLine
+) -> None:
     data = folder(out / "data")
     change(data)
     methods = [] if "--method" in arguments else ["--method", "erm"]
-    found, report = run(out, "--data-root", str(data), "data.options.size=12", *methods, *arguments)
+    found, report = run(cli, out, "--data-root", str(data), "data.options.size=12", *methods, *arguments)
     error = report["error"]
     assert found == code, error
     assert message in error["what"]

@@ -21,7 +21,7 @@ from holdfast.suites.config import catalog, measures, registry
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.reports import compare
 from holdfast.suites.runtime import build
-from holdfast.suites.runtime.run import Run
+from holdfast.suites.runtime.evaluation import Evaluation
 from holdfast.suites.sweeps import outcome, search
 from holdfast.suites.sweeps.studies import Study
 
@@ -275,20 +275,20 @@ def test_the_selection_keeps_the_better_epoch(problem: str, rule: str) -> None:
         def state_dict(self) -> dict[str, int]:
             return {"epoch": self.epoch}
 
-    run: Any = Run.__new__(Run)
     state = State()
-    run.recipe = catalog.recipe(SUITE[problem], "smoke", [f"train.selection={rule}"])
-    run.problem, run.metrics, run.best = registry.problem(problem), declared(problem), None
-    run.stream, run.scenario = [None] * 3, SimpleNamespace(streams={"valid": [None] * 3, "test": [None] * 3})
+    strategy: Any = SimpleNamespace(method=state)
+    scenario = SimpleNamespace(streams={name: [None] * 3 for name in ("train", "valid", "test")})
+    evaluator: Any = registry.problem(problem)
+    evaluation: Any = Evaluation(strategy, scenario, evaluator, main, lambda: None)
 
-    def evaluate(split: str, numbers: Any) -> Any:
+    def pooled(split: str, numbers: Any) -> Any:
         asked.append((split, list(numbers)))
-        return [], {main.name: values[state.epoch]}
+        return {main.name: values[state.epoch]}
 
-    run.evaluate = evaluate
+    evaluation.pooled = pooled
     for state.epoch in range(len(values)):
-        run.after_epoch(SimpleNamespace(method=state, _at={"experience": 1}))
-    assert run.best == ((0.9, {"epoch": 1}) if up else (0.1, {"epoch": 3}))
+        evaluation.select(rule, 1)
+    assert evaluation.best == ((0.9, {"epoch": 1}) if up else (0.1, {"epoch": 3}))
     assert set(map(str, asked)) == {str(("valid" if rule == "validation" else "test", [0, 1]))}
 
 

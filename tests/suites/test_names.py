@@ -16,9 +16,10 @@ from holdfast.suites.config.names import plain
 from holdfast.suites.config.recipe import load
 from holdfast.suites.runtime import folders, invocation
 from holdfast.suites.runtime.console import Console
+from holdfast.suites.runtime.plan import Invocation
 from holdfast.suites.sweeps import studies, sweep
 
-from . import process
+from .process import CommandLine
 
 HOSTILE = [
     "../../../evil",
@@ -91,7 +92,7 @@ def test_a_method_may_not_be_called_so(name: str) -> None:
     assert all(c.isprintable() or c == "\n" for c in caught.value.what)
 
 
-def test_the_command_writes_nothing_for_such_a_method(out: Path, outside: Path) -> None:
+def test_the_command_writes_nothing_for_such_a_method(out: Path, outside: Path, cli: CommandLine) -> None:
     document = yaml.safe_load(catalog.text("supremix_tabular"))
     document["methods"] = {str(outside / "evil"): {"use": "l1"}, "../../outside/evil": {"use": "l1"}}
     document["defaults"] = list(document["methods"])
@@ -102,10 +103,7 @@ def test_the_command_writes_nothing_for_such_a_method(out: Path, outside: Path) 
         ["run", "./evil.yaml", "--profile", "smoke"],
         ["sweep", "./evil.yaml", "--profile", "smoke"],
     ):
-        done = process.run(*verb, cwd=out, environment={"HOLDFAST_RUNS": str(out)})
-        assert done.returncode == 2, done.stderr
-        assert "no name for a method" in done.stderr
-        assert "Traceback" not in done.stderr
+        assert "no name for a method" in cli(*verb, out=out, code=2).stderr
     assert snapshot(out.parent) == before
 
 
@@ -144,7 +142,7 @@ def test_an_invocation_whose_run_lies_elsewhere_is_refused(name: Any, begun: Pat
         lambda: folders.list_runs(out),
         lambda: folders.unfinished(begun),
         lambda: folders.find(str(begun), out),
-        lambda: invocation.report(begun),
+        lambda: Invocation(begun).document(),
     ]
     for call in calls:
         with pytest.raises(Fault, match="no folder in it") as caught:
@@ -181,14 +179,14 @@ def test_a_damaged_state_is_one_message(document: Any, begun: Path) -> None:
         "l1-s0/plots/matrix.png",
     ],
 )
-def test_a_link_that_leads_out_is_not_written_through(link: str, begun: Path, out: Path, outside: Path) -> None:
+def test_a_link_that_leads_out_is_not_written_through(
+    link: str, begun: Path, out: Path, outside: Path, cli: CommandLine
+) -> None:
     (begun / link).parent.mkdir(parents=True, exist_ok=True)
     file = Path(link).suffix != "" or Path(link).name == "lock"
     (begun / link).symlink_to(outside / "precious.txt" if file else outside)
     before = snapshot(out.parent)
-    done = process.run("resume", str(begun), cwd=out, environment={"HOLDFAST_RUNS": str(out)})
-    assert done.returncode == 3, done.stderr
-    assert "Traceback" not in done.stderr
+    cli("resume", str(begun), out=out, code=3)
     assert snapshot(out.parent) == before
 
 
@@ -200,31 +198,18 @@ def test_a_lock_that_is_a_link_is_not_opened(begun: Path, outside: Path) -> None
     assert (outside / "precious.txt").read_text() == "precious"
 
 
-def test_sync_does_not_send_what_a_link_leads_to(begun: Path, out: Path, outside: Path) -> None:
+def test_sync_does_not_send_what_a_link_leads_to(begun: Path, out: Path, outside: Path, cli: CommandLine) -> None:
     run = begun / "l1-s0"
     (run / "plots").mkdir(parents=True)
     (run / "identity.json").write_text("{}")
     (run / "plots" / "matrix.png").symlink_to(outside / "precious.txt")
-    done = process.run("sync", str(begun), cwd=out, environment={"HOLDFAST_RUNS": str(out)})
-    assert done.returncode == 3
-    assert "leads out of the folder" in done.stderr
+    assert "leads out of the folder" in cli("sync", str(begun), out=out, code=3).stderr
 
 
 def study(out: Path, name: str = "tuned") -> studies.Study:
-    return studies.create(
-        catalog.recipe("supremix_tabular", "smoke", []),
-        methods=["l1"],
-        trials=1,
-        sampler="random",
-        pruner=None,
-        objectives=[],
-        seed=0,
-        device="cpu",
-        out=out,
-        name=name,
-        storage=None,
-        tracking_uri=f"sqlite:///{out}/mlflow.db",
-    )
+    recipe = catalog.recipe("supremix_tabular", "smoke", [])
+    asked = studies.Search(methods=["l1"], trials=1, sampler="random", name=name)
+    return studies.create(recipe, asked, device="cpu", out=out, tracking_uri=f"sqlite:///{out}/mlflow.db")
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name], ids=ascii)
@@ -265,7 +250,7 @@ def test_a_study_does_not_write_through_links(link: str, out: Path, outside: Pat
     (made.folder / link).symlink_to(outside / "precious.txt" if "." in link else outside)
     before = snapshot(out.parent)
     with pytest.raises(Fault, match="leads out of the folder"):
-        sweep.drive(made, Console(json=True), workers=1)
+        sweep.drive(made, Console(json=True))
     assert snapshot(out.parent) == before
 
 

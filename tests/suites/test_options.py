@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import json
 import os
 import resource
@@ -14,44 +13,24 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import closing, redirect_stdout, suppress
+from contextlib import closing, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites.cli import app as cli
 from holdfast.suites.config import catalog, registry
 from holdfast.suites.config.recipe import digest
-from holdfast.suites.runtime.run import Run
+from holdfast.suites.runtime.evaluation import Evaluation
+
+from .process import CommandLine
 
 SUITES = Path(sys.executable).with_name("suites")
 
 
-def suites(*arguments: str, out: Path, code: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
-    """The real command in its own process."""
-    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [SUITES, *arguments], env=env, capture_output=True, text=True, timeout=200, cwd=out, **options
-    )
-    assert done.returncode == code, done.stderr
-    return done
-
-
-def here(*arguments: str, out: Path, code: int = 0) -> str:
-    """The same command in this process (importing everything takes longer than a smoke run); its standard output."""
-    shown = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(shown):
-        patch.setenv("HOLDFAST_RUNS", str(out))
-        patch.setattr(sys, "argv", ["suites", *arguments])
-        found = cli._guard(lambda: cli.app(list(arguments), standalone_mode=False), "--json" in arguments)
-    assert found == code, shown.getvalue()
-    return shown.getvalue()
-
-
-def run(out: Path, *overrides: str, method: str = "er", code: int = 0) -> dict[str, Any]:
+def run(cli: CommandLine, out: Path, *overrides: str, method: str = "er", code: int = 0) -> dict[str, Any]:
     arguments = ["run", "coconut_slurp", "--profile", "smoke", "--method", method, "--json", *overrides]
-    document: dict[str, Any] = json.loads(here(*arguments, out=out, code=code))
+    document: dict[str, Any] = cli.here(*arguments, out=out, code=code).document
     return document
 
 
@@ -67,9 +46,9 @@ def journal(report: dict[str, Any], name: str) -> list[float]:
     return [p["value"] for p in map(json.loads, lines) if p["name"] == name]
 
 
-def test_bf16_best_balanced_herding_accumulate_and_the_loader(tmp_path: Path) -> None:
+def test_bf16_best_balanced_herding_accumulate_and_the_loader(tmp_path: Path, cli: CommandLine) -> None:
     """Fields that change how a run trains, all at once; each must show in the numbers or in the folder."""
-    report = run(
+    report = run(cli,
         tmp_path, "train.precision=bf16", "train.selection=validation", "train.accumulate=2", "train.path=loader",
         "methods.er.batching=balanced", "methods.er.selection=herding", "methods.er.fixed_memory=false", "train.schedule=cosine",
     )  # fmt: skip
@@ -78,24 +57,22 @@ def test_bf16_best_balanced_herding_accumulate_and_the_loader(tmp_path: Path) ->
     assert all(value > 0 for value in journal(report, "loss"))
 
 
-def test_selection_rules_keep_what_they_say(tmp_path: Path) -> None:
+def test_selection_rules_keep_what_they_say(tmp_path: Path, cli: CommandLine) -> None:
     """Epochs are worse the later they come (a huge learning rate); the oracle is at least as good on test as both honest rules."""
     found, common = {}, ("train.epochs=4", "train.lr=0.3", "train.optimizer=SGD")
     for rule in ("last", "validation", "oracle"):
-        report = json.loads(
-            here(
-                "run",
-                "cdvg_cmnist",
-                "--profile",
-                "smoke",
-                "--method",
-                "erm",
-                "--json",
-                f"train.selection={rule}",
-                *common,
-                out=tmp_path,
-            )
-        )
+        report = cli.here(
+            "run",
+            "cdvg_cmnist",
+            "--profile",
+            "smoke",
+            "--method",
+            "erm",
+            "--json",
+            f"train.selection={rule}",
+            *common,
+            out=tmp_path,
+        ).document
         found[rule] = report["runs"][0]["metrics"]
         tags = mlflow_tags(tmp_path, report["runs"][0]["mlflow_run_id"])
         assert tags["holdfast.selection"] == rule
@@ -104,7 +81,7 @@ def test_selection_rules_keep_what_they_say(tmp_path: Path) -> None:
         found["last"]["valid/accuracy/last"], found["oracle"]["valid/accuracy/last"]
     )
     assert len({json.dumps(m, sort_keys=True) for m in found.values()}) > 1
-    shown = here(
+    shown = cli.here(
         "run",
         "cdvg_cmnist",
         "--profile",
@@ -114,9 +91,9 @@ def test_selection_rules_keep_what_they_say(tmp_path: Path) -> None:
         "train.selection=oracle",
         "train.epochs=1",
         out=tmp_path,
-    )
+    ).stdout
     assert "ORACLE" in shown
-    refused = here(
+    refused = cli.here(
         "sweep",
         "cdvg_cmnist",
         "--profile",
@@ -127,21 +104,24 @@ def test_selection_rules_keep_what_they_say(tmp_path: Path) -> None:
         "--json",
         out=tmp_path,
         code=2,
-    )
+    ).stdout
     assert "leak" in json.loads(refused)["error"]["what"]
 
 
-def test_validation_scores_all_experiences_seen_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validation_scores_all_experiences_seen_so_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine
+) -> None:
     """The weights kept of each experience are those of the epoch with the best rows of all experiences seen, pooled."""
-    real, seen = Run.evaluate, []
+    real, seen = Evaluation.pooled, []
 
-    def watched(self: Run, split: str, numbers: Any) -> Any:
-        each, pooled = real(self, split, numbers)
-        seen.append((self.strategy.position["experience"], self.training, split, tuple(numbers), pooled["accuracy"]))
-        return each, pooled
+    def watched(self: Evaluation, split: str, numbers: Any) -> Any:
+        pooled = real(self, split, numbers)
+        seen.append((self.strategy.position["experience"], split, tuple(numbers), pooled["accuracy"]))
+        return pooled
 
-    monkeypatch.setattr(Run, "evaluate", watched)
+    monkeypatch.setattr(Evaluation, "pooled", watched)
     run(
+        cli,
         tmp_path,
         "train.selection=validation",
         "train.epochs=4",
@@ -149,7 +129,7 @@ def test_validation_scores_all_experiences_seen_so_far(tmp_path: Path, monkeypat
         "train.lr=0.01",
         "data.experiences=3",
     )
-    valid = [(k, numbers, value) for k, _, split, numbers, value in seen if split == "valid"]
+    valid = [(k, numbers, value) for k, split, numbers, value in seen if split == "valid"]
     for k in range(3):
         mine = [(numbers, value) for experience, numbers, value in valid if experience == k]
         assert {numbers for numbers, _ in mine} == {tuple(range(k + 1))}
@@ -163,35 +143,40 @@ def mlflow_tags(out: Path, run: str) -> dict[str, str]:
         return dict(store.execute("select key, value from tags where run_uuid = ?", (run,)).fetchall())
 
 
-def test_the_loader_path_gives_the_same_numbers(tmp_path: Path) -> None:
-    one, two = run(tmp_path), run(tmp_path, "train.path=loader")
+def test_the_loader_path_gives_the_same_numbers(tmp_path: Path, cli: CommandLine) -> None:
+    one, two = run(cli, tmp_path), run(cli, tmp_path, "train.path=loader")
     assert journal(one, "loss") == journal(two, "loss")
 
 
 @pytest.mark.slow
-def test_compiled_layers_give_nearly_the_same_losses(tmp_path: Path) -> None:
+def test_compiled_layers_give_nearly_the_same_losses(tmp_path: Path, cli: CommandLine) -> None:
     arguments = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--json", "model.options.dropout=0"]
     plain, compiled = (  # in processes of their own: the compiler itself warns, which is an error here
-        json.loads(suites(*arguments, f"train.compile={value}", out=tmp_path).stdout) for value in ("false", "true")
+        json.loads(cli.apart(*arguments, f"train.compile={value}", out=tmp_path).stdout) for value in ("false", "true")
     )
     assert journal(compiled, "loss") == pytest.approx(journal(plain, "loss"), rel=1e-3)
 
 
-def test_a_fine_tuned_encoder_and_beam_search(tmp_path: Path) -> None:
+def test_a_fine_tuned_encoder_and_beam_search(tmp_path: Path, cli: CommandLine) -> None:
     report = run(
-        tmp_path, "model.options.frozen=false", "model.options.beam=3", "model.options.subsample=2", method="coconut"
+        cli,
+        tmp_path,
+        "model.options.frozen=false",
+        "model.options.beam=3",
+        "model.options.subsample=2",
+        method="coconut",
     )
     assert journal(report, "loss/mm")
 
 
-def test_a_run_that_diverges_says_what_to_change(tmp_path: Path) -> None:
-    error = run(tmp_path, "train.lr=99", "train.clip=null", "train.optimizer=SGD", code=4)["error"]
+def test_a_run_that_diverges_says_what_to_change(tmp_path: Path, cli: CommandLine) -> None:
+    error = run(cli, tmp_path, "train.lr=99", "train.clip=null", "train.optimizer=SGD", code=4)["error"]
     assert error["code"] == "run_failed"
     assert "non-finite" in error["what"]
     assert "train.lr" in error["next"]
 
 
-def test_a_full_disk_leaves_a_run_that_can_be_taken_up(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_a_run_that_can_be_taken_up(tmp_path: Path, cli: CommandLine) -> None:
     """A limit on the size of a file stands in for a full disk: the checkpoint of a wider model does not fit."""
     arguments = [
         "run",
@@ -208,49 +193,51 @@ def test_a_full_disk_leaves_a_run_that_can_be_taken_up(tmp_path: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
 
-    done = suites(*arguments, out=tmp_path, code=4, preexec_fn=limit)
+    done = cli.apart(*arguments, out=tmp_path, code=4, preexec_fn=limit)
     assert "checkpoint" in json.loads(done.stdout)["error"]["what"]
     assert not list(tmp_path.rglob("*.part"))
-    report = json.loads(suites("resume", "last", "--json", out=tmp_path).stdout)
+    report = json.loads(cli.apart("resume", "last", "--json", out=tmp_path).stdout)
     assert report["runs"][0]["status"] == "finished"
 
 
-def test_dry_run_starts_nothing(tmp_path: Path) -> None:
-    plan = json.loads(
-        here("run", "coconut_slurp", "--profile", "smoke", "--dry-run", "--json", "--seeds", "2", out=tmp_path)
-    )
+def test_dry_run_starts_nothing(tmp_path: Path, cli: CommandLine) -> None:
+    plan = cli.here(
+        "run", "coconut_slurp", "--profile", "smoke", "--dry-run", "--json", "--seeds", "2", out=tmp_path
+    ).document
     assert [row["method"] for row in plan["methods"]] == ["finetune", "er", "coconut", "joint"]
     assert all(row["steps"] > 0 and row["parameters"] > 0 and row["seconds_estimated"] > 0 for row in plan["methods"])
     assert plan["recipe"]["train"]["threads"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
-def test_doctor_and_data_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_and_data_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine) -> None:
     monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
-    checks = json.loads(here("doctor", "--json", out=tmp_path))
+    checks = cli.here("doctor", "--json", out=tmp_path).document
     assert checks["healthy"] is True
     assert {"torch", "GPU", "disk", "cache", "store"} <= {c["what"] for c in checks["checks"]}
-    here("data", "prepare", "coconut_slurp", "--profile", "smoke", out=tmp_path)
-    assert "log-mel" in here("data", "list", out=tmp_path)
+    cli.here("data", "prepare", "coconut_slurp", "--profile", "smoke", out=tmp_path)
+    assert "log-mel" in cli.here("data", "list", out=tmp_path).stdout
     damaged = next((tmp_path / "cache").glob("*/frames.safetensors"))
     damaged.write_bytes(b"no")
-    unfit = json.loads(here("doctor", "--json", out=tmp_path, code=4))
+    unfit = cli.here("doctor", "--json", out=tmp_path, code=4).document
     assert next(c["do"] for c in unfit["checks"] if c["what"] == "cache").endswith("suites data clean")
-    found = here("data", "check", "coconut_slurp", "--profile", "smoke", out=tmp_path)
+    found = cli.here("data", "check", "coconut_slurp", "--profile", "smoke", out=tmp_path).stdout
     assert "bag_of_words_accuracy" in found
     assert "single_word_share" in found
-    here("data", "clean", out=tmp_path)
+    cli.here("data", "clean", out=tmp_path)
     assert not list((tmp_path / "cache").glob("*/"))
 
 
-def test_doctor_names_a_store_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_names_a_store_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    checks = json.loads(here("doctor", "--json", out=tmp_path, code=4))["checks"]
+    checks = cli.here("doctor", "--json", out=tmp_path, code=4).document["checks"]
     assert next(c for c in checks if c["what"] == "store")["ok"] is False
 
 
-def test_ui_serves_the_store_on_loopback(tmp_path: Path) -> None:
-    run(tmp_path)
+def test_ui_serves_the_store_on_loopback(tmp_path: Path, cli: CommandLine) -> None:
+    run(cli, tmp_path)
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -311,7 +298,9 @@ def manifest_tree(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("frozen", ["true", "false"])
-def test_a_users_folder_with_a_wav2vec_encoder_and_what_it_predicts(frozen: str, tmp_path: Path) -> None:
+def test_a_users_folder_with_a_wav2vec_encoder_and_what_it_predicts(
+    frozen: str, tmp_path: Path, cli: CommandLine
+) -> None:
     """The whole real path at a tiny size: a manifest, a transformers checkpoint in a folder, training, checkpoint, prediction."""
     transformers = pytest.importorskip("transformers")
     tree = manifest_tree(tmp_path / "mine")
@@ -320,29 +309,29 @@ def test_a_users_folder_with_a_wav2vec_encoder_and_what_it_predicts(frozen: str,
         num_feat_extract_layers=2, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2, feat_extract_norm="layer", do_stable_layer_norm=True,
     )  # fmt: skip
     transformers.Wav2Vec2Model(config).save_pretrained(tmp_path / "encoder")
-    done = here(
+    done = cli.here(
         "run", "coconut_manifest", "--profile", "smoke", "--method", "coconut", "--json", "--data-root", str(tree), "data.experiences=2",
         "data.options.features=waveform", "model.options.encoder=transformers", f"model.options.encoder_name={tmp_path / 'encoder'}",
         f"model.options.frozen={frozen}", "model.options.noise_db=[10, 30]", "model.options.room_seconds=0.1", "methods.coconut.memory_share=null", "methods.coconut.memory_rows=9",
         out=tmp_path,
-    )  # fmt: skip
+    ).stdout  # fmt: skip
     report = json.loads(done)
     assert report["data"]["source"] == "real"
     files = sorted((tree / "clips").glob("*.wav"))[:3]
     (tmp_path / "broken.wav").write_text("no")
-    shown = here(
+    shown = cli.here(
         "predict", report["runs"][0]["folder"], *map(str, files), str(tmp_path / "broken.wav"), out=tmp_path, code=3
-    )
+    ).stdout
     lines = [json.loads(line) for line in shown.splitlines()]
     assert [line["file"] for line in lines] == [*map(str, files), str(tmp_path / "broken.wav")]
     assert set(lines[0]) == {"file", "scenario", "action", "intent", "entities", "transcript"}
     assert "unreadable" in lines[-1]["error"]
-    alone = here("predict", report["runs"][0]["folder"], str(files[0]), out=tmp_path)
+    alone = cli.here("predict", report["runs"][0]["folder"], str(files[0]), out=tmp_path).stdout
     assert json.loads(alone) == lines[0], "one file says the same alone and among others"
 
 
-def test_predict_refuses_what_is_no_run(tmp_path: Path) -> None:
-    here("predict", "absent", "a.wav", out=tmp_path, code=2)
+def test_predict_refuses_what_is_no_run(tmp_path: Path, cli: CommandLine) -> None:
+    cli.here("predict", "absent", "a.wav", out=tmp_path, code=2)
 
 
 class Point:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,20 +17,8 @@ pytest.importorskip("optuna")
 
 def study(out: Path) -> studies.Study:
     """Of an error: less is better."""
-    return studies.create(
-        catalog.recipe("supremix_tabular", "smoke"),
-        methods=["l1"],
-        trials=3,
-        sampler="random",
-        pruner=None,
-        objectives=[],
-        seed=0,
-        device="cpu",
-        out=out,
-        name=None,
-        storage=None,
-        tracking_uri=None,
-    )
+    asked = studies.Search(methods=["l1"], trials=3, sampler="random")
+    return studies.create(catalog.recipe("supremix_tabular", "smoke"), asked, device="cpu", out=out, tracking_uri=None)
 
 
 def deciding(trials: int = 40) -> Any:
@@ -109,7 +98,7 @@ def test_the_best_again_on_fresh_seeds_is_called_better_or_worse(
 
     def start(recipe: Any, *, seeds: Any, out: Path, **options: Any) -> Any:
         values = best if out.name == "rerun-best" else default
-        return {"runs": [{"metrics": {"mae/average": value}} for value in values]}
+        return SimpleNamespace(document=lambda: {"runs": [{"metrics": {"mae/average": value}} for value in values]})
 
     monkeypatch.setattr(invocation, "start", start)
     document = {"best": {"params": {}, "number": 0}}

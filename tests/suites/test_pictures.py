@@ -24,9 +24,10 @@ def fails(*arguments: Any, **named: Any) -> None:
 
 def start(out: Path, suite: str, method: str) -> dict[str, Any]:
     recipe = catalog.recipe(suite, "smoke", ["train.threads=1"])
-    return invocation.start(
+    started = invocation.start(
         recipe, methods=[method], seeds=[0], device="cpu", out=out, tracking_uri=None, console=Console(json=True)
     )
+    return started.document()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,7 +23,7 @@ from holdfast.suites.tracking import state as tracker
 from holdfast.suites.tracking.delivery import compare_store, sync
 from holdfast.suites.tracking.store import SQLITE, resolve_uri
 
-from . import process
+from .process import CommandLine, Done
 
 URL_SECRET, STORE_SECRET, MLFLOW_SECRET, TOKEN = "In%2FThe-Url", "of-the-storage", "of-mlflow-itself", "hf_AbCdEf"
 SECRETS = (URL_SECRET, "In/The-Url", STORE_SECRET, MLFLOW_SECRET, TOKEN)
@@ -49,12 +48,11 @@ def home(tmp_path: Path, empty_store: Path) -> Path:
     return folder
 
 
-def suites(*arguments: str, home: Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-    own = {
+def suites(cli: CommandLine, *arguments: str, home: Path, code: int = 0, **environment: str) -> Done:
+    own: dict[str, Any] = {
         "HOME": str(home), "HOLDFAST_RUNS": str(home / "runs"), "MLFLOW_TRACKING_PASSWORD": MLFLOW_SECRET, "HF_TOKEN": TOKEN,
     }  # fmt: skip
-    done = process.run(*arguments, cwd=home, environment={**own, **environment})
-    assert done.returncode == code, done.stderr
+    done = cli(*arguments, out=home, code=code, **{**own, **environment})
     shown = done.stdout + done.stderr
     assert not [secret for secret in SECRETS if secret in shown], shown
     return done
@@ -113,53 +111,53 @@ def busy() -> Iterator[tuple[int, list[str]]]:
 RUN = ["run", "supremix_tabular", "--profile", "smoke", "--method", "l1", "--json"]
 
 
-def test_runs_that_succeed_fail_and_lose_their_server_hold_no_secret(home: Path) -> None:
+def test_runs_that_succeed_fail_and_lose_their_server_hold_no_secret(home: Path, cli: CommandLine) -> None:
     data = ["--data-root", str(home / "data")]
-    fine = json.loads(suites(*RUN, *data, home=home).stdout)
+    fine = json.loads(suites(cli, *RUN, *data, home=home).stdout)
     folder = Path(fine["runs"][0]["folder"])
     assert fine["data"]["source"] == "real"
     assert "~/data" in (folder / "recipe.yaml").read_text(), "the home is written as ~"
     assert compare_store(folder, home / "runs" / "mlflow.db", f"{SQLITE}~/runs/mlflow.db") == []
-    suites(*RUN, *data, "train.optimizer=SGD", "train.lr=100", "train.clip=null", home=home, code=4)
+    suites(cli, *RUN, *data, "train.optimizer=SGD", "train.lr=100", "train.clip=null", home=home, code=4)
     with busy() as (port, logins):
         uri = f"http://someone:{URL_SECRET}@127.0.0.1:{port}"
-        lost = json.loads(suites(*RUN, *data, "--tracking-uri", uri, home=home).stdout)
+        lost = json.loads(suites(cli, *RUN, *data, "--tracking-uri", uri, home=home).stdout)
         assert "someone:In/The-Url" in logins
     alone = Path(lost["runs"][0]["folder"])
     assert json.loads((alone / "identity.json").read_text())["uri"] == f"http://127.0.0.1:{port}"
     assert found_in(home / "runs", home) == []
-    suites("resume", str(folder.parent), "--json", home=home)
-    again = suites("run", str(folder / "recipe.yaml"), "--json", home=home)  # ~ is found again
+    suites(cli, "resume", str(folder.parent), "--json", home=home)
+    again = suites(cli, "run", str(folder / "recipe.yaml"), "--json", home=home)  # ~ is found again
     assert json.loads(again.stdout)["data"]["source"] == "real"
     uri = f"{SQLITE}{home}/runs/other.db"
-    synced = json.loads(suites("sync", str(alone), "--tracking-uri", uri, "--json", home=home).stdout)
+    synced = json.loads(suites(cli, "sync", str(alone), "--tracking-uri", uri, "--json", home=home).stdout)
     assert synced["undelivered"] == 0
     assert (home / "runs" / "other.db").exists()
     assert found_in(home / "runs", home) == []
 
 
-def test_a_study_holds_no_secret_and_its_workers_have_the_login(home: Path) -> None:
+def test_a_study_holds_no_secret_and_its_workers_have_the_login(home: Path, cli: CommandLine) -> None:
     sweep = ["sweep", "supremix_tabular", "--profile", "smoke", "--method", "l1", "--trials", "2", "--json"]
     data = ["--data-root", str(home / "data")]
     with busy() as (port, logins):
         uri = f"http://someone:{URL_SECRET}@127.0.0.1:{port}"
-        suites(*sweep, *data, "--study", "lost", "--tracking-uri", uri, home=home)
+        suites(cli, *sweep, *data, "--study", "lost", "--tracking-uri", uri, home=home)
         assert "someone:In/The-Url" in logins
         assert set(logins) <= {"someone:In/The-Url"}, "every request of every worker has it"
     storage = f"postgresql://someone:{STORE_SECRET}@127.0.0.1:9/none"
-    suites(*sweep, *data, "--study", "none", "--storage", storage, home=home, code=2)
+    suites(cli, *sweep, *data, "--study", "none", "--storage", storage, home=home, code=2)
     plan = json.loads((home / "runs" / "study-none" / "study.json").read_text())
     assert plan["storage"] == "postgresql://127.0.0.1:9/none"
     assert found_in(home / "runs", home) == []
-    text = suites("sync", "--json", home=home, code=4).stdout
+    text = suites(cli, "sync", "--json", home=home, code=4).stdout
     assert json.loads(text)["studies"]
 
 
-def test_a_login_comes_back_from_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_comes_back_from_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine) -> None:
     """Stored is the address alone; a later process has the login of MLflow's own variables, or of MLFLOW_TRACKING_URI."""
     monkeypatch.setattr("holdfast.suites.tracking.delivery.ATTEMPTS", 1)
     monkeypatch.delenv(private.LOGINS, raising=False)
-    suites(*RUN, home=home)
+    suites(cli, *RUN, home=home)
     run = next((home / "runs").glob("*/l1-s0"))
     identity = json.loads((run / "identity.json").read_text())
     with busy() as (port, logins):
@@ -241,18 +239,18 @@ def test_home_is_written_as_a_tilde_and_comes_back(where: str, monkeypatch: pyte
     assert private.homeless(f"cannot read {where}/x: '{where}'") == "cannot read ~/x: '~'"
 
 
-def test_a_password_that_cannot_be_read_is_refused_unseen(tmp_path: Path) -> None:
+def test_a_password_that_cannot_be_read_is_refused_unseen(tmp_path: Path, cli: CommandLine) -> None:
     with pytest.raises(Fault, match="%2F") as caught:
         resolve_uri(tmp_path, "http://user:se/cret@host")
     assert "cret" not in str(vars(caught.value))
-    done = process.run(
+    done = cli(
         *RUN,
         "--tracking-uri",
         "http://user:se/cret@host",
-        cwd=tmp_path,
-        environment={"HOLDFAST_RUNS": str(tmp_path / "runs")},
+        out=tmp_path,
+        code=2,
+        HOLDFAST_RUNS=str(tmp_path / "runs"),
     )
-    assert done.returncode == 2
     assert "cret" not in done.stdout + done.stderr
     assert not (tmp_path / "runs").exists(), "nothing is left behind"
 
@@ -295,27 +293,27 @@ def test_a_storages_login_may_be_given_again(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_pages_command_shows_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.suites.cli import app as cli
+    from holdfast.suites.cli import service
 
     seen: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *arguments: seen.append(arguments))
     uri = f"postgresql://u:{STORE_SECRET}@h/db"
     monkeypatch.setenv(private.LOGINS, "")
-    cli.ui(out=tmp_path, port=5000, tracking_uri=uri)
+    service.ui(out=tmp_path, port=5000, tracking_uri=uri)
     (_, arguments, environment) = seen[0]
     assert STORE_SECRET not in " ".join(arguments), "everybody may see a process's arguments"
     assert environment["MLFLOW_BACKEND_STORE_URI"] == uri
 
 
 def test_a_traceback_that_is_asked_for_shows_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    from holdfast.suites.cli import app as cli
+    from holdfast.suites.cli.errors import guarded
 
     monkeypatch.setenv("HOLDFAST_DEBUG", "1")
 
     def fail() -> None:
         raise OSError(f"cannot reach http://u:{URL_SECRET}@h")
 
-    assert cli._guard(fail, False) == 4
+    assert guarded(fail, False) == 4
     shown = capsys.readouterr().err
     assert "Traceback" in shown
     assert URL_SECRET not in shown

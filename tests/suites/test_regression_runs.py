@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 from holdfast.suites.tracking.journal import comparable
 
-from . import process
+from .process import CommandLine
 
 SMALL = ["supremix_tabular", "--profile", "smoke", "--json"]
 
@@ -22,18 +21,11 @@ def out(tmp_path: Path, empty_store: Path) -> Path:
     return tmp_path
 
 
-def suites(*arguments: str, out: Path, kill_at: str = "", code: int = 0) -> Any:
-    done = process.run(*arguments, cwd=out, kill_at=kill_at, environment={"HOLDFAST_RUNS": str(out)})
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return json.loads(done.stdout) if done.stdout else None
-
-
-def test_ranges_of_labels_one_after_another_with_replay(out: Path) -> None:
-    document = suites(
+def test_ranges_of_labels_one_after_another_with_replay(out: Path, cli: CommandLine) -> None:
+    document = cli(
         "run", *SMALL, "--method", "l1", "--method", "supremix", "data.experiences=3", "data.split=range", "data.class_order=alphabetical",
         "methods.supremix.memory_share=0.3", out=out,
-    )  # fmt: skip
+    ).document  # fmt: skip
     for run in document["runs"]:
         rows = csv.DictReader((Path(run["folder"]) / "matrix.csv").read_text().splitlines())
         cells = {(r["after_experience"], r["test_experience"]): r for r in rows}
@@ -50,16 +42,16 @@ def test_ranges_of_labels_one_after_another_with_replay(out: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def whole(tmp_path_factory: pytest.TempPathFactory, cli: CommandLine) -> Any:
     """An undisturbed run."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    return suites("run", *SMALL, "--method", "supremix_probe", out=folder)["runs"][0]
+    return cli("run", *SMALL, "--method", "supremix_probe", out=folder).document["runs"][0]
 
 
 @pytest.mark.parametrize("point", ["iteration:4", "iteration:17"])  # pre-training has 12 steps, the probe 12 more
-def test_a_kill_in_either_stage_changes_nothing(out: Path, whole: Any, point: str) -> None:
-    suites("run", *SMALL, "--method", "supremix_probe", out=out, kill_at=point, code=-9)
-    resumed = suites("resume", "last", "--json", out=out)["runs"][0]
+def test_a_kill_in_either_stage_changes_nothing(out: Path, whole: Any, point: str, cli: CommandLine) -> None:
+    cli("run", *SMALL, "--method", "supremix_probe", out=out, kill_at=point, code=-9)
+    resumed = cli("resume", "last", "--json", out=out).document["runs"][0]
 
     def numbers(run: Any) -> dict[str, float]:
         return {k: v for k, v in run["metrics"].items() if k != "cost/seconds_per_step"}
@@ -76,10 +68,12 @@ def test_a_kill_in_either_stage_changes_nothing(out: Path, whole: Any, point: st
         ("a,y\n1,1\n", "1 rows of data"),
     ],
 )
-def test_a_bad_table_ends_with_exit_code_3_and_leaves_nothing(out: Path, text: str, message: str) -> None:
+def test_a_bad_table_ends_with_exit_code_3_and_leaves_nothing(
+    out: Path, text: str, message: str, cli: CommandLine
+) -> None:
     (out / "bad.csv").write_text(text)
     before = sorted(p.name for p in out.iterdir())
-    error = suites("run", *SMALL, "--data-root", str(out / "bad.csv"), out=out, code=3)["error"]
+    error = cli("run", *SMALL, "--data-root", str(out / "bad.csv"), out=out, code=3).document["error"]
     assert error["code"] == "data"
     assert message in error["what"]
     assert sorted(p.name for p in out.iterdir()) == before

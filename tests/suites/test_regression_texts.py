@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +11,7 @@ import pytest
 from holdfast.datasets.supremix import stsb as supremix_stsb
 from holdfast.suites.tracking.journal import comparable
 
-from . import process
-
-
-def suites(*arguments: str, out: Path, kill_at: str = "", code: int = 0) -> Any:
-    done = process.run(*arguments, cwd=out, kill_at=kill_at, environment={"HOLDFAST_RUNS": str(out)})
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return json.loads(done.stdout) if done.stdout else None
+from .process import CommandLine
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +32,11 @@ def small(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Callable[..., Pat
     ]  # fmt: skip
 
 
-def test_a_killed_run_of_a_text_model_ends_as_an_undisturbed_one(out: Path, small: list[str]) -> None:
+def test_a_killed_run_of_a_text_model_ends_as_an_undisturbed_one(out: Path, small: list[str], cli: CommandLine) -> None:
     chosen = [*small, "--method", "supremix", "data.options.fraction=0.9"]
-    whole = suites(*chosen, out=out)["runs"]
-    suites(*chosen, out=out, kill_at="iteration:5", code=-9)
-    resumed = suites("resume", "last", "--json", out=out)["runs"][0]
+    whole = cli(*chosen, out=out).document["runs"]
+    cli(*chosen, out=out, kill_at="iteration:5", code=-9)
+    resumed = cli("resume", "last", "--json", out=out).document["runs"][0]
 
     def numbers(run: Any) -> dict[str, float]:
         return {k: v for k, v in run["metrics"].items() if k != "cost/seconds_per_step"}
@@ -55,13 +47,13 @@ def test_a_killed_run_of_a_text_model_ends_as_an_undisturbed_one(out: Path, smal
     )
 
 
-def test_a_text_model_that_is_not_there_is_one_message(out: Path, small: list[str]) -> None:
+def test_a_text_model_that_is_not_there_is_one_message(out: Path, small: list[str], cli: CommandLine) -> None:
     before = sorted(path.name for path in out.iterdir())
-    error = suites(*small[:-1], "model.options.encoder_name=./nowhere", out=out, code=3)["error"]
+    error = cli(*small[:-1], "model.options.encoder_name=./nowhere", out=out, code=3).document["error"]
     assert error["code"] == "data"
     assert "no readable transformers model './nowhere'" in error["what"]
     table = ["run", "supremix_tabular", "--profile", "smoke", "--json", *small[5:]]
-    error = suites(*table, out=out, code=2)["error"]
+    error = cli(*table, out=out, code=2).document["error"]
     assert error["code"] == "recipe"
     assert "takes pairs of texts" in error["what"]
     assert sorted(path.name for path in out.iterdir()) == before

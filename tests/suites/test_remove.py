@@ -14,7 +14,7 @@ import pytest
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.runtime import folders, remove
 
-from . import process
+from .process import CommandLine
 
 SUITES = Path(sys.executable).with_name("suites")
 
@@ -71,28 +71,24 @@ def outside(tmp_path: Path) -> Path:
     return folder
 
 
-def call(*arguments: str, out: Path) -> subprocess.CompletedProcess[str]:
-    return process.run("runs", "remove", *arguments, cwd=out, environment={"HOLDFAST_RUNS": str(out)})
-
-
-def test_an_invocation_and_one_run_of_it_go_whole(out: Path) -> None:
+def test_an_invocation_and_one_run_of_it_go_whole(out: Path, cli: CommandLine) -> None:
     folder, other = invocation(out), invocation(out, "suite-2")
     before = snapshot(other)
-    assert call("suite-1/er-s0", "--yes", out=out).returncode == 0
+    cli("runs", "remove", "suite-1/er-s0", "--yes", out=out)
     assert not (folder / "er-s0").exists()
     assert (folder / "er-s1" / "run.json").exists()
-    done = call(str(folder), "--yes", "--json", out=out)
-    assert json.loads(done.stdout) == {"removed": str(folder), "left": []}
+    done = cli("runs", "remove", str(folder), "--yes", "--json", out=out)
+    assert done.document == {"removed": str(folder), "left": []}
     assert not folder.exists()
     assert snapshot(other) == before
 
 
-def test_a_real_invocation_goes_whole(out: Path) -> None:
+def test_a_real_invocation_goes_whole(out: Path, cli: CommandLine) -> None:
     run = ["run", "supremix_tabular", "--profile", "smoke", "--method", "l1", "--json"]
-    done = process.run(*run, cwd=out, environment={"HOLDFAST_RUNS": str(out)})
-    report = json.loads(done.stdout)
+    done = cli(*run, out=out)
+    report = done.document
     assert json.loads((Path(report["runs"][0]["folder"]) / "run.json").read_text())["schema"] == 1
-    assert call(report["out"], "--yes", out=out).returncode == 0
+    cli("runs", "remove", report["out"], "--yes", out=out)
     assert not Path(report["out"]).exists()
 
 
@@ -124,7 +120,7 @@ def test_a_folder_with_a_file_of_that_name_is_not_ours(marker: str, text: str, o
     assert snapshot(out) == before
 
 
-def test_what_is_not_ours_in_a_run_is_named_and_stays(out: Path, outside: Path) -> None:
+def test_what_is_not_ours_in_a_run_is_named_and_stays(out: Path, outside: Path, cli: CommandLine) -> None:
     before = snapshot(outside)
     folder = invocation(out)
     run = folder / "er-s0"
@@ -135,9 +131,8 @@ def test_what_is_not_ours_in_a_run_is_named_and_stays(out: Path, outside: Path) 
     (run / "data" / "run.json").write_text("mine")
     (folder / "photos").symlink_to(outside)
     (run / "journal.jsonl").symlink_to(outside / "precious.txt")  # our name: the link goes, what it points to stays
-    done = call("suite-1", "--yes", "--json", out=out)
-    assert done.returncode == 0, done.stderr
-    left = {str(Path(path).relative_to(folder)) for path in json.loads(done.stdout)["left"]}
+    done = cli("runs", "remove", "suite-1", "--yes", "--json", out=out)
+    left = {str(Path(path).relative_to(folder)) for path in done.document["left"]}
     assert left == {
         "er-s0/notes.md",
         "er-s0/plots/mine.svg",
@@ -181,24 +176,20 @@ def test_a_run_that_is_a_link_reaches_nothing(out: Path, outside: Path) -> None:
     assert {path: text for path, text in snapshot(out.parent).items() if not path.startswith("elsewhere")} == before
 
 
-def test_outside_the_folder_of_runs_the_path_is_named_twice(out: Path, tmp_path: Path) -> None:
+def test_outside_the_folder_of_runs_the_path_is_named_twice(out: Path, tmp_path: Path, cli: CommandLine) -> None:
     elsewhere = invocation(tmp_path, "elsewhere")
     for again in ([], ["--outside", str(tmp_path)]):
-        done = call(str(elsewhere), "--yes", *again, out=out)
-        assert done.returncode == 2
+        done = cli("runs", "remove", str(elsewhere), "--yes", *again, out=out, code=2)
         assert f"--outside {elsewhere}" in done.stderr
     assert (elsewhere / "invocation.json").exists()
-    assert call("../elsewhere", "--yes", "--outside", str(elsewhere), out=out).returncode == 0
+    cli("runs", "remove", "../elsewhere", "--yes", "--outside", str(elsewhere), out=out)
     assert not elsewhere.exists()
 
 
-def test_without_a_terminal_nothing_goes_unless_yes_is_said(out: Path) -> None:
+def test_without_a_terminal_nothing_goes_unless_yes_is_said(out: Path, cli: CommandLine) -> None:
     folder = invocation(out)
     before = snapshot(out)
-    done = subprocess.run(
-        [SUITES, "runs", "remove", "suite-1", "--out", str(out)], cwd=out, input="y\n", capture_output=True, text=True
-    )
-    assert done.returncode == 2, done.stderr
+    done = cli.apart("runs", "remove", "suite-1", out=out, code=2, input="y\n")
     assert "there is no terminal" in done.stderr
     assert "--yes" in done.stderr
     assert snapshot(out) == before
@@ -209,7 +200,7 @@ def test_without_a_terminal_nothing_goes_unless_yes_is_said(out: Path) -> None:
 def test_at_a_terminal_it_asks(answer: str, code: int, there: bool, out: Path) -> None:
     folder = invocation(out)
     mine, theirs = pty.openpty()
-    process_ = subprocess.Popen(
+    process = subprocess.Popen(
         [SUITES, "runs", "remove", str(folder), "--out", str(out)],
         stdin=theirs,
         stdout=subprocess.PIPE,
@@ -217,10 +208,10 @@ def test_at_a_terminal_it_asks(answer: str, code: int, there: bool, out: Path) -
         text=True,
     )
     os.write(mine, f"{answer}\n".encode())
-    _, shown = process_.communicate(timeout=60)
+    _, shown = process.communicate(timeout=60)
     os.close(mine)
     os.close(theirs)
-    assert process_.returncode == code, shown
+    assert process.returncode == code, shown
     assert f"delete the invocation {folder}" in shown
     assert folder.exists() is there
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -22,23 +21,10 @@ from holdfast.suites.tracking.delivery import compare_store
 from holdfast.suites.tracking.journal import SENT, comparable
 from holdfast.suites.tracking.sender import RunIdentity, Sender
 
-from . import process
+from .process import CommandLine
 
 SUITES = Path(sys.executable).with_name("suites")
 SMALL = ["--profile", "smoke", "--method", "coconut", "--json"]
-
-
-def suites(
-    *arguments: str, out: Path, kill_at: str = "", check: bool = True, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    done = process.run(*arguments, cwd=out, kill_at=kill_at, environment={"HOLDFAST_RUNS": str(out), **environment})
-    if check:
-        assert done.returncode == 0, done.stderr
-    return done
-
-
-def document(done: subprocess.CompletedProcess[str]) -> Any:
-    return json.loads(done.stdout)
 
 
 @pytest.fixture
@@ -49,17 +35,17 @@ def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reference(tmp_path_factory: pytest.TempPathFactory, cli: CommandLine) -> Path:
     """An undisturbed run's folder."""
     out = tmp_path_factory.mktemp("reference")
-    return Path(document(suites("run", "coconut_slurp", *SMALL, out=out))["runs"][0]["folder"])
+    return Path(cli("run", "coconut_slurp", *SMALL, out=out).document["runs"][0]["folder"])
 
 
 @pytest.mark.parametrize("name", [row["name"] for row in catalog.recipes()])
-def test_smoke_of_every_suite(name: str, tmp_path: Path) -> None:
+def test_smoke_of_every_suite(name: str, tmp_path: Path, cli: CommandLine) -> None:
     (tmp_path / "mlflow.db").unlink()
     start = time.monotonic()
-    report = document(suites("run", name, "--profile", "smoke", "--json", out=tmp_path))
+    report = cli("run", name, "--profile", "smoke", "--json", out=tmp_path).document
     assert report["data"]["source"] == "stand-in"
     assert [run["method"] for run in report["runs"]] == list(catalog.recipe(name, "smoke").defaults)
     for run in report["runs"]:
@@ -80,10 +66,10 @@ def test_smoke_of_every_suite(name: str, tmp_path: Path) -> None:
         assert [n for n in sorted(written) if n not in known] == []
         last = run["metrics"][f"{registry.problem(catalog.recipe(name, 'smoke').problem).main}/last"]
         assert 0 <= last <= (1 if "accuracy/last" in run["metrics"] else math.inf)
-    suites("sync", "--json", out=tmp_path)
+    cli("sync", "--json", out=tmp_path)
     for run in report["runs"]:
         assert compare_store(Path(run["folder"])) == []
-    again = document(suites("resume", "last", "--json", out=tmp_path))
+    again = cli("resume", "last", "--json", out=tmp_path).document
     assert again == report
     assert remove.target_of(Path(report["out"]), tmp_path).plan.left == [], (
         "a file of ours that 'runs remove' does not know"
@@ -96,14 +82,15 @@ POINTS = ["iteration:9", "update:8", "evaluation:2", "checkpoint_before_rename:3
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_killed_run_resumes_to_the_same_journal(point: str, reference: Path, tmp_path: Path) -> None:
-    killed = suites("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at=point, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    report = document(suites("resume", "last", "--json", out=tmp_path))
+def test_a_killed_run_resumes_to_the_same_journal(
+    point: str, reference: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    cli("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at=point, code=-signal.SIGKILL)
+    report = cli("resume", "last", "--json", out=tmp_path).document
     folder = Path(report["runs"][0]["folder"])
     assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
     assert (folder / "matrix.csv").read_bytes() == (reference / "matrix.csv").read_bytes()
-    suites("sync", str(folder), "--json", out=tmp_path)
+    cli("sync", str(folder), "--json", out=tmp_path)
     assert compare_store(folder) == []
 
 
@@ -116,28 +103,27 @@ def wait_for(path: Path, pattern: str) -> Path:
     raise AssertionError(f"{pattern} never came")
 
 
-def test_live_lock_then_sigterm_then_resume(reference: Path, tmp_path: Path) -> None:
+def test_live_lock_then_sigterm_then_resume(reference: Path, tmp_path: Path, cli: CommandLine) -> None:
     env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([SUITES, "run", "coconut_slurp", *SMALL, "train.epochs=40"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     try:
         wait_for(tmp_path, "*/coconut-s0/checkpoint/1.json")
-        refused = suites("resume", "last", "--json", out=tmp_path, check=False)
-        assert refused.returncode == 2
-        assert str(process.pid) in document(refused)["error"]["what"]
+        refused = cli("resume", "last", "--json", out=tmp_path, code=2)
+        assert str(process.pid) in refused.document["error"]["what"]
     finally:
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert json.loads(out)["error"]["code"] == "interrupted"
     assert "suites resume" in json.loads(out)["error"]["next"]
-    listed = document(suites("runs", "list", "--json", out=tmp_path))
+    listed = cli("runs", "list", "--json", out=tmp_path).document
     assert listed[0]["status"] == "interrupted"
 
 
-def test_damaged_checkpoint_falls_back(reference: Path, tmp_path: Path) -> None:
+def test_damaged_checkpoint_falls_back(reference: Path, tmp_path: Path, cli: CommandLine) -> None:
     """Also where the store holds already what the damaged checkpoint covered: no point is lost there, none counts twice; a second
     kill while they are written again changes nothing, and what was set aside goes with the run's end."""
-    suites("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at="iteration:14", check=False)
+    cli("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at="iteration:14", code=None)
     newest = max(tmp_path.glob("*/coconut-s0/checkpoint/*.pt"), key=lambda p: int(p.stem))
     folder = newest.parent.parent
     identity = json.loads((folder / "identity.json").read_text())
@@ -146,40 +132,40 @@ def test_damaged_checkpoint_falls_back(reference: Path, tmp_path: Path) -> None:
     while sender.send(torch.load(newest, weights_only=True)["journal"]):
         pass
     newest.write_bytes(newest.read_bytes()[:-7] + b"damage!")
-    again = suites("resume", "last", "--json", out=tmp_path, kill_at="iteration:2", check=False)
+    again = cli("resume", "last", "--json", out=tmp_path, kill_at="iteration:2", code=None)
     assert "falling back" in again.stderr
     assert (folder / SENT).exists()
-    done = suites("resume", "last", "--json", out=tmp_path)
+    done = cli("resume", "last", "--json", out=tmp_path)
     assert not (folder / SENT).exists()
-    assert Path(document(done)["runs"][0]["folder"]) == folder
+    assert Path(done.document["runs"][0]["folder"]) == folder
     assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
-    suites("sync", str(folder), "--json", out=tmp_path)
+    cli("sync", str(folder), "--json", out=tmp_path)
     assert compare_store(folder) == []
 
 
-def test_a_damaged_tracker_file_costs_nothing(tmp_path: Path) -> None:
-    suites("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at="iteration:14", check=False)
+def test_a_damaged_tracker_file_costs_nothing(tmp_path: Path, cli: CommandLine) -> None:
+    cli("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at="iteration:14", code=None)
     folder = next(tmp_path.glob("*/coconut-s0"))
     (folder / "tracker.json").write_text("{ no JSON")
-    suites("resume", "last", "--json", out=tmp_path)
-    suites("sync", str(folder), "--json", out=tmp_path)
+    cli("resume", "last", "--json", out=tmp_path)
+    cli("sync", str(folder), "--json", out=tmp_path)
     assert compare_store(folder) == []
 
 
-def test_dead_tracking_server_does_not_stop_a_run(reference: Path, tmp_path: Path) -> None:
-    done = suites("run", "coconut_slurp", *SMALL, "--tracking-uri", "http://127.0.0.1:9", out=tmp_path)
+def test_dead_tracking_server_does_not_stop_a_run(reference: Path, tmp_path: Path, cli: CommandLine) -> None:
+    done = cli("run", "coconut_slurp", *SMALL, "--tracking-uri", "http://127.0.0.1:9", out=tmp_path)
     assert "suites sync" in done.stderr
-    folder = Path(document(done)["runs"][0]["folder"])
+    folder = Path(done.document["runs"][0]["folder"])
     assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
     uri = f"sqlite:///{tmp_path / 'later.db'}"
-    synced = document(suites("sync", str(folder), "--tracking-uri", uri, "--json", out=tmp_path))
+    synced = cli("sync", str(folder), "--tracking-uri", uri, "--json", out=tmp_path).document
     assert synced["undelivered"] == 0
     assert compare_store(folder) == []
 
 
-def test_coconut_without_its_losses_is_experience_replay_to_the_bit(tmp_path: Path) -> None:
+def test_coconut_without_its_losses_is_experience_replay_to_the_bit(tmp_path: Path, cli: CommandLine) -> None:
     zero = ["methods.coconut.lambda_mm=0", "methods.coconut.lambda_nspt=0"]
-    report = document(suites("run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--method", "coconut", "--json", *zero, out=tmp_path))  # fmt: skip
+    report = cli("run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--method", "coconut", "--json", *zero, out=tmp_path).document  # fmt: skip
     er, coconut = (comparable(Path(run["folder"]) / "journal.jsonl") for run in report["runs"])
     own = ("cost/", "retrieval/", "valid/retrieval")  # what only one of them measures
     assert [p for p in er if not p[0].startswith(own)] == [p for p in coconut if not p[0].startswith(own)]
@@ -197,7 +183,7 @@ def test_a_run_that_was_never_started_can_be_named(reference: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_kills_at_random_times(reference: Path, tmp_path: Path) -> None:
+def test_kills_at_random_times(reference: Path, tmp_path: Path, cli: CommandLine) -> None:
     """kill -9 whenever it falls, again and again, until the run is through: the same journal as an undisturbed run's."""
     import random
 
@@ -225,5 +211,5 @@ def test_kills_at_random_times(reference: Path, tmp_path: Path) -> None:
     assert kills > 0
     assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
     assert (folder / "matrix.csv").read_text() == (reference / "matrix.csv").read_text()
-    suites("sync", str(tmp_path), out=tmp_path)
+    cli("sync", str(tmp_path), out=tmp_path)
     assert compare_store(folder) == []

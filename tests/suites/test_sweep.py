@@ -32,6 +32,8 @@ from holdfast.suites.sweeps.board import Board
 from holdfast.suites.tracking.delivery import compare_store
 from rich import console
 
+from .process import CommandLine
+
 pytest.importorskip("optuna")
 SUITES = Path(sys.executable).with_name("suites")
 SWEEP = [
@@ -51,13 +53,6 @@ SWEEP = [
 def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     return tmp_path
-
-
-def suites(*arguments: str, out: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([SUITES, *arguments], env=env, capture_output=True, text=True, timeout=280, cwd=out)
-    assert done.returncode == code, done.stderr
-    return done
 
 
 def found(document: dict[str, Any]) -> set[tuple[str, Any]]:
@@ -83,11 +78,14 @@ class Here:
 
 def study(out: Path, trials: int = 3, **changes: Any) -> studies.Study:
     recipe = catalog.recipe("coconut_slurp", "smoke", changes.pop("overrides", []))
-    arguments: dict[str, Any] = {
-        "methods": ["er"], "trials": trials, "sampler": "random", "pruner": None, "objectives": ["valid/wer/average:min"], "seed": 0,
-        "device": "cpu", "out": out, "name": None, "storage": None, "tracking_uri": None,
-    }  # fmt: skip
-    return studies.create(recipe, **(arguments | changes))
+    uri = changes.pop("tracking_uri", None)
+    asked: dict[str, Any] = {
+        "methods": ["er"],
+        "trials": trials,
+        "sampler": "random",
+        "objectives": ["valid/wer/average:min"],
+    }
+    return studies.create(recipe, studies.Search(**(asked | changes)), device="cpu", out=out, tracking_uri=uri)
 
 
 def test_the_best_recipe_of_many_fields_can_be_read(tmp_path: Path) -> None:
@@ -145,7 +143,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def drive(made: studies.Study) -> dict[str, Any]:
-    return sweep.drive(made, Console(json=True, quiet=True), workers=1)
+    return sweep.drive(made, Console(json=True, quiet=True))
 
 
 @pytest.mark.parametrize(
@@ -185,22 +183,16 @@ def test_what_is_refused(
     arguments: list[str],
     message: str,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    cli: CommandLine,
 ) -> None:
-    from holdfast.suites.cli import app as cli
-
-    monkeypatch.setenv("HOLDFAST_RUNS", str(tmp_path))
     command = ["sweep", "coconut_slurp", "--profile", "smoke", "--json", *arguments]
-    monkeypatch.setattr(sys, "argv", ["suites", *command])
-    assert cli._guard(lambda: cli.app(command, standalone_mode=False), True) == 2
-    assert message in json.loads(capsys.readouterr().out)["error"]["what"]
+    assert message in cli.here(*command, out=tmp_path, code=2).document["error"]["what"]
 
 
 def test_ray_without_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
     with pytest.raises(Fault, match="the engine ray is not installed"):
-        engines.engine("ray", 1)
+        engines.engine(engines.Workers(1, "ray"))
 
 
 def test_the_space_of_every_recipe_and_method() -> None:
@@ -232,13 +224,13 @@ def test_test_labels_cannot_reach_the_objective(tmp_path: Path, monkeypatch: pyt
         return replace(source, info=replace(source.info, transcripts=replace(prepared, targets=targets)))
 
     monkeypatch.setattr(build, "prepare", permuted)
-    build._kept.cache_clear()
+    build.forget()
     try:
         other = drive(
             study(tmp_path, 2, name="permuted", overrides=["train.epochs=6", "train.epochs_first=6", "train.lr=0.003"])
         )
     finally:
-        build._kept.cache_clear()
+        build.forget()
     assert found(plain) == found(other)
     assert plain["best"]["params"] == other["best"]["params"]
     summaries = [
@@ -314,7 +306,7 @@ def test_a_torn_journal_and_a_trial_begun_by_a_dead_driver(tmp_path: Path) -> No
     undisturbed = drive(study(tmp_path, 3, name="whole"))
     made = study(tmp_path, 3, name="torn")
     held = studies.open_storage(made)
-    trial, values = sweep._ask(made, held, 0)
+    trial, values = sweep.ask(made, held, 0)
     del held, trial
     with (made.folder / "optuna.journal").open("ab") as file:
         file.write(b'{"op_code": 5, "worker_id": "x", "tri')
@@ -334,7 +326,7 @@ def test_values_drawn_before_a_kill_stay_and_the_others_do_not_shift(tmp_path: P
     real = search.distributions
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "distributions", lambda r: dict(list(real(r).items())[:1]))
-        sweep._ask(made, held, 0)
+        sweep.ask(made, held, 0)
     assert found(drive(made)) == found(whole)
 
 
@@ -356,8 +348,8 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
     assert "secret" not in caught.value.where + caught.value.what
 
 
-def test_two_workers_give_what_one_gives_and_a_killed_one_costs_nothing(tmp_path: Path) -> None:
-    one = json.loads(suites(*SWEEP, "--trials", "4", "--method", "er", "--study", "one", out=tmp_path).stdout)
+def test_two_workers_give_what_one_gives_and_a_killed_one_costs_nothing(tmp_path: Path, cli: CommandLine) -> None:
+    one = json.loads(cli.apart(*SWEEP, "--trials", "4", "--method", "er", "--study", "one", out=tmp_path).stdout)
     with sweeping(tmp_path, "--trials", "4", "--method", "er", "--study", "two", "--workers", "2") as process:
         os.kill(started(tmp_path / "study-two" / "trials" / "0001" / "er-s0" / "journal.jsonl"), signal.SIGKILL)
         output, errors = process.communicate(timeout=280)
@@ -367,11 +359,11 @@ def test_two_workers_give_what_one_gives_and_a_killed_one_costs_nothing(tmp_path
     assert [t["state"] for t in two["trials"]] == ["complete"] * 4
 
 
-def test_kill_the_driver_and_resume(tmp_path: Path) -> None:
+def test_kill_the_driver_and_resume(tmp_path: Path, cli: CommandLine) -> None:
     journal = tmp_path / "study-killed" / "trials" / "0001" / "er-s0" / "journal.jsonl"
     with sweeping(tmp_path, "--trials", "3", "--method", "er", "--study", "killed", "--pruner", "median") as process:
         worker = started(journal)
-        live = suites("resume", "killed", "--json", out=tmp_path, code=2)
+        live = cli.apart("resume", "killed", "--json", out=tmp_path, code=2)
         assert "the study is live" in json.loads(live.stdout)["error"]["what"]
         process.kill()
     for _ in range(200):
@@ -380,13 +372,15 @@ def test_kill_the_driver_and_resume(tmp_path: Path) -> None:
         time.sleep(0.05)
     else:
         raise AssertionError("the worker outlived its driver")
-    document = json.loads(suites("resume", "killed", "--json", out=tmp_path).stdout)
+    document = json.loads(cli.apart("resume", "killed", "--json", out=tmp_path).stdout)
     assert [t["number"] for t in document["trials"]] == [0, 1, 2]
     assert {t["state"] for t in document["trials"]} <= {"complete", "pruned"}
     answers = list((tmp_path / "study-killed" / "trials" / "0000").glob("answer-*.json"))
     assert len(answers) == 3, "every experience was decided upon"
     whole = json.loads(
-        suites(*SWEEP, "--trials", "3", "--method", "er", "--study", "whole", "--pruner", "median", out=tmp_path).stdout
+        cli.apart(
+            *SWEEP, "--trials", "3", "--method", "er", "--study", "whole", "--pruner", "median", out=tmp_path
+        ).stdout
     )
     assert found(document) == found(whole)
 
@@ -409,22 +403,24 @@ def test_ray_gives_what_one_process_gives_and_a_killed_worker_costs_nothing(tmp_
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
-def test_the_driver_of_ray_is_killed_and_the_study_resumed(tmp_path: Path) -> None:
+def test_the_driver_of_ray_is_killed_and_the_study_resumed(tmp_path: Path, cli: CommandLine) -> None:
     pytest.importorskip("ray")
     here = drive(study(tmp_path, 4, name="here"))
     with sweeping(tmp_path, *RANDOM, "--study", "ray") as process:
         started(tmp_path / "study-ray" / "trials" / "0002" / "er-s0" / "journal.jsonl")
         process.kill()
-    document = json.loads(suites("resume", "ray", "--engine", "ray", "--workers", "2", "--json", out=tmp_path).stdout)
+    document = json.loads(
+        cli.apart("resume", "ray", "--engine", "ray", "--workers", "2", "--json", out=tmp_path).stdout
+    )
     assert found(document) == found(here)
     assert [t["state"] for t in document["trials"]] == ["complete"] * 4
 
 
-def test_a_ray_cluster_that_is_absent_or_too_small_is_told(tmp_path: Path) -> None:
+def test_a_ray_cluster_that_is_absent_or_too_small_is_told(tmp_path: Path, cli: CommandLine) -> None:
     pytest.importorskip("ray")
-    absent = suites(*SWEEP, *RANDOM, "--address", "127.0.0.1:9", out=tmp_path, code=2)
+    absent = cli.apart(*SWEEP, *RANDOM, "--address", "127.0.0.1:9", out=tmp_path, code=2)
     assert "no Ray cluster answers" in json.loads(absent.stdout)["error"]["what"]
-    small = suites(*SWEEP, *RANDOM, "sweep.gpus=3", out=tmp_path, code=2)
+    small = cli.apart(*SWEEP, *RANDOM, "sweep.gpus=3", out=tmp_path, code=2)
     assert "too little GPU (a job asks for 3, the largest machine has 0)" in json.loads(small.stdout)["error"]["what"]
 
 
@@ -467,7 +463,7 @@ def test_a_study_on_postgresql(tmp_path: Path, postgres: str) -> None:
     file = drive(study(tmp_path, 3, name="file"))
     made = study(tmp_path, 3, name="served", storage=postgres)
     held = studies.open_storage(made)
-    _, values = sweep._ask(made, held, 0)
+    _, values = sweep.ask(made, held, 0)
     del held
     document = drive(made)
     assert document["trials"][0]["params"] == values
@@ -479,12 +475,14 @@ def test_a_study_on_postgresql(tmp_path: Path, postgres: str) -> None:
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_dead_tracking_server_does_not_stop_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_tracking_server_does_not_stop_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine
+) -> None:
     alive = drive(study(tmp_path, 2, name="alive"))
     made = study(tmp_path, 2, name="dead", tracking_uri="http://127.0.0.1:9")
     assert found(drive(made)) == found(alive)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    document = json.loads(suites("sync", str(made.folder), "--tracking-uri", uri, "--json", out=tmp_path).stdout)
+    document = json.loads(cli.apart("sync", str(made.folder), "--tracking-uri", uri, "--json", out=tmp_path).stdout)
     assert document["undelivered"] == 0
     assert [row["problem"] for row in document["studies"]] == [None]
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
@@ -549,10 +547,10 @@ def test_the_board_says_how_things_stand() -> None:
 
 
 @pytest.mark.slow
-def test_a_grid_of_runs_on_two_workers_equals_one_after_the_other(tmp_path: Path) -> None:
+def test_a_grid_of_runs_on_two_workers_equals_one_after_the_other(tmp_path: Path, cli: CommandLine) -> None:
     arguments = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--seeds", "2", "--json"]
-    serial = json.loads(suites(*arguments, out=tmp_path).stdout)
-    parallel = json.loads(suites(*arguments, "--workers", "2", out=tmp_path).stdout)
+    serial = json.loads(cli.apart(*arguments, out=tmp_path).stdout)
+    parallel = json.loads(cli.apart(*arguments, "--workers", "2", out=tmp_path).stdout)
     for a, b in zip(serial["runs"], parallel["runs"], strict=True):
         assert {k: v for k, v in a["metrics"].items() if "seconds" not in k} == {
             k: v for k, v in b["metrics"].items() if "seconds" not in k

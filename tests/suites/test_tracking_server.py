@@ -24,7 +24,7 @@ from holdfast.suites.tracking import state as tracker
 from holdfast.suites.tracking.delivery import compare_store
 from holdfast.suites.tracking.store import make_store
 
-from . import process
+from .process import CommandLine
 
 BIN = Path(sys.executable).parent
 
@@ -123,16 +123,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
     made.kill()
 
 
-def suites(*arguments: str, out: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return process.run(*arguments, cwd=out, environment={"HOLDFAST_RUNS": str(out), **environment})
-
-
-def run(out: Path, uri: str, **environment: str) -> tuple[Path, dict[str, Any], str]:
-    done = suites(
+def run(cli: CommandLine, out: Path, uri: str, **environment: Any) -> tuple[Path, dict[str, Any], str]:
+    done = cli(
         "run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--tracking-uri", uri, "--json", out=out, **environment
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)["runs"][0]
+    report = done.document["runs"][0]
     return Path(report["folder"]), report, done.stderr
 
 
@@ -145,9 +140,9 @@ def runs_named(database: Path, uid: str) -> int:
         )
 
 
-def sync_until_done(out: Path, times: int = 40) -> None:
+def sync_until_done(cli: CommandLine, out: Path, times: int = 40) -> None:
     for _ in range(times):
-        done = suites("sync", str(out), "--json", out=out)
+        done = cli("sync", str(out), "--json", out=out)
         left = json.loads(done.stdout)
         if not left["undelivered"] and not any(r["problem"] for r in left["runs"]):
             return
@@ -163,11 +158,13 @@ def sync_until_done(out: Path, times: int = 40) -> None:
         pytest.param(["drop", "pass"], marks=pytest.mark.slow),
     ],
 )
-def test_every_point_arrives_once_whatever_the_network_does(modes: list[str], server: Server, tmp_path: Path) -> None:
+def test_every_point_arrives_once_whatever_the_network_does(
+    modes: list[str], server: Server, tmp_path: Path, cli: CommandLine
+) -> None:
     proxy = Proxy(server.port, modes)
     try:
-        folder, _report, _ = run(tmp_path, f"http://127.0.0.1:{proxy.port}")
-        sync_until_done(tmp_path)
+        folder, _report, _ = run(cli, tmp_path, f"http://127.0.0.1:{proxy.port}")
+        sync_until_done(cli, tmp_path)
     finally:
         proxy.close()
     assert all(proxy.seen[mode] for mode in modes)
@@ -183,7 +180,9 @@ def test_every_point_arrives_once_whatever_the_network_does(modes: list[str], se
     assert params["train.epochs"] == "2"
 
 
-def test_a_server_that_dies_in_the_middle_and_comes_back(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_a_server_that_dies_in_the_middle_and_comes_back(
+    tmp_path: Path, free_port: Callable[[], int], cli: CommandLine
+) -> None:
     (tmp_path / "server").mkdir()
     server = Server(tmp_path / "server", free_port())
     server.start()
@@ -202,13 +201,13 @@ def test_a_server_that_dies_in_the_middle_and_comes_back(tmp_path: Path, free_po
     watcher = threading.Thread(target=kill_at_first_point)
     watcher.start()
     try:
-        folder, report, errors = run(out, uri)
+        folder, report, errors = run(cli, out, uri)
         watcher.join()
         assert report["metrics"]["accuracy/last"] >= 0
         assert "suites sync" in errors
         assert compare_store(folder, server.database), "nothing was left to deliver: the server died too late"
         server.start()
-        sync_until_done(out)
+        sync_until_done(cli, out)
         assert compare_store(folder, server.database) == []
     finally:
         server.kill()

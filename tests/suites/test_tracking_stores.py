@@ -20,17 +20,10 @@ from holdfast.suites.tracking import state as tracker
 from holdfast.suites.tracking.delivery import compare_store, sync
 from holdfast.suites.tracking.store import SQLITE, StoreError, client_class
 
-from . import process
+from .process import CommandLine
 from .test_tracking_server import Server
 
 SMALL = ["--profile", "smoke", "--method", "er", "--json"]
-
-
-def suites(*arguments: str, out: Path, code: int = 0, **environment: str) -> Any:
-    done = process.run(*arguments, cwd=out, environment={"HOLDFAST_RUNS": str(out), **environment})
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture
@@ -41,11 +34,11 @@ def out(tmp_path: Path, empty_store: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, cli: CommandLine) -> Path:
     """OUT with one finished run that its store holds; to be copied."""
     folder = tmp_path_factory.mktemp("finished")
     shutil.copy(empty_store, folder / "mlflow.db")
-    suites("run", "coconut_slurp", *SMALL, out=folder)
+    cli("run", "coconut_slurp", *SMALL, out=folder)
     return folder
 
 
@@ -92,24 +85,24 @@ def two_stores(kind: str, out: Path, free_port: Callable[[], int]) -> Iterator[t
 @pytest.mark.parametrize("kind", ["sqlite", "server"])
 @pytest.mark.parametrize("orders", ["A B resume", "B resume", "B A resume B", "A B old resume"])
 def test_two_stores_hold_every_point_once(
-    kind: str, orders: str, out: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    kind: str, orders: str, out: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch, cli: CommandLine
 ) -> None:
     """Ctrl-C in an evaluation, then ``sync`` to the run's own store A and to another one, B, then ``resume``: the journal is cut to its
     last checkpoint and written on, and neither store may hold a point twice. ``old``: the file of the first version knows B alone."""
     if kind == "server" and orders != "A B resume":
         pytest.skip("the stores differ in nothing else")
     with two_stores(kind, out, free_port) as (databases, a, b):
-        suites("run", "coconut_slurp", *SMALL, "--tracking-uri", a, out=out, code=130, HOLDFAST_STOP_AT="evaluation:3")
+        cli("run", "coconut_slurp", *SMALL, "--tracking-uri", a, out=out, code=130, HOLDFAST_STOP_AT="evaluation:3")
         run = next(out.glob("*/er-s0"))
         covered = json.loads((run / "run.json").read_text())
         assert covered["status"] == "interrupted"
         for order in [*orders.split(), "A", "B"]:
             if order == "resume":
-                suites("resume", "last", "--json", out=out)
+                cli("resume", "last", "--json", out=out)
             elif order == "old":
                 old_format(run)
             else:
-                found = suites("sync", *(["--tracking-uri", b] if order == "B" else []), "--json", out=out)
+                found = cli("sync", *(["--tracking-uri", b] if order == "B" else []), "--json", out=out).document
                 assert found["undelivered"] == 0
         assert json.loads((run / "run.json").read_text())["status"] == "finished"
         for uri, database in databases.items():
@@ -143,12 +136,12 @@ def test_a_cut_journal_writes_whole_points_again_as_they_were(tmp_path: Path) ->
     assert list(read(path)) == before
 
 
-def test_a_store_that_was_deleted_is_made_again_and_filled(finished: Path, tmp_path: Path) -> None:
+def test_a_store_that_was_deleted_is_made_again_and_filled(finished: Path, tmp_path: Path, cli: CommandLine) -> None:
     out, run, database = own(finished, tmp_path)
     assert compare_store(run) == []
     database.unlink()
     shutil.rmtree(out / "mlartifacts")
-    found = suites("sync", str(out), "--json", out=out)
+    found = cli("sync", str(out), "--json", out=out).document
     assert found["undelivered"] == 0
     assert found["runs"][0]["problem"] is None
     assert compare_store(run) == []

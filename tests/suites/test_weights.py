@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from holdfast.suites.cli import app as cli
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.runtime import warm_start as weights
 from holdfast.suites.tracking.journal import comparable
 
-from . import process
+from .process import CommandLine
 
 SOURCE = ["run", "supremix_imdb_wiki", "--profile", "smoke", "--json", "--method", "l1", "--method", "supremix"]
 TARGET = ["run", "supremix_agedb", "--profile", "smoke", "--json", "--method", "supremix", "methods.supremix.epochs=0"]
-
-
-def here(*arguments: str, out: Path, code: int = 0) -> Any:
-    """The command in this process; its JSON document."""
-    shown = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(shown):
-        patch.setenv("HOLDFAST_RUNS", str(out))
-        patch.setattr(sys, "argv", ["suites", *arguments])
-        found = cli._guard(lambda: cli.app(list(arguments), standalone_mode=False), "--json" in arguments)
-    assert found == code, shown.getvalue()
-    return json.loads(shown.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +28,9 @@ def out(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def source(out: Path) -> Path:
+def source(out: Path, cli: CommandLine) -> Path:
     """An invocation of two methods and two seeds."""
-    return Path(here(*SOURCE, "--seeds", "2", out=out)["out"])
+    return Path(cli.here(*SOURCE, "--seeds", "2", out=out).document["out"])
 
 
 def state_of(run: Path) -> tuple[dict[str, torch.Tensor], str]:
@@ -65,9 +50,9 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_probe_on_the_encoder_of_another_run(out: Path, source: Path) -> None:
-    document = here(*TARGET, "--seeds", "2", f"model.weights={source.name}", out=out)
-    fresh = here(*TARGET, "--seeds", "1", out=out)["runs"][0]
+def test_a_probe_on_the_encoder_of_another_run(out: Path, source: Path, cli: CommandLine) -> None:
+    document = cli.here(*TARGET, "--seeds", "2", f"model.weights={source.name}", out=out).document
+    fresh = cli.here(*TARGET, "--seeds", "1", out=out).document["runs"][0]
     for run in document["runs"]:
         folder = Path(run["folder"])
         other = source / f"supremix-s{run['seed']}"
@@ -86,9 +71,11 @@ def test_a_probe_on_the_encoder_of_another_run(out: Path, source: Path) -> None:
     assert "weights" not in json.loads((Path(fresh["folder"]) / "environment.json").read_text())
 
 
-def test_another_projector_stays_new_and_any_run_may_be_named(out: Path, source: Path) -> None:
+def test_another_projector_stays_new_and_any_run_may_be_named(out: Path, source: Path, cli: CommandLine) -> None:
     named = f"model.weights={source / 'l1-s1'}"
-    run = here(*TARGET, named, "model.options.projection=4", "methods.supremix.second=finetune", out=out)["runs"][0]
+    run = cli.here(*TARGET, named, "model.options.projection=4", "methods.supremix.second=finetune", out=out).document[
+        "runs"
+    ][0]
     (mine, _), (theirs, _) = state_of(Path(run["folder"])), state_of(source / "l1-s1")
     assert mine["model.projector.2.weight"].shape != theirs["model.projector.2.weight"].shape
     # its first layer would fit, but a projector is taken whole
@@ -96,7 +83,7 @@ def test_another_projector_stays_new_and_any_run_may_be_named(out: Path, source:
     assert not equal(part(mine, "model.encoder."), part(theirs, "model.encoder."))  # fine-tuned
 
 
-def test_a_killed_run_takes_its_weights_once(out: Path, source: Path, tmp_path: Path) -> None:
+def test_a_killed_run_takes_its_weights_once(out: Path, source: Path, tmp_path: Path, cli: CommandLine) -> None:
     """The source may be gone when the run is taken up again."""
     moved = tmp_path / "source"
     shutil.copytree(source / "supremix-s0", moved / "supremix-s0")
@@ -104,13 +91,10 @@ def test_a_killed_run_takes_its_weights_once(out: Path, source: Path, tmp_path: 
     plan["runs"] = [run for run in plan["runs"] if run["folder"] == "supremix-s0"]
     (moved / "invocation.json").write_text(json.dumps(plan))
     arguments = [*TARGET, f"model.weights={moved}", "methods.supremix.epochs=1"]
-    whole = here(*arguments, out=out)["runs"][0]
-    assert (
-        process.run(*arguments, cwd=out, kill_at="iteration:5", environment={"HOLDFAST_RUNS": str(out)}).returncode
-        == -9
-    )
+    whole = cli.here(*arguments, out=out).document["runs"][0]
+    cli(*arguments, out=out, kill_at="iteration:5", code=-9)
     shutil.rmtree(moved)
-    again = here("resume", "last", "--json", out=out)["runs"][0]
+    again = cli.here("resume", "last", "--json", out=out).document["runs"][0]
     assert comparable(Path(again["folder"]) / "journal.jsonl") == comparable(Path(whole["folder"]) / "journal.jsonl")
     first, second = (json.loads((Path(run["folder"]) / "environment.json").read_text()) for run in (whole, again))
     assert first["weights"] == second["weights"]
@@ -129,11 +113,11 @@ def test_a_killed_run_takes_its_weights_once(out: Path, source: Path, tmp_path: 
     ],
 )  # fmt: skip
 def test_weights_that_cannot_be_taken_are_one_message(
-    out: Path, source: Path, arguments: list[str], code: str, message: str
+    out: Path, source: Path, arguments: list[str], code: str, message: str, cli: CommandLine
 ) -> None:
     before = sorted(path.name for path in out.iterdir())
     given = [argument.replace("SOURCE", str(source)) for argument in arguments]
-    error = here(*TARGET, *given, out=out, code=2)["error"]
+    error = cli.here(*TARGET, *given, out=out, code=2).document["error"]
     assert error["code"] == code
     assert message in error["what"]
     assert sorted(path.name for path in out.iterdir()) == before
@@ -166,9 +150,11 @@ def cli_recipe(folder: str) -> Any:
     return catalog.recipe("supremix_agedb", "smoke", [f"model.weights={folder}"])
 
 
-def test_a_sweep_over_fractions_of_the_data_starts_each_trial_from_the_weights(out: Path, source: Path) -> None:
+def test_a_sweep_over_fractions_of_the_data_starts_each_trial_from_the_weights(
+    out: Path, source: Path, cli: CommandLine
+) -> None:
     choices = "sweep.params={data.options.fraction: {choices: [0.25, 1.0]}}"
-    here(
+    cli.here(
         "sweep", "supremix_agedb", "--profile", "smoke", "--method", "supremix", "--sampler", "grid", "--json", "--study", "few", choices,
         "methods.supremix.epochs=0", f"model.weights={source.name}", out=out,
     )  # fmt: skip

@@ -1,0 +1,445 @@
+"""Holdfast from Python: everything that the command line does.
+
+    from holdfast.suites.api import run, load_run, results, compare
+
+    done = run("coconut_slurp", methods=["coconut", "er"], seeds=3, profile="smoke", overrides={"train.lr": 0.01})
+    done.frame                                  # a row a run: suite, profile, method, seed, status, metrics
+    trained = load_run(done.folders[0])
+    trained.predict([0, 1, 2])                  # rows of the test split
+
+What is wrong is raised as :class:`~holdfast.suites.config.errors.Fault` (``what``, ``where``, ``next``). Nothing is
+printed unless ``verbose=True``: warnings go to the logger ``holdfast``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config.errors import Fault
+
+if TYPE_CHECKING:
+    import pandas
+
+    from .config.recipe import Recipe
+    from .runtime.console import Console
+    from .runtime.loading import TrainedRun
+    from .sweeps.studies import Search, Study
+
+__all__ = [
+    *("Fault", "Results", "run", "resume", "results", "load_run", "compare", "dry_run", "sync"),
+    *("list_suites", "list_names", "load_recipe", "copy_recipe", "migrate_recipe", "validate"),
+    *("start_study", "search_space", "study_of", "run_study"),
+]
+
+Overrides = Mapping[str, Any] | Iterable[str]  # {"train.lr": 0.01}, or ["train.lr=0.01"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Runs as they lie on the disk. ``document`` is what ``suites run --json`` prints; of several invocations
+    ``runs`` alone counts."""
+
+    runs: tuple[Mapping[str, Any], ...]
+    document: Mapping[str, Any] | None = None
+    recipe: Recipe | None = None
+
+    @cached_property
+    def frame(self) -> pandas.DataFrame:
+        """A row a run: ``suite``, ``profile``, ``method``, ``seed``, ``status``, ``folder``, ``mlflow_run_id``, and
+        a column a metric."""
+        import pandas
+
+        rows = [{**run, **run["metrics"]} for run in self.runs]
+        return pandas.DataFrame([{name: value for name, value in row.items() if name != "metrics"} for row in rows])
+
+    @property
+    def folders(self) -> list[Path]:
+        """The runs' folders, in the frame's order."""
+        return [Path(run["folder"]) for run in self.runs]
+
+    @property
+    def mlflow_run_ids(self) -> list[str | None]:
+        """The runs' ids in MLflow, in the frame's order; None where the store has not answered."""
+        return [run["mlflow_run_id"] for run in self.runs]
+
+    @property
+    def path(self) -> Path:
+        """The folder of the invocation. Raises Fault where the runs are of several."""
+        if self.document is None:
+            raise Fault.usage("these runs are of several invocations", "path", "use folders")
+        return Path(self.document["out"])
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def _repr_html_(self) -> str:
+        return str(self.frame.to_html())
+
+
+# -- recipes -----------------------------------------------------------------------------------------------------------
+
+
+def list_suites() -> list[dict[str, Any]]:
+    """The suites there are: name, title, family, problem, profiles, methods, defaults, paper."""
+    from .config import catalog
+
+    return catalog.recipes()
+
+
+def load_recipe(
+    target: str, profile: str | None = None, overrides: Overrides = (), data_root: str | Path | None = None
+) -> Recipe:
+    """The checked recipe of a suite's name or of a file. Raises Fault with all that is wrong with it.
+
+    Args:
+        profile: smoke, demo or paper; None: the recipe without a profile.
+        overrides: fields to change, as a mapping by path or as texts ``path=value``.
+        data_root: folder (or manifest file) of the real data; None: as the recipe says.
+    """
+    from .config import catalog
+
+    recipe = catalog.recipe(str(target), profile, _texts(overrides))
+    if data_root is not None:
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": str(_existing(data_root))})})
+    catalog.resolve(recipe)
+    return recipe
+
+
+def list_names(kind: str) -> list[dict[str, Any]]:
+    """What a recipe may name: ``methods``, ``datasets``, ``networks`` or ``problems``; name, summary, origin."""
+    from .config import listing
+
+    return listing.of(kind)
+
+
+def copy_recipe(name: str, file: str | Path, *, whole: bool = False, force: bool = False) -> Path:
+    """Write a recipe to ``file``, to edit it: a short one that extends the suite, or (``whole``) all that it says.
+
+    Raises Fault where the file is there already and not ``force``.
+    """
+    from .config import catalog, display
+
+    path = Path(file)
+    text = catalog.text(name) if whole else display.extending(catalog.recipe(name, None), path)
+    if path.exists() and not force:
+        raise Fault.usage("the file is there already", str(path), "choose another name, or --force")
+    display.write(path, text)
+    return path
+
+
+def migrate_recipe(file: str | Path) -> Path:
+    """Rewrite a recipe of schema 1 in place; where the old one is kept. Raises Fault for another schema."""
+    from .config import display
+
+    return display.migrate(Path(file))
+
+
+def validate(target: str | None = None) -> list[dict[str, Any]]:
+    """Check a recipe by name or file in all its profiles; None: all suites. Raises Fault for the first with errors."""
+    from .config import catalog
+
+    return catalog.validate(None if target is None else str(target))
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def run(
+    target: str,
+    *,
+    methods: Sequence[str] = (),
+    seeds: int | Sequence[int] = 1,
+    profile: str | None = None,
+    overrides: Overrides = (),
+    data_root: str | Path | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    tracking_uri: str | None = None,
+    workers: int = 1,
+    engine: str = "local",
+    address: str | None = None,
+    verbose: bool = False,
+    console: Console | None = None,
+) -> Results:
+    """Run a suite, as ``suites run`` does; the numbers are the same.
+
+    Args:
+        target: name of a suite, or a recipe file.
+        methods: these of the recipe's; empty: its defaults.
+        seeds: a count N (seeds 0 to N-1), or the seeds themselves.
+        profile: smoke, demo or paper; None: demo of a suite, none of a file.
+        overrides: fields of the recipe, ``{"train.lr": 0.01}`` or ``["train.lr=0.01"]``.
+        data_root: folder of the real data; None: the recipe's, else the stand-in is generated.
+        out: where runs lie; None: ``HOLDFAST_RUNS``, else ``./runs``.
+        device: auto, cpu or cuda.
+        tracking_uri: MLflow's store; None: ``MLFLOW_TRACKING_URI``, else a file beside the runs.
+        workers: runs at a time, each in a process of its own; ``engine`` (local or ray) and ``address`` say where.
+        verbose: show progress and warnings.
+        console: where they are shown.
+
+    Raises Fault where anything is wrong with the recipe (before a file is written), the data, or a run.
+    """
+    from .config import catalog, protocol
+    from .runtime import invocation
+    from .runtime.executors import Workers
+
+    console = console or _console(verbose)
+    recipe = _recipe_to_run(target, profile, overrides, data_root, out, device, workers)
+    chosen = catalog.chosen_methods(recipe, methods)
+    for text in protocol.warnings_of(recipe) if len(chosen) > 1 else ():
+        console.warning(text)
+    started = invocation.start(
+        recipe,
+        methods=chosen,
+        seeds=_seeds(seeds),
+        device=device,
+        out=out_of(out),
+        tracking_uri=tracking_uri,
+        console=console,
+        workers=Workers(workers, engine, address),
+    )
+    return _results([started.document()], recipe)
+
+
+def dry_run(
+    target: str,
+    *,
+    methods: Sequence[str] = (),
+    seeds: int | Sequence[int] = 1,
+    profile: str | None = None,
+    overrides: Overrides = (),
+    data_root: str | Path | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    workers: int = 1,
+) -> tuple[Recipe, dict[str, Any]]:
+    """What :func:`run` would run: the recipe, and sizes, steps and estimates of time, memory and disk from one timed
+    step."""
+    from .config import catalog
+    from .runtime.dry_run import plan
+
+    recipe = _recipe_to_run(target, profile, overrides, data_root, out, device, workers)
+    return recipe, plan(recipe, methods=catalog.chosen_methods(recipe, methods), seeds=_seeds(seeds), device=device)
+
+
+def resume(
+    target: str | Path = "last",
+    *,
+    out: str | Path | None = None,
+    workers: int = 1,
+    engine: str = "local",
+    address: str | None = None,
+    verbose: bool = False,
+    console: Console | None = None,
+) -> Results:
+    """Finish what is unfinished of an invocation or a run (path, name under ``out``, or ``last``); nothing to do is
+    no error."""
+    from .runtime import invocation
+    from .runtime.executors import Workers
+
+    console = console or _console(verbose)
+    where = Workers(workers, engine, address)
+    resumed = invocation.resume(str(target), out=out_of(out), console=console, workers=where)
+    return _results([resumed.document()], resumed.recipe)
+
+
+def results(target: str | Path = "last", out: str | Path | None = None) -> Results:
+    """Runs that lie on the disk: of an invocation, a run, or a folder of them; a path, a name under ``out``, or
+    ``last``."""
+    from .runtime import folders
+    from .runtime.plan import Invocation
+
+    pairs = [(Invocation(folder), names) for folder, names in folders.of_targets([str(target)], out_of(out).resolve())]
+    recipe = pairs[0][0].recipe if len(pairs) == 1 else None
+    return _results([invocation.document(names) for invocation, names in pairs], recipe)
+
+
+def load_run(target: str | Path, out: str | Path | None = None) -> TrainedRun:
+    """A run from its folder (a path, a name under ``out``, or ``last``): ``recipe``, ``method`` with the weights of
+    its end, ``model``, ``data``, ``metrics``, and ``predict(batch_or_rows)``.
+
+    Raises Fault for an invocation of several runs.
+    """
+    from .runtime.loading import TrainedRun, folder_of
+
+    return TrainedRun(folder_of(str(target), out_of(out)))
+
+
+def compare(
+    *targets: str | Path, metric: str | None = None, than: str | None = None, out: str | Path | None = None
+) -> dict[str, Any]:
+    """Finished runs beside each other: means, differences on the same seeds with intervals and p values, ranks over
+    several data sets.
+
+    Args:
+        targets: invocations, runs, or folders of them; none: ``last``.
+        metric: a name of the summary; None: the problem's main metric after the last experience.
+        than: a method to which all are compared; None: the best in the mean.
+    """
+    from .reports import compare as reports
+
+    return reports.compare([str(target) for target in targets or ("last",)], out_of(out), metric, than)
+
+
+# -- studies -----------------------------------------------------------------------------------------------------------
+
+
+def start_study(
+    target: str,
+    search: Search,
+    *,
+    profile: str | None = None,
+    overrides: Overrides = (),
+    data_root: str | Path | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    tracking_uri: str | None = None,
+) -> Study:
+    """A new Optuna study of a suite; :func:`run_study` runs its trials."""
+    from .sweeps import studies
+
+    recipe = _recipe_to_run(target, profile, overrides, data_root, out, device)
+    return studies.create(recipe, search, device=device, out=out_of(out), tracking_uri=tracking_uri)
+
+
+def search_space(
+    target: str,
+    methods: Sequence[str] = (),
+    *,
+    profile: str | None = None,
+    overrides: Overrides = (),
+    data_root: str | Path | None = None,
+    out: str | Path | None = None,
+) -> dict[str, str]:
+    """What a study of a suite would search: path -> values, in words."""
+    from .sweeps import search
+
+    recipe = _recipe_to_run(target, profile, overrides, data_root, out)
+    return dict(search.describe(search.space(recipe, search.method_of(recipe, methods))))
+
+
+def study_of(target: str | Path, out: str | Path | None = None, storage: str | None = None) -> Study | None:
+    """The study at a path, of a name under ``out``, or ``last``; None where that is no study."""
+    from .runtime import folders
+    from .sweeps import studies
+
+    runs = out_of(out).resolve()
+    return studies.find(folders.newest(runs) if target == "last" else str(target), runs, storage)
+
+
+def run_study(
+    study: Study,
+    *,
+    trials: int | None = None,
+    workers: int = 1,
+    engine: str = "local",
+    address: str | None = None,
+    timeout: float | None = None,
+    rerun_seeds: int = 0,
+    verbose: bool = False,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Run what is left of a study, as ``suites sweep`` does; its document: ``trials``, ``best``, ``importances``.
+
+    Args:
+        trials: trials in all; None: as planned.
+        timeout: seconds after which no trial is begun.
+        rerun_seeds: run the best and the untuned recipe on so many fresh seeds, and say which is better.
+    """
+    from .runtime.executors import Workers
+    from .sweeps import outcome, sweep
+
+    if trials is not None and trials != study.plan["trials"]:
+        study.plan["trials"] = trials
+        study.save()
+    console = console or _console(verbose)
+    document = sweep.drive(study, console, Workers(workers, engine, address), timeout)
+    if rerun_seeds:
+        document["rerun"] = outcome.rerun_best(study, document, rerun_seeds, console)
+    return document
+
+
+def sync(path: str | Path | None = None, tracking_uri: str | None = None) -> dict[str, Any]:
+    """Deliver to MLflow what it did not take of the runs and studies below ``path`` (by default the folder of the
+    runs)."""
+    from .config import names
+    from .sweeps import outcome
+    from .tracking import delivery
+
+    folder = out_of(path)
+    for file in folder.rglob("identity.json"):
+        names.refuse_links(file.parent)  # pictures are sent as they are found
+    return {**delivery.sync(folder, tracking_uri), "studies": outcome.deliver(folder, tracking_uri)}
+
+
+# -- shared ------------------------------------------------------------------------------------------------------------
+
+
+def out_of(out: str | Path | None) -> Path:
+    """The folder of the runs: ``out``, else ``HOLDFAST_RUNS``, else ``./runs``."""
+    return Path(out or os.environ.get("HOLDFAST_RUNS") or "runs")
+
+
+def _texts(overrides: Overrides) -> list[str]:
+    if isinstance(overrides, str):
+        raise Fault.usage("overrides are a mapping or a list of texts", "overrides", 'overrides={"train.lr": 0.01}')
+    if isinstance(overrides, Mapping):
+        return [f"{path}={json.dumps(value)}" for path, value in overrides.items()]
+    return list(overrides)
+
+
+def _existing(data_root: str | Path) -> Path:
+    path = Path(data_root)
+    if not path.exists():
+        next_step = "name the folder (or manifest file) of the real data"
+        raise Fault.data("there is no such folder", str(path), next_step)
+    return path.resolve()
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise Fault.usage(f"no seeds: {seeds}", "seeds", "a count from 1 on, or different numbers from 0 on")
+    return numbers
+
+
+def _recipe_to_run(
+    target: str | Path,
+    profile: str | None,
+    overrides: Overrides,
+    data_root: str | Path | None,
+    out: str | Path | None,
+    device: str = "auto",
+    workers: int = 1,
+) -> Recipe:
+    """The checked recipe as it is run: the profile ``demo`` of a suite, the full path of ``model.weights``, and, of
+    several workers, a number of threads (recorded: a run's numbers belong to it)."""
+    from .config import sources
+    from .runtime import recipes, warm_start
+
+    if device not in ("auto", "cpu", "cuda"):
+        what = f"unknown device '{device}' (there are: auto, cpu, cuda)"
+        raise Fault.usage(what, "--device", "--device auto")
+    name = str(target)
+    recipe = load_recipe(name, profile or (None if sources.is_file(name) else "demo"), overrides, data_root)
+    recipe = warm_start.located(recipe, out_of(out))
+    if workers > 1 and recipe.train.threads == 0:
+        recipe = recipes.apply(recipe, {"train.threads": max(1, (os.cpu_count() or 1) // workers)})
+    return recipe
+
+
+def _console(verbose: bool) -> Console:
+    from .runtime.console import Console, Silent
+
+    return Console() if verbose else Silent()
+
+
+def _results(documents: Sequence[Mapping[str, Any]], recipe: Recipe | None) -> Results:
+    runs = [{"suite": d["suite"], "profile": d["profile"], **run} for d in documents for run in d["runs"]]
+    return Results(tuple(runs), documents[0] if len(documents) == 1 else None, recipe)

@@ -1,0 +1,67 @@
+"""From a failure to one message and one exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from ..config.errors import Fault
+from ..config.private import redact
+from .shared import print_json
+
+DISK = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "there is no permission to write",
+    errno.EPERM: "there is no permission to write",
+    errno.EFBIG: "a file would exceed the size limit",
+}
+FREE = "free some space or choose another folder (--out, HOLDFAST_CACHE), then: suites resume last"
+FOLDER = "the run or cache folder"
+
+
+def guarded(call: Callable[[], Any], wants_json: bool) -> int:
+    """Run ``call``; its exit code, after the message of what went wrong."""
+    try:
+        result = call()
+    except typer.Exit as error:
+        return int(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        fault = Fault.interrupted("stopped", "suites", "suites resume last")
+    except Exception as error:
+        if os.environ.get("HOLDFAST_DEBUG"):
+            import traceback
+
+            sys.stderr.write(redact("".join(traceback.format_exception(error))))
+        fault = fault_of(error)
+    else:
+        return int(result) if isinstance(result, int) else 0
+    if wants_json:
+        print_json(fault.as_json())
+    sys.stderr.write(f"error: {fault.what}\nwhere: {fault.where}\nnext:  {fault.next}\n")
+    return fault.exit_code
+
+
+def fault_of(error: Exception) -> Fault:
+    """The message of a failure: a Fault as it is; what a library raised by what it means."""
+    if isinstance(error, Fault):
+        return error
+    if hasattr(error, "format_message"):  # the parser's own errors; typer carries its own copy of click
+        return Fault.usage(str(error.format_message()), f"suites {' '.join(sys.argv[1:2])}", "suites --help")
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, NotADirectoryError | FileNotFoundError) or kinds & {"DataError", "MissingColumnError"}:
+        return Fault.data(str(error), "data", "suites data check NAME --data-root DIR; suites doctor")
+    if isinstance(error, OSError) and error.errno in DISK:
+        return Fault.run_failed(f"{DISK[error.errno]}: {error}", str(error.filename or FOLDER), FREE)
+    if "No space left" in str(error) or "os error 28" in str(error):  # safetensors and torch wrap it
+        return Fault.run_failed(f"{DISK[errno.ENOSPC]}: {error}", FOLDER, FREE)
+    if "UnfitError" in kinds:
+        next_step = "change the field it names; all fields: suites show NAME"
+        return Fault.recipe(str(error), "methods and model.options", next_step)
+    return Fault.run_failed(f"{type(error).__name__}: {error}", "suites", "see the traceback with: suites --debug ...")

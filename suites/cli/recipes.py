@@ -1,0 +1,85 @@
+"""``suites list``, ``show``, ``copy``, ``migrate``, ``validate``: what there is to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..config.errors import Fault
+from .shared import Json, Overrides, ProfileOption, console_of, print_json
+
+
+def list_(
+    what: Annotated[str, typer.Argument(help="suites, methods, datasets, networks or problems.")] = "suites",
+    json: Json = False,
+) -> None:
+    """The suites there are, or what a recipe may name. Examples: suites list; suites list methods"""
+    from .. import api
+
+    rows = api.list_suites() if what == "suites" else api.list_names(what)
+    if json:
+        return print_json(rows)
+    if what == "suites":
+        table = [[r["name"], r["title"], ", ".join(r["profiles"]), ", ".join(r["defaults"])] for r in rows]
+        console_of(False).table("suites", ["name", "what", "profiles", "methods"], table)
+    else:
+        console_of(False).table(what, ["name", "what", "from"], [[r["name"], r["summary"], r["origin"]] for r in rows])
+
+
+def show(name: str, overrides: Overrides = None, profile: ProfileOption = None, json: Json = False) -> None:
+    """A suite's resolved recipe, where each value came from, and the methods' fields. Example: suites show coconut_slurp"""
+    from .. import api
+    from ..config import display
+    from ..reports import tables
+
+    given = overrides or []
+    recipe = api.load_recipe(name, profile, given)
+    fields = tables.method_fields(recipe)
+    if json:
+        document = recipe.model_dump(by_alias=True, mode="json")
+        origins = display.origins(recipe, name, given)
+        return print_json({**document, "method_fields": fields, "origins": origins, "resume": "checkpoint"})
+    console = console_of(False)
+    console.line(display.annotated(recipe, name, given))
+    for method, entry in fields.items():
+        console.table(*tables.of_fields(method, entry))
+    console.line("resume: checkpoint")
+
+
+def copy(
+    name: str,
+    file: Path,
+    whole: Annotated[bool, typer.Option("--whole", help="All fields, extending nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
+) -> None:
+    """Start a recipe of your own: a short file that extends a suite. Example: suites copy coconut_slurp mine.yaml"""
+    from .. import api
+
+    api.copy_recipe(name, file, whole=whole, force=force)
+    console_of(False).line(f"wrote {file}; run it: suites run {file}")
+
+
+def migrate(file: Path) -> None:
+    """Rewrite a recipe of schema 1; the old one stays beside it as FILE.schema1. Example: suites migrate mine.yaml"""
+    from .. import api
+
+    kept = api.migrate_recipe(file)
+    console_of(False).line(f"wrote {file}; the old one: {kept}; check it: suites validate {file}")
+
+
+def validate(
+    target: Annotated[str | None, typer.Argument(help="Name or file.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All suites in all profiles.")] = False,
+    json: Json = False,
+) -> None:
+    """Check a recipe whole, in all its profiles: names, types, ranges, equal settings; all errors at once."""
+    from .. import api
+
+    if (target is None) == (not every):
+        raise Fault.usage("name one suite or file, or say --all", "validate", "suites validate --all")
+    checked = api.validate(target)
+    if json:
+        return print_json(checked)
+    console_of(False).line(f"{len(checked)} valid")

@@ -1,0 +1,70 @@
+"""``suites compare`` and ``suites predict``: what runs came to, and what they say."""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .shared import Json, Out, console_of, out_of, print_json
+
+Targets = Annotated[
+    list[str], typer.Argument(metavar="INVOCATION...", help="Invocations, runs, or folders of them; last.")
+]
+Metric = Annotated[str | None, typer.Option("--metric", help="Name in the summary (default: the main one, last).")]
+Picture = Annotated[
+    Path | None, typer.Option("--picture", help="A PNG of the metric over the field in which the data differ.")
+]
+
+
+def compare(
+    targets: Targets,
+    metric: Metric = None,
+    than: Annotated[str | None, typer.Option("--than", help="Method to compare with (default: the best).")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")] = False,
+    picture: Picture = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Which method is better and how sure that is. Example: suites compare last --than er
+
+    Several data sets (or values of one field of the data) also give average ranks, and with --picture the metric
+    over that field.
+    """
+    from .. import api
+    from ..reports import compare as reports
+
+    document = api.compare(*targets, metric=metric, than=than, out=out)
+    console = console_of(json or markdown)
+    if document["not_finished"]:
+        console.warning(f"left out, not finished: {', '.join(document['not_finished'])}")
+    if picture is not None:
+        reports.picture(document, picture)
+    if json:
+        return print_json(document)
+    if markdown:
+        sys.stdout.write(reports.markdown(document))
+        return None
+    for title, header, rows in reports.tables(document):
+        console.table(title, header, rows)
+    return None
+
+
+def predict(
+    target: Annotated[str, typer.Argument(metavar="RUN")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.wav...")],
+    out: Out = None,
+) -> None:
+    """Scenario, action, entities and transcript of recordings, a JSON line each. Example: suites predict RUN
+    order.wav"""
+    from ..runtime.predict import predict as predictions
+
+    broken = 0
+    for document in predictions(target, files, out_of(out)):
+        broken += "error" in document
+        sys.stdout.write(json_.dumps(document, ensure_ascii=False) + "\n")
+    if broken:
+        raise typer.Exit(3)

@@ -1,0 +1,114 @@
+"""``suites run`` and ``suites resume``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..config.errors import Fault
+from .shared import (
+    Address,
+    Device,
+    EngineName,
+    Json,
+    Methods,
+    Out,
+    Overrides,
+    ProfileOption,
+    Root,
+    TrackingUri,
+    console_of,
+    print_json,
+)
+from .sweep import show_study
+
+if TYPE_CHECKING:
+    from ..api import Results
+
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Runs at a time, each in a process of its own.")]
+
+
+def run(
+    target: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    overrides: Overrides = None,
+    profile: ProfileOption = None,
+    method: Methods = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="One seed (default 0).")] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0..N-1.")] = None,
+    device: Device = "auto",
+    data_root: Root = None,
+    out: Out = None,
+    tracking_uri: TrackingUri = None,
+    workers: Workers = 1,
+    engine: EngineName = "local",
+    address: Address = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run; start nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Run a suite. Example: suites run coconut_slurp --seeds 3 methods.coconut.temperature=0.2"""
+    from .. import api
+
+    if seed is not None and seeds is not None:
+        raise Fault.usage("--seed and --seeds exclude each other", "run", "--seeds N runs the seeds 0..N-1")
+    asked: dict[str, Any] = {
+        "methods": method or [],
+        "seeds": seeds or [seed or 0],
+        "profile": profile,
+        "overrides": overrides or [],
+        "data_root": data_root,
+        "out": out,
+        "device": device,
+        "workers": workers,
+    }
+    if dry_run:
+        return _show_plan(*api.dry_run(target, **asked), json)
+    console = console_of(json)
+    where: dict[str, Any] = {"tracking_uri": tracking_uri, "engine": engine, "address": address}
+    _show_results(api.run(target, **asked, **where, console=console), console, json)
+    return None
+
+
+def resume(
+    target: Annotated[str, typer.Argument(metavar="INVOCATION|RUN|STUDY|last")],
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Runs or trials at a time.")] = 1,
+    engine: EngineName = "local",
+    address: Address = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Finish what was stopped or killed. Example: suites resume last"""
+    from .. import api
+
+    console = console_of(json)
+    where: dict[str, Any] = {"workers": workers, "engine": engine, "address": address, "console": console}
+    study = api.study_of(target, out)
+    if study is not None:
+        return show_study(api.run_study(study, **where), console, json)
+    return _show_results(api.resume(target, out=out, **where), console, json)
+
+
+def _show_results(results: Results, console: Any, json: bool) -> None:
+    """The table at the end of a run."""
+    if json:
+        return print_json(results.document)
+    from ..reports import tables
+
+    assert results.recipe is not None
+    assert results.document is not None
+    console.table(*tables.of_runs(results.recipe, results.document))
+    for line in tables.below(results.recipe, results.document):
+        console.line(line)
+    return None
+
+
+def _show_plan(recipe: Any, document: dict[str, Any], json: bool) -> None:
+    if json:
+        return print_json(document)
+    from ..config.recipe import to_yaml
+    from ..reports import tables
+
+    console = console_of(False)
+    console.line(to_yaml(recipe))
+    console.table(*tables.of_plan(document))
+    return None

@@ -1,0 +1,94 @@
+"""What ``suites run`` and ``suites resume`` show at their end: methods × metrics, the selection rule, where things
+lie."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import measures, registry
+from ..config.recipe import Recipe
+
+SELECTED = {
+    "last": "last weights of every experience; no test label was used to choose",
+    "validation": "best weights on validation rows of all experiences seen so far; no test label was used to choose",
+    "oracle": "ORACLE, best weights on test rows: an upper bound, no result of a method",
+}
+
+Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
+
+
+def shown(recipe: Recipe, document: Mapping[str, Any]) -> list[str]:
+    """The metrics of the screen's table: those that the problem names and some run has."""
+    measured = {name for run in document["runs"] for name in run["metrics"]}
+    names = [name for name in registry.problem(recipe.problem).table if name in measured]
+    if recipe.data.experiences == 1:  # the average over one experience is the last, and nothing is forgotten
+        return [name for name in names if not _is_repeated(name, measured)]
+    return names
+
+
+def _is_repeated(name: str, measured: set[str]) -> bool:
+    stem, _, last = name.rpartition("/")
+    return last in ("average", "forgetting") and f"{stem}/last" in measured
+
+
+def of_runs(recipe: Recipe, document: Mapping[str, Any]) -> Table:
+    """A row a method: the mean over its finished runs, with the standard deviation of several."""
+    names = shown(recipe, document)
+    rows = []
+    for method in dict.fromkeys(run["method"] for run in document["runs"]):
+        metrics = [run["metrics"] for run in document["runs"] if run["method"] == method and run["metrics"]]
+        cells = [_cell([m[name] for m in metrics if name in m]) for name in names]
+        rows.append([f"{method} ({len(metrics)})", *cells])
+    title = f"{document['suite']} ({document['profile'] or 'recipe'}), data: {document['data']['source']}"
+    header = ["method (seeds)", *(name.replace("/", "\n").replace("_per_", "\nper ") for name in names)]
+    return f"{title}; mean ± standard deviation over (n) seeds", header, rows
+
+
+def _cell(values: Sequence[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{spread}" if values else "-"
+
+
+def below(recipe: Recipe, document: Mapping[str, Any]) -> Iterator[str]:
+    """The lines below the table."""
+    folder = Path(document["out"])
+    yield f"better:    {measures.directions(recipe.problem, shown(recipe, document))}"
+    yield f"selection: {SELECTED[recipe.train.selection]} (train.selection)"
+    yield f"results:   {folder}"
+    yield f"MLflow:    suites ui --out {folder.parent}"
+
+
+def of_plan(document: Mapping[str, Any]) -> Table:
+    """What ``suites run --dry-run`` would do."""
+    header = ["method", "parameters", "trainable", "steps", "seconds", "memory MiB", "disk MiB"]
+    rows = [[str(value) for value in row.values()] for row in document["methods"]]
+    return "would run (estimates from one timed step)", header, rows
+
+
+def of_fields(name: str, entry: Mapping[str, Any]) -> Table:
+    """The fields of a method, from :func:`method_fields`."""
+    rows = [
+        [f"methods.{name}.{field}", str(f["default"]), (f["description"] or "") + " (protocol)" * f["protocol"]]
+        for field, f in entry["fields"].items()
+    ]
+    return f"{name}: {entry['summary']}", ["field", "default", "meaning"], rows
+
+
+def method_fields(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """Of every method of the recipe: its summary, and default, description and ``protocol`` of each field of its
+    Config."""
+    from ...methods.base import is_protocol
+    from ..config import catalog
+
+    methods = {}
+    for name in recipe.methods:
+        kind = catalog.kind_of(recipe, name)
+        fields = {
+            field: {"default": f.default, "description": f.description, "protocol": is_protocol(f)}
+            for field, f in kind.Config.model_fields.items()
+        }
+        methods[name] = {"summary": kind.summary, "fields": fields}
+    return methods

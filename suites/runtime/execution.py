@@ -1,0 +1,150 @@
+"""The runs of an invocation in this process: each under its lock, with its status and its delivery to MLflow."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import measures
+from ..config.errors import Fault
+from ..config.names import refuse_links
+from ..tracking import delivery
+from ..tracking.files import write_atomic
+from ..tracking.journal import forget_sent, read
+from ..tracking.store import resolve_uri
+from . import build, folders
+from . import warm_start as weights
+from .identity import identity
+from .plan import Invocation
+from .run import AfterRow, Run
+from .stopping import Interrupted, Pruned, stoppable
+
+if TYPE_CHECKING:
+    from .console import Console
+
+
+def proceed(
+    invocation: Invocation,
+    names: Sequence[str] | None,
+    streams: build.Streams,
+    console: Console,
+    after_row: AfterRow | None = None,
+    patience: float = 0.0,
+) -> None:
+    """Run what is unfinished of an invocation (``names``: of these of its runs).
+
+    ``patience``: seconds to wait for a process that holds a run (a worker outlives a killed driver by a moment).
+    """
+    refuse_links(invocation.folder)
+    for entry in invocation.plan["runs"]:
+        folder = invocation.run_folder(entry)
+        if (names is not None and entry["folder"] not in names) or folders.status(folder) in folders.ENDED:
+            continue
+        with folders.locked(folder, patience):
+            _Execution(invocation, entry, streams, console, after_row).carry_out()
+    draw(invocation, console)
+
+
+class _Execution:
+    """One run from its first file to its end in MLflow; its lock is held."""
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        entry: dict[str, Any],
+        streams: build.Streams,
+        console: Console,
+        after_row: AfterRow | None,
+    ) -> None:
+        self.invocation, self.console = invocation, console
+        self.folder = invocation.run_folder(entry)
+        plan, recipe = invocation.plan, invocation.recipe
+        name, seed = entry["method"], entry["seed"]
+        data = {"name": recipe.data.name, **build.facts_of(streams.source)}
+        if (self.folder / "run.json").exists():
+            begun = folders.read_json(self.folder / "run.json")
+        else:
+            begun = {"schema": 1, "uid": secrets.token_hex(16), **weights.facts(recipe, name, seed)}
+        self.state = {**begun, "status": "running", "method": name, "seed": seed, "suite": recipe.name}
+        folders.write_json(self.folder / "run.json", self.state)
+        write_atomic(self.folder / "recipe.yaml", plan["recipe"].encode())
+        environment = folders.environment(plan["device"], recipe.train.threads, data, begun.get("weights"))
+        folders.write_json(self.folder / "environment.json", environment)
+        whose = identity(plan, begun["uid"], name, seed, recipe, data)
+        self.delivery = delivery.Delivery(self.folder, whose, resolve_uri(invocation.out, plan["tracking_uri"]))
+        self.delivery.start()
+        self.run = Run(
+            recipe,
+            name,
+            seed,
+            self.folder,
+            streams,
+            device=plan["device"],
+            console=console,
+            delivery=self.delivery,
+            after_row=after_row,
+        )
+
+    def note(self, status: str, run_id: str | None) -> None:
+        """Write the run's status and its id in MLflow."""
+        self.state |= {"status": status, "mlflow_run_id": run_id}
+        folders.write_json(self.folder / "run.json", self.state)
+
+    def end(self, status: str, mlflow: str) -> None:
+        """Tell MLflow, then the folder, how the run ended."""
+        outcome = self.delivery.finish(mlflow, status)
+        self.note(status, outcome.run_id)
+        if status in folders.ENDED:
+            forget_sent(self.folder / "journal.jsonl")
+        if outcome.undelivered or outcome.problem:
+            left = f"{outcome.undelivered} points are not in MLflow yet ({outcome.problem})"
+            self.console.warning(f"{left}: suites sync {self.invocation.folder}")
+
+    def carry_out(self) -> None:
+        """Train, evaluate and draw. Raises Fault for what goes wrong; the status is written in every case."""
+        next_step = f"suites resume {self.invocation.folder}"
+        stopped = Fault.interrupted("stopped; the state is saved", str(self.folder), next_step)
+        try:
+            with stoppable(self.run), self.console.progress(self.folder.name):
+                self.run.execute()
+        except Pruned:
+            return self.end("pruned", "KILLED")
+        except (Interrupted, KeyboardInterrupt) as error:
+            self.end("interrupted", "KILLED")
+            raise stopped from error
+        except BaseException as error:
+            self.end("failed", "FAILED")
+            if isinstance(error, RuntimeError) and "out of memory" in str(error).lower():
+                next_step = "lower train.batch_size or set train.accumulate"
+                raise Fault.run_failed("out of memory", str(self.folder), next_step) from error
+            raise
+        self.note("finished", self.delivery.run_id)  # before its pictures: they are no part of the result
+        with stoppable(self.run), suppress(KeyboardInterrupt):
+            self.run.draw()
+        self.end("finished", "FINISHED")
+        if self.run.stop_signal:  # while it drew: this run is whole, the next one is not begun
+            raise stopped
+
+
+def draw(invocation: Invocation, console: Console) -> None:
+    """The picture of all methods of the invocation together, once all are finished."""
+    from ...analysis.plots.comparison import metric_over_experiences
+    from ...analysis.plots.figure import spared
+
+    metric = measures.metrics(invocation.recipe.problem).main
+    series: dict[str, list[list[float]]] = {}
+    for entry in invocation.plan["runs"]:
+        folder = invocation.run_folder(entry)
+        if folders.status(folder) != "finished":
+            return
+        points = [p["value"] for p in read(folder / "journal.jsonl") if p["name"] == f"{metric.name}/pooled"]
+        series.setdefault(entry["method"], []).append(points)
+    plots: Path = invocation.folder / "plots"
+    plots.mkdir(exist_ok=True)
+    if max(len(points) for runs in series.values() for points in runs) > 1:
+        title = f"{metric.name} on all experiences seen so far ({metric.words})"
+        with spared(plots / f"{metric.name}.png", console.warning) as path:
+            metric_over_experiences(series, title, path)
