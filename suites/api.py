@@ -126,7 +126,7 @@ def copy_recipe(name: str, file: str | Path, *, whole: bool = False, force: bool
     from .config import catalog, display
 
     path = Path(file)
-    text = catalog.text(name) if whole else display.extending(catalog.recipe(name, None), path)
+    text = catalog.text(name) if whole else display.extending(name, path)
     if path.exists() and not force:
         raise Fault.usage("the file is there already", str(path), "choose another name, or --force")
     display.write(path, text)

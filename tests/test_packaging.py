@@ -62,7 +62,7 @@ def test_the_wheel_holds_the_packages_and_their_data(wheel: Path) -> None:
     for path in (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))):
         assert f"holdfast/{path.relative_to(ROOT)}" in names, "a package is missing in pyproject.toml"
     for data in (
-        "suites/recipes/coconut_slurp.yaml",
+        "suites/recipes/coconut/coconut_slurp.yaml",
         "datasets/spoken/grammar.yaml",
         "methods/networks/acoustic.safetensors",
     ):

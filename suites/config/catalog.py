@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from . import fitness, layers, protocol, registry, sources, training
+from . import fitness, layers, measures, protocol, registry, sources, training
 from .documents import suggestion
 from .errors import Fault
 from .recipe import Recipe, build, fault, new_messages, unknown_names
 
 if TYPE_CHECKING:
-    from ...methods.base import Method
+    pass
 
 
 def recipes() -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ def recipe(target: str, profile: str | None, overrides: Iterable[str] = ()) -> R
         return changed
     try:
         base = build(document, profile, (), target, _fields)
-        return protocol.by_hand(base, changed, kinds(changed), given)
+        return protocol.by_hand(base, changed, registry.kinds(changed), given)
     except (Fault, ValidationError):  # a method or a value that is wrong: resolve names it
         return changed
 
@@ -75,11 +75,6 @@ def _fields(family: str) -> protocol.FieldsOf:
     return of
 
 
-def kinds(recipe: Recipe) -> dict[str, type[Method]]:
-    """The class of every method of the recipe."""
-    return {name: kind_of(recipe, name) for name in recipe.methods}
-
-
 def protocol_of(document: Mapping[str, Any], name: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Of one method of a run's recipe: protocol field -> value, and -> why it differs. Nothing of a method that is not known any more."""
     entry, train = document["methods"][name], document["train"]
@@ -92,11 +87,6 @@ def protocol_of(document: Mapping[str, Any], name: str) -> tuple[dict[str, Any],
     return values, {field: reason for field, reason in given.items() if reason}
 
 
-def kind_of(recipe: Recipe, name: str) -> type[Method]:
-    """The class of a method of the recipe: the one that its entry ``use`` names, else that of its own name."""
-    return registry.method(str(recipe.methods[name].get("use", name)), recipe.family)
-
-
 def _check(options: dict[str, Any], config: type[BaseModel], prefix: str) -> list[str]:
     errors = unknown_names(options, config, f"{prefix}.")
     try:
@@ -107,12 +97,10 @@ def _check(options: dict[str, Any], config: type[BaseModel], prefix: str) -> lis
 
 
 def _metrics_of_claims(recipe: Recipe) -> list[str]:
-    from .measures import look_up, of_recipe
-
-    known, errors = of_recipe(recipe), []
+    known, errors = measures.of_recipe(recipe), []
     for number, claim in enumerate(recipe.claims):
         try:
-            look_up(known, claim.metric, "claims", "name another metric")
+            measures.look_up(known, claim.metric, "claims", "name another metric")
         except Fault as error:
             errors.append(f"claims.{number}.metric: {error.what}")
     return errors
@@ -154,7 +142,7 @@ def resolve(recipe: Recipe, fair: bool = True) -> None:
             if name not in recipe.methods:
                 errors.append(f"claims.{number}: no method '{name}' in the recipe{suggestion(name, recipe.methods)}")
     if not errors and fair:
-        errors += protocol.errors_of(recipe, kinds(recipe))
+        errors += protocol.errors_of(recipe, registry.kinds(recipe))
     if errors:
         raise fault(errors, recipe.name)
 

@@ -65,13 +65,19 @@ title: {title}
 """
 
 
-def extending(parent: Recipe, file: Path) -> str:
-    """A recipe that extends ``parent``, for ``file``, whose stem becomes its name."""
+def extending(target: str, file: Path) -> str:
+    """A recipe that extends the suite ``target``, for ``file``, whose stem becomes its name."""
+    parent = layers.merged(sources.layers(target))
     stem = re.sub(r"[^a-z0-9_]", "_", file.stem.lower())
     name = stem if re.match(r"[a-z]", stem) else f"suite_{stem}"
     return EXTENDING.format(
-        parent=parent.name, file=file, name=name, title=_scalar(f"{parent.title}, changed"), method=parent.defaults[-1], lr=parent.train.lr
-    )  # fmt: skip
+        parent=target,
+        file=file,
+        name=name,
+        title=_scalar(f"{parent.get('title', target)}, changed"),
+        method=next(iter(parent.get("defaults") or ("METHOD",))),
+        lr=(parent.get("train") or {}).get("lr", 0.001),
+    )
 
 
 def write(file: Path, text: str) -> None:

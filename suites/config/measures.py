@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ...analysis.metrics.metric import Metric, Metrics, UnknownMetricError
-from . import catalog, registry
+from . import registry
 from .errors import Fault
 from .recipe import Recipe
 
@@ -40,7 +40,7 @@ def metrics(problem: str, kinds: Iterable[type[Method]] = ()) -> Metrics:
 
 def of_recipe(recipe: Recipe) -> Metrics:
     """All metrics of runs of a recipe."""
-    return metrics(recipe.problem, {catalog.kind_of(recipe, name) for name in recipe.methods})
+    return metrics(recipe.problem, {registry.kind_of(recipe, name) for name in recipe.methods})
 
 
 def directions(problem: str, names: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ...analysis.problems.evaluator import Evaluator
     from ...methods.base import Method
+    from .recipe import Recipe
 
 PACKAGE = __name__.partition(".")[0]
 Kind = Literal["methods", "datasets", "networks", "problems"]
@@ -157,7 +158,8 @@ def _load(kind: Kind, name: str, family: str) -> Any:
 
 
 @functools.lru_cache(maxsize=512)
-def _method(name: str, family: str) -> type[Method]:
+def method(name: str, family: str = "") -> type[Method]:
+    """A method's class by full name, or by the stem that a recipe of ``family`` uses."""
     from ...methods.base import Method
 
     given = _load("methods", name, family)
@@ -171,9 +173,14 @@ def _method(name: str, family: str) -> type[Method]:
     return kind
 
 
-def method(name: str, family: str = "") -> type[Method]:
-    """A method's class by full name, or by the stem that a recipe of ``family`` uses."""
-    return _method(name, family)
+def kind_of(recipe: Recipe, name: str) -> type[Method]:
+    """The class of a method of the recipe: the one that its entry ``use`` names, else that of its own name."""
+    return method(str(recipe.methods[name].get("use", name)), recipe.family)
+
+
+def kinds(recipe: Recipe) -> dict[str, type[Method]]:
+    """The class of every method of the recipe."""
+    return {name: kind_of(recipe, name) for name in recipe.methods}
 
 
 def _module(kind: Kind, name: str, family: str = "") -> ModuleType:

@@ -81,11 +81,10 @@ def method_fields(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Of every method of the recipe: its summary, and default, description and ``protocol`` of each field of its
     Config."""
     from ...methods.base import is_protocol
-    from ..config import catalog
 
     methods = {}
     for name in recipe.methods:
-        kind = catalog.kind_of(recipe, name)
+        kind = registry.kind_of(recipe, name)
         fields = {
             field: {"default": f.default, "description": f.description, "protocol": is_protocol(f)}
             for field, f in kind.Config.model_fields.items()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import catalog, fitness, registry, training
+from ..config import fitness, registry, training
 from ..config.errors import Fault
 from ..config.recipe import Recipe
 from . import imports
@@ -89,7 +89,7 @@ def method_of(recipe: Recipe, name: str, info: DataInfo, seed: int) -> Method:
 
     from ...datasets.core.seeds import derive
 
-    kind = catalog.kind_of(recipe, name)
+    kind = registry.kind_of(recipe, name)
     fields = {field: value for field, value in recipe.methods[name].items() if field != "use"}
     module = registry.network(recipe.model.name)
     torch.manual_seed(derive(seed, "init"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config import catalog
+from ..config import registry
 from ..config.errors import Fault
 from ..config.recipe import Recipe, digest, to_yaml
 from ..tracking.store import resolve_uri, to_store
@@ -42,7 +42,7 @@ def start(
     build.check_methods(recipe, methods, source)
     weights.check(recipe, methods, seeds, source)
     streams = build.Streams(recipe, source)
-    for joint in {catalog.kind_of(recipe, m).uses_union for m in methods}:
+    for joint in {registry.kind_of(recipe, m).uses_union for m in methods}:
         streams.of(seeds[0], joint)  # streams that cannot be leave nothing behind
     plan = {
         "schema": 1,

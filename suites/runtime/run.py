@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import catalog, measures, registry
+from ..config import measures, registry
 from ..config.errors import Fault
 from ..config.killpoints import reach
 from ..config.recipe import Recipe
@@ -173,7 +173,7 @@ class Run:
 
         torch.set_num_threads(self.recipe.train.threads or os.cpu_count() or 1)
         source = self.streams.source
-        scenario = self.streams.of(self.seed, catalog.kind_of(self.recipe, self.name).uses_union)
+        scenario = self.streams.of(self.seed, registry.kind_of(self.recipe, self.name).uses_union)
         self.stream = list(scenario.streams["train"])
         method = build.method_of(self.recipe, self.name, source.info, self.seed)
         module = registry.network(self.recipe.model.name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..config import catalog, measures, protocol
+from ..config import catalog, measures, protocol, registry
 from ..config.errors import Fault
 from ..config.private import written
 from ..config.recipe import Recipe, to_yaml
@@ -86,7 +86,7 @@ def best_recipe(study: Study, row: Mapping[str, Any]) -> Recipe:
     """The recipe with a trial's values, as ``suites run`` takes it."""
     given = [f"{path}={value}" for path, value in row["params"].items()]
     recipe = recipes.apply(study.recipe, row["params"])
-    recipe = protocol.by_hand(study.recipe, recipe, catalog.kinds(recipe), given)
+    recipe = protocol.by_hand(study.recipe, recipe, registry.kinds(recipe), given)
     return recipes.apply(recipe, {"defaults": [study.plan["method"]]})
 
 

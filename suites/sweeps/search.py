@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from ..config import catalog, measures
+from ..config import catalog, measures, registry
 from ..config.documents import suggestion
 from ..config.errors import Fault
 from ..config.recipe import Range, Recipe, fault
@@ -50,7 +50,7 @@ def space(recipe: Recipe, method: str) -> dict[str, Range]:
         if not path.startswith("methods.") or path.split(".")[1] == method
     }
     if not ranges:  # the recipe says nothing of this method
-        kind = catalog.kind_of(recipe, method)
+        kind = registry.kind_of(recipe, method)
         ranges = {"train.lr": LEARNING_RATE}
         for name, info in kind.Config.model_fields.items():
             extra = info.json_schema_extra
@@ -74,7 +74,7 @@ def objectives(recipe: Recipe, given: Sequence[str], method: str) -> list[Object
 
     Raises Fault for anything read from the test stream, an undeclared metric, and a direction against the declared one.
     """
-    known = measures.metrics(recipe.problem, [catalog.kind_of(recipe, method)])
+    known = measures.metrics(recipe.problem, [registry.kind_of(recipe, method)])
     allowed = [name for name in known if name.startswith(("valid/", "cost/"))]
     main = f"valid/{known.main.name}/average"
     return [_objective(known, text, allowed) for text in given or recipe.sweep.objective or (main,)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from holdfast.suites.config import catalog, protocol, sources
+from holdfast.suites.config import catalog, protocol, registry, sources
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.config.recipe import Recipe
 
@@ -55,13 +55,13 @@ def test_a_difference_in_any_profile_is_refused(name: str, profile: str, tmp_pat
 def test_the_papers_profiles_that_were_unequal_are_equal() -> None:
     """coconut_fsc gave er and coconut a memory of 1 % and ten others 3 %; STS-B gave three methods 100 second epochs and six 10."""
     fsc = catalog.recipe("coconut_fsc", "paper")
-    table = protocol.settings(fsc, catalog.kinds(fsc))
+    table = protocol.settings(fsc, registry.kinds(fsc))
     assert set(table["memory_share"].values()) == {0.01}
     assert set(table["projection"].values()) == {512}
     for name in ("stsb", "tabular", "timeseries", "volumes", "agedb", "imdb_wiki"):
         recipe = catalog.recipe(f"supremix_{name}", "paper")
         assert {"yaware", "adacon"} <= set(recipe.methods)
-        table = protocol.settings(recipe, catalog.kinds(recipe))
+        table = protocol.settings(recipe, registry.kinds(recipe))
         assert set(table["second_epochs"].values()) == {100}, name
     for name in ("agedb", "imdb_wiki"):
         train = catalog.recipe(f"supremix_{name}", "paper").train
@@ -78,7 +78,7 @@ def test_every_built_in_recipe_is_fair_in_every_profile(name: str) -> None:
     for profile in (None, *PROFILES):
         recipe = catalog.recipe(name, profile)
         catalog.resolve(recipe)
-        table = protocol.settings(recipe, catalog.kinds(recipe))
+        table = protocol.settings(recipe, registry.kinds(recipe))
         assert protocol.BUDGET not in recipe.unequal
         assert len(set(map(str, table[protocol.BUDGET].values()))) == 1, profile
 
@@ -87,13 +87,13 @@ def test_regressors_end_to_end_get_the_budget_of_both_stages() -> None:
     """With the paper's 100 + 100 epochs the plain regressor had 100."""
     for name, total in (("stsb", 200), ("tabular", 200), ("timeseries", 200), ("volumes", 200), ("agedb", 200)):
         recipe = catalog.recipe(f"supremix_{name}", "paper")
-        budget = protocol.settings(recipe, catalog.kinds(recipe))[protocol.BUDGET]
+        budget = protocol.settings(recipe, registry.kinds(recipe))[protocol.BUDGET]
         assert budget["l1"] == budget["fds"] == budget["supcon"] == budget["supremix"] == total, name
         assert "ridge" not in budget
     recipe = catalog.recipe("supremix_tabular", "demo", ["train.epochs=5"])  # the budget follows, nothing is unequal
     catalog.resolve(recipe)
     assert protocol.warnings_of(recipe) == []
-    assert set(protocol.settings(recipe, catalog.kinds(recipe))[protocol.BUDGET].values()) == {35}
+    assert set(protocol.settings(recipe, registry.kinds(recipe))[protocol.BUDGET].values()) == {35}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ IN_THE_SPEC: dict[
 @pytest.mark.parametrize("name", IN_THE_SPEC)
 def test_the_papers_profiles_have_the_papers_values(name: str) -> None:
     recipe = catalog.recipe(name, "paper")
-    kinds = catalog.kinds(recipe)
+    kinds = registry.kinds(recipe)
     entries = {m: {f: v for f, v in entry.items() if f != "use"} for m, entry in recipe.methods.items()}
     configs = [kinds[m].Config(**entry) for m, entry in entries.items()]
     for field, value in IN_THE_SPEC[name].items():
@@ -227,7 +227,7 @@ def test_every_protocol_field_is_found() -> None:
     marked: set[str] = set()
     for row in catalog.recipes():
         recipe: Recipe = catalog.recipe(row["name"], "demo")
-        marked |= set(protocol.settings(recipe, catalog.kinds(recipe)))
+        marked |= set(protocol.settings(recipe, registry.kinds(recipe)))
     assert marked == {
         "memory_share", "memory_rows", "batching", "projection", "augment", "label_scale", "second", "second_epochs", "second_lr",
         "finetune_lr", "views", "translator_epochs", "translator_batch", "total_epochs", "standardise_features",

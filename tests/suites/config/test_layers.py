@@ -130,7 +130,7 @@ def test_show_says_where_each_value_came_from() -> None:
 def test_a_copy_extends_and_runs_as_it_is(tmp_path: Path) -> None:
     parent = catalog.recipe("supremix_tabular", "demo")
     path = tmp_path / "My Own-recipe.yaml"
-    path.write_text(display.extending(parent, path))
+    path.write_text(display.extending("supremix_tabular", path))
     mine = catalog.recipe(str(path), "demo")
     catalog.resolve(mine)
     assert mine.name == "my_own_recipe"

@@ -35,9 +35,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, list[Point]
     """Entry points by group, as if packages were installed; fill it before the first look-up."""
     points: dict[str, list[Point]] = {}
     monkeypatch.setattr(metadata, "entry_points", lambda group: points.get(group, []))
-    registry._method.cache_clear()
+    registry.method.cache_clear()
     yield points
-    registry._method.cache_clear()
+    registry.method.cache_clear()
 
 
 def test_everything_is_found_by_its_path() -> None:
