@@ -12,15 +12,7 @@ from holdfast.datasets.cdvg.biases import assign
 from holdfast.datasets.cdvg.corruptions import TYPES, corrupt
 
 from .. import shared
-
-
-def columns(source: Any, split: str = "train") -> Any:
-    return source.splits[split].columns
-
-
-def aligned(source: Any, split: str) -> float:
-    found = columns(source, split)
-    return float((found["label"] == found["bias"]).double().mean())
+from .columns import aligned, columns
 
 
 @pytest.mark.parametrize("kind", [0, 1])

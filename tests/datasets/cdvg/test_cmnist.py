@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from holdfast.datasets.cdvg import folder as cdvg_folder
 from holdfast.datasets.cdvg.digits import FILES
 from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.readers.idx import read_idx
-from PIL import Image
 
 from ..shared import data_root
 
@@ -75,20 +73,3 @@ def test_real_mnist() -> None:
     labels, bias = (np.asarray(source.splits["train"].columns[n]) for n in ("label", "bias"))
     assert abs((labels == bias).mean() - 0.95) < 0.01
     assert len(source.splits["test"]) == 1000
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    r = np.random.default_rng(0)
-    rows = []
-    for number in range(24):
-        shape = (20, 30, 3) if number % 2 else (17, 17)  # colour and grey, no power of two
-        Image.fromarray(r.integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / f"{number}.png")
-        rows.append([f"{number}.png", "ab"[number % 2], "xy"[number // 12], ("train", "valid", "test")[number % 3]])
-    _index(tmp_path, rows)
-    return tmp_path
-
-
-def _index(folder: Path, rows: list[list[str]], names: tuple[str, ...] = ("path", "label", "bias", "split")) -> None:
-    with (folder / "index.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([names, *rows])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -18,30 +17,10 @@ from holdfast.datasets.core.source import Colours
 from PIL import Image
 
 from .. import trees
-
-
-def columns(source: Any, split: str = "train") -> Any:
-    return source.splits[split].columns
-
-
-def aligned(source: Any, split: str) -> float:
-    found = columns(source, split)
-    return float((found["label"] == found["bias"]).double().mean())
-
+from ..damage import Hostile, unlink
+from .columns import aligned, columns
 
 SMALL = {"n_train": 40, "n_valid": 20}
-
-
-class Hostile:
-    """A pickle of it would run a command on loading."""
-
-    def __reduce__(self) -> Any:
-        return os.system, ("touch opened",)
-
-
-def _unlink(paths: Iterable[Path]) -> None:
-    for path in list(paths):
-        path.unlink()
 
 
 SETS: list[tuple[Any, str, str, int]] = [
@@ -181,8 +160,8 @@ TREES: list[tuple[Callable[[Path], Any], str]] = [
         "x_0_1.png: 30 x 32 pixels, others have 32 x 32",
     ),
     (lambda f: (f / "2pct" / "align" / "0" / "x_0_1.png").write_bytes(b"no image"), "x_0_1.png: no readable image"),
-    (lambda f: _unlink((f / "test").rglob("*.png")), "'test' holds no image"),
-    (lambda f: _unlink(f.rglob("*_9_*.png")), "9 classes of 32 px images, expected 10 of 32 px"),
+    (lambda f: unlink((f / "test").rglob("*.png")), "'test' holds no image"),
+    (lambda f: unlink(f.rglob("*_9_*.png")), "9 classes of 32 px images, expected 10 of 32 px"),
     (lambda f: _image(f.rglob("*.png"), (28, 28, 3)), "10 classes of 28 px images, expected 10 of 32 px"),
 ]
 

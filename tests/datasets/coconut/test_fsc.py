@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.datasets.coconut import fsc as coconut_fsc
-from holdfast.datasets.coconut import manifest as coconut_manifest
-from holdfast.datasets.coconut import slurp as coconut_slurp
 
-SLURP, FSC, MANIFEST = coconut_slurp.Config(), coconut_fsc.Config(), coconut_manifest.Config()
+FSC = coconut_fsc.Config()
 
 
 def test_fsc_intact(made: dict[str, Path]) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from holdfast.datasets.coconut import fsc as coconut_fsc
 from holdfast.datasets.coconut import manifest as coconut_manifest
 from holdfast.datasets.coconut import slurp as coconut_slurp
 from holdfast.datasets.core.errors import DataError
@@ -15,7 +14,7 @@ from holdfast.datasets.spoken.recordings import Sentence
 
 from .. import trees
 
-SLURP, FSC, MANIFEST = coconut_slurp.Config(), coconut_fsc.Config(), coconut_manifest.Config()
+SLURP, MANIFEST = coconut_slurp.Config(), coconut_manifest.Config()
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

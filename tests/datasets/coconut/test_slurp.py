@@ -6,15 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from holdfast.datasets.coconut import fsc as coconut_fsc
-from holdfast.datasets.coconut import manifest as coconut_manifest
 from holdfast.datasets.coconut import slurp as coconut_slurp
 from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.core.table import Ragged
 
 from .. import trees
 
-SLURP, FSC, MANIFEST = coconut_slurp.Config(), coconut_fsc.Config(), coconut_manifest.Config()
+SLURP = coconut_slurp.Config()
 
 
 def test_slurp_intact(made: dict[str, Path]) -> None:

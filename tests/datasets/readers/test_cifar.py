@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.readers import cifar
 
 from .. import trees
+from ..damage import Hostile, unlink
 
 SMALL = {"n_train": 40, "n_valid": 20}
 
@@ -54,18 +54,6 @@ def test_folders_in_which_batches_are_found(tmp_path: Path, inner: str) -> None:
     assert cifar.find(tmp_path / inner / "cifar-10-batches-py") == tmp_path / inner / "cifar-10-batches-py"
 
 
-class Hostile:
-    """A pickle of it would run a command on loading."""
-
-    def __reduce__(self) -> Any:
-        return os.system, ("touch opened",)
-
-
-def _unlink(paths: Iterable[Path]) -> None:
-    for path in list(paths):
-        path.unlink()
-
-
 def _pickled(path: Path, document: Any) -> None:
     path.write_bytes(pickle.dumps(document, 2))
 
@@ -76,7 +64,7 @@ DATA = np.zeros((3, 3072), np.uint8)
 DAMAGES: list[tuple[str, Callable[[Path], Any], str]] = [
     ("py", lambda f: (f / "test_batch").unlink(), "missing: test_batch"),
     ("py", lambda f: (f / "data_batch_2").unlink(), "missing: data_batch_2"),
-    ("py", lambda f: _unlink(f.glob("data_batch_*")), "missing: data_batch_1"),
+    ("py", lambda f: unlink(f.glob("data_batch_*")), "missing: data_batch_1"),
     ("py", lambda f: (f / "data_batch_3").write_bytes(b""), "data_batch_3: no readable batch"),
     (
         "py",

@@ -9,16 +9,7 @@ from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.core.table import Ragged
 from holdfast.datasets.supremix import stsb as supremix_stsb
 
-HEADER = "index\tgenre\tsentence1\tsentence2\tscore\n"
-
-
-def sts(root: Path, line: str = "") -> Path:
-    folder = root / "glue_data" / "STS-B"
-    folder.mkdir(parents=True, exist_ok=True)
-    for stem, count in (("train", 12), ("dev", 4), ("test", 3)):
-        rows = "".join(f'{i}\tx\tA "man {i} runs.\tThe man walks\t{i * 0.4:.3f}\n' for i in range(count))
-        (folder / f"{stem}_new.tsv").write_text(HEADER + rows + (line if stem == "train" else ""))
-    return root
+from .files import sts
 
 
 def test_sentence_pairs_in_the_released_layout(tmp_path: Path) -> None:

@@ -12,12 +12,7 @@ from holdfast.datasets.supremix import stsb as supremix_stsb
 from holdfast.datasets.supremix import timeseries as supremix_timeseries
 
 from ..shared import data_root
-
-
-def series(path: Path, n: int = 200, bad: str = "") -> Path:
-    rows = "".join(f"2020-01-{i},{i},{i * 10}\n" for i in range(n))
-    path.write_text("date,a,OT\n" + rows + bad)
-    return path
+from .files import labels, series
 
 
 def test_windows_end_the_horizon_before_their_target_and_stay_in_their_split(tmp_path: Path) -> None:
@@ -66,10 +61,6 @@ def test_bad_series_are_one_message(tmp_path: Path, n: int, bad: str, options: d
     config = supremix_timeseries.Config(**{"window": 8, "horizon": 3, **options})
     with pytest.raises(DataError, match=message):
         supremix_timeseries.load(config, series(tmp_path / "s.csv", n, bad))
-
-
-def labels(root: Path, text: str) -> None:
-    (root / "labels.csv").write_text("id,age,split\n" + text)
 
 
 def test_recordings_with_labels(tmp_path: Path) -> None:

@@ -13,9 +13,7 @@ from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.readers import volumes as readers
 from holdfast.datasets.supremix import volumes as supremix_volumes
 
-
-def labels(root: Path, text: str) -> None:
-    (root / "labels.csv").write_text("id,age,split\n" + text)
+from .files import labels
 
 
 def nifti(values: np.ndarray, order: str = "<", slope: float = 2.0, intercept: float = 1.0) -> bytes:
@@ -96,13 +94,3 @@ def test_blobs_grow_with_their_label() -> None:
     part = supremix_volumes.blobs(410, 12, np.random.default_rng(0))
     mass = part["x"].sum((1, 2, 3, 4))
     assert float(torch.corrcoef(torch.stack([mass.double(), part["label"]]))[0, 1]) > 0.9
-
-
-def volumes(root: Path) -> Path:
-    (root / "volumes").mkdir()
-    lines = ""
-    for i in range(14):
-        np.save(root / "volumes" / f"v{i}.npy", np.random.default_rng(i).normal(size=(5, 5, 5)))
-        lines += f"v{i},{20 + i},{'train' if i < 10 else ('val', 'test')[i % 2]}\n"
-    labels(root, lines)
-    return root

@@ -7,17 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
 from holdfast.datasets.core.seeds import generator
 from holdfast.methods.base import StepContext
 from holdfast.methods.cdvg.cdvg import Cdvg, CdvgConfig
 
 from .miniature import make_model, run_method, view_of
-
-
-@pytest.fixture(scope="module")
-def source() -> Any:
-    return cdvg_cmnist.load(cdvg_cmnist.Config(n_train=120, n_test=60, n_valid=40), None)
 
 
 def test_the_average_follows_the_weights_and_translates(source: Any) -> None:

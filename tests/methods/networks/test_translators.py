@@ -199,8 +199,3 @@ def test_stripes_and_corner_say_the_bias_and_leave_the_digit() -> None:
     source = cdvg_cmnist.load(cdvg_cmnist.Config(carrier="stripes", n_train=200, n_valid=50), None)
     with pytest.raises(ValueError, match="does not say what carries"):
         Recolour(source.info.colours)
-
-
-@pytest.fixture(scope="module")
-def source() -> Any:
-    return cdvg_cmnist.load(cdvg_cmnist.Config(n_train=120, n_test=60, n_valid=40), None)

@@ -1,4 +1,4 @@
-"""The regression methods in a plain torch loop: they learn, keep all state, and do what their settings say."""
+"""The regression methods in a plain torch loop: they learn, and do what their settings say."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def mae(method: Method, source: Source, split: str = "test") -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
-def test_every_method_beats_the_median_and_keeps_its_state(kind: type[Regressor], source: Source) -> None:
+def test_every_method_beats_the_median(kind: type[Regressor], source: Source) -> None:
     milder: dict[str, dict[str, Any]] = {
         "ranksim": {"ranksim_weight": 0.1},
         "conr": {"conr_weight": 0.2},
@@ -122,9 +122,6 @@ def test_every_method_beats_the_median_and_keeps_its_state(kind: type[Regressor]
     assert isinstance(label, torch.Tensor)
     constant = float((label - label.median()).abs().mean())
     assert mae(method, source) < (0.95 if kind is SimCLR else 0.75) * constant
-    again = made(kind, source, seed=5, **milder.get(kind.name, {}))
-    again.load_state_dict(method.state_dict())
-    assert mae(again, source) == mae(method, source)
 
 
 def test_a_probe_leaves_the_encoder_as_it_is_and_finetuning_does_not(source: Source) -> None:

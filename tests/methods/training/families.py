@@ -227,3 +227,18 @@ def assert_same(a: Any, b: Any) -> None:
             assert_same(a[key], b[key])
     else:
         assert a == b
+
+
+class Classifier(nn.Module):
+    """What ER asks of a model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(3, 4)
+
+    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
+        return batch
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = F.cross_entropy(self.encoder(batch["x"]), batch["label"])
+        return loss, {"loss/ce": loss}
