@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,23 +18,18 @@ FENCE = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOT
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH with the package and the metadata that an installer would write."""
-    folder = tmp_path_factory.mktemp("site")
+    """A folder for PYTHONPATH into which pip installed the package."""
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
     text = (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8").partition("## Your own package")[2]
-    files = dict(FENCE.findall(text))
-    project = tomllib.loads(files.pop("pyproject.toml"))["project"]
-    for name, source in files.items():
-        path = folder / name
+    for name, content in FENCE.findall(text):
+        path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(source, encoding="utf-8")
-    info = folder / f"{project['name']}-{project['version']}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    sections = [
-        f"[{group}]\n" + "\n".join(f"{name} = {value}" for name, value in points.items())
-        for group, points in project["entry-points"].items()
-    ]
-    (info / "entry_points.txt").write_text("\n\n".join(sections) + "\n")
+        path.write_text(content, encoding="utf-8")
+    (source / "waves" / "__init__.py").touch()
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(folder)]
+    command = [sys.executable, "-W", "ignore", "-m", "pip", "install", *options, str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=source)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -60,6 +55,58 @@ def test_its_suite_is_listed_validated_and_run(site: Path, tmp_path: Path) -> No
     summaries = [json.loads(path.read_text()) for path in written]
     assert len(summaries) == 2
     assert all(summary["error/last"] > 0 for summary in summaries)
+
+
+BROKEN = {  # what is wrong with it -> (file, text, its replacement, what is said)
+    "a module that cannot be imported": ("huber.py", "import Method,", "import Methodd,", "cannot be imported"),
+    "a method that is none": (
+        "huber.py",
+        "class Huber(Method)",
+        "class Huber(object)",
+        "no class of holdfast.methods.base",
+    ),
+    "a data set without load": (
+        "sines.py",
+        "def load(",
+        "def fetch(",
+        "the data set 'waves/sines' of waves .* defines no load",
+    ),
+    "a network without build": (
+        "line.py",
+        "def build(",
+        "def make(",
+        "the network 'waves_line' of waves .* defines no build",
+    ),
+    "a problem without its main metric": (
+        "error.py",
+        'main = "error"',
+        'main = "mistake"',
+        "the main metric 'mistake' is not",
+    ),
+    "a recipe that is no YAML": ("suite.py", "methods:\n", "methods: [\n", "this is no YAML"),
+    "a recipe of schema 1": ("suite.py", "schema: 2", "schema: 1", "of schema 1, and 2 is needed"),
+    "a field that its method has not": (
+        "suite.py",
+        "delta: 0.1",
+        "dleta: 0.1",
+        "dleta: no such field - did you mean 'delta'",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_package_is_one_message_and_hurts_nobody_else(how: str, site: Path, tmp_path: Path) -> None:
+    file, old, new, message = BROKEN[how]
+    broken = tmp_path / "site"
+    shutil.copytree(site, broken, ignore=shutil.ignore_patterns("__pycache__"))
+    source = broken / "waves" / file
+    assert old in source.read_text()
+    source.write_text(source.read_text().replace(old, new))
+    said = suites(broken, "validate", "waves_demo", code=2)
+    assert re.search(message, said), said
+    assert "Traceback" not in said
+    assert re.search(r"^where: .*\nnext:  ", said, re.MULTILINE)
+    assert "coconut_slurp" in suites(broken, "list", "--json")
 
 
 def test_a_second_one_of_the_name_is_an_error_that_names_both(site: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,13 @@ def recipes() -> list[dict[str, Any]]:
     """What ``suites list`` prints; imports nothing heavy."""
     rows = []
     for name, recipe in sources.stored().items():
-        document = layers.merged(sources.layers_of(recipe))
+        try:
+            document = layers.merged(sources.layers_of(recipe))
+        except Fault as fault_:
+            if recipe.origin == registry.PACKAGE:
+                raise
+            warnings.warn(f"the suite '{name}' of {recipe.origin} is left out: {fault_.what}", stacklevel=2)
+            continue
         rows.append(
             {
                 "name": name,

@@ -54,9 +54,9 @@ def chain(text: str, where: str, locate: Locate) -> list[Layer]:
 
 def _wrong_schema(given: Any, where: str) -> Fault:
     if given == 1:
-        return Fault.recipe(
-            f"schema: this recipe is of schema 1, and {SCHEMA} is needed", where, f"suites migrate {where}"
-        )
+        what = f"schema: this recipe is of schema 1, and {SCHEMA} is needed"
+        is_file = where.endswith((".yaml", ".yml")) or "/" in where
+        return Fault.recipe(what, where, f"suites migrate {where}" if is_file else "update the package that it is from")
     what = (
         "schema: a recipe says 'schema: 2'"
         if given is None
