@@ -20,7 +20,10 @@ COLUMN = 48  # where the origins begin
 
 
 def annotated(recipe: Recipe, target: str, overrides: Iterable[str] = ()) -> str:
-    """The resolved recipe as YAML, a value a line, each with its origin as a comment: a suite or file, its profile, an override, a default."""
+    """The resolved recipe as YAML, a value a line, each with its origin as a comment.
+
+    Origins: a suite or file, its profile, an override, a default.
+    """
     known = layers.origins(sources.layers(target), recipe.profile, overrides)
     return "\n".join(_lines(written(recipe.model_dump(by_alias=True, mode="json")), known, ())) + "\n"
 
@@ -59,7 +62,7 @@ extends: {parent}
 name: {name}
 title: {title}
 # data: {{options: {{...}}}}
-# methods: {{{method}: {{...}}}}      a field of one method; "*": of every method that has it; a method set to null is left out
+# methods: {{{method}: {{...}}}}      fields of a method; "*": of all that have them; null leaves a method out
 # train: {{lr: {lr}}}
 # profiles: {{smoke: {{...}}}}
 """

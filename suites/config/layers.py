@@ -30,7 +30,10 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
 
 
 def chain(text: str, where: str, locate: Locate) -> list[Layer]:
-    """The recipe ``text`` and what it extends, the lowest first. Raises Fault for a ring, too long a chain, or another schema."""
+    """The recipe ``text`` and what it extends, the lowest first.
+
+    Raises Fault for a ring, too long a chain, or another schema.
+    """
     layers: list[Layer] = []
     while True:
         document = copy.deepcopy(_parsed(text, where))
@@ -81,7 +84,7 @@ def merged(layers: Iterable[Layer]) -> dict[str, Any]:
 
 
 def origins(layers: Iterable[Layer], profile: str | None, overrides: Iterable[str]) -> dict[tuple[str, ...], str]:
-    """Path of each value -> the layer that set it last: a recipe's file or name, ``... , profile P``, or ``override``."""
+    """Path of each value -> the layer that set it last: a recipe's file or name, ``..., profile P``, or ``override``."""
     result: dict[tuple[str, ...], str] = {}
     listed = list(layers)
     for layer in listed:

@@ -28,7 +28,7 @@ def of(kind: str) -> list[dict[str, Any]]:
 
 
 def _summary(entry: registry.Entry) -> str:
-    """What a built-in method says of itself, else its module's first sentence; of a third party's what its entry point names."""
+    """What a built-in method says of itself, else its module's first sentence; of others what the entry point names."""
     if entry.file is None:
         return entry.point.value if entry.point is not None else ""
     source = entry.file.read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """Recipes of schema 1 in the form of schema 2: a file with its comments (``suites migrate``), or a stored document.
 
-What changed: the schema's number; a data set's name (``cdvg_cmnist`` is ``cmnist`` in the family cdvg); ``memory_size``, which was a share
-below 1 and a number of rows from 1 on, is ``memory_share`` or ``memory_rows``.
+What changed: the schema's number; a data set's name (``cdvg_cmnist`` is ``cmnist`` in the family cdvg); ``memory_size``,
+which was a share below 1 and a number of rows from 1 on, is ``memory_share`` or ``memory_rows``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-DATA_SETS = (
-    "cdvg_bffhq", "cdvg_ccifar10", "cdvg_cmnist", "cdvg_drift", "cdvg_folder", "coconut_fsc", "coconut_manifest", "coconut_slurp",
-    "supremix_agedb", "supremix_imdb_wiki", "supremix_stsb", "supremix_tabular", "supremix_timeseries", "supremix_volumes",
-)  # fmt: skip
+_SETS = {
+    "cdvg": ("bffhq", "ccifar10", "cmnist", "drift", "folder"),
+    "coconut": ("fsc", "manifest", "slurp"),
+    "supremix": ("agedb", "imdb_wiki", "stsb", "tabular", "timeseries", "volumes"),
+}
+DATA_SETS = tuple(f"{family}_{stem}" for family, stems in _SETS.items() for stem in stems)
 OLD = "memory_size"
 
 
@@ -86,7 +88,7 @@ _SIZE = re.compile(rf"\b{OLD}\b(?P<between>\s*:[ \t]*)(?P<value>\{{[^{{}}]*\}}|[
 
 def _memory(line: str) -> str:
     """A line with ``memory_size`` under its new name; a number of rows also sets the share to null."""
-    code, comment = re.fullmatch(r"((?:[^#'\"]|'[^']*'|\"[^\"]*\")*)(.*)", line, re.DOTALL).groups()  # type: ignore[union-attr]
+    code = re.match(r"""(?:[^#'"]|'[^']*'|"[^"]*")*""", line)[0]  # type: ignore[index]
 
     def new(match: re.Match[str]) -> str:
         numbers = [float(n) for n in re.findall(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", match["value"])]
@@ -97,4 +99,4 @@ def _memory(line: str) -> str:
             return rows
         return f"memory_share: null{', ' if before.strip() else chr(10) + before}{rows}"
 
-    return _SIZE.sub(new, code) + comment
+    return _SIZE.sub(new, code) + line[len(code) :]

@@ -1,8 +1,9 @@
 """Methods, data sets, networks and problems by name. They are found by path; only what a recipe names is imported.
 
-A built-in method is ``methods/<family>/<stem>.py`` with a line ``METHOD = <class>``, a data set ``datasets/<family>/<stem>.py`` with
-``load``, a network ``methods/networks/<stem>.py`` with ``build``, a problem ``analysis/problems/<stem>.py`` with ``PROBLEM``. Others are
-entry points of installed packages (groups ``holdfast.methods``, ``.datasets``, ``.networks``, ``.problems``), ``name`` or ``family/name``.
+A built-in method is ``methods/<family>/<stem>.py`` with a line ``METHOD = <class>``, a data set
+``datasets/<family>/<stem>.py`` with ``load``, a network ``methods/networks/<stem>.py`` with ``build``, a problem
+``analysis/problems/<stem>.py`` with ``PROBLEM``. Others are entry points of installed packages (groups
+``holdfast.methods``, ``.datasets``, ``.networks``, ``.problems``), named ``name`` or ``family/name``.
 """
 
 from __future__ import annotations
@@ -44,14 +45,13 @@ class _Place:
     apart: frozenset[str] = frozenset()  # folders that hold none
 
 
+_NO_METHODS, _NO_DATA = frozenset({"training", "losses", "networks"}), frozenset({"core", "readers", "spoken"})
 PLACES: dict[Kind, _Place] = {
-    "methods": _Place("methods", True, r"^METHOD = ", ("METHOD",), "method", "methods", frozenset({"training", "losses", "networks"})),
-    "datasets": _Place(
-        "datasets", True, r"^def load\(", ("Config", "load"), "data set", "data.name", frozenset({"core", "readers", "spoken"})
-    ),
+    "methods": _Place("methods", True, r"^METHOD = ", ("METHOD",), "method", "methods", _NO_METHODS),
+    "datasets": _Place("datasets", True, r"^def load\(", ("Config", "load"), "data set", "data.name", _NO_DATA),
     "networks": _Place("methods.networks", False, r"^def build\(", ("Config", "build"), "network", "model.name"),
     "problems": _Place("analysis.problems", False, r"^PROBLEM = ", ("PROBLEM",), "problem", "problem"),
-}  # fmt: skip
+}
 SHARED = "continual"  # the family whose methods any recipe may name by their stem
 
 
@@ -120,8 +120,9 @@ def find(kind: Kind, name: str, family: str = "") -> Entry:
     if len(fitting) > 1:
         raise Fault.recipe(
             f"two {place.word}s are called '{name}': " + " and ".join(f"{e.name} of {e.origin}" for e in fitting),
-            place.where, "remove one of the packages, or write the full name of the one that is meant",
-        )  # fmt: skip
+            place.where,
+            "remove one of the packages, or write the full name of the one that is meant",
+        )
     if not fitting:
         elsewhere = [e.name for e in every if e.name.endswith(f"/{name}")]
         hint = f" (there is {' and '.join(elsewhere)})" if elsewhere else suggestion(name, _names(every, family))
@@ -144,16 +145,16 @@ def _load(kind: Kind, name: str, family: str) -> Any:
     try:
         given = entry.point.load()
     except Exception as error:  # a third party's fault must not be ours
-        raise Fault.recipe(
-            f"the {place.word} '{entry.name}' of {entry.origin} cannot be imported ({entry.point.value}): {type(error).__name__}: {error}",
-            place.where, f"correct or remove the package {entry.origin}",
-        ) from error  # fmt: skip
+        what = f"the {place.word} '{entry.name}' of {entry.origin} cannot be imported ({entry.point.value})"
+        reason = f"{type(error).__name__}: {error}"
+        raise Fault.recipe(f"{what}: {reason}", place.where, f"correct or remove the package {entry.origin}") from error
     lacks = [part for part in place.needs if not hasattr(given, part)] if not isinstance(given, type) else []
     if lacks:
         raise Fault.recipe(
             f"the {place.word} '{entry.name}' of {entry.origin} ({entry.point.value}) defines no {', '.join(lacks)}",
-            place.where, "see docs/contracts.md, 'Your own package'",
-        )  # fmt: skip
+            place.where,
+            "see docs/contracts.md, 'Your own package'",
+        )
     return given
 
 

@@ -1,4 +1,4 @@
-"""Where recipes lie: built in, of installed packages (entry points ``holdfast.suites``), or a user's file; and what each extends."""
+"""Where recipes lie (built in, in installed packages, in a user's file), and what each extends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_file(target: str) -> bool:
 
 
 def stored() -> dict[str, Stored]:
-    """All recipes by name, the built-in ones by name first. A third party's that has a built-in name is left out with a warning."""
+    """All recipes by name, built-in ones first. A third party's that has a built-in name is left out with a warning."""
     every: dict[str, Stored] = {}
     root = resources.files(f"{registry.PACKAGE}.suites") / "recipes"
     folders = [folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("_")]

@@ -59,8 +59,10 @@ def test_three_files_and_lists_that_are_replaced(tmp_path: Path) -> None:
     recipe = catalog.recipe(paths["top"], None)
     assert (recipe.name, recipe.defaults, recipe.train.epochs, recipe.train.batch_size) == ("top", ("l1", "rnc"), 3, 8)
     assert [layer.where for layer in sources.layers(paths["top"])][-3:] == [
-        str(tmp_path / "low.yaml"), str(tmp_path / "middle.yaml"), paths["top"],
-    ]  # fmt: skip
+        str(tmp_path / "low.yaml"),
+        str(tmp_path / "middle.yaml"),
+        paths["top"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -71,10 +73,10 @@ def test_three_files_and_lists_that_are_replaced(tmp_path: Path) -> None:
         ("schema: 2\nextends: mine.yaml\n", "extend each other"),
         ("schema: 2\nextends: [a, b]\n", "extends: the name of a suite, or a file"),
         ("schema: 2\nextends: coconut_slurp\ntrian: {lr: 1}\n", "trian: no such field - did you mean 'train'"),
-        ("schema: 2\nextends: coconut_slurp\ndefaults: [nsps]\nmethods: {nsps: null}\n", "methods that the recipe has not: nsps"),
+        ("schema: 2\nextends: coconut_slurp\ndefaults: [nsps]\nmethods: {nsps: null}\n", "the recipe has not: nsps"),
         ("schema: 2\nextends: coconut_slurp\nmethods: {'*': {memory_sahre: 1}}\n", "did you mean 'memory_share'"),
     ],
-)  # fmt: skip
+)
 def test_what_goes_wrong_is_said(text: str, message: str, tmp_path: Path) -> None:
     path = write(tmp_path, mine=text)["mine"]
     with pytest.raises(Fault) as caught:

@@ -54,7 +54,8 @@ def test_a_share_and_a_count_are_two_fields(old: str, new: dict[str, Any]) -> No
     for text in (flow, block):
         assert yaml.safe_load(migrate_text(text))["methods"]["er"] == {**new, "selection": "herding"}
         assert migrated(yaml.safe_load(text))["methods"]["er"] == {**new, "selection": "herding"}
-    ranges = "schema: 1\nfamily: coconut\nsweep: {params: {methods.er.memory_size: {low: 20, high: 40}, methods.er.x: {low: 1, high: 2}}}\n"
+    params = "{methods.er.memory_size: {low: 20, high: 40}, methods.er.x: {low: 1, high: 2}}"
+    ranges = f"schema: 1\nfamily: coconut\nsweep: {{params: {params}}}\n"
     for document in (yaml.safe_load(migrate_text(ranges)), migrated(yaml.safe_load(ranges))):
         assert list(document["sweep"]["params"]) == ["methods.er.memory_rows", "methods.er.x"]
 

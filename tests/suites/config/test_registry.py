@@ -107,9 +107,11 @@ def test_a_broken_one_is_said_when_it_is_named(
 ) -> None:
     installed[f"holdfast.{kind}"] = [Point("theirs", given)]
     look_up = {
-        "methods": lambda: registry.method("theirs", "coconut"), "datasets": lambda: registry.dataset("theirs", "coconut"),
-        "networks": lambda: registry.network("theirs"), "problems": lambda: registry.problem("theirs"),
-    }  # fmt: skip
+        "methods": lambda: registry.method("theirs", "coconut"),
+        "datasets": lambda: registry.dataset("theirs", "coconut"),
+        "networks": lambda: registry.network("theirs"),
+        "problems": lambda: registry.problem("theirs"),
+    }
     with pytest.raises(Fault, match=message) as caught:
         look_up[kind]()
     assert caught.value.exit_code == 2
