@@ -16,70 +16,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config.errors import Fault
+from .reports.results import Results, results_of
 
 if TYPE_CHECKING:
-    import pandas
-
     from .config.recipe import Recipe
     from .runtime.console import Console
     from .runtime.loading import TrainedRun
     from .sweeps.studies import Search, Study
 
-__all__ = [
-    *("Fault", "Results", "run", "resume", "results", "load_run", "compare", "dry_run", "sync"),
-    *("list_suites", "load_recipe", "copy_recipe", "validate"),
-    *("start_study", "search_space", "study_of", "run_study"),
-]
+__all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "compare", "dry_run", "sync"]
+__all__ += ["list_suites", "load_recipe", "copy_recipe", "validate"]
+__all__ += ["start_study", "search_space", "study_of", "run_study"]
 
 Overrides = Mapping[str, Any] | Iterable[str]  # {"train.lr": 0.01}, or ["train.lr=0.01"]
-
-
-@dataclass(frozen=True)
-class Results:
-    """Runs as they lie on the disk. ``document`` is what ``suites run --json`` prints; of several invocations
-    ``runs`` alone counts."""
-
-    runs: tuple[Mapping[str, Any], ...]
-    document: Mapping[str, Any] | None = None
-    recipe: Recipe | None = None
-
-    @cached_property
-    def frame(self) -> pandas.DataFrame:
-        """A row a run: ``suite``, ``profile``, ``method``, ``seed``, ``status``, ``folder``, ``mlflow_run_id``, and
-        a column a metric."""
-        import pandas
-
-        rows = [{**run, **run["metrics"]} for run in self.runs]
-        return pandas.DataFrame([{name: value for name, value in row.items() if name != "metrics"} for row in rows])
-
-    @property
-    def folders(self) -> list[Path]:
-        """The runs' folders, in the frame's order."""
-        return [Path(run["folder"]) for run in self.runs]
-
-    @property
-    def mlflow_run_ids(self) -> list[str | None]:
-        """The runs' ids in MLflow, in the frame's order; None where the store has not answered."""
-        return [run["mlflow_run_id"] for run in self.runs]
-
-    @property
-    def path(self) -> Path:
-        """The folder of the invocation. Raises Fault where the runs are of several."""
-        if self.document is None:
-            raise Fault.usage("these runs are of several invocations", "path", "use folders")
-        return Path(self.document["out"])
-
-    def __len__(self) -> int:
-        return len(self.runs)
-
-    def _repr_html_(self) -> str:
-        return str(self.frame.to_html())
 
 
 # -- recipes -----------------------------------------------------------------------------------------------------------
@@ -190,7 +143,7 @@ def run(
         console=console,
         workers=Workers(workers, engine, address),
     )
-    return _results([started.document()], recipe)
+    return results_of([started.document()], recipe)
 
 
 def dry_run(
@@ -232,7 +185,7 @@ def resume(
     console = console or _console(verbose)
     where = Workers(workers, engine, address)
     resumed = invocation.resume(str(target), out=out_of(out), console=console, workers=where)
-    return _results([resumed.document()], resumed.recipe)
+    return results_of([resumed.document()], resumed.recipe)
 
 
 def results(target: str | Path = "last", out: str | Path | None = None) -> Results:
@@ -243,7 +196,7 @@ def results(target: str | Path = "last", out: str | Path | None = None) -> Resul
 
     pairs = [(Invocation(folder), names) for folder, names in folders.of_targets([str(target)], out_of(out).resolve())]
     recipe = pairs[0][0].recipe if len(pairs) == 1 else None
-    return _results([invocation.document(names) for invocation, names in pairs], recipe)
+    return results_of([invocation.document(names) for invocation, names in pairs], recipe)
 
 
 def load_run(target: str | Path, out: str | Path | None = None) -> TrainedRun:
@@ -428,8 +381,3 @@ def _console(verbose: bool) -> Console:
     from .runtime.console import Console, Silent
 
     return Console() if verbose else Silent()
-
-
-def _results(documents: Sequence[Mapping[str, Any]], recipe: Recipe | None) -> Results:
-    runs = [{"suite": d["suite"], "profile": d["profile"], **run} for d in documents for run in d["runs"]]
-    return Results(tuple(runs), documents[0] if len(documents) == 1 else None, recipe)
