@@ -28,11 +28,9 @@ if TYPE_CHECKING:
     from .runtime.loading import TrainedRun
     from .sweeps.studies import Search, Study
 
-__all__ = [
-    *("Fault", "Results", "run", "resume", "results", "load_run", "compare", "dry_run", "sync"),
-    *("list_suites", "list_names", "load_recipe", "copy_recipe", "migrate_recipe", "validate"),
-    *("start_study", "search_space", "study_of", "run_study"),
-]
+__all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "compare", "dry_run", "sync"]
+__all__ += ["list_suites", "list_names", "load_recipe", "copy_recipe", "migrate_recipe", "validate"]
+__all__ += ["start_study", "search_space", "study_of", "run_study"]
 
 Overrides = Mapping[str, Any] | Iterable[str]  # {"train.lr": 0.01}, or ["train.lr=0.01"]
 

@@ -84,7 +84,7 @@ def merged(layers: Iterable[Layer]) -> dict[str, Any]:
 
 
 def origins(layers: Iterable[Layer], profile: str | None, overrides: Iterable[str]) -> dict[tuple[str, ...], str]:
-    """Path of each value -> the layer that set it last: a recipe's file or name, ``..., profile P``, or ``override``."""
+    """Path of each value -> the layer that set it last: a file or name, ``..., profile P``, or ``override``."""
     result: dict[tuple[str, ...], str] = {}
     listed = list(layers)
     for layer in listed:

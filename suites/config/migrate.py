@@ -1,7 +1,7 @@
 """Recipes of schema 1 in the form of schema 2: a file with its comments (``suites migrate``), or a stored document.
 
-What changed: the schema's number; a data set's name (``cdvg_cmnist`` is ``cmnist`` in the family cdvg); ``memory_size``,
-which was a share below 1 and a number of rows from 1 on, is ``memory_share`` or ``memory_rows``.
+What changed: the schema's number; a data set's name (``cdvg_cmnist`` is ``cmnist`` in the family cdvg);
+``memory_size``, which was a share below 1 and a number of rows from 1 on, is ``memory_share`` or ``memory_rows``.
 """
 
 from __future__ import annotations

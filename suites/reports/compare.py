@@ -253,8 +253,7 @@ def _direction(tasks: Sequence[Task], metric: str) -> Metric:
         known = measures.metrics(task.problem)
         if metric not in known:  # methods declare their costs and checks; importing them takes seconds
             uses = {e.settings.get(f"methods.{e.method}.use", e.method) for e in task.entrants}
-            kinds = {registry.method(use, task.family) for use in uses}
-        known = measures.metrics(task.problem, kinds)
+            known = measures.metrics(task.problem, {registry.method(use, task.family) for use in uses})
         declared.append(measures.look_up(known, metric, "--metric", "suites compare ... --metric NAME"))
     if len({one.higher_is_better for one in declared}) > 1:
         what = f"the problems of these tasks do not agree on which '{metric}' is better"

@@ -1,5 +1,5 @@
-"""The training loop's library, imported without two packages that it takes along and that nothing here uses: a
-quarter of its time.
+"""The training loop's library, imported without two packages that it takes along and that nothing here uses:
+about a fifth of its time.
 
 Avalanche imports qpsolvers, which imports jax where that is installed, and wandb, which it needs for one kind of
 logger.
