@@ -13,23 +13,10 @@ from holdfast.datasets.core.table import Batch, Table
 from holdfast.methods.base import Method, MethodConfig, StepContext
 from holdfast.methods.training.settings import TrainingSettings
 from holdfast.methods.training.strategy import MethodStrategy
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-
-class Classifier(nn.Module):
-    """What ER asks of a model."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = nn.Linear(3, 4)
-
-    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        return batch
-
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = F.cross_entropy(self.encoder(batch["x"]), batch["label"])
-        return loss, {"loss/ce": loss}
+from .families import Classifier
 
 
 class TwoTerms(Method):

@@ -20,7 +20,7 @@ from holdfast.methods.training.strategy import MethodStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .families import Recorder, build, finish
+from .families import Classifier, Recorder, build, finish
 
 
 def test_factors_equal_the_formulas() -> None:
@@ -33,21 +33,6 @@ def test_factors_equal_the_formulas() -> None:
     steps = factor_of("multistep", steps_per_epoch=5, epochs=4, milestones=(1, 3), gamma=0.1)
     assert steps is not None
     assert [round(steps(s), 6) for s in (0, 4, 5, 14, 15, 19)] == [1, 1, 0.1, 0.1, 0.01, 0.01]
-
-
-class Classifier(nn.Module):
-    """What ER asks of a model."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = nn.Linear(3, 4)
-
-    def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        return batch
-
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = F.cross_entropy(self.encoder(batch["x"]), batch["label"])
-        return loss, {"loss/ce": loss}
 
 
 class Rates:
