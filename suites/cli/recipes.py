@@ -29,7 +29,8 @@ def list_(
 
 
 def show(name: str, overrides: Overrides = None, profile: ProfileOption = None, json: Json = False) -> None:
-    """A suite's resolved recipe, where each value came from, and the methods' fields. Example: suites show coconut_slurp"""
+    """A suite's resolved recipe, where each value came from, and the methods' fields.
+    Example: suites show coconut_slurp"""
     from .. import api
     from ..config import display
     from ..reports import tables

@@ -47,17 +47,17 @@ def recipes() -> list[dict[str, Any]]:
 def text(name: str) -> str:
     """A recipe by name as YAML that stands alone: with all that it extends, without comments."""
     document = layers.merged(sources.layers(name))
-    order = [field.alias or key for key, field in Recipe.model_fields.items()]
-    document = {
-        key: document[key] for key in (*(k for k in order if k in document), *(k for k in document if k not in order))
-    }
+    known = [field.alias or key for key, field in Recipe.model_fields.items()]
+    keys = [key for key in known if key in document] + [key for key in document if key not in known]
+    document = {key: document[key] for key in keys}
     return yaml.safe_dump(document, sort_keys=False, default_flow_style=None, allow_unicode=True, width=10**6)
 
 
 def recipe(target: str, profile: str | None, overrides: Iterable[str] = ()) -> Recipe:
     """A recipe by name or file, with what it extends, a profile and overrides.
 
-    Where overrides make the methods differ in a protocol field, the recipe says so under ``unequal`` (:func:`protocol.by_hand`).
+    Where overrides make the methods differ in a protocol field, the recipe says so under ``unequal``
+    (:func:`protocol.by_hand`).
     """
     given, document = list(overrides), layers.merged(sources.layers(target))
     changed = build(document, profile, given, target, _fields)
@@ -83,7 +83,10 @@ def _fields(family: str) -> protocol.FieldsOf:
 
 
 def protocol_of(document: Mapping[str, Any], name: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Of one method of a run's recipe: protocol field -> value, and -> why it differs. Nothing of a method that is not known any more."""
+    """Of one method of a run's recipe: protocol field -> value, and protocol field -> why it differs.
+
+    Both are empty for a method that is not known any more.
+    """
     entry, train = document["methods"][name], document["train"]
     given = {f: r.get(name) if isinstance(r, dict) else r for f, r in (document.get("unequal") or {}).items()}
     try:
@@ -114,7 +117,9 @@ def _metrics_of_claims(recipe: Recipe) -> list[str]:
 
 
 def resolve(recipe: Recipe, fair: bool = True) -> None:
-    """Check methods, data and model options, and (``fair``) that the methods share their protocol. One Fault of all errors.
+    """Check methods, data and model options, and (``fair``) that the methods share their protocol.
+
+    Raises one Fault of all errors.
 
     A trial of a sweep changes one method alone and is not compared within its recipe: ``fair=False``.
     """
@@ -165,8 +170,8 @@ def validate(target: str | None) -> list[dict[str, Any]]:
             try:
                 resolve(recipe(name, profile))
             except Fault as error:
-                place = error.where if profile is None else f"{error.where}, profile {profile}"
-                raise Fault(code=error.code, what=error.what, where=place, next=error.next) from error
+                where = error.where if profile is None else f"{error.where}, profile {profile}"
+                raise Fault(code=error.code, what=error.what, where=where, next=error.next) from error
             checked.append({"name": name, "profile": profile, "valid": True})
     return checked
 
@@ -182,5 +187,6 @@ def chosen_methods(recipe: Recipe, names: Iterable[str]) -> list[str]:
     picked = list(dict.fromkeys(names)) or list(recipe.defaults)
     for name in picked:
         if name not in recipe.methods:
-            raise Fault.usage(f"the suite has no method '{name}'{suggestion(name, recipe.methods)}", "--method", f"suites show {recipe.name}")  # fmt: skip
+            what = f"the suite has no method '{name}'{suggestion(name, recipe.methods)}"
+            raise Fault.usage(what, "--method", f"suites show {recipe.name}")
     return picked

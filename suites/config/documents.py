@@ -27,9 +27,9 @@ def read_yaml(text: str, where: str) -> dict[str, Any]:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
+        position = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
         problem = getattr(error, "problem", None) or "cannot be read"
-        raise Fault.recipe(f"this is no YAML: {problem}", place, "correct the line") from error
+        raise Fault.recipe(f"this is no YAML: {problem}", position, "correct the line") from error
     if not isinstance(document, dict):
         raise Fault.recipe("a recipe is a mapping of fields", where, "start from one: suites copy coconut_slurp FILE")
     return document
@@ -37,11 +37,11 @@ def read_yaml(text: str, where: str) -> dict[str, Any]:
 
 def flat(document: Mapping[str, Any], prefix: str) -> dict[str, str]:
     """Nested fields as ``path: text``."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for key, value in document.items():
         path = f"{prefix}.{key}"
-        found |= flat(value, path) if isinstance(value, Mapping) else {path: str(value)}
-    return found
+        texts |= flat(value, path) if isinstance(value, Mapping) else {path: str(value)}
+    return texts
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +57,10 @@ OPEN = ("options", "optimizer_options")  # fields of free names: an override may
 
 
 def override(document: dict[str, Any], text: str, sections: Collection[str]) -> list[str]:
-    """Set ``path=value`` of ``text`` in ``document``, whose top-level fields are ``sections``; what is wrong with it, if anything."""
+    """Set ``path=value`` of ``text`` in ``document``, whose top-level fields are ``sections``.
+
+    Returns what is wrong with it, if anything.
+    """
     path, equals, value_text = text.partition("=")
     keys = path.split(".")
     if not equals or not all(keys):

@@ -1,4 +1,7 @@
-"""Names that a run writes, with their directions: declared by evaluators, by methods (costs) and their checks, and here by the run."""
+"""Names that a run writes, with their directions.
+
+Declared by evaluators, by methods (costs) and their checks, and here by the run.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ def metrics(problem: str, kinds: Iterable[type[Method]] = ()) -> Metrics:
     try:
         return Metrics(kind.main, kind.metrics, whole)
     except ValueError as error:
-        raise Fault.recipe(f"the problem '{problem}': {error}", "problem", "declare it in the evaluator's metrics") from error  # fmt: skip
+        what, next_step = f"the problem '{problem}': {error}", "declare it in the evaluator's metrics"
+        raise Fault.recipe(what, "problem", next_step) from error
 
 
 def of_recipe(recipe: Recipe) -> Metrics:
@@ -46,14 +50,13 @@ def of_recipe(recipe: Recipe) -> Metrics:
 def directions(problem: str, names: Iterable[str]) -> str:
     """Which way is better, in words: ``higher of accuracy, r2; lower of wer``. Names nobody declares are left out."""
     known = metrics(problem)
-    found = {True: [], False: []}  # type: dict[bool, list[str]]
+    by_direction: dict[bool, list[str]] = {True: [], False: []}
     for name in names:
         higher = known[name].higher_is_better if name in known else None
         if higher is not None:
-            found[higher].append(name)
-    return "; ".join(
-        f"{word} of {', '.join(found[way])}" for way, word in ((True, "higher"), (False, "lower")) if found[way]
-    )
+            by_direction[higher].append(name)
+    words = ((by_direction[True], "higher"), (by_direction[False], "lower"))
+    return "; ".join(f"{word} of {', '.join(listed)}" for listed, word in words if listed)
 
 
 def look_up(known: Metrics, name: str, where: str, next: str) -> Metric:

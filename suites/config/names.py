@@ -36,8 +36,10 @@ def require_plain(what: str, names: Iterable[Any]) -> None:
 def refuse_links(folder: Path) -> None:
     """Raise Fault where a symbolic link below ``folder`` leads out of it: what we write there would land elsewhere."""
     base = folder.resolve()
-    for place, folders, files in os.walk(base):
+    for directory, folders, files in os.walk(base):
         for name in (*folders, *files):
-            path = Path(place, name)
+            path = Path(directory, name)
             if path.is_symlink() and not path.resolve().is_relative_to(base):
-                raise Fault.data(f"a symbolic link leads out of the folder, to {path.resolve()}", str(path), "put the files themselves there, then go on; or start anew with: suites run")  # fmt: skip
+                what = f"a symbolic link leads out of the folder, to {path.resolve()}"
+                next_step = "put the files themselves there, then go on; or start anew with: suites run"
+                raise Fault.data(what, str(path), next_step)

@@ -1,8 +1,9 @@
-"""What must not be written or shown: passwords in URLs, tokens of the environment, the place of the user's home.
+"""What must not be written or shown: passwords in URLs, tokens of the environment, the path of the user's home.
 
-A URL is stored without its user part (:func:`stored`) and gets it back where it is used (:func:`complete`): from the option that this
-process or its driver was given, from ``MLFLOW_TRACKING_URI`` or ``HOLDFAST_STORAGE``, or, for a database, from
-``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD`` (for a server MLflow reads these two itself).
+A URL is stored without its user part (:func:`stored`) and gets it back where it is used (:func:`complete`): from the
+option that this process or its driver was given, from ``MLFLOW_TRACKING_URI`` or ``HOLDFAST_STORAGE``, or, for a
+database, from ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD`` (for a server MLflow reads these two
+itself).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SECRETS = (
 )
 URLS = ("MLFLOW_TRACKING_URI", "HOLDFAST_STORAGE")  # variables that may hold a URL with a password
 LOGINS = "HOLDFAST_LOGINS"  # URLs given as options, one a line: worker processes inherit it, files never hold it
-SHORTEST = 4  # characters of a secret that is looked for in a text: a shorter one stands in too many words
+SHORTEST = 4  # characters of a secret that is looked for in a text: a shorter one is part of too many words
 
 _USER = re.compile(r"([A-Za-z][\w+.-]*://)[^\s/?#'\"<>]*@")
 _QUERY = re.compile(r"([?&](?:password|passwd|pwd|sslpassword|token|access_token|api_key|secret)=)[^&\s'\"<>]*", re.I)
@@ -45,9 +46,9 @@ def _secrets() -> Iterator[str]:
     for name in SECRETS:
         yield os.environ.get(name, "")
     for url in _logins():
-        for found in re.findall(r"://[^\s/?#'\"<>]*?:([^\s/?#'\"<>]*)@", url):
-            yield from (found, unquote(found))
-        yield from (found[0].partition("=")[2] for found in _QUERY.finditer(url))
+        for password in re.findall(r"://[^\s/?#'\"<>]*?:([^\s/?#'\"<>]*)@", url):
+            yield from (password, unquote(password))
+        yield from (match[0].partition("=")[2] for match in _QUERY.finditer(url))
 
 
 def redact(text: str) -> str:
@@ -70,7 +71,10 @@ def homeless(text: str) -> str:
 
 
 def written(document: Any) -> Any:
-    """A JSON document as it may lie on the disk: URLs without passwords, ``~`` for home. :func:`expanded` brings the paths back."""
+    """A JSON document as it may lie on the disk: URLs without passwords, ``~`` for home.
+
+    :func:`expanded` brings the paths back.
+    """
     if isinstance(document, str):
         return homeless(public(document))
     if isinstance(document, dict):
@@ -79,7 +83,7 @@ def written(document: Any) -> Any:
 
 
 class LogFormatter(logging.Formatter):
-    """A line of a log without secrets and without the place of the user's home."""
+    """A line of a log without secrets and without the path of the user's home."""
 
     def format(self, record: logging.LogRecord) -> str:
         return homeless(redact(super().format(record)))
@@ -88,15 +92,15 @@ class LogFormatter(logging.Formatter):
 def expanded(document: Any) -> Any:
     """A document with the home that :func:`written` took out of its paths and of its ``sqlite`` and ``file`` URLs."""
     if isinstance(document, str):
-        found = re.fullmatch(r"(sqlite:///|file://)?~(/.*)?", document)
-        return f"{found[1] or ''}{_home()}{found[2] or ''}" if found else document
+        match = re.fullmatch(r"(sqlite:///|file://)?~(/.*)?", document)
+        return f"{match[1] or ''}{_home()}{match[2] or ''}" if match else document
     if isinstance(document, dict):
         return {key: expanded(value) for key, value in document.items()}
     return [expanded(value) for value in document] if isinstance(document, list | tuple) else document
 
 
 def stored(url: str) -> str:
-    """The URL as it is written to files: one spelling for one place."""
+    """The URL as it is written to files: one spelling for one address."""
     text = str(written(url))
     return text.rstrip("/") if text.startswith("http") else text
 
@@ -119,7 +123,7 @@ def remember(url: str) -> str:
 def complete(url: str, mlflow: bool = True) -> str:
     """A stored URL with the user part that the environment knows for it, and with the whole path of home.
 
-    ``mlflow``: it is a tracking store, whose login may stand in MLflow's own variables.
+    ``mlflow``: it is a tracking store, whose login may be in MLflow's own variables.
     """
     for known in _logins():
         if public(known) != known and stored(known) == stored(url):

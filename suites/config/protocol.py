@@ -1,8 +1,10 @@
-"""Fair comparisons: fields that the methods of a suite must share, exceptions with their reasons, and one value for every method (``"*"``).
+"""Fair comparisons: fields that the methods of a suite must share, exceptions with their reasons, and one value for
+every method (``"*"``).
 
-A field of a method's Config is protocol where it is marked so (:func:`holdfast.methods.base.protocol`): memory, budget, batching, augmentation, widths. Its
-value must be one over all methods that have it; so must ``total_epochs``, what :meth:`~holdfast.methods.base.Method.total_epochs` gives. What differs on
-purpose stands under the recipe's ``unequal`` with a reason.
+A field of a method's Config is protocol where it is marked so (:func:`holdfast.methods.base.protocol`): memory, budget,
+batching, augmentation, widths. Its value must be one over all methods that have it; so must ``total_epochs``, what
+:meth:`~holdfast.methods.base.Method.total_epochs` gives. What differs on purpose is listed under the recipe's
+``unequal`` with a reason.
 """
 
 from __future__ import annotations
@@ -24,13 +26,15 @@ FieldsOf = Callable[[str, Mapping[str, Any]], Collection[str]]  # (entry, its fi
 Kinds = Mapping[str, "type[Method]"]
 
 
-# -- one value for every method ------------------------------------------------------------------------------------------
+# -- one value for every method --
 
 
 def expand(document: Mapping[str, Any], fields_of: FieldsOf) -> tuple[dict[str, Any], list[str]]:
-    """The recipe ``document`` (with its ``profiles``) with every ``methods: {"*": ...}`` written into the methods whose Config has the field, and the errors.
+    """The recipe ``document`` (with its ``profiles``) with every ``methods: {"*": ...}`` written into the methods whose
+    Config has the field, and the errors.
 
-    A method's own value counts more than ``"*"`` beside it; ``"*"`` of a profile counts more than all that stands outside the profile.
+    A method's own value counts more than ``"*"`` beside it; ``"*"`` of a profile counts more than all that is given
+    outside the profile.
     """
     made, errors = dict(document), list[str]()
     base = document.get("methods")
@@ -79,9 +83,7 @@ def _spread(
     return made
 
 
-def spread_overrides(
-    methods: Any, overrides: Iterable[str], fields_of: FieldsOf
-) -> tuple[list[str], list[str]]:  # fmt: skip
+def spread_overrides(methods: Any, overrides: Iterable[str], fields_of: FieldsOf) -> tuple[list[str], list[str]]:
     """Overrides with each ``methods.*.field=value`` written out for the methods that have the field, and the errors."""
     made, errors = list[str](), list[str]()
     for text in overrides:
@@ -94,21 +96,23 @@ def spread_overrides(
         names = [name for name, fields in has.items() if field in fields]
         made += [f"methods.{name}.{rest}" for name in names]
         if not names:
-            errors.append(
-                f"methods.*.{field}: no method of the recipe has this field{suggestion(field, set().union(*has.values()))}"
-            )
+            known = set().union(*has.values())
+            errors.append(f"methods.*.{field}: no method of the recipe has this field{suggestion(field, known)}")
     return made, errors
 
 
-# -- equality ------------------------------------------------------------------------------------------------------------
+# -- equality --
 
 
 def settings(recipe: Recipe, kinds: Kinds) -> dict[str, dict[str, Any]]:
-    """Protocol field -> method -> value, of the methods that have it. Raises pydantic's ValidationError for fields that a Config refuses."""
+    """Protocol field -> method -> value, of the methods that have it.
+
+    Raises pydantic's ValidationError for fields that a Config refuses.
+    """
     table: dict[str, dict[str, Any]] = {}
     for name, kind in kinds.items():
-        found = settings_of(kind, recipe.methods[name], recipe.train.epochs, recipe.train.epochs_first)
-        for field, value in found.items():
+        own = settings_of(kind, recipe.methods[name], recipe.train.epochs, recipe.train.epochs_first)
+        for field, value in own.items():
             table.setdefault(field, {})[name] = value
     return table
 
@@ -116,19 +120,25 @@ def settings(recipe: Recipe, kinds: Kinds) -> dict[str, dict[str, Any]]:
 def settings_of(
     kind: type[Method], entry: Mapping[str, Any], epochs: int, epochs_first: int | None = None
 ) -> dict[str, Any]:
-    """Protocol field -> value, of one method: ``entry`` is what a recipe says of it, ``epochs`` and ``epochs_first`` are those of ``train``."""
+    """Protocol field -> value, of one method.
+
+    ``entry`` is what a recipe says of it, ``epochs`` and ``epochs_first`` are those of ``train``.
+    """
     from ...methods.base import is_protocol
 
     config = kind.Config(**{field: value for field, value in entry.items() if field != "use"})
-    found = {field: getattr(config, field) for field, info in kind.Config.model_fields.items() if is_protocol(info)}
+    values = {field: getattr(config, field) for field, info in kind.Config.model_fields.items() if is_protocol(info)}
     budget = list(dict.fromkeys(kind.total_epochs(config, number) for number in (epochs_first or epochs, epochs)))
     if None not in budget:
-        found[BUDGET] = budget[0] if len(budget) == 1 else budget
-    return found
+        values[BUDGET] = budget[0] if len(budget) == 1 else budget
+    return values
 
 
 def differences(entrants: Mapping[str, tuple[Mapping[str, Any], Mapping[str, str]]]) -> list[dict[str, Any]]:
-    """Protocol fields in which ``entrants`` (name -> values and reasons by field) differ: field, values as text with who has them, reasons given."""
+    """Protocol fields in which ``entrants`` (name -> values and reasons by field) differ.
+
+    One row a field: its name, the values as text with who has them, and the reasons given.
+    """
     rows: list[dict[str, Any]] = []
     for field in dict.fromkeys(field for values, _ in entrants.values() for field in values):
         groups = _groups({name: values[field] for name, (values, _) in entrants.items() if field in values})
@@ -139,7 +149,7 @@ def differences(entrants: Mapping[str, tuple[Mapping[str, Any], Mapping[str, str
 
 
 def errors_of(recipe: Recipe, kinds: Kinds) -> list[str]:
-    """A line for each protocol field in which the methods differ without a reason, and for each exception that excuses nothing."""
+    """A line for each protocol field in which the methods differ without a reason, and for each needless exception."""
     table = settings(recipe, kinds)
     lines = [line for field, values in table.items() for line in _errors(field, values, recipe.unequal.get(field))]
     return lines + [
@@ -163,13 +173,13 @@ def _errors(field: str, values: Mapping[str, Any], excused: str | Mapping[str, s
     rest = {name: value for name, value in values.items() if name not in excused}
     groups = _groups(rest)
     if len(groups) > 1:
-        found = in_words(groups)
+        values_given = in_words(groups)
         give = (
             "give all the same epochs in sum over their stages"
             if field == BUDGET
             else f'give all one value (methods: {{"*": {{{field}: VALUE}}}})'
         )
-        return [*lines, f"{field}: the methods do not share it: {found}; {give}, or say why not under 'unequal'"]
+        return [*lines, f"{field}: the methods do not share it: {values_given}; {give}, or say why not under 'unequal'"]
     every = _groups(values)
     for name in excused:
         if name in values and (_text(values[name]) in groups or (not rest and len(every) < 2)):
@@ -188,18 +198,20 @@ def in_words(groups: Mapping[str, Sequence[str]]) -> str:
 
 def _groups(values: Mapping[str, Any]) -> dict[str, list[str]]:
     """Value as text -> the methods that have it."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name, value in values.items():
-        found.setdefault(_text(value), []).append(name)
-    return found
+        groups.setdefault(_text(value), []).append(name)
+    return groups
 
 
-# -- overrides -----------------------------------------------------------------------------------------------------------
+# -- overrides --
 
 
 def by_hand(base: Recipe, changed: Recipe, kinds: Kinds, given: Sequence[str]) -> Recipe:
-    """``changed`` (``base`` with the overrides ``given``): differences that they make are entered under ``unequal``, exceptions that they make needless
-    are left out. What is wrong in ``base`` itself stays wrong.
+    """``changed`` (``base`` with the overrides ``given``) with its ``unequal`` brought up to date.
+
+    Differences that the overrides make are entered there, exceptions that they make needless are left out. What is
+    wrong in ``base`` itself stays wrong.
     """
     old_kinds = {name: kind for name, kind in kinds.items() if name in base.methods}  # an override may add a method
     before, after = settings(base, old_kinds), settings(changed, kinds)
@@ -234,7 +246,7 @@ def warnings_of(recipe: Recipe) -> list[str]:
         if mine:
             how = "; ".join(dict.fromkeys(reason.removeprefix(BY_HAND) for reason in mine.values()))
             lines.append(
-                f"{field} of {', '.join(mine)} is not that of the suite's other methods ({how}): recipe.yaml says so under 'unequal'; "
-                f"for every method: 'methods.*.FIELD=VALUE'"
+                f"{field} of {', '.join(mine)} is not that of the suite's other methods ({how}): "
+                f"recipe.yaml says so under 'unequal'; for every method: 'methods.*.FIELD=VALUE'"
             )
     return lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .recipe import ScheduleSection, TrainSection
+from .sections import ScheduleSection, TrainSection
 
 if TYPE_CHECKING:
     from ...methods.training.schedules import Schedule, TorchSchedule

@@ -139,7 +139,7 @@ def labels(entrants: Sequence[Entrant]) -> list[str]:
 
 
 def names(tasks: Sequence[Task]) -> list[str]:
-    """Suites, with the data field in which tasks of one suite differ: one that tells all apart, else all such
+    """Suites, with the data field in which tasks of one suite differ: one in which all differ, else all such
     fields."""
     named = []
     for one in tasks:

@@ -66,8 +66,8 @@ class Console:
         self.notes.print(redact(f"warning: {text}"), markup=False, soft_wrap=True)
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Numbers are never broken, words at spaces: columns for which the screen is too narrow stand in further tables
-        below, each with the first column.
+        """Numbers are never broken, words at spaces: columns for which the screen is too narrow are put in further
+        tables below, each with the first column.
         """
         widths = [
             max(_unbroken(cell, number == 0) for cell in (name, *(row[number] for row in rows)))

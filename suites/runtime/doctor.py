@@ -36,7 +36,7 @@ def examine(out: Path) -> dict[str, Any]:
         add("GPU", str(error), False, "make install")
     near = next(p for p in [out.resolve(), *out.resolve().parents] if p.exists())
     free = shutil.disk_usage(near).free / 2**30
-    add("disk", f"{free:.1f} GiB free at {near}", free > 1, "free some space, or choose another place with --out")
+    add("disk", f"{free:.1f} GiB free at {near}", free > 1, "free some space, or choose another folder with --out")
     add("runs folder", str(out.resolve()), os.access(near, os.W_OK), "choose a folder that you may write with --out")
     from ...datasets.core import cache
 

@@ -1,4 +1,4 @@
-"""What a run would do, for ``suites run --dry-run``: sizes, steps, and an estimate of time, memory and disk from one timed step."""
+"""What a run would do, for ``suites run --dry-run``: sizes, steps, and an estimate of time, memory and disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device: str) -> dict[str, Any]:
-    """What a run would do: resolved recipe, model sizes, steps, and an estimate of time, memory and disk from one timed step."""
+    """What a run would do: resolved recipe, model sizes, steps, and an estimate of time (s), memory and disk (MiB).
+
+    Time is estimated from one timed step.
+    """
     import torch
 
     from ...methods.training.strategy import MethodStrategy
@@ -29,7 +32,7 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
     build.check_methods(recipe, methods, source)
     weights.check(recipe, methods, seeds, source)
     torch.set_num_threads(recipe.train.threads or os.cpu_count() or 1)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in methods:
         method = build.method_of(recipe, name, source.info, seeds[0])
         scenario = build.benchmark_of(recipe, source, seeds[0], method.uses_union)
@@ -44,12 +47,16 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
         seconds = _time_step(strategy, stream[0]) if steps else 0.0  # nothing to time in a method that fits at once
         parameters = sum(p.numel() for p in method.parameters())
         trained = sum(p.numel() for p in method.parameters() if p.requires_grad)
-        rows.append(
-            {"method": name, "parameters": parameters, "trainable": trained, "steps": steps * len(seeds),
-             "seconds_estimated": round(seconds * steps * len(seeds), 1),
-             "memory_mib_estimated": round((4 * parameters * 2 + 12 * trained) / 2**20, 1),
-             "disk_mib_estimated": round(2 * (8 * parameters + 8 * trained) / 2**20 * len(seeds), 1)}
-        )  # fmt: skip
+        row: dict[str, Any] = {
+            "method": name,
+            "parameters": parameters,
+            "trainable": trained,
+            "steps": steps * len(seeds),
+        }
+        row["seconds_estimated"] = round(seconds * steps * len(seeds), 1)
+        row["memory_mib_estimated"] = round((4 * parameters * 2 + 12 * trained) / 2**20, 1)
+        row["disk_mib_estimated"] = round(2 * (8 * parameters + 8 * trained) / 2**20 * len(seeds), 1)
+        rows.append(row)
     return {
         "suite": recipe.name,
         "profile": recipe.profile,

@@ -119,7 +119,7 @@ class Local:
         return outer
 
     def repair(self, slot: int) -> None:
-        """A new worker in the place of a dead one."""
+        """A new worker instead of a dead one."""
         executor = self._executors.pop(slot, None)
         if executor is not None:
             executor.shutdown(wait=False, kill_workers=True)

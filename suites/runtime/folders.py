@@ -65,7 +65,7 @@ def plan_of(invocation: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Without passwords and the place of home (:func:`holdfast.suites.config.private.written`)."""
+    """Without passwords and the path of home (:func:`holdfast.suites.config.private.written`)."""
     write_atomic(path, (json.dumps(written(document), indent=1, sort_keys=True) + "\n").encode())
 
 
@@ -74,7 +74,7 @@ def make(folder: Path, what: str) -> None:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        next_step = "choose another place with --out DIR or HOLDFAST_RUNS"
+        next_step = "choose another folder with --out DIR or HOLDFAST_RUNS"
         raise Fault.usage(f"cannot make {what}: {error.strerror}", str(folder), next_step) from error
 
 
@@ -218,7 +218,7 @@ def git_state() -> dict[str, Any]:
 def environment(
     device: str, threads: int, data: dict[str, Any], weights: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What a reader needs to judge a run's numbers: versions, git state, hardware, threads, data, the run its
+    """What one needs to judge a run's numbers: versions, git state, hardware, threads, data, the run its
     weights are from."""
     import torch
 

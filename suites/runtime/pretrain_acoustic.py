@@ -40,9 +40,15 @@ def frame_accuracy(model: AcousticEncoder, features: Ragged, labels: Ragged) -> 
 
 
 def train_acoustic(
-    features: Ragged, labels: Ragged, *, epochs: int = 8, lr: float = 3e-3, batch_size: int = 16, seed: int = 0,
+    features: Ragged,
+    labels: Ragged,
+    *,
+    epochs: int = 8,
+    lr: float = 3e-3,
+    batch_size: int = 16,
+    seed: int = 0,
     report: Callable[[str], None] = lambda text: None,
-) -> AcousticEncoder:  # fmt: skip
+) -> AcousticEncoder:
     """Cross-entropy of phonemes at frames of 20 ms, AdamW with a one-cycle schedule and time masks."""
     torch.manual_seed(seed)
     model = AcousticEncoder()

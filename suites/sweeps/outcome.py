@@ -91,7 +91,7 @@ def best_recipe(study: Study, row: Mapping[str, Any]) -> Recipe:
 
 
 def best_file(study: Study, row: dict[str, Any]) -> str:
-    """A recipe file of the trial's setting; which trial it was stands in a comment of one line, however many fields
+    """A recipe file of the trial's setting; which trial it was is said in a comment of one line, however many fields
     there are."""
     values = yaml.safe_dump(row["params"], default_flow_style=True, width=math.inf).strip()
     document = yaml.safe_load(to_yaml(best_recipe(study, row)))
@@ -109,13 +109,13 @@ def write(study: Study, optuna_study: Any, document: dict[str, Any], console: Co
         name = "best.yaml" if len(chosen) == 1 else f"best-{row['number']:04d}.yaml"
         (study.folder / name).write_text(written(best_file(study, row)))
     folders.write_json(study.folder / "result.json", document)
-    _pictures(study, optuna_study, console)
+    draw_pictures(study, optuna_study, console)
     problem = parent_run(study, document)
     if problem:
         console.warning(f"the study's summary is not in MLflow ({problem}): suites sync {study.folder}")
 
 
-def _pictures(study: Study, optuna_study: Any, console: Console) -> None:
+def draw_pictures(study: Study, optuna_study: Any, console: Console) -> None:
     """History, importances, slices, or the Pareto front, as PNG files."""
     import warnings
 

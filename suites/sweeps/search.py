@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from ..config import catalog, measures, registry
 from ..config.documents import suggestion
 from ..config.errors import Fault
-from ..config.recipe import Range, Recipe, fault
+from ..config.recipe import Recipe, fault
+from ..config.sections import Range
 from ..runtime.recipes import apply
 
 if TYPE_CHECKING:

@@ -83,7 +83,7 @@ def client_class() -> Any:
 
 
 def make_store(database: Path) -> None:
-    """Make MLflow's SQLite store beside its place and rename it: a process that dies meanwhile leaves no half-made
+    """Make MLflow's SQLite store beside its path and rename it: a process that dies meanwhile leaves no half-made
     tables."""
     client = client_class()
     for stale in database.parent.glob(f".{database.name}.*.part*"):

@@ -1,4 +1,7 @@
-"""``suites`` in a process of its own, as a person starts it, but forked from one that has imported the libraries: that takes longer than a smoke run."""
+"""``suites`` in a process of its own, as a person starts it, but forked from one that has imported the libraries.
+
+Importing them takes longer than a smoke run.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,22 @@ CHILD = "child of the server"
 SUITES = Path(sys.executable).with_name("suites")
 _CONTEXT = multiprocessing.get_context("forkserver")
 _PRELOADED = (
-    "holdfast.methods.training.strategy", "holdfast.suites.cli.app", "holdfast.suites.runtime.run", "holdfast.analysis.plots.comparison", "mlflow.tracking",
-    "mlflow.store.tracking.sqlalchemy_store", "sklearn.datasets", "matplotlib.pyplot", "scipy.stats",
-)  # fmt: skip
+    "holdfast.methods.training.strategy",
+    "holdfast.suites.cli.app",
+    "holdfast.suites.runtime.run",
+    "holdfast.analysis.plots.comparison",
+    "mlflow.tracking",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "sklearn.datasets",
+    "matplotlib.pyplot",
+    "scipy.stats",
+)
 
 
 def _start() -> None:
-    """The server that forks. A library's number of threads is fixed when it is imported; the checkout must not be on its path (our ``datasets``
+    """The server that forks.
+
+    A library's number of threads is fixed when it is imported; the checkout must not be on its path (our ``datasets``
     would be taken for Hugging Face's).
     """
     _CONTEXT.set_forkserver_preload(list(_PRELOADED))
@@ -67,8 +79,9 @@ class Done(subprocess.CompletedProcess[str]):
 
 
 class CommandLine:
-    """The command ``suites``. Its working directory and folder of runs is ``out``; ``environment`` is added to this process's.
+    """The command ``suites``.
 
+    Its working directory and folder of runs is ``out``; ``environment`` is added to this process's.
     The exit code is checked (``code``; None: any), and that there is no traceback.
     """
 
@@ -93,7 +106,10 @@ class CommandLine:
         return _checked(Done(done.args, done.returncode, done.stdout, done.stderr), code)
 
     def here(self, *arguments: str, out: Path, code: int | None = 0) -> Done:
-        """In this process: what a test patched is in force, and nothing is imported anew; standard output alone is caught."""
+        """In this process: what a test patched is in force, and nothing is imported anew.
+
+        Standard output alone is caught.
+        """
         from holdfast.suites.cli.app import app
         from holdfast.suites.cli.errors import guarded
 

@@ -104,9 +104,9 @@ def test_a_study_from_python(out: Path) -> None:
     pytest.importorskip("optuna")
     search = Search(methods=["l1"], trials=2, sampler="random", name="from-python")
     study = api.start_study("supremix_tabular", search, profile="smoke", out=out, device="cpu")
-    found = api.study_of("from-python", out)
-    assert found is not None
-    assert found.folder == study.folder
+    again = api.study_of("from-python", out)
+    assert again is not None
+    assert again.folder == study.folder
     assert "train.lr" in api.search_space("supremix_tabular", ["l1"], profile="smoke", out=out)
 
 

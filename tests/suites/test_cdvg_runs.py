@@ -1,4 +1,6 @@
-"""A method of two stages with three optimizers and running losses of every image: killed in either stage, it resumes to the same numbers.
+"""A method of two stages with three optimizers and running losses of every image resumes to the same numbers.
+
+It is killed in either stage.
 Corrupted CIFAR-10 through the command line: the stand-in, a released layout, an archive, and damaged ones.
 """
 

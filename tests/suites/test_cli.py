@@ -114,14 +114,15 @@ def test_copy_show_validate(tmp_path: Path, cli: CommandLine) -> None:
 
 
 def test_light_verbs_import_nothing_heavy(tmp_path: Path) -> None:
-    code = "import sys; sys.argv = ['suites', {!r}]\nfrom holdfast.suites.cli.app import main\ntry:\n main()\nexcept SystemExit: pass\n"
+    code = "import sys; sys.argv = ['suites', {!r}]\nfrom holdfast.suites.cli.app import main\n"
+    code += "try:\n main()\nexcept SystemExit: pass\n"
     code += "print([m for m in ('torch', 'avalanche', 'mlflow', 'pandas') if m in sys.modules], file=sys.stderr)"
     for verb in ("list", "--help"):
         done = subprocess.run([sys.executable, "-c", code.format(verb)], capture_output=True, text=True, cwd=tmp_path)
         assert done.stderr.strip().endswith("[]"), done.stderr
 
 
-def test_a_full_or_unwritable_place_is_said(tmp_path: Path, cli: CommandLine) -> None:
+def test_a_full_or_unwritable_folder_is_said(tmp_path: Path, cli: CommandLine) -> None:
     (tmp_path / "file").write_text("")
     run = ["run", "coconut_slurp", "--profile", "smoke", "--out", "file/runs", "--json"]
     done = cli(*run, out=tmp_path, code=2)

@@ -18,16 +18,32 @@ from .process import CommandLine
 
 
 def invocation(
-    out: Path, name: str, values: dict[str, list[float]], *, file: str = "a.csv", data_seed: int = 0, first_seed: int = 0,
-    hidden: str = "", lr: float = 0.001, weight: float = 1.0, status: str = "finished", problem: str = "regression", metric: str = "mae/last",
+    out: Path,
+    name: str,
+    values: dict[str, list[float]],
+    *,
+    file: str = "a.csv",
+    data_seed: int = 0,
+    first_seed: int = 0,
+    hidden: str = "",
+    lr: float = 0.001,
+    weight: float = 1.0,
+    status: str = "finished",
+    problem: str = "regression",
+    metric: str = "mae/last",
     data: dict[str, Any] | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """An invocation of runs that are ended, as the runner leaves it: ``values`` of each method by seed."""
     folder = out / name
+    options = {"file": file, "seed": data_seed}
     recipe = {
-        "data": {"name": "supremix_tabular", "options": {"file": file, "seed": data_seed}, "hidden_from_training": [hidden]}, "model": {"name": "regression", "options": {}},
-        "methods": {m: {"weight": weight} for m in values}, "train": {"lr": lr, "threads": first_seed + 1}, "problem": problem, "family": "supremix",
-    }  # fmt: skip
+        "data": {"name": "supremix_tabular", "options": options, "hidden_from_training": [hidden]},
+        "model": {"name": "regression", "options": {}},
+        "methods": {m: {"weight": weight} for m in values},
+        "train": {"lr": lr, "threads": first_seed + 1},
+        "problem": problem,
+        "family": "supremix",
+    }
     runs = []
     for method, per_seed in values.items():
         for seed, value in enumerate(per_seed, first_seed):
@@ -58,10 +74,10 @@ def test_one_task_split_over_invocations_is_paired_by_seeds(tmp_path: Path) -> N
         tmp_path, "b", {"l1": [3.0], "mse": [5.0]}, first_seed=2
     )  # another number of threads is no other setting
     invocation(tmp_path, "c", {"mse": [2.5, 3.5]})
-    found = compare.compare([str(tmp_path)], tmp_path, None, "mse")
-    (task,) = found["tasks"]
+    comparison = compare.compare([str(tmp_path)], tmp_path, None, "mse")
+    (task,) = comparison["tasks"]
     best, base = task["methods"]
-    assert (found["metric"], found["higher_is_better"], task["task"], found["ranks"]) == (
+    assert (comparison["metric"], comparison["higher_is_better"], task["task"], comparison["ranks"]) == (
         "mae/last",
         False,
         "supremix_tabular",
@@ -76,8 +92,8 @@ def test_one_task_split_over_invocations_is_paired_by_seeds(tmp_path: Path) -> N
 def test_seeds_of_data_are_pairs_not_tasks(tmp_path: Path) -> None:
     for seed in range(3):
         invocation(tmp_path, str(seed), {"l1": [1.0 + seed], "mse": [1.1 + seed]}, data_seed=seed)
-    found = compare.compare([str(tmp_path)], tmp_path, None, None)
-    (task,) = found["tasks"]
+    comparison = compare.compare([str(tmp_path)], tmp_path, None, None)
+    (task,) = comparison["tasks"]
     assert [row["n"] for row in task["methods"]] == [3, 3]
     assert task["methods"][1]["difference"]["half"] == pytest.approx(0, abs=1e-9)
     assert task["methods"][1]["verdict"] == "worse"
@@ -113,8 +129,8 @@ def test_the_test_is_that_of_the_data(
             data_seed=seed if vary_data else 0,
             data=data,
         )
-    found = compare.compare([str(tmp_path)], tmp_path, None, "l1")
-    (task,) = found["tasks"]
+    comparison = compare.compare([str(tmp_path)], tmp_path, None, "l1")
+    (task,) = comparison["tasks"]
     best, row = task["methods"]
     half = stats.t.ppf(0.975, 4) * np.std(np.subtract(mse, l1), ddof=1) / math.sqrt(5)
     assert row["difference"]["half"] == pytest.approx(wider * half)
@@ -122,7 +138,7 @@ def test_the_test_is_that_of_the_data(
     t = np.mean(np.subtract(mse, l1)) / (wider * half / stats.t.ppf(0.975, 4))
     assert row["difference"]["p"] == pytest.approx(2 * stats.t.sf(t, 4))
     assert task["test"] == test
-    assert f"{test}\n" in compare.markdown(found)
+    assert f"{test}\n" in compare.markdown(comparison)
     assert task["unit"] == ("splits" if wider > 1 else "seeds")
 
 
@@ -189,7 +205,9 @@ def test_settings_are_named_by_the_field_that_differs(tmp_path: Path) -> None:
     invocation(tmp_path, "b", {"l1": [3.0]}, weight=2.0)
     invocation(tmp_path, "c", {"l1": [4.0]}, weight=2.0, lr=0.1)
     tasks, _ = compare.collect([str(tmp_path)], tmp_path)
-    assert sorted(compare.labels(tasks[0].entrants)) == ["l1 weight=1.0 train.lr=0.001", "l1 weight=2.0 train.lr=0.001", "l1 weight=2.0 train.lr=0.1", "mse"]  # fmt: skip
+    labels = sorted(compare.labels(tasks[0].entrants))
+    l1 = ["l1 weight=1.0 train.lr=0.001", "l1 weight=2.0 train.lr=0.001", "l1 weight=2.0 train.lr=0.1"]
+    assert labels == [*l1, "mse"]
 
 
 def test_ranks_over_tasks_leave_out_what_some_task_lacks(tmp_path: Path) -> None:
@@ -200,11 +218,11 @@ def test_ranks_over_tasks_leave_out_what_some_task_lacks(tmp_path: Path) -> None
             {"l1": [1.0], "mse": [2.0], "rnc": [0.5 + k]} | ({"fds": [9.0]} if k else {}),
             file=f"{file}.csv",
         )
-    found = compare.compare([str(tmp_path)], tmp_path, None, None)
-    assert [task["task"] for task in found["tasks"]] == [f"supremix_tabular file={f}.csv" for f in "abc"]
-    assert found["ranks"]["average_rank"] == {"l1": 4 / 3, "rnc": 2.0, "mse": 8 / 3}
-    assert found["ranks"]["left_out"] == ["fds"]
-    assert "| l1 | 1.33 | 1.000 | 1.000 | 1.000 |" in compare.markdown(found)
+    comparison = compare.compare([str(tmp_path)], tmp_path, None, None)
+    assert [task["task"] for task in comparison["tasks"]] == [f"supremix_tabular file={f}.csv" for f in "abc"]
+    assert comparison["ranks"]["average_rank"] == {"l1": 4 / 3, "rnc": 2.0, "mse": 8 / 3}
+    assert comparison["ranks"]["left_out"] == ["fds"]
+    assert "| l1 | 1.33 | 1.000 | 1.000 | 1.000 |" in compare.markdown(comparison)
     best = compare.compare([str(tmp_path)], tmp_path, "r2/last", None)  # more is better there
     assert best["higher_is_better"]
     assert best["tasks"][0]["methods"][0]["method"] == "rnc"
@@ -223,7 +241,7 @@ def test_the_picture_is_drawn_over_the_field_that_differs(tmp_path: Path, cli: C
     assert "1 tasks do not differ in one field" in errors
 
 
-def test_what_is_not_finished_or_nan_is_left_out_and_told(tmp_path: Path, cli: CommandLine) -> None:
+def test_what_is_not_finished_or_nan_is_left_out_and_named(tmp_path: Path, cli: CommandLine) -> None:
     invocation(tmp_path, "a", {"l1": [1.0]})
     invocation(tmp_path, "b", {"mse": [1.0]}, status="interrupted")
     shown, notes = screen(cli, str(tmp_path), "--json")
@@ -268,8 +286,8 @@ def test_a_fault_says_where_both_lie(tmp_path: Path) -> None:
     assert str(second / "l1-s0") in error.value.where
 
 
-def test_unequal_settings_stand_beside_the_table(tmp_path: Path, cli: CommandLine) -> None:
-    """Runs of two invocations, one with a longer second stage by hand: compare names the field, the values, the methods and the reason."""
+def test_unequal_settings_are_listed_beside_the_table(tmp_path: Path, cli: CommandLine) -> None:
+    """Runs of two invocations, one with a longer second stage by hand: compare names field, values, methods, reason."""
     reason = "changed for this run: methods.supremix.second_epochs=9"
     for name, methods, unequal in (
         ("a", {"l1": {"second_epochs": 5}, "supcon": {"second_epochs": 5}}, {}),
@@ -281,13 +299,13 @@ def test_unequal_settings_stand_beside_the_table(tmp_path: Path, cli: CommandLin
         recipe["train"] |= {"epochs": 4, "epochs_first": None}
         document["recipe"] = json.dumps(recipe)
         (folder / "invocation.json").write_text(json.dumps(document))
-    found = compare.compare([str(tmp_path)], tmp_path, None, None)
-    (task,) = found["tasks"]
+    comparison = compare.compare([str(tmp_path)], tmp_path, None, None)
+    (task,) = comparison["tasks"]
     assert task["unequal"] == [
         {"field": "second_epochs", "values": {"5": ["l1", "supcon"], "9": ["supremix"]}, "why": [reason]},
         {"field": "total_epochs", "values": {"9": ["l1", "supcon"], "13": ["supremix"]}, "why": []},
     ]
-    title, header, rows = compare.tables(found)[-1]
+    title, header, rows = compare.tables(comparison)[-1]
     assert title == "supremix_tabular: settings that these methods do not share"
     assert header == ["field", "values", "reason given"]
     assert rows[0] == ["second_epochs", "5 (l1, supcon), 9 (supremix)", reason]

@@ -1,4 +1,4 @@
-"""A method that does not fit its model or its data is exit code 2 before anything is trained, through the command line."""
+"""A method that does not fit its model or its data is exit code 2 before anything is trained."""
 
 from __future__ import annotations
 

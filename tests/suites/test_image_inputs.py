@@ -1,4 +1,7 @@
-"""What a user's own images may be: grey, odd sizes, oblong work; what is missing, broken or does not fit is one message with the right exit code."""
+"""What a user's own images may be: grey, odd sizes, oblong work.
+
+What is missing, broken or does not fit is one message with the right exit code.
+"""
 
 from __future__ import annotations
 
@@ -58,10 +61,9 @@ def test_images_of_any_kind_are_brought_to_one_size(out: Path, cli: CommandLine)
         return shapes[n % 4]
 
     folder(out / "data", shape, 37, splits=(*SPLITS, "unbiased", "train"))
-    code, report = run(cli,
-        out, "--data-root", str(out / "data"), f"data.options.size={size}", "--method", "cdvg", "methods.cdvg.translator_epochs=1",
-        "train.epochs=1", "methods.cdvg.gate=ignore", "methods.cdvg.translator=shallow",
-    )  # fmt: skip
+    data = ["--data-root", str(out / "data"), f"data.options.size={size}"]
+    method = ["--method", "cdvg", "methods.cdvg.gate=ignore", "methods.cdvg.translator=shallow"]
+    code, report = run(cli, out, *data, *method, "methods.cdvg.translator_epochs=1", "train.epochs=1")
     assert code == 0, report
     metrics = report["runs"][0]["metrics"]
     assert 0 <= metrics["accuracy/last"] <= 1
@@ -89,6 +91,19 @@ def test_a_gate_that_cannot_judge_says_so(out: Path, cli: CommandLine) -> None:
     assert "the gate cannot judge the translator" in report["error"]["what"]
 
 
+def one_row(data: Path) -> None:
+    (data / "index.csv").write_text("path,label,bias,split\n0.png,a,x,train\n")
+
+
+def one_class(data: Path) -> None:
+    index = data / "index.csv"
+    index.write_text(index.read_text().replace(",b,", ",a,"))
+
+
+CDVG = ["--method", "cdvg"]
+ORACLE = ["methods.oracle={use: cdvg_oracle}", "--method", "oracle"]
+
+
 @pytest.mark.parametrize(
     ("change", "arguments", "code", "message"),
     [
@@ -98,23 +113,33 @@ def test_a_gate_that_cannot_judge_says_so(out: Path, cli: CommandLine) -> None:
         (lambda d: None, ["data.options.label_column=age"], 3, "no column age"),
         (lambda d: (d / "3.png").write_bytes(b""), [], 3, "3.png: no readable image"),
         (lambda d: (d / "3.png").unlink(), [], 3, "no file 3.png"),
-        (lambda d: (d / "index.csv").write_text("path,label,bias,split\n0.png,a,x,train\n"), [], 3, "the split 'valid' holds no image"),
-        (lambda d: (d / "index.csv").write_text((d / "index.csv").read_text().replace(",b,", ",a,")), [], 3, "hold 1 class"),
-        (lambda d: None, ["methods.oracle={use: cdvg_oracle}", "--method", "oracle"], 2, "oracle needs to know the data's 'colours'"),
+        (one_row, [], 3, "the split 'valid' holds no image"),
+        (one_class, [], 3, "hold 1 class"),
+        (lambda d: None, ORACLE, 2, "oracle needs to know the data's 'colours'"),
         (lambda d: None, ["--method", "biascon_oracle"], 2, "biascon_oracle needs the column 'bias'"),
-        (lambda d: None, ["--method", "cdvg", "methods.cdvg.critic_hides=shuffle", "methods.cdvg.patch=3"], 2, "patches of 3 px: set another patch"),
-        (lambda d: None, ["--method", "cdvg", "methods.cdvg.objective=two_stage", "methods.cdvg.contrast=none"], 2, "contrast must not be none"),
+        (
+            lambda d: None,
+            [*CDVG, "methods.cdvg.critic_hides=shuffle", "methods.cdvg.patch=3"],
+            2,
+            "patches of 3 px: set another patch",
+        ),
+        (
+            lambda d: None,
+            [*CDVG, "methods.cdvg.objective=two_stage", "methods.cdvg.contrast=none"],
+            2,
+            "contrast must not be none",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_does_not(
     out: Path, change: Callable[[Path], Any], arguments: list[str], code: int, message: str, cli: CommandLine
 ) -> None:
     data = folder(out / "data")
     change(data)
     methods = [] if "--method" in arguments else ["--method", "erm"]
-    found, report = run(cli, out, "--data-root", str(data), "data.options.size=12", *methods, *arguments)
+    returned, report = run(cli, out, "--data-root", str(data), "data.options.size=12", *methods, *arguments)
     error = report["error"]
-    assert found == code, error
+    assert returned == code, error
     assert message in error["what"]
     assert error["code"] == {2: "recipe", 3: "data"}[code]
     assert "--debug" not in error["next"]
@@ -127,7 +152,7 @@ def test_every_measure_of_empty_groups_is_a_number_or_left_out() -> None:
         warnings.simplefilter("error")
         for case in cases:
             labels, bias, predicted = (np.array(v, dtype=np.int64) for v in case)
-            found = groups.group_metrics(labels, bias, predicted)
-            assert all(np.isfinite(value) for value in found.values()), (case, found)
+            metrics = groups.group_metrics(labels, bias, predicted)
+            assert all(np.isfinite(value) for value in metrics.values()), (case, metrics)
     labels, bias, predicted = (np.array(v, dtype=np.int64) for v in cases[0])
     assert "conflict" not in groups.group_metrics(labels, bias, predicted)

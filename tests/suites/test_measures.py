@@ -114,11 +114,11 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
         }
         for i, y in enumerate(label)
     ]
-    found = {"regression": set(regression.score(rows, range(60), "test"))}
+    measured = {"regression": set(regression.score(rows, range(60), "test"))}
     y, b = torch.arange(20) % 4, torch.arange(20) % 3
     part = SimpleNamespace(columns={"label": y, "bias": b})
     groups = Groups(SimpleNamespace(splits={"test": part}, info=ClassInfo(classes=4)))
-    found["groups"] = set(groups.score([{"label": int(v)} for v in y], range(20), "test"))
+    measured["groups"] = set(groups.score([{"label": int(v)} for v in y], range(20), "test"))
     said = "a_b _SEP time _FILL ten _SEP ten"
     tokenizer: Any = SimpleNamespace(decode=lambda ids: said)
     info = SpeechInfo(
@@ -127,8 +127,8 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
     )
     part = SimpleNamespace(columns={"intent": torch.zeros(1, dtype=torch.int64)})
     speech = SpeechUnderstanding(SimpleNamespace(splits={"test": part}, info=info))
-    found["speech"] = set(speech.score([{"tokens": np.zeros(1), "retrieved": 0}], [0], "test"))
-    for problem, names in found.items():
+    measured["speech"] = set(speech.score([{"tokens": np.zeros(1), "retrieved": 0}], [0], "test"))
+    for problem, names in measured.items():
         assert names == {metric.name for metric in registry.problem(problem).metrics}, problem
 
 
@@ -144,8 +144,8 @@ def test_whatever_the_translation_report_says_is_declared(tmp_path: Path) -> Non
     check = TranslationCheck(SimpleNamespace(splits=splits, info=ClassInfo(classes=2)))
     gate = {"action": "ignore", "max_content_moved": 0.5, "min_content_kept": 0.5}
     method = SimpleNamespace(modes=(0, 1), translate=lambda x, mode: x, gate=gate)
-    found = check.after_stage(method, SimpleNamespace(number=0), tmp_path)
-    assert {f"translator/{name}" for name in found} == {metric.name for metric in TranslationCheck.declared()}
+    metrics = check.after_stage(method, SimpleNamespace(number=0), tmp_path)
+    assert {f"translator/{name}" for name in metrics} == {metric.name for metric in TranslationCheck.declared()}
 
 
 @pytest.mark.parametrize("suite", ["coconut_fsc", "cdvg_cmnist", "supremix_tabular"])
@@ -200,11 +200,11 @@ def test_compare_calls_the_better_run_better(problem: str, tmp_path: Path) -> No
         costs = {cost for method in METHODS[problem] for cost in registry.method(method, FAMILY[problem]).costs}
         if name == "loss" or (name.startswith("cost/") and name[5:] not in {*costs, "steps", "seconds_per_step"}):
             continue  # of the journal, or a cost of neither method
-        found = compare.compare([str(folder)], tmp_path, name, None)
-        first, second = found["tasks"][0]["methods"]
+        comparison = compare.compare([str(folder)], tmp_path, name, None)
+        first, second = comparison["tasks"][0]["methods"]
         assert (first["method"], second["method"], second["verdict"]) == (better, worse, "worse"), name
-        found = compare.compare([str(folder)], tmp_path, name, worse)
-        assert found["tasks"][0]["methods"][0]["verdict"] == "better", name
+        comparison = compare.compare([str(folder)], tmp_path, name, worse)
+        assert comparison["tasks"][0]["methods"][0]["verdict"] == "better", name
 
 
 @pytest.mark.parametrize("problem", SUITE)

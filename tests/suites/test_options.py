@@ -1,4 +1,4 @@
-"""What a recipe or an option may ask of a run: precision, selection, memory, loader, dry run; and the verbs around a run."""
+"""What a recipe or an option may ask of a run: precision, selection, memory, loader, dry run; verbs around a run."""
 
 from __future__ import annotations
 
@@ -48,39 +48,34 @@ def journal(report: dict[str, Any], name: str) -> list[float]:
 
 def test_bf16_best_balanced_herding_accumulate_and_the_loader(tmp_path: Path, cli: CommandLine) -> None:
     """Fields that change how a run trains, all at once; each must show in the numbers or in the folder."""
-    report = run(cli,
-        tmp_path, "train.precision=bf16", "train.selection=validation", "train.accumulate=2", "train.path=loader",
-        "methods.er.batching=balanced", "methods.er.selection=herding", "methods.er.fixed_memory=false", "train.schedule=cosine",
-    )  # fmt: skip
+    train = ["precision=bf16", "selection=validation", "accumulate=2", "path=loader", "schedule=cosine"]
+    er = ["batching=balanced", "selection=herding", "fixed_memory=false"]
+    report = run(cli, tmp_path, *(f"train.{field}" for field in train), *(f"methods.er.{field}" for field in er))
     metrics = report["runs"][0]["metrics"]
     assert 0 <= metrics["accuracy/last"] <= 1
     assert all(value > 0 for value in journal(report, "loss"))
 
 
 def test_selection_rules_keep_what_they_say(tmp_path: Path, cli: CommandLine) -> None:
-    """Epochs are worse the later they come (a huge learning rate); the oracle is at least as good on test as both honest rules."""
-    found, common = {}, ("train.epochs=4", "train.lr=0.3", "train.optimizer=SGD")
+    """Epochs are worse the later they come (a huge learning rate).
+
+    The oracle is at least as good on test as both honest rules.
+    """
+    chosen = {}
+    command = ["run", "cdvg_cmnist", "--profile", "smoke", "--method", "erm", "--json"]
+    command += ["train.epochs=4", "train.lr=0.3", "train.optimizer=SGD"]
     for rule in ("last", "validation", "oracle"):
-        report = cli.here(
-            "run",
-            "cdvg_cmnist",
-            "--profile",
-            "smoke",
-            "--method",
-            "erm",
-            "--json",
-            f"train.selection={rule}",
-            *common,
-            out=tmp_path,
-        ).document
-        found[rule] = report["runs"][0]["metrics"]
+        report = cli.here(*command, f"train.selection={rule}", out=tmp_path).document
+        chosen[rule] = report["runs"][0]["metrics"]
         tags = mlflow_tags(tmp_path, report["runs"][0]["mlflow_run_id"])
         assert tags["holdfast.selection"] == rule
-    assert found["oracle"]["accuracy/last"] >= max(found["last"]["accuracy/last"], found["validation"]["accuracy/last"])
-    assert found["validation"]["valid/accuracy/last"] >= max(
-        found["last"]["valid/accuracy/last"], found["oracle"]["valid/accuracy/last"]
+    assert chosen["oracle"]["accuracy/last"] >= max(
+        chosen["last"]["accuracy/last"], chosen["validation"]["accuracy/last"]
     )
-    assert len({json.dumps(m, sort_keys=True) for m in found.values()}) > 1
+    assert chosen["validation"]["valid/accuracy/last"] >= max(
+        chosen["last"]["valid/accuracy/last"], chosen["oracle"]["valid/accuracy/last"]
+    )
+    assert len({json.dumps(m, sort_keys=True) for m in chosen.values()}) > 1
     shown = cli.here(
         "run",
         "cdvg_cmnist",
@@ -177,7 +172,7 @@ def test_a_run_that_diverges_says_what_to_change(tmp_path: Path, cli: CommandLin
 
 
 def test_a_full_disk_leaves_a_run_that_can_be_taken_up(tmp_path: Path, cli: CommandLine) -> None:
-    """A limit on the size of a file stands in for a full disk: the checkpoint of a wider model does not fit."""
+    """A limit on the size of a file acts as a full disk: the checkpoint of a wider model does not fit."""
     arguments = [
         "run",
         "coconut_slurp",
@@ -221,9 +216,9 @@ def test_doctor_and_data_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     damaged.write_bytes(b"no")
     unfit = cli.here("doctor", "--json", out=tmp_path, code=4).document
     assert next(c["do"] for c in unfit["checks"] if c["what"] == "cache").endswith("suites data clean")
-    found = cli.here("data", "check", "coconut_slurp", "--profile", "smoke", out=tmp_path).stdout
-    assert "bag_of_words_accuracy" in found
-    assert "single_word_share" in found
+    shown = cli.here("data", "check", "coconut_slurp", "--profile", "smoke", out=tmp_path).stdout
+    assert "bag_of_words_accuracy" in shown
+    assert "single_word_share" in shown
     cli.here("data", "clean", out=tmp_path)
     assert not list((tmp_path / "cache").glob("*/"))
 
@@ -242,8 +237,14 @@ def test_ui_serves_the_store_on_loopback(tmp_path: Path, cli: CommandLine) -> No
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path)}
-    process = subprocess.Popen([SUITES, "ui", "--port", str(port)], env=env, cwd=tmp_path, start_new_session=True,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    process = subprocess.Popen(
+        [SUITES, "ui", "--port", str(port)],
+        env=env,
+        cwd=tmp_path,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         for _ in range(600):
             with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:
@@ -301,21 +302,30 @@ def manifest_tree(folder: Path) -> Path:
 def test_a_users_folder_with_a_wav2vec_encoder_and_what_it_predicts(
     frozen: str, tmp_path: Path, cli: CommandLine
 ) -> None:
-    """The whole real path at a tiny size: a manifest, a transformers checkpoint in a folder, training, checkpoint, prediction."""
+    """The whole real path at a tiny size: manifest, transformers checkpoint, training, checkpoint, prediction."""
     transformers = pytest.importorskip("transformers")
     tree = manifest_tree(tmp_path / "mine")
     config = transformers.Wav2Vec2Config(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, conv_dim=(8, 8), conv_stride=(20, 16), conv_kernel=(20, 16),
-        num_feat_extract_layers=2, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2, feat_extract_norm="layer", do_stable_layer_norm=True,
-    )  # fmt: skip
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8, 8),
+        conv_stride=(20, 16),
+        conv_kernel=(20, 16),
+        num_feat_extract_layers=2,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+    )
     transformers.Wav2Vec2Model(config).save_pretrained(tmp_path / "encoder")
-    done = cli.here(
-        "run", "coconut_manifest", "--profile", "smoke", "--method", "coconut", "--json", "--data-root", str(tree), "data.experiences=2",
-        "data.options.features=waveform", "model.options.encoder=transformers", f"model.options.encoder_name={tmp_path / 'encoder'}",
-        f"model.options.frozen={frozen}", "model.options.noise_db=[10, 30]", "model.options.room_seconds=0.1", "methods.coconut.memory_share=null", "methods.coconut.memory_rows=9",
-        out=tmp_path,
-    ).stdout  # fmt: skip
-    report = json.loads(done)
+    command = ["run", "coconut_manifest", "--profile", "smoke", "--method", "coconut", "--json"]
+    command += ["--data-root", str(tree), "data.experiences=2", "data.options.features=waveform"]
+    command += ["methods.coconut.memory_share=null", "methods.coconut.memory_rows=9"]
+    model = ["encoder=transformers", f"encoder_name={tmp_path / 'encoder'}", f"frozen={frozen}"]
+    model += ["noise_db=[10, 30]", "room_seconds=0.1"]
+    report = cli.here(*command, *(f"model.options.{field}" for field in model), out=tmp_path).document
     assert report["data"]["source"] == "real"
     files = sorted((tree / "clips").glob("*.wav"))[:3]
     (tmp_path / "broken.wav").write_text("no")

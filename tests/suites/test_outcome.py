@@ -43,14 +43,14 @@ def test_the_parameter_that_decides_everything_has_the_importance() -> None:
     from optuna.importance import get_param_importances
 
     assert get_param_importances(deciding())["train.lr"] < 0.1
-    found = outcome.importances(deciding(), 0)
-    assert found is not None
-    assert found["evaluator"] == "fANOVA"
-    assert found["values"]["train.lr"] > 0.8
-    assert next(iter(found["values"])) == "train.lr"
-    assert sum(found["values"].values()) == pytest.approx(1)
-    assert outcome.importances(deciding(), 0) == found
-    line = next(outcome.closing({"importances": found}))
+    importances = outcome.importances(deciding(), 0)
+    assert importances is not None
+    assert importances["evaluator"] == "fANOVA"
+    assert importances["values"]["train.lr"] > 0.8
+    assert next(iter(importances["values"])) == "train.lr"
+    assert sum(importances["values"].values()) == pytest.approx(1)
+    assert outcome.importances(deciding(), 0) == importances
+    line = next(outcome.closing({"importances": importances}))
     assert line.startswith("importances by fANOVA: train.lr 1.00, ")
 
 
@@ -76,7 +76,7 @@ def test_the_picture_of_importances_names_its_evaluator(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(draw, "plot_param_importances", caught)
     made = study(tmp_path)
-    outcome._pictures(made, deciding(8), Console(json=True, quiet=True))
+    outcome.draw_pictures(made, deciding(8), Console(json=True, quiet=True))
     assert titles == ["Importances by fANOVA"]
     assert (made.folder / "plots" / "importances.png").exists()
 

@@ -46,8 +46,16 @@ def out(tmp_path: Path, empty_store: Path) -> Path:
     ],
 )
 def test_a_run_whose_picture_fails_is_finished(
-    suite: str, method: str, plots: Any, broken: str, picture: str, whole: str, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:  # fmt: skip
+    suite: str,
+    method: str,
+    plots: Any,
+    broken: str,
+    picture: str,
+    whole: str,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
     monkeypatch.setattr(plots, broken, fails)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -57,8 +65,9 @@ def test_a_run_whose_picture_fails_is_finished(
     assert json.loads((folder / "summary.json").read_text()) == run["metrics"] != {}
     assert not (folder / "plots" / picture).exists()
     assert (folder / "plots" / whole).stat().st_size > 0, "the other pictures are drawn"
-    told = [*(str(w.message) for w in warned), *capsys.readouterr().err.splitlines()]
-    assert [line for line in told if f"no picture plots/{picture}: MemoryError: Unable to allocate 12.1 GiB" in line]
+    messages = [*(str(w.message) for w in warned), *capsys.readouterr().err.splitlines()]
+    missing = f"no picture plots/{picture}: MemoryError: Unable to allocate 12.1 GiB"
+    assert [line for line in messages if missing in line]
     if broken != "translation_grid":
         assert f"no picture plots/{picture}" in (folder / "log.txt").read_text()
     assert compare_store(folder) == []

@@ -1,4 +1,4 @@
-"""Passwords, tokens and the user's home are in no file, tag or message, after runs that succeed, fail, and lose their server."""
+"""Passwords, tokens and the user's home are in no file, tag or message, after runs that end well or badly."""
 
 from __future__ import annotations
 
@@ -50,8 +50,11 @@ def home(tmp_path: Path, empty_store: Path) -> Path:
 
 def suites(cli: CommandLine, *arguments: str, home: Path, code: int = 0, **environment: str) -> Done:
     own: dict[str, Any] = {
-        "HOME": str(home), "HOLDFAST_RUNS": str(home / "runs"), "MLFLOW_TRACKING_PASSWORD": MLFLOW_SECRET, "HF_TOKEN": TOKEN,
-    }  # fmt: skip
+        "HOME": str(home),
+        "HOLDFAST_RUNS": str(home / "runs"),
+        "MLFLOW_TRACKING_PASSWORD": MLFLOW_SECRET,
+        "HF_TOKEN": TOKEN,
+    }
     done = cli(*arguments, out=home, code=code, **{**own, **environment})
     shown = done.stdout + done.stderr
     assert not [secret for secret in SECRETS if secret in shown], shown
@@ -59,8 +62,8 @@ def suites(cli: CommandLine, *arguments: str, home: Path, code: int = 0, **envir
 
 
 def found_in(folder: Path, home: Path) -> list[str]:
-    """Where below ``folder`` a secret or the home stands: files by their bytes, SQLite files by their cells."""
-    wanted = [*SECRETS, str(home)]
+    """Where below ``folder`` a secret or the home occurs: files by their bytes, SQLite files by their cells."""
+    private_texts = [*SECRETS, str(home)]
     hits = []
     for file in sorted(p for p in folder.rglob("*") if p.is_file()):
         if file.suffix == ".db":
@@ -70,11 +73,11 @@ def found_in(folder: Path, home: Path) -> list[str]:
                     names = [column[0] for column in cursor.description]
                     for row in cursor:
                         for name, cell in zip(names, row, strict=True):
-                            secrets = wanted[:-1] if (table, name) in OWN_PLACES else wanted
+                            secrets = private_texts[:-1] if (table, name) in OWN_PLACES else private_texts
                             hits += [f"{file.name}: {table}.{name}: {s}" for s in secrets if s in str(cell)]
         else:
             data = file.read_bytes()
-            hits += [f"{file.relative_to(folder)}: {s}" for s in wanted if s.encode() in data]
+            hits += [f"{file.relative_to(folder)}: {s}" for s in private_texts if s.encode() in data]
     return hits
 
 
@@ -154,7 +157,7 @@ def test_a_study_holds_no_secret_and_its_workers_have_the_login(home: Path, cli:
 
 
 def test_a_login_comes_back_from_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine) -> None:
-    """Stored is the address alone; a later process has the login of MLflow's own variables, or of MLFLOW_TRACKING_URI."""
+    """Stored is the address alone; a later process has the login of MLflow's variables or of MLFLOW_TRACKING_URI."""
     monkeypatch.setattr("holdfast.suites.tracking.delivery.ATTEMPTS", 1)
     monkeypatch.delenv(private.LOGINS, raising=False)
     suites(cli, *RUN, home=home)
@@ -167,16 +170,16 @@ def test_a_login_comes_back_from_the_environment(home: Path, monkeypatch: pytest
         logins.clear()
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", MLFLOW_SECRET)
-        found = sync(run)
+        report = sync(run)
         assert set(logins) == {f"me:{MLFLOW_SECRET}"}
         monkeypatch.delenv("MLFLOW_TRACKING_USERNAME")
         monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD")
         logins.clear()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://you:{URL_SECRET}@127.0.0.1:{port}/")
-        found = sync(run)
+        report = sync(run)
         assert set(logins) == {"you:In/The-Url"}
-    assert found["runs"][0]["problem"]
-    assert not [secret for secret in SECRETS if secret in json.dumps(found)]
+    assert report["runs"][0]["problem"]
+    assert not [secret for secret in SECRETS if secret in json.dumps(report)]
     assert not [hit for hit in found_in(run, home) if str(home) not in hit]
 
 
@@ -199,11 +202,14 @@ def test_a_tracker_of_the_first_version_with_a_password_is_read_and_loses_it(tmp
 
 TEXTS = [
     ("http://user:secret@host:1/x?y=1", "http://host:1/x?y=1"),
-    ("a postgresql+psycopg2://u:p%40ss@h/db?sslpassword=hush&a=1, then", "a postgresql+psycopg2://h/db?sslpassword=***&a=1, then"),
+    (
+        "a postgresql+psycopg2://u:p%40ss@h/db?sslpassword=hush&a=1, then",
+        "a postgresql+psycopg2://h/db?sslpassword=***&a=1, then",
+    ),
     ("http://u:p@ss@host/", "http://host/"),
     ("http://token@host, http://host/path@v1 and me@mail.org", "http://host, http://host/path@v1 and me@mail.org"),
     ("sqlite:////runs/a@b:c/mlflow.db", "sqlite:////runs/a@b:c/mlflow.db"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "shown"), TEXTS)
@@ -285,9 +291,9 @@ def test_a_storages_login_may_be_given_again(tmp_path: Path, monkeypatch: pytest
     Study(folder, {**plan, "storage": studies.to_file("postgresql://u:pw-one@h/db")}).save()
     assert "pw-one" not in (folder / "study.json").read_text()
     monkeypatch.setenv(private.LOGINS, "")
-    found = studies.find("a", tmp_path, "postgresql://u:pw-one@h/db")
-    assert found is not None
-    assert private.complete(found.plan["storage"], mlflow=False) == "postgresql://u:pw-one@h/db"
+    study = studies.find("a", tmp_path, "postgresql://u:pw-one@h/db")
+    assert study is not None
+    assert private.complete(study.plan["storage"], mlflow=False) == "postgresql://u:pw-one@h/db"
     with pytest.raises(Fault, match="the study's storage is postgresql://h/db"):
         studies.find("a", tmp_path, "postgresql://u:pw-one@elsewhere/db")
 

@@ -1,4 +1,4 @@
-"""Fair comparisons: what the methods of a suite share, exceptions with reasons, one value for every method, changes by hand."""
+"""Fair comparisons: what methods of a suite share, exceptions with reasons, one value for all, changes by hand."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ def test_a_difference_in_any_profile_is_refused(name: str, profile: str, tmp_pat
 
 
 def test_the_papers_profiles_that_were_unequal_are_equal() -> None:
-    """coconut_fsc gave er and coconut a memory of 1 % and ten others 3 %; STS-B gave three methods 100 second epochs and six 10."""
+    """coconut_fsc gave er and coconut a memory of 1 % and ten others 3 %.
+
+    STS-B gave three methods 100 second epochs and six 10.
+    """
     fsc = catalog.recipe("coconut_fsc", "paper")
     table = protocol.settings(fsc, registry.kinds(fsc))
     assert set(table["memory_share"].values()) == {0.01}
@@ -114,9 +117,8 @@ def test_no_part_of_the_protocol_is_left_out(name: str, change: dict[str, str], 
 
 
 FACES = {"train.epochs": 100, "train.lr": 0.001, "train.batch_size": 64, "train.milestones": (80,), "second_lr": 0.001}
-IN_THE_SPEC: dict[
-    str, dict[str, Any]
-] = {  # of the paper profiles; a field without a dot is one of every method that has it
+# Of the paper profiles; a field without a dot is one of every method that has it.
+IN_THE_PAPERS: dict[str, dict[str, Any]] = {
     "coconut_slurp": {"memory_share": 0.01, "projection": 512, "train.lr": 5e-5, "train.betas": (0.9, 0.98)},
     "coconut_fsc": {"memory_share": 0.01, "projection": 512, "train.lr": 5e-5, "train.weight_decay": 0.1},
     "coconut_manifest": {"projection": 512, "train.lr": 5e-5},
@@ -136,20 +138,20 @@ IN_THE_SPEC: dict[
 }
 
 
-@pytest.mark.parametrize("name", IN_THE_SPEC)
+@pytest.mark.parametrize("name", IN_THE_PAPERS)
 def test_the_papers_profiles_have_the_papers_values(name: str) -> None:
     recipe = catalog.recipe(name, "paper")
     kinds = registry.kinds(recipe)
     entries = {m: {f: v for f, v in entry.items() if f != "use"} for m, entry in recipe.methods.items()}
     configs = [kinds[m].Config(**entry) for m, entry in entries.items()]
-    for field, value in IN_THE_SPEC[name].items():
+    for field, value in IN_THE_PAPERS[name].items():
         section, _, inner = field.rpartition(".")
         if section:
-            found = {getattr(recipe.train, inner)}
+            values = {getattr(recipe.train, inner)}
         else:
-            found = {getattr(c, field) for c in configs if field in type(c).model_fields}
-            found -= {0.02} if field == "memory_share" else set()  # er_double
-        assert found == {value}, field
+            values = {getattr(c, field) for c in configs if field in type(c).model_fields}
+            values -= {0.02} if field == "memory_share" else set()  # er_double
+        assert values == {value}, field
     if name == "supremix_stsb":
         assert {recipe.methods[m]["window"] for m in ("supremix", "supremix_probe", "mix_pos")} == {10}
 
@@ -203,13 +205,8 @@ def test_a_change_by_hand_is_written_down_and_said() -> None:
 
 def test_validate_and_show_on_the_command_line(tmp_path: Path, cli: CommandLine) -> None:
     """One profile's inequality is found whatever profile is asked for; exceptions are shown with their reasons."""
-    planted = write(
-        tmp_path,
-        "coconut_fsc",
-        {
-            "      '*': {projection: 512, memory_share: 0.01}\n": "      '*': {projection: 512, memory_share: 0.01}\n      er: {memory_share: 0.5}\n"
-        },
-    )
+    every = "      '*': {projection: 512, memory_share: 0.01}\n"
+    planted = write(tmp_path, "coconut_fsc", {every: f"{every}      er: {{memory_share: 0.5}}\n"})
     done = cli("validate", planted, out=tmp_path, code=2)
     assert "memory_share: the methods do not share it: 0.5 (er), 0.01 (coconut, " in done.stderr
     assert "profile paper" in done.stderr
@@ -228,8 +225,16 @@ def test_every_protocol_field_is_found() -> None:
     for row in catalog.recipes():
         recipe: Recipe = catalog.recipe(row["name"], "demo")
         marked |= set(protocol.settings(recipe, registry.kinds(recipe)))
-    assert marked == {
-        "memory_share", "memory_rows", "batching", "projection", "augment", "label_scale", "second", "second_epochs", "second_lr",
-        "finetune_lr", "views", "translator_epochs", "translator_batch", "total_epochs", "standardise_features",
-        "fixed_memory", "width", "blocks", "critic_width", "n_critic",
-    }  # fmt: skip
+    shared = {
+        "batching",
+        "augment",
+        "total_epochs",
+        "fixed_memory",
+        "memory_share",
+        "memory_rows",
+        "projection",
+        "views",
+    }
+    translators = {"translator_epochs", "translator_batch", "width", "blocks", "critic_width", "n_critic"}
+    stages = {"second", "second_epochs", "second_lr", "finetune_lr", "label_scale", "standardise_features"}
+    assert marked == shared | translators | stages

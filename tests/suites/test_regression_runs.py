@@ -22,10 +22,9 @@ def out(tmp_path: Path, empty_store: Path) -> Path:
 
 
 def test_ranges_of_labels_one_after_another_with_replay(out: Path, cli: CommandLine) -> None:
-    document = cli(
-        "run", *SMALL, "--method", "l1", "--method", "supremix", "data.experiences=3", "data.split=range", "data.class_order=alphabetical",
-        "methods.supremix.memory_share=0.3", out=out,
-    ).document  # fmt: skip
+    methods = ["--method", "l1", "--method", "supremix", "methods.supremix.memory_share=0.3"]
+    data = ["data.experiences=3", "data.split=range", "data.class_order=alphabetical"]
+    document = cli("run", *SMALL, *methods, *data, out=out).document
     for run in document["runs"]:
         rows = csv.DictReader((Path(run["folder"]) / "matrix.csv").read_text().splitlines())
         cells = {(r["after_experience"], r["test_experience"]): r for r in rows}

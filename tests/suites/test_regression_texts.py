@@ -27,9 +27,8 @@ def small(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Callable[..., Pat
     assert source.info.pairs is not None
     texts = [text for pair in source.info.pairs.texts["train"] for text in pair]
     folder = tiny_bert(tmp_path_factory.mktemp("model"), texts)
-    return [
-        "run", "supremix_stsb", "--profile", "smoke", "--json", "model.options.encoder=transformers", f"model.options.encoder_name={folder}",
-    ]  # fmt: skip
+    model = ["model.options.encoder=transformers", f"model.options.encoder_name={folder}"]
+    return ["run", "supremix_stsb", "--profile", "smoke", "--json", *model]
 
 
 def test_a_killed_run_of_a_text_model_ends_as_an_undisturbed_one(out: Path, small: list[str], cli: CommandLine) -> None:

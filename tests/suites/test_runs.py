@@ -29,7 +29,7 @@ SMALL = ["--profile", "smoke", "--method", "coconut", "--json"]
 
 @pytest.fixture
 def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
-    """A folder for runs that has MLflow's tables already: making them takes seconds, and the smoke test makes them itself."""
+    """A folder for runs that has MLflow's tables already: making them takes seconds; the smoke test makes its own."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     return tmp_path
 
@@ -77,8 +77,16 @@ def test_smoke_of_every_suite(name: str, tmp_path: Path, cli: CommandLine) -> No
     assert time.monotonic() - start < 120
 
 
-POINTS = ["iteration:9", "update:8", "evaluation:2", "checkpoint_before_rename:3", "checkpoint_after_rename:3", "journal_append:6",
-          "mlflow_flush:1", "summary"]  # fmt: skip
+POINTS = [
+    "iteration:9",
+    "update:8",
+    "evaluation:2",
+    "checkpoint_before_rename:3",
+    "checkpoint_after_rename:3",
+    "journal_append:6",
+    "mlflow_flush:1",
+    "summary",
+]
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -96,16 +104,17 @@ def test_a_killed_run_resumes_to_the_same_journal(
 
 def wait_for(path: Path, pattern: str) -> Path:
     for _ in range(600):
-        found = list(path.glob(pattern))
-        if found:
-            return found[0]
+        paths = list(path.glob(pattern))
+        if paths:
+            return paths[0]
         time.sleep(0.05)
     raise AssertionError(f"{pattern} never came")
 
 
 def test_live_lock_then_sigterm_then_resume(reference: Path, tmp_path: Path, cli: CommandLine) -> None:
     env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([SUITES, "run", "coconut_slurp", *SMALL, "train.epochs=40"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    command = [str(SUITES), "run", "coconut_slurp", *SMALL, "train.epochs=40"]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         wait_for(tmp_path, "*/coconut-s0/checkpoint/1.json")
         refused = cli("resume", "last", "--json", out=tmp_path, code=2)
@@ -121,8 +130,10 @@ def test_live_lock_then_sigterm_then_resume(reference: Path, tmp_path: Path, cli
 
 
 def test_damaged_checkpoint_falls_back(reference: Path, tmp_path: Path, cli: CommandLine) -> None:
-    """Also where the store holds already what the damaged checkpoint covered: no point is lost there, none counts twice; a second
-    kill while they are written again changes nothing, and what was set aside goes with the run's end."""
+    """Also where the store holds already what the damaged checkpoint covered: no point is lost, none counts twice.
+
+    A second kill while they are written again changes nothing, and what was set aside goes with the run's end.
+    """
     cli("run", "coconut_slurp", *SMALL, out=tmp_path, kill_at="iteration:14", code=None)
     newest = max(tmp_path.glob("*/coconut-s0/checkpoint/*.pt"), key=lambda p: int(p.stem))
     folder = newest.parent.parent
@@ -165,7 +176,8 @@ def test_dead_tracking_server_does_not_stop_a_run(reference: Path, tmp_path: Pat
 
 def test_coconut_without_its_losses_is_experience_replay_to_the_bit(tmp_path: Path, cli: CommandLine) -> None:
     zero = ["methods.coconut.lambda_mm=0", "methods.coconut.lambda_nspt=0"]
-    report = cli("run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--method", "coconut", "--json", *zero, out=tmp_path).document  # fmt: skip
+    command = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--method", "coconut", "--json"]
+    report = cli(*command, *zero, out=tmp_path).document
     er, coconut = (comparable(Path(run["folder"]) / "journal.jsonl") for run in report["runs"])
     own = ("cost/", "retrieval/", "valid/retrieval")  # what only one of them measures
     assert [p for p in er if not p[0].startswith(own)] == [p for p in coconut if not p[0].startswith(own)]
@@ -184,7 +196,7 @@ def test_a_run_that_was_never_started_can_be_named(reference: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_kills_at_random_times(reference: Path, tmp_path: Path, cli: CommandLine) -> None:
-    """kill -9 whenever it falls, again and again, until the run is through: the same journal as an undisturbed run's."""
+    """kill -9 at any time, again and again, until the run is through: the same journal as an undisturbed run's."""
     import random
 
     draw = random.Random(time.time_ns())
@@ -202,9 +214,9 @@ def test_kills_at_random_times(reference: Path, tmp_path: Path, cli: CommandLine
             process.kill()
             process.wait()
             kills += 1
-        found = list(tmp_path.glob("coconut_slurp-*/invocation.json"))
-        if found:
-            command = ["resume", str(found[0].parent), "--json"]
+        plans = list(tmp_path.glob("coconut_slurp-*/invocation.json"))
+        if plans:
+            command = ["resume", str(plans[0].parent), "--json"]
             if process.returncode == 0:
                 break
     folder = next(tmp_path.glob("coconut_slurp-*/coconut-s0"))

@@ -1,21 +1,12 @@
-"""Sweeps: what they refuse, that selection never sees the test stream, that nothing is lost or counted twice, and what stands at the end."""
+"""Sweeps: what they refuse, that selection never sees the test stream, and what a study holds at its end."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
-import pwd
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,69 +14,23 @@ from typing import Any
 import pytest
 from holdfast.suites.config import catalog
 from holdfast.suites.config.errors import Fault
-from holdfast.suites.config.recipe import Range
+from holdfast.suites.config.sections import Range
 from holdfast.suites.runtime import build, folders, jobs
-from holdfast.suites.runtime import executors as engines
 from holdfast.suites.runtime.console import Console
-from holdfast.suites.sweeps import outcome, search, studies, sweep
+from holdfast.suites.sweeps import outcome, search, studies
 from holdfast.suites.sweeps.board import Board
-from holdfast.suites.tracking.delivery import compare_store
 from rich import console
 
 from .process import CommandLine
+from .sweeps import drive, outcomes, study
 
 pytest.importorskip("optuna")
-SUITES = Path(sys.executable).with_name("suites")
-SWEEP = [
-    "sweep",
-    "coconut_slurp",
-    "--profile",
-    "smoke",
-    "--sampler",
-    "random",
-    "--objective",
-    "valid/wer/average:min",
-    "--json",
-]
 
 
 @pytest.fixture
 def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     return tmp_path
-
-
-def found(document: dict[str, Any]) -> set[tuple[str, Any]]:
-    return {(json.dumps(t["params"], sort_keys=True), t["value"]) for t in document["trials"]}
-
-
-class Here:
-    """An engine that runs a job where it is submitted: what the driver does, without processes."""
-
-    slots = 1
-
-    def warm(self, job: Any) -> None: ...
-
-    def submit(self, slot: int, job: Any, *arguments: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(job(*arguments))
-        return future
-
-    def repair(self, slot: int) -> None: ...
-
-    def close(self) -> None: ...
-
-
-def study(out: Path, trials: int = 3, **changes: Any) -> studies.Study:
-    recipe = catalog.recipe("coconut_slurp", "smoke", changes.pop("overrides", []))
-    uri = changes.pop("tracking_uri", None)
-    asked: dict[str, Any] = {
-        "methods": ["er"],
-        "trials": trials,
-        "sampler": "random",
-        "objectives": ["valid/wer/average:min"],
-    }
-    return studies.create(recipe, studies.Search(**(asked | changes)), device="cpu", out=out, tracking_uri=uri)
 
 
 def test_the_best_recipe_of_many_fields_can_be_read(tmp_path: Path) -> None:
@@ -113,37 +58,6 @@ def test_the_best_recipe_of_many_fields_can_be_read(tmp_path: Path) -> None:
     first = text.splitlines()[0]
     assert first.startswith("# Trial 3 of the study wide")
     assert all(path in first for path in paths)
-
-
-def started(journal: Path) -> int:
-    """Wait until a trial has written points; the process that writes them."""
-    for _ in range(12000):
-        if journal.exists() and journal.stat().st_size:
-            return int((journal.parents[1] / "worker.pid").read_text())
-        time.sleep(0.01)
-    raise AssertionError("the trial did not begin")
-
-
-@contextmanager
-def sweeping(out: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A sweep that goes on beside the test; ended with it."""
-    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [str(SUITES), *SWEEP, *arguments], env=env, cwd=out, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "engine", lambda *a, **k: Here())
-
-
-def drive(made: studies.Study) -> dict[str, Any]:
-    return sweep.drive(made, Console(json=True, quiet=True))
 
 
 @pytest.mark.parametrize(
@@ -189,12 +103,6 @@ def test_what_is_refused(
     assert message in cli.here(*command, out=tmp_path, code=2).document["error"]["what"]
 
 
-def test_ray_without_ray_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
-    with pytest.raises(Fault, match="the engine ray is not installed"):
-        engines.engine(engines.Workers(1, "ray"))
-
-
 def test_the_space_of_every_recipe_and_method() -> None:
     for row in catalog.recipes():
         recipe = catalog.recipe(row["name"], "smoke")
@@ -231,7 +139,7 @@ def test_test_labels_cannot_reach_the_objective(tmp_path: Path, monkeypatch: pyt
         )
     finally:
         build.forget()
-    assert found(plain) == found(other)
+    assert outcomes(plain) == outcomes(other)
     assert plain["best"]["params"] == other["best"]["params"]
     summaries = [
         [folders.read_json(Path(t["folder"]) / "er-s0" / "summary.json")["wer/last"] for t in d["trials"]]
@@ -242,7 +150,10 @@ def test_test_labels_cannot_reach_the_objective(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.usefixtures("in_process")
 def test_a_study_at_its_end(tmp_path: Path) -> None:
-    """best.yaml runs; MLflow holds a parent and a child a trial; resuming a finished study gives the same document; tpe after random."""
+    """best.yaml runs; MLflow holds a parent and a child a trial; resuming a finished study gives the same document.
+
+    The sampler is tpe, which begins with random values.
+    """
     made = study(tmp_path, 3, name="one", sampler="tpe")
     document = drive(made)
     values = [t["value"] for t in document["trials"]]
@@ -301,36 +212,6 @@ def test_failures_are_results_and_end_a_hopeless_sweep(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_torn_journal_and_a_trial_begun_by_a_dead_driver(tmp_path: Path) -> None:
-    """The torn line is cut; the trial that was asked but never told is taken up under its number with its values."""
-    undisturbed = drive(study(tmp_path, 3, name="whole"))
-    made = study(tmp_path, 3, name="torn")
-    held = studies.open_storage(made)
-    trial, values = sweep.ask(made, held, 0)
-    del held, trial
-    with (made.folder / "optuna.journal").open("ab") as file:
-        file.write(b'{"op_code": 5, "worker_id": "x", "tri')
-    document = drive(made)
-    assert document["trials"][0]["params"] == values
-    assert found(document) == found(undisturbed)
-    assert [t["state"] for t in document["trials"]] == ["complete"] * 3
-
-
-@pytest.mark.usefixtures("in_process")
-def test_values_drawn_before_a_kill_stay_and_the_others_do_not_shift(tmp_path: Path) -> None:
-    """A driver killed between two values of a trial: the rest are drawn as if nothing had happened."""
-    ranges = "sweep.params={train.lr: {low: 0.001, high: 0.01}, methods.er.memory_share: {low: 0.3, high: 0.6}, train.clip: {low: 1.0, high: 9.0}}"
-    whole = drive(study(tmp_path, 2, name="whole", overrides=[ranges]))
-    made = study(tmp_path, 2, name="cut", overrides=[ranges])
-    held = studies.open_storage(made)
-    real = search.distributions
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "distributions", lambda r: dict(list(real(r).items())[:1]))
-        sweep.ask(made, held, 0)
-    assert found(drive(made)) == found(whole)
-
-
-@pytest.mark.usefixtures("in_process")
 def test_equal_failures_are_those_that_differ_in_numbers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counter = iter(range(100))
 
@@ -348,181 +229,7 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
     assert "secret" not in caught.value.where + caught.value.what
 
 
-def test_two_workers_give_what_one_gives_and_a_killed_one_costs_nothing(tmp_path: Path, cli: CommandLine) -> None:
-    one = json.loads(cli.apart(*SWEEP, "--trials", "4", "--method", "er", "--study", "one", out=tmp_path).stdout)
-    with sweeping(tmp_path, "--trials", "4", "--method", "er", "--study", "two", "--workers", "2") as process:
-        os.kill(started(tmp_path / "study-two" / "trials" / "0001" / "er-s0" / "journal.jsonl"), signal.SIGKILL)
-        output, errors = process.communicate(timeout=280)
-    assert process.returncode == 0, errors
-    two = json.loads(output)
-    assert found(one) == found(two)
-    assert [t["state"] for t in two["trials"]] == ["complete"] * 4
-
-
-def test_kill_the_driver_and_resume(tmp_path: Path, cli: CommandLine) -> None:
-    journal = tmp_path / "study-killed" / "trials" / "0001" / "er-s0" / "journal.jsonl"
-    with sweeping(tmp_path, "--trials", "3", "--method", "er", "--study", "killed", "--pruner", "median") as process:
-        worker = started(journal)
-        live = cli.apart("resume", "killed", "--json", out=tmp_path, code=2)
-        assert "the study is live" in json.loads(live.stdout)["error"]["what"]
-        process.kill()
-    for _ in range(200):
-        if not Path(f"/proc/{worker}").exists():
-            break
-        time.sleep(0.05)
-    else:
-        raise AssertionError("the worker outlived its driver")
-    document = json.loads(cli.apart("resume", "killed", "--json", out=tmp_path).stdout)
-    assert [t["number"] for t in document["trials"]] == [0, 1, 2]
-    assert {t["state"] for t in document["trials"]} <= {"complete", "pruned"}
-    answers = list((tmp_path / "study-killed" / "trials" / "0000").glob("answer-*.json"))
-    assert len(answers) == 3, "every experience was decided upon"
-    whole = json.loads(
-        cli.apart(
-            *SWEEP, "--trials", "3", "--method", "er", "--study", "whole", "--pruner", "median", out=tmp_path
-        ).stdout
-    )
-    assert found(document) == found(whole)
-
-
-RANDOM = ["--trials", "4", "--method", "er", "--workers", "2", "--engine", "ray"]
-
-
-@pytest.mark.usefixtures("in_process")
-def test_ray_gives_what_one_process_gives_and_a_killed_worker_costs_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
-    here = drive(study(tmp_path, 4, name="here"))
-    with sweeping(tmp_path, *RANDOM, "--study", "ray") as process:
-        os.kill(started(tmp_path / "study-ray" / "trials" / "0001" / "er-s0" / "journal.jsonl"), signal.SIGKILL)
-        output, errors = process.communicate(timeout=280)
-    assert process.returncode == 0, errors
-    document = json.loads(output)
-    assert found(document) == found(here)
-    assert [t["state"] for t in document["trials"]] == ["complete"] * 4
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("in_process")
-def test_the_driver_of_ray_is_killed_and_the_study_resumed(tmp_path: Path, cli: CommandLine) -> None:
-    pytest.importorskip("ray")
-    here = drive(study(tmp_path, 4, name="here"))
-    with sweeping(tmp_path, *RANDOM, "--study", "ray") as process:
-        started(tmp_path / "study-ray" / "trials" / "0002" / "er-s0" / "journal.jsonl")
-        process.kill()
-    document = json.loads(
-        cli.apart("resume", "ray", "--engine", "ray", "--workers", "2", "--json", out=tmp_path).stdout
-    )
-    assert found(document) == found(here)
-    assert [t["state"] for t in document["trials"]] == ["complete"] * 4
-
-
-def test_a_ray_cluster_that_is_absent_or_too_small_is_told(tmp_path: Path, cli: CommandLine) -> None:
-    pytest.importorskip("ray")
-    absent = cli.apart(*SWEEP, *RANDOM, "--address", "127.0.0.1:9", out=tmp_path, code=2)
-    assert "no Ray cluster answers" in json.loads(absent.stdout)["error"]["what"]
-    small = cli.apart(*SWEEP, *RANDOM, "sweep.gpus=3", out=tmp_path, code=2)
-    assert "too little GPU (a job asks for 3, the largest machine has 0)" in json.loads(small.stdout)["error"]["what"]
-
-
-@pytest.fixture(scope="module")
-def postgres(free_port: Callable[[], int]) -> Iterator[str]:
-    """A PostgreSQL server of its own; its URL. As root it runs as the user postgres, for it refuses root."""
-    pytest.importorskip("psycopg2")
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not places:
-        pytest.skip("no PostgreSQL server is installed")
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-postgres-"))  # pytest's folders are closed to other users
-    other: dict[str, Any] = {}
-    if os.getuid() == 0:
-        try:
-            owner = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("root has no user postgres to run the server")
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
-        other = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
-    data, port = folder / "data", free_port()
-
-    def do(*command: str) -> None:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, **other)
-        assert done.returncode == 0, done.stderr
-
-    do(str(places[-1]), "-D", str(data), "-U", "tester", "--auth=trust", "--no-sync")
-    control = str(places[-1].with_name("pg_ctl"))
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    do(control, "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start")
-    try:
-        yield f"postgresql+psycopg2://tester@127.0.0.1:{port}/postgres"
-    finally:
-        do(control, "-D", str(data), "-m", "immediate", "stop")
-        shutil.rmtree(folder)
-
-
-@pytest.mark.usefixtures("in_process")
-def test_a_study_on_postgresql(tmp_path: Path, postgres: str) -> None:
-    """The same values as with the file; a trial that a dead driver had begun is taken up; a name is one study's."""
-    file = drive(study(tmp_path, 3, name="file"))
-    made = study(tmp_path, 3, name="served", storage=postgres)
-    held = studies.open_storage(made)
-    _, values = sweep.ask(made, held, 0)
-    del held
-    document = drive(made)
-    assert document["trials"][0]["params"] == values
-    assert found(document) == found(file)
-    assert not (made.folder / "optuna.journal").exists()
-    other = study(tmp_path / "elsewhere", 3, name="served", storage=postgres)
-    with pytest.raises(Fault, match="holds another study named 'served'"):
-        drive(other)
-
-
-@pytest.mark.usefixtures("in_process")
-def test_a_dead_tracking_server_does_not_stop_a_study(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine
-) -> None:
-    alive = drive(study(tmp_path, 2, name="alive"))
-    made = study(tmp_path, 2, name="dead", tracking_uri="http://127.0.0.1:9")
-    assert found(drive(made)) == found(alive)
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    document = json.loads(cli.apart("sync", str(made.folder), "--tracking-uri", uri, "--json", out=tmp_path).stdout)
-    assert document["undelivered"] == 0
-    assert [row["problem"] for row in document["studies"]] == [None]
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
-        names = [name for (name,) in store.execute("select name from runs")]
-        assert sorted(names) == sorted(["alive", "dead", *["trial-0", "trial-1"] * 2])
-        ended = {status for (status,) in store.execute("select status from runs")}
-        assert ended == {"FINISHED"}
-    for trial in alive["trials"]:
-        assert compare_store(Path(trial["folder"]) / "er-s0") == []
-    listed = {row["folder"]: row["mlflow_run_id"] for row in folders.list_runs(tmp_path)}
-    assert listed[str(Path(alive["trials"][0]["folder"]) / "er-s0")]
-
-
-@pytest.mark.usefixtures("in_process")
-def test_a_study_goes_on_with_its_own_data_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = study(tmp_path, 1)
-    drive(made)
-    made.plan["trials"] = 2
-    real = build.prepare_once
-    monkeypatch.setattr(build, "prepare_once", lambda recipe: replace(real(recipe), checksum="another"))
-    with pytest.raises(Fault, match="not what this study was begun on"):
-        drive(made)
-
-
-def test_last_is_the_newest_that_is_not_finished_be_it_a_study_or_a_run(tmp_path: Path) -> None:
-    with pytest.raises(Fault, match="no invocation to resume"):
-        folders.newest(tmp_path)
-    for name, status in (("a", "finished"), ("b", "interrupted"), ("c", "finished")):
-        plan = {"runs": [{"method": "er", "seed": 0, "folder": "er-s0"}]}
-        (tmp_path / name / "er-s0").mkdir(parents=True)
-        folders.write_json(tmp_path / name / "invocation.json", plan)
-        folders.write_json(tmp_path / name / "er-s0" / "run.json", {"status": status})
-    assert folders.newest(tmp_path) == str(tmp_path / "b")
-    made = study(tmp_path, 2)
-    assert folders.newest(tmp_path) == str(made.folder)
-    folders.write_json(made.folder / "result.json", {})
-    assert folders.newest(tmp_path) == str(tmp_path / "b")
-
-
-def test_the_board_says_how_things_stand() -> None:
+def test_the_board_shows_the_state_of_a_sweep() -> None:
     now = [0.0]
     board = Board("tuned", planned=6, workers=2, clock=lambda: now[0])
     assert board.left() is None
@@ -544,18 +251,6 @@ def test_the_board_says_how_things_stand() -> None:
     assert "failed (1; last: trial 1): loss became nan" in shown
     assert "lr=0.2, b=z" in shown
     assert board.line(0, "finished").startswith("trial 0: finished; of 6: 1 complete")
-
-
-@pytest.mark.slow
-def test_a_grid_of_runs_on_two_workers_equals_one_after_the_other(tmp_path: Path, cli: CommandLine) -> None:
-    arguments = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--seeds", "2", "--json"]
-    serial = json.loads(cli.apart(*arguments, out=tmp_path).stdout)
-    parallel = json.loads(cli.apart(*arguments, "--workers", "2", out=tmp_path).stdout)
-    for a, b in zip(serial["runs"], parallel["runs"], strict=True):
-        assert {k: v for k, v in a["metrics"].items() if "seconds" not in k} == {
-            k: v for k, v in b["metrics"].items() if "seconds" not in k
-        }
-    assert (Path(parallel["out"]) / "plots" / "accuracy.png").exists()
 
 
 @pytest.mark.usefixtures("in_process")

@@ -1,4 +1,4 @@
-"""A real ``mlflow server`` behind a TCP proxy that delays, drops, and cuts after the request arrived but before the answer."""
+"""A real ``mlflow server`` behind a TCP proxy that delays, drops, and cuts between request and answer."""
 
 from __future__ import annotations
 
@@ -39,10 +39,9 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [
-            str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
-            "--backend-store-uri", f"sqlite:///{self.database}", "--artifacts-destination", (self.folder / "artifacts").as_uri(),
-        ]  # fmt: skip
+        command = [str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{self.database}"]
+        command += ["--artifacts-destination", (self.folder / "artifacts").as_uri()]
         environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -68,7 +67,10 @@ class Server:
 
 
 class Proxy:
-    """A TCP relay; each connection draws one of ``modes`` (seeded): pass, delay, drop, cut (the server has answered, nobody hears it)."""
+    """A TCP relay; each connection draws one of ``modes`` (seeded): pass, delay, drop, cut.
+
+    cut: the server has answered, and the answer is lost.
+    """
 
     def __init__(self, target: int, modes: list[str]) -> None:
         self.target, self.modes, self.seen = target, modes, dict.fromkeys(modes, 0)
@@ -86,7 +88,7 @@ class Proxy:
                 threading.Thread(target=self._serve, args=(client, mode), daemon=True).start()
 
     def _serve(self, client: socket.socket, mode: str) -> None:
-        """One request a connection: what the client sends, with ``Connection: close`` asked for, and the server's whole answer."""
+        """One request a connection, with ``Connection: close`` asked for, and the server's whole answer."""
         with client, suppress(OSError):
             self.seen[mode] += 1
             if mode == "drop":
@@ -124,9 +126,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
 
 
 def run(cli: CommandLine, out: Path, uri: str, **environment: Any) -> tuple[Path, dict[str, Any], str]:
-    done = cli(
-        "run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--tracking-uri", uri, "--json", out=out, **environment
-    )  # fmt: skip
+    command = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--tracking-uri", uri, "--json"]
+    done = cli(*command, out=out, **environment)
     report = done.document["runs"][0]
     return Path(report["folder"]), report, done.stderr
 
@@ -214,10 +215,10 @@ def test_a_server_that_dies_in_the_middle_and_comes_back(
 
 
 @pytest.mark.parametrize(
-    ("where", "told"), [("sqlite:///{}/mlflow.db", None), ("http://127.0.0.1:9", "the store is slow")]
+    ("where", "problem"), [("sqlite:///{}/mlflow.db", None), ("http://127.0.0.1:9", "the store is slow")]
 )
 def test_the_end_of_a_run_waits_for_tables_that_are_being_made(
-    where: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: str, problem: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # the first thing a thread does is to make the tables
     monkeypatch.setattr(sender.Sender, "finish", lambda sender, *arguments: time.sleep(1))
@@ -226,4 +227,4 @@ def test_the_end_of_a_run_waits_for_tables_that_are_being_made(
     (folder / "journal.jsonl").write_text("")
     delivery = tracking.Delivery(folder, sender.RunIdentity("u", "s", "i", "m", 0, {}, {}, {}), where.format(tmp_path))
     delivery.start()
-    assert delivery.finish("FINISHED", timeout=0.05).problem == told
+    assert delivery.finish("FINISHED", timeout=0.05).problem == problem

@@ -1,4 +1,7 @@
-"""Several stores for one run, and stores that lose, delete or never had what was sent: every store holds every point once."""
+"""Several stores for one run, and stores that lose, delete or never had what was sent.
+
+Every store holds every point once.
+"""
 
 from __future__ import annotations
 
@@ -83,33 +86,36 @@ def two_stores(kind: str, out: Path, free_port: Callable[[], int]) -> Iterator[t
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "server"])
-@pytest.mark.parametrize("orders", ["A B resume", "B resume", "B A resume B", "A B old resume"])
+@pytest.mark.parametrize("steps", ["A B resume", "B resume", "B A resume B", "A B old resume"])
 def test_two_stores_hold_every_point_once(
-    kind: str, orders: str, out: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch, cli: CommandLine
+    kind: str, steps: str, out: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch, cli: CommandLine
 ) -> None:
-    """Ctrl-C in an evaluation, then ``sync`` to the run's own store A and to another one, B, then ``resume``: the journal is cut to its
-    last checkpoint and written on, and neither store may hold a point twice. ``old``: the file of the first version knows B alone."""
-    if kind == "server" and orders != "A B resume":
+    """Ctrl-C in an evaluation, then ``sync`` to the run's own store A and to another one, B, then ``resume``.
+
+    The journal is cut to its last checkpoint and written on, and neither store may hold a point twice. ``old``: the
+    file of the first version knows B alone.
+    """
+    if kind == "server" and steps != "A B resume":
         pytest.skip("the stores differ in nothing else")
     with two_stores(kind, out, free_port) as (databases, a, b):
         cli("run", "coconut_slurp", *SMALL, "--tracking-uri", a, out=out, code=130, HOLDFAST_STOP_AT="evaluation:3")
         run = next(out.glob("*/er-s0"))
         covered = json.loads((run / "run.json").read_text())
         assert covered["status"] == "interrupted"
-        for order in [*orders.split(), "A", "B"]:
-            if order == "resume":
+        for step in [*steps.split(), "A", "B"]:
+            if step == "resume":
                 cli("resume", "last", "--json", out=out)
-            elif order == "old":
+            elif step == "old":
                 old_format(run)
             else:
-                found = cli("sync", *(["--tracking-uri", b] if order == "B" else []), "--json", out=out).document
-                assert found["undelivered"] == 0
+                report = cli("sync", *(["--tracking-uri", b] if step == "B" else []), "--json", out=out).document
+                assert report["undelivered"] == 0
         assert json.loads((run / "run.json").read_text())["status"] == "finished"
         for uri, database in databases.items():
             assert compare_store(run, database, uri) == []
             with closing(sqlite3.connect(database)) as connection:
-                wanted = tracker.state_of(run, uri)["run_id"]
-                (status,) = connection.execute("select status from runs where run_uuid = ?", (wanted,)).fetchone()
+                run_id = tracker.state_of(run, uri)["run_id"]
+                (status,) = connection.execute("select status from runs where run_uuid = ?", (run_id,)).fetchone()
                 assert status == "FINISHED"
                 count = "select count(*) from tags where key = 'holdfast.run_uid'"
                 assert connection.execute(count).fetchone() == (1,)
@@ -141,9 +147,9 @@ def test_a_store_that_was_deleted_is_made_again_and_filled(finished: Path, tmp_p
     assert compare_store(run) == []
     database.unlink()
     shutil.rmtree(out / "mlartifacts")
-    found = cli("sync", str(out), "--json", out=out).document
-    assert found["undelivered"] == 0
-    assert found["runs"][0]["problem"] is None
+    report = cli("sync", str(out), "--json", out=out).document
+    assert report["undelivered"] == 0
+    assert report["runs"][0]["problem"] is None
     assert compare_store(run) == []
     with closing(sqlite3.connect(database)) as connection:
         (status,) = connection.execute("select status from runs where name = 'er-s0'").fetchone()
@@ -162,10 +168,10 @@ def test_a_run_that_was_deleted_for_good_is_made_again(finished: Path, tmp_path:
     _, run, database = own(finished, tmp_path)
     before = tracker.state_of(run, f"{SQLITE}{database}")["run_id"]
     client_of(database)._tracking_client.store._hard_delete_run(before)
-    found = sync(run)
-    assert found["undelivered"] == 0
-    assert found["runs"][0]["problem"] is None
-    assert found["runs"][0]["mlflow_run_id"] != before
+    report = sync(run)
+    assert report["undelivered"] == 0
+    assert report["runs"][0]["problem"] is None
+    assert report["runs"][0]["mlflow_run_id"] != before
     assert compare_store(run) == []
 
 
@@ -175,12 +181,14 @@ def test_an_older_copy_of_the_store_is_filled_up(finished: Path, tmp_path: Path)
         for table in ("metrics", "latest_metrics"):
             connection.execute(f"delete from {table} where key like 'accuracy%' or step > 1")
     assert compare_store(run)
-    found = sync(run)
-    assert found["runs"][0]["problem"] is None
+    report = sync(run)
+    assert report["runs"][0]["problem"] is None
     assert compare_store(run) == []
 
 
-def test_a_deleted_experiment_is_told_and_its_points_arrive_once_it_is_restored(finished: Path, tmp_path: Path) -> None:
+def test_a_deleted_experiment_is_named_and_its_points_arrive_once_it_is_restored(
+    finished: Path, tmp_path: Path
+) -> None:
     _, run, database = own(finished, tmp_path)
     uri = f"{SQLITE}{database}"
     client = client_of(database)
@@ -192,16 +200,16 @@ def test_a_deleted_experiment_is_told_and_its_points_arrive_once_it_is_restored(
         for table in ("metrics", "latest_metrics"):
             connection.execute(f"delete from {table}")
     tracker.save(run, uri, {**state, "delivered": 0, "ended": None})
-    found = sync(run)
-    assert found["undelivered"] > 0
-    assert "restore it" in found["runs"][0]["problem"]
+    report = sync(run)
+    assert report["undelivered"] > 0
+    assert "restore it" in report["runs"][0]["problem"]
     (run / "tracker.json").unlink()  # not even the run is known: its experiment is in the bin all the same
     assert f"mlflow experiments restore --experiment-id {number}" in sync(run)["runs"][0]["problem"]
     client.restore_experiment(number)
-    found = sync(run)
-    assert found["undelivered"] == 0
-    assert found["runs"][0]["problem"] is None
-    assert found["runs"][0]["mlflow_run_id"] == state["run_id"], "found by its tag"
+    report = sync(run)
+    assert report["undelivered"] == 0
+    assert report["runs"][0]["problem"] is None
+    assert report["runs"][0]["mlflow_run_id"] == state["run_id"], "found by its tag"
     assert compare_store(run) == []
 
 
@@ -210,25 +218,36 @@ def test_an_empty_run_id_of_the_first_version_heals(finished: Path, tmp_path: Pa
     uri = f"{SQLITE}{database}"
     poisoned = {"uri": uri, "run_id": "", "delivered": 0, "artifacts": [], "ended": None, "inputs": True}
     (run / "tracker.json").write_text(json.dumps(poisoned))
-    found = sync(run)
-    assert found["undelivered"] == 0
-    assert found["runs"][0]["problem"] is None
+    report = sync(run)
+    assert report["undelivered"] == 0
+    assert report["runs"][0]["problem"] is None
     assert compare_store(run, database, uri) == []
 
 
 ANSWERS = [
-    b"{}", b"[]", b'"text"', b"null", b"<html>signed in</html>", b"", b'{"run": {}}', b'{"run": {"info": {"run_id": ""}}}',
+    b"{}",
+    b"[]",
+    b'"text"',
+    b"null",
+    b"<html>signed in</html>",
+    b"",
+    b'{"run": {}}',
+    b'{"run": {"info": {"run_id": ""}}}',
     b'{"experiment": {"experiment_id": "3"}, "run": {"info": {"run_id": ""}}}',
     b'{"experiment": {"experiment_id": "3"}, "runs": [{"info": {"run_id": ""}}]}',
-    b'{"experiment": {"experiment_id": "3"}, "run": {"info": {"run_id": "../a b"}}}', b'{"experiment": 3}', b'{"experiment_id": ["x"]}',
-]  # fmt: skip
+    b'{"experiment": {"experiment_id": "3"}, "run": {"info": {"run_id": "../a b"}}}',
+    b'{"experiment": 3}',
+    b'{"experiment_id": ["x"]}',
+]
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_an_answer_that_cannot_be_right_is_not_kept(
     answer: bytes, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server (or a proxy before it) that says 200 and nothing more: told, and the true server gets everything afterwards."""
+    """A server (or a proxy before it) that says 200 and nothing more is reported; the true server gets everything
+    afterwards.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def reply(self) -> None:
@@ -248,11 +267,11 @@ def test_an_answer_that_cannot_be_right_is_not_kept(
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         uri = f"http://127.0.0.1:{server.server_port}"
-        found = sync(run, uri)
+        report = sync(run, uri)
         server.shutdown()
-    assert found["undelivered"] > 0
-    assert found["runs"][0]["problem"]
-    assert "\n" not in found["runs"][0]["problem"]
+    assert report["undelivered"] > 0
+    assert report["runs"][0]["problem"]
+    assert "\n" not in report["runs"][0]["problem"]
     assert tracker.state_of(run, uri) == tracker.new_state()
 
 
@@ -275,8 +294,7 @@ def test_the_stop_point_of_these_tests_asks_as_ctrl_c_does(monkeypatch: pytest.M
         from holdfast.suites.config import killpoints
 
         monkeypatch.setenv("HOLDFAST_STOP_AT", "somewhere:2")
-        killpoints._target.cache_clear()
-        killpoints._visits.clear()
+        killpoints.forget()
         reach("somewhere")
         assert not seen
         reach("somewhere")
@@ -284,5 +302,5 @@ def test_the_stop_point_of_these_tests_asks_as_ctrl_c_does(monkeypatch: pytest.M
     finally:
         signal.signal(signal.SIGINT, old)
         monkeypatch.undo()
-        killpoints._target.cache_clear()
+        killpoints.forget()
     assert seen == [signal.SIGINT]

@@ -1,4 +1,4 @@
-"""Transfer by the command line: which run's weights are taken, what stays new, what a resume needs, and what is refused."""
+"""Transfer by the command line: which run's weights are taken, what stays new, what a resume needs, refusals."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_another_projector_stays_new_and_any_run_may_be_named(out: Path, source:
 
 
 def test_a_killed_run_takes_its_weights_once(out: Path, source: Path, tmp_path: Path, cli: CommandLine) -> None:
-    """The source may be gone when the run is taken up again."""
+    """The source may be gone when the run is resumed."""
     moved = tmp_path / "source"
     shutil.copytree(source / "supremix-s0", moved / "supremix-s0")
     plan = json.loads((source / "invocation.json").read_text())
@@ -104,14 +104,22 @@ def test_a_killed_run_takes_its_weights_once(out: Path, source: Path, tmp_path: 
     ("arguments", "code", "message"),
     [
         (["model.weights=SOURCE", "model.options.width=8"], "recipe", "5 of the weights do not fit this model:"),
-        (["model.weights=SOURCE", "model.options.width=8"], "recipe", "encoder.0.weight: [4, 1, 3, 3] in the run, [8, 1, 3, 3] here"),
+        (
+            ["model.weights=SOURCE", "model.options.width=8"],
+            "recipe",
+            "encoder.0.weight: [4, 1, 3, 3] in the run, [8, 1, 3, 3] here",
+        ),
         (["model.weights=SOURCE", "model.options.levels=3"], "recipe", "encoder.6.weight: not in the run"),
         (["model.weights=SOURCE", "model.options.encoder=mlp"], "recipe", "encoder.0.weight: not in this model"),
-        (["model.weights=SOURCE", "--seed", "7"], "usage", "holds 4 runs (l1-s0, supremix-s0, l1-s1, supremix-s1), none of method supremix and seed 7"),
+        (
+            ["model.weights=SOURCE", "--seed", "7"],
+            "usage",
+            "holds 4 runs (l1-s0, supremix-s0, l1-s1, supremix-s1), none of method supremix and seed 7",
+        ),
         (["model.weights=nowhere"], "usage", "'nowhere' is no invocation and no run"),
         (["model.weights=SOURCE", "--dry-run", "model.options.width=8"], "recipe", "do not fit this model"),
     ],
-)  # fmt: skip
+)
 def test_weights_that_cannot_be_taken_are_one_message(
     out: Path, source: Path, arguments: list[str], code: str, message: str, cli: CommandLine
 ) -> None:
@@ -154,10 +162,9 @@ def test_a_sweep_over_fractions_of_the_data_starts_each_trial_from_the_weights(
     out: Path, source: Path, cli: CommandLine
 ) -> None:
     choices = "sweep.params={data.options.fraction: {choices: [0.25, 1.0]}}"
-    cli.here(
-        "sweep", "supremix_agedb", "--profile", "smoke", "--method", "supremix", "--sampler", "grid", "--json", "--study", "few", choices,
-        "methods.supremix.epochs=0", f"model.weights={source.name}", out=out,
-    )  # fmt: skip
+    command = ["sweep", "supremix_agedb", "--profile", "smoke", "--method", "supremix", "--sampler", "grid", "--json"]
+    changes = [choices, "methods.supremix.epochs=0", f"model.weights={source.name}"]
+    cli.here(*command, "--study", "few", *changes, out=out)
     trials = sorted((out / "study-few" / "trials").glob("*/invocation.json"))
     assert len(trials) == 2
     checksums, steps = set(), {}
