@@ -82,7 +82,9 @@ class CdvgConfig(ViewsConfig):
     translator_betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's moments")
     n_critic: int = Field(2, ge=1, le=100, description="critic steps a translator step", json_schema_extra=protocol())
     lambda_cls: float = Field(1.0, ge=0, description="l_cls")
-    lambda_rec: float = Field(10.0, ge=0, description="l_rec", json_schema_extra={"sweep": {"low": 1.0, "high": 100.0, "log": True}})  # fmt: skip
+    lambda_rec: float = Field(
+        10.0, ge=0, description="l_rec", json_schema_extra={"sweep": {"low": 1.0, "high": 100.0, "log": True}}
+    )
     lambda_gp: float = Field(10.0, ge=0, description="l_gp")
     lambda_identity: float = Field(
         0.0, ge=0, description="weight of mean |x - G(x, y)|, the image translated to its own class (ours)"
@@ -110,8 +112,12 @@ class CdvgConfig(ViewsConfig):
         description="decay of the moving average of the translator's weights that translates; 0: the weights themselves",
     )
     gate: Literal["warn", "stop", "ignore"] = Field("warn", description="what a failed translation report does")
-    max_content_moved: float = Field(0.3, ge=0, le=1, description="gate: largest share of translations read as the target class")  # fmt: skip
-    min_content_kept: float = Field(0.6, ge=0, le=1, description="gate: smallest share of translations still read as their class")  # fmt: skip
+    max_content_moved: float = Field(
+        0.3, ge=0, le=1, description="gate: largest share of translations read as the target class"
+    )
+    min_content_kept: float = Field(
+        0.6, ge=0, le=1, description="gate: smallest share of translations still read as their class"
+    )
 
 
 class Cdvg(Views):
@@ -213,7 +219,11 @@ class Cdvg(Views):
             adversarial, classes = critic_loss(src_real, self.critic(seen(fake))[0], cls_real, labels)
             penalty = gradient_penalty(lambda z: self.critic(z)[0], seen(real), seen(fake), alpha)
             loss = adversarial + c.lambda_cls * classes + c.lambda_gp * penalty
-            yield Update(loss, "critic", logs={"critic/adversarial": adversarial, "critic/classes": classes, "critic/penalty": penalty})  # fmt: skip
+            yield Update(
+                loss,
+                "critic",
+                logs={"critic/adversarial": adversarial, "critic/classes": classes, "critic/penalty": penalty},
+            )
             self.critic_steps.add_(1)
             if self.reader is not None:
                 self.reader.requires_grad_(True)

@@ -21,9 +21,16 @@ from .lff import LffConfig, sample_weights
 class DisEntConfig(LffConfig):
     """Fields of DisEnt beside LfF's."""
 
-    lambda_dis: float = Field(10.0, ge=0, description="λ_dis, weight of the biased head's loss", json_schema_extra={"sweep": {"low": 1.0, "high": 20.0, "log": True}})  # fmt: skip
+    lambda_dis: float = Field(
+        10.0,
+        ge=0,
+        description="λ_dis, weight of the biased head's loss",
+        json_schema_extra={"sweep": {"low": 1.0, "high": 20.0, "log": True}},
+    )
     lambda_swap: float = Field(1.0, ge=0, description="λ_swap, weight of the swapped features' losses")
-    lambda_swap_align: float = Field(10.0, ge=0, description="λ_swap_b, weight of the biased head's loss on swapped features")  # fmt: skip
+    lambda_swap_align: float = Field(
+        10.0, ge=0, description="λ_swap_b, weight of the biased head's loss on swapped features"
+    )
     swap_after: int = Field(10_000, ge=0, description="steps before features are swapped")
 
 

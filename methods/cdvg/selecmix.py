@@ -19,7 +19,12 @@ class SelecMixConfig(MethodConfig):
     """Fields of SelecMix."""
 
     q: float = Field(0.7, gt=0, le=1, description="q of the biased network's generalised cross-entropy")
-    mix_alpha: float = Field(1.0, gt=0, le=10, description="α of Beta(α, α), the mixing share; the larger half goes to the contradicting image (our reading)")  # fmt: skip
+    mix_alpha: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="α of Beta(α, α), the mixing share; the larger half goes to the contradicting image (our reading)",
+    )
     probability: float = Field(0.5, ge=0, le=1, description="share of batches that are mixed (our reading)")
 
 

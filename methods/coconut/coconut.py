@@ -27,11 +27,18 @@ class CoconutConfig(DistillationConfig):
     """Fields of COCONUT beside its memory and the distillations that can be combined with it."""
 
     temperature: float = Field(
-        0.1, gt=0, le=10, description="τ of both contrastive losses", json_schema_extra={"sweep": {"choices": [0.05, 0.07, 0.1, 0.2, 0.5]}}
-    )  # fmt: skip
+        0.1,
+        gt=0,
+        le=10,
+        description="τ of both contrastive losses",
+        json_schema_extra={"sweep": {"choices": [0.05, 0.07, 0.1, 0.2, 0.5]}},
+    )
     lambda_mm: float = Field(
-        0.1, ge=0, description="λ_MM, weight of the audio-text loss", json_schema_extra={"sweep": {"low": 0.01, "high": 1.0, "log": True}}
-    )  # fmt: skip
+        0.1,
+        ge=0,
+        description="λ_MM, weight of the audio-text loss",
+        json_schema_extra={"sweep": {"low": 0.01, "high": 1.0, "log": True}},
+    )
     lambda_nspt: float | Literal["auto"] = Field(
         "auto",
         description="λ_NSPT; auto: L_p / (L_p + L_n), past over all seen classes (experiences where classes repeat)",
@@ -103,10 +110,19 @@ class Coconut(Distillation):
         if weight > 0 and self.teacher.taken and (c.nspt_anchors == "all" or bool(is_memory.any())):  # (e)
             old = self._teacher_audio(batch, is_memory)  # a^{n-1} [B, d_S]
             contrast = nspt(
-                audio, old, intent, is_memory, temperature=c.temperature, negatives=c.negatives, positives=c.positives,
-                denominator=c.denominator, include_self_positive=c.include_self_positive, normalize=c.normalize,
-                anchors=c.nspt_anchors, reduction=c.reduction,
-            )  # fmt: skip
+                audio,
+                old,
+                intent,
+                is_memory,
+                temperature=c.temperature,
+                negatives=c.negatives,
+                positives=c.positives,
+                denominator=c.denominator,
+                include_self_positive=c.include_self_positive,
+                normalize=c.normalize,
+                anchors=c.nspt_anchors,
+                reduction=c.reduction,
+            )
             loss = loss + weight * contrast
             logs["loss/nspt"] = contrast
         return self.distil(loss, logs, h, mask, batch, ctx)  # (f)

@@ -18,8 +18,11 @@ class CMixupConfig(MixupConfig):
 
     manifold: bool = Field(True, description="mix the encoder's output instead of its input (texts always do)")
     bandwidth: float = Field(
-        1.75, gt=0, description="h: P(j|i) ∝ exp(-|y_i-y_j|²/(2h²)), in scaled labels", json_schema_extra={"sweep": {"low": 0.2, "high": 20.0, "log": True}}
-    )  # fmt: skip
+        1.75,
+        gt=0,
+        description="h: P(j|i) ∝ exp(-|y_i-y_j|²/(2h²)), in scaled labels",
+        json_schema_extra={"sweep": {"low": 0.2, "high": 20.0, "log": True}},
+    )
 
 
 def label_rates(own: Tensor, every: Tensor, bandwidth: float) -> Tensor:

@@ -70,8 +70,14 @@ class FDS(Binned):
         if int(self.epochs_done) >= max(1, self.config.start_smooth):
             b = self.bin(batch["label"])
             moved = calibrate(
-                features.float(), self.mean[b], self.variance[b], self.smooth_mean[b], self.smooth_variance[b], self.config.clip_low, self.config.clip_high
-            )  # fmt: skip
+                features.float(),
+                self.mean[b],
+                self.variance[b],
+                self.smooth_mean[b],
+                self.smooth_variance[b],
+                self.config.clip_low,
+                self.config.clip_high,
+            )
             features = torch.where(self.seen[b][:, None], moved, features.float())
         return {"loss": pointwise(self.read(features), self.standardised(batch["label"]), self.config.loss).mean()}
 

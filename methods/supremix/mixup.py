@@ -18,7 +18,13 @@ class MixupConfig(RegressionConfig):
     """Inputs and labels are mixed with those of another row."""
 
     loss: Loss = Field("mse", description="loss of the regressor on standardised labels")
-    alpha: float = Field(2.0, gt=0, le=100, description="λ ~ Beta(α, α), one draw a batch", json_schema_extra={"sweep": {"choices": [0.5, 1.0, 2.0]}})  # fmt: skip
+    alpha: float = Field(
+        2.0,
+        gt=0,
+        le=100,
+        description="λ ~ Beta(α, α), one draw a batch",
+        json_schema_extra={"sweep": {"choices": [0.5, 1.0, 2.0]}},
+    )
     manifold: bool = Field(False, description="mix the encoder's output instead of its input (texts always do)")
 
 

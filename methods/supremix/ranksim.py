@@ -16,7 +16,12 @@ from .regressor import RegressionConfig, Regressor, pointwise
 class RankSimConfig(RegressionConfig):
     """RankSim beside the regression loss."""
 
-    ranksim_weight: float = Field(100.0, ge=0, description="weight of the ranking loss", json_schema_extra={"sweep": {"low": 1.0, "high": 200.0, "log": True}})  # fmt: skip
+    ranksim_weight: float = Field(
+        100.0,
+        ge=0,
+        description="weight of the ranking loss",
+        json_schema_extra={"sweep": {"low": 1.0, "high": 200.0, "log": True}},
+    )
     step: float = Field(2.0, gt=0, description="λ of the black-box gradient of ranks")
 
 

@@ -35,8 +35,15 @@ def overlap(first: Tensor, second: Tensor, idf: Tensor) -> Tensor:
     shorter = torch.minimum((a > 0).sum(1), (b > 0).sum(1))
     length = (a.sum(1) - b.sum(1)).abs()
     return torch.stack(
-        [nn.functional.cosine_similarity(a * idf, b * idf), nn.functional.cosine_similarity(a, b), shared / either.clamp(min=1), shared / shorter.clamp(min=1), length], 1
-    )  # fmt: skip
+        [
+            nn.functional.cosine_similarity(a * idf, b * idf),
+            nn.functional.cosine_similarity(a, b),
+            shared / either.clamp(min=1),
+            shared / shorter.clamp(min=1),
+            length,
+        ],
+        1,
+    )
 
 
 class Reference(Method[protocols.Regressor]):

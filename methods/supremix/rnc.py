@@ -15,7 +15,13 @@ from .two_stage import TwoStage, TwoStageConfig
 class RnCConfig(TwoStageConfig):
     """Rank-N-Contrast (spec section 7)."""
 
-    temperature: float = Field(2.0, gt=0, le=100, description="τ of distances", json_schema_extra={"sweep": {"low": 0.2, "high": 10.0, "log": True}})  # fmt: skip
+    temperature: float = Field(
+        2.0,
+        gt=0,
+        le=100,
+        description="τ of distances",
+        json_schema_extra={"sweep": {"low": 0.2, "high": 10.0, "log": True}},
+    )
 
 
 class RnC(TwoStage):
