@@ -1,4 +1,4 @@
-"""Classification with groups (class, bias): the group matrix and what is read off it (CDvG spec section 7)."""
+"""Classification with groups (class, bias): the group matrix and what is read off it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures of scalar regression: arrays in, numbers out (SupReMix spec section 6)."""
+"""Measures of scalar regression: arrays in, numbers out."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def errors(value: Array, label: Array) -> dict[str, float]:
 class Shots(ShotBins):
     """Which shot a label belongs to, by a data set's :class:`~holdfast.datasets.core.source.ShotBins`.
 
-    Spec section 6: ages have width 1, 100 and 20; STS-B-DIR has 50 bins of 0.1 with fixed lists.
+    Ages have width 1, 100 and 20; STS-B-DIR has 50 bins of 0.1 with fixed lists.
     """
 
     @classmethod

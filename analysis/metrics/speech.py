@@ -1,6 +1,4 @@
-"""Metrics of spoken language understanding: intent accuracy, WER, SLU-F1 (COCONUT spec section 9; SLURP's official
-tool).
-"""
+"""Metrics of spoken language understanding: intent accuracy, WER, SLU-F1 (as SLURP's official tool)."""
 
 from __future__ import annotations
 

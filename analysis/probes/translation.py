@@ -1,5 +1,6 @@
-"""What a translator changed: content kept, bias moved, content moved, and the gate that it must pass (CDvG spec
-section 7). For evaluation only: it needs bias labels.
+"""What a translator changed: content kept, bias moved, content moved, and the gate that it must pass.
+
+For evaluation only: it needs bias labels.
 
 Class and bias of a translation are what an auxiliary classifier says. It is fitted on data whose bias does not depend
 on the class, never on test rows.

@@ -1,4 +1,4 @@
-"""Speech understanding: intent accuracy, WER of the extended transcript, SLU-F1 (COCONUT spec section 9)."""
+"""Speech understanding: intent accuracy, WER of the extended transcript, SLU-F1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The twenty image corruptions of Corrupted CIFAR-10 (LfF; spec section 8), with CIFAR-10-C's table of severities.
+"""The twenty image corruptions of Corrupted CIFAR-10 (LfF), with CIFAR-10-C's table of severities.
 
 The table's lengths (blurs, snow, drops, shards of glass) are pixels of a 32 px image: at a larger size they grow with
 it; a smaller image is enlarged to 32 px or more by repeating pixels, corrupted there and averaged back, so that half

@@ -1,5 +1,4 @@
-"""Downloadable archives of images whose bias is fixed already: DisEnt's trees of image files and LfF's arrays (spec
-section 8).
+"""Downloadable archives of images whose bias is fixed already: DisEnt's trees of image files and LfF's arrays.
 
 DisEnt: ``<set>/<share>/{align,conflict}/<class>/*``, ``<set>/<share>/valid`` or ``<set>/valid``, ``<set>/test``;
 class and bias are the last two numbers of a file name, ``..._<class>_<bias>.png``. Both spellings ``conflict`` and

@@ -152,9 +152,7 @@ def checksum(
 
 
 def too_long(rows: Sequence[Sentence], features: Ragged, kind: Features, max_seconds: float | None) -> list[bool]:
-    """Which training rows last longer than ``max_seconds``; rows of other splits are always kept (spec section 11,
-    6).
-    """
+    """Which training rows last longer than ``max_seconds``; rows of other splits are always kept."""
     if max_seconds is None:
         return [False] * len(rows)
     limit = max_seconds * (SAMPLE_RATE if kind == "waveform" else 100)

@@ -3,7 +3,7 @@ generated signals.
 
 A CSV: ``--data-root`` names it or its folder; numeric columns are channels, the first may be a date; splits follow
 time (70 / 10 / 20 %). Recordings: ``labels.csv`` (id, age, split) and ``eeg/<id>.npy`` [channels, samples], the
-layout of EEG age regression (spec section 6).
+layout of EEG age regression.
 """
 
 from __future__ import annotations

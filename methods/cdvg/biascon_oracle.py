@@ -1,4 +1,4 @@
-"""BiasCon with the true bias labels: an oracle (CDvG spec section 6)."""
+"""BiasCon with the true bias labels: an oracle."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class BiasConConfig(MethodConfig):
 
 
 class BiasConOracle(Method[Classifier]):
-    """CE + λ BiasCon: positives share the class and differ in bias. An oracle: the column ``bias`` must not be hidden from training."""
+    """CE + λ BiasCon: positives share the class and differ in bias.
+
+    An oracle: the column ``bias`` must not be hidden from training.
+    """
 
     Config: ClassVar[type[BiasConConfig]] = BiasConConfig
     config: BiasConConfig

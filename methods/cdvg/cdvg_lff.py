@@ -1,4 +1,4 @@
-"""LfF on CDvG's translated views (CDvG spec section 6)."""
+"""LfF on CDvG's translated views."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""LfF: a network that is amplified to learn the bias tells the other which images are hard (Nam et al., NeurIPS 2020); CDvG with its weights.
+"""LfF: a network that is amplified to learn the bias weights the images of the other (Nam et al., NeurIPS 2020).
 
-Spec: CDvG section 6 and, for the combination, section 3 ("plug-in use").
+CDvG with these weights lies in :mod:`.cdvg_lff`.
 """
 
 from __future__ import annotations

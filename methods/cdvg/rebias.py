@@ -1,4 +1,4 @@
-"""ReBias: independence from a network of small reach, by HSIC (CDvG spec section 6)."""
+"""ReBias: independence from a network of small reach, by HSIC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SelecMix: mixtures of contradicting pairs (CDvG spec section 6)."""
+"""SelecMix: mixtures of contradicting pairs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class SelecMixConfig(MethodConfig):
 
 
 class SelecMix(Method[Classifier]):
-    """Mixup of contradicting pairs: same class and unlike in the biased network's features, or another class and alike (Hwang et al., NeurIPS 2022)."""
+    """Mixup of contradicting pairs: same class and unlike in the biased network's features, or another class and alike.
+
+    Source: Hwang et al., NeurIPS 2022.
+    """
 
     Config: ClassVar[type[SelecMixConfig]] = SelecMixConfig
     config: SelecMixConfig
@@ -43,8 +46,10 @@ class SelecMix(Method[Classifier]):
 
     @staticmethod
     def partners(features: Tensor, labels: Tensor) -> Tensor:
-        """For every row [B] a contradicting one, alike by cosine: at even places the least alike of its class, at odd ones (and where there is
-        none) the most alike of another class. The places are random, for batches are shuffled.
+        """For every row a contradicting one, [B], by cosine similarity.
+
+        At even positions the least alike of its class, at odd ones (and where there is none) the most alike of another
+        class. The positions are random, for batches are shuffled.
         """
         u = F.normalize(features.float(), dim=1)
         s = u @ u.T

@@ -1,4 +1,4 @@
-"""C-Mixup: partners drawn by closeness of label (SupReMix spec section 7)."""
+"""C-Mixup: partners drawn by closeness of label."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CMixupConfig(MixupConfig):
 def label_rates(own: Tensor, every: Tensor, bandwidth: float) -> Tensor:
     """``P(j | i) ∝ exp(-(y_i - y_j)² / (2h²))``: rates of partners, [B, n] with rows of sum 1.
 
-    ``own`` [B] and ``every`` [n] are labels, ``bandwidth`` is h. Source: C-Mixup, spec section 7.
+    ``own`` [B] and ``every`` [n] are labels, ``bandwidth`` is h. Source: C-Mixup.
     """
     return (-(own[:, None] - every[None]).square() / (2 * bandwidth**2)).softmax(1)
 

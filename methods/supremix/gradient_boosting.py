@@ -43,14 +43,14 @@ class GradientBoosting(Reference):
         from sklearn.ensemble import GradientBoostingRegressor
 
         c = self.config
-        found = GradientBoostingRegressor(
+        fitted = GradientBoostingRegressor(
             n_estimators=c.trees,
             max_depth=c.depth,
             learning_rate=c.learning_rate,
             subsample=c.subsample,
             random_state=self.seed,
         ).fit(x, y)
-        trees = [tree.tree_ for tree in found.estimators_[:, 0]]
+        trees = [tree.tree_ for tree in fitted.estimators_[:, 0]]
         most = max(tree.node_count for tree in trees)
 
         def padded(name: str, dtype: torch.dtype) -> Tensor:
@@ -65,7 +65,7 @@ class GradientBoosting(Reference):
             "column": padded("feature", torch.int64).clamp(min=0),
             "threshold": padded("threshold", torch.float64),
             "leaf": padded("value", torch.float64) * c.learning_rate,
-            "start": torch.tensor(float(found.init_.constant_[0, 0]), dtype=torch.float64),
+            "start": torch.tensor(float(fitted.init_.constant_[0, 0]), dtype=torch.float64),
         }
 
     def value(self, x: Tensor) -> Tensor:

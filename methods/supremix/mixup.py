@@ -1,4 +1,4 @@
-"""Mixup of inputs and labels (SupReMix spec section 7)."""
+"""Mixup of inputs and labels."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Mixup(Regressor):
         else:
             features = self._model.encode({**own, "x": lam * own["x"] + (1 - lam) * theirs["x"]})
         label = lam * self.standardised(batch["label"]) + (1 - lam) * self.standardised(other["label"])
-        return {"loss": pointwise(self.read(features), label, self.config.loss).mean()}
+        return {"loss": pointwise(self.standardised_prediction(features), label, self.config.loss).mean()}
 
 
 METHOD = Mixup

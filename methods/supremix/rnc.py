@@ -1,4 +1,4 @@
-"""Rank-N-Contrast in two stages (SupReMix spec section 7)."""
+"""Rank-N-Contrast in two stages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .two_stage import TwoStage, TwoStageConfig
 
 
 class RnCConfig(TwoStageConfig):
-    """Rank-N-Contrast (spec section 7)."""
+    """Rank-N-Contrast."""
 
     temperature: float = Field(
         2.0,

@@ -1,4 +1,4 @@
-"""SupCon on labels rounded to classes, in two stages (SupReMix spec section 7)."""
+"""SupCon on labels rounded to classes, in two stages."""
 
 from __future__ import annotations
 

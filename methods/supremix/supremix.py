@@ -1,6 +1,7 @@
-"""SupReMix and the contrasts it is compared with ("Mixup Your Own Pairs", arXiv 2309.16633; spec sections 3, 4, 5 and 7).
+"""SupReMix ("Mixup Your Own Pairs", arXiv 2309.16633).
 
-Pre-train the encoder with a contrast of two views of a batch, then train a regressor on its features (:class:`TwoStage`).
+Pre-train the encoder with a contrast of two views of a batch, then train a regressor on its features
+(:class:`TwoStage`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .two_stage import TwoStage, TwoStageConfig
 
 
 class SupReMixConfig(TwoStageConfig):
-    """Fields of the loss, named as in spec section 5; defaults are those of the official script."""
+    """Fields of the loss; defaults are those of the official script."""
 
     temperature: float = Field(
         0.3, gt=0, le=10, description="τ", json_schema_extra={"sweep": {"low": 0.05, "high": 1.0, "log": True}}

@@ -1,4 +1,4 @@
-"""y-Aware contrast in two stages (SupReMix spec section 7)."""
+"""y-Aware contrast in two stages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .supcon import ContrastConfig, SupCon
 
 
 class YAwareConfig(ContrastConfig):
-    """Y-aware InfoNCE (spec section 7)."""
+    """Y-aware InfoNCE."""
 
     sigma: float = Field(
         2.0,
