@@ -377,10 +377,13 @@ def _zoom_blur(x: Array, level: Any, rngs: Rngs) -> Array:
 
 
 _IN_PIXELS: dict[str, Callable[[Array, Any, Rngs, float], Array]] = {
-    "snow": _snow, "spatter": _spatter, "gaussian_blur": _gaussian_blur, "defocus_blur": _defocus_blur,
+    "snow": _snow,
+    "spatter": _spatter,
+    "gaussian_blur": _gaussian_blur,
+    "defocus_blur": _defocus_blur,
     "glass_blur": _glass_blur,
     "motion_blur": _motion_blur,
-}  # fmt: skip
+}
 _BY_ITSELF: dict[str, Callable[[Array, Any, Rngs], Array]] = {
     "frost": _frost, "fog": _fog, "brightness": partial(_hsv, channel=2), "saturate": partial(_hsv, channel=1),
     "contrast": _contrast,
