@@ -67,13 +67,15 @@ def paired(a: Seeds, b: Seeds, overlap: float = 0.0) -> Difference:
     common = [key for key in a if key in b]
     if not common:
         return Difference(math.nan, math.nan, 0, math.nan)
-    found = estimate([a[key] - b[key] for key in common], overlap)
-    if found.n < 2:
-        return Difference(found.mean, math.nan, found.n, math.nan)
-    error = found.half / float(t.ppf((1 + LEVEL) / 2, found.n - 1))
+    difference = estimate([a[key] - b[key] for key in common], overlap)
+    if difference.n < 2:
+        return Difference(difference.mean, math.nan, difference.n, math.nan)
+    error = difference.half / float(t.ppf((1 + LEVEL) / 2, difference.n - 1))
     if error == 0:
-        return Difference(found.mean, 0.0, found.n, 1.0 if found.mean == 0 else 0.0)
-    return Difference(found.mean, found.half, found.n, float(2 * t.sf(abs(found.mean / error), found.n - 1)))
+        return Difference(difference.mean, 0.0, difference.n, 1.0 if difference.mean == 0 else 0.0)
+    return Difference(
+        difference.mean, difference.half, difference.n, float(2 * t.sf(abs(difference.mean / error), difference.n - 1))
+    )
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -82,8 +84,8 @@ def holm(p: Sequence[float]) -> list[float]:
     """
     known = [i for i, value in enumerate(p) if not math.isnan(value)]
     adjusted, largest = [math.nan] * len(p), 0.0
-    for place, i in enumerate(sorted(known, key=lambda i: p[i])):
-        largest = max(largest, min(1.0, (len(known) - place) * p[i]))
+    for rank, i in enumerate(sorted(known, key=lambda i: p[i])):
+        largest = max(largest, min(1.0, (len(known) - rank) * p[i]))
         adjusted[i] = largest
     return adjusted
 

@@ -186,7 +186,7 @@ class Method(nn.Module, Generic[M]):
         return [Stage()]
 
     def training_step(self, batch: Batch, ctx: StepContext) -> StepResult:
-        """The whole step: a dict whose ``loss`` is optimised (the rest is logged), or a generator of :class:`Update`."""
+        """The whole step: a dict whose ``loss`` is optimised (the rest is logged), or an iterator of updates."""
         raise NotImplementedError(f"{type(self).__name__} must define training_step")
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:

@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("suites", "methods", "datasets", "analysis", "tests")
 LINE, FUNCTION, FILE = 120, 60, 400
 
-LONG_FILES = ("suites/api.py",)
+LONG_FILES: tuple[str, ...] = ()
 LONG_FUNCTIONS: tuple[str, ...] = ()
-SKIPPED = {"suites": 5, "methods": 45, "datasets": 36, "analysis": 7, "tests": 4}  # `# fmt: skip`, at most
+SKIPPED = {"suites": 0, "methods": 0, "datasets": 3, "analysis": 0, "tests": 1}  # `# fmt: skip`, at most
 RULES = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]["lint"]
 LONG_LINES = tuple(p for p, codes in RULES.get("per-file-ignores", {}).items() if "E501" in codes)
 

@@ -22,7 +22,7 @@ def summary(cells: Cells, higher_is_better: bool = True) -> dict[str, float]:
 
     Both last ones are 0 for one experience. Of an error (``higher_is_better`` False) ``forgetting`` is its increase,
     ``mean_{j<N-1}(A[N-1][j] - min_t A[t][j])``, and ``bwt`` has the opposite sign, so that more is better in both
-    cases. Source: COCONUT spec section 9; SupReMix spec for errors.
+    cases.
     """
     steps = sorted({t for t, _ in cells})
     last = steps[-1]

@@ -1,4 +1,4 @@
-"""Classification with groups (class, bias): the group matrix and what is read off it (CDvG spec section 7)."""
+"""Classification with groups (class, bias): the group matrix and what is read off it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def group_metrics(
     same = (labels if usual is None else usual) == bias
     aligned = group_matrix(labels, bias, np.where(same, labels, -1))  # of each group: 1, 0, NaN where it is empty
     filled = matrix[~np.isnan(matrix)]
-    found = {
+    measures = {
         "accuracy": _mean(right),
         "group_mean": _mean(filled),
         "aligned": _mean(right[same]),
@@ -55,6 +55,6 @@ def group_metrics(
         "worst_group": float(filled.min()) if len(filled) else math.nan,
     }
     if drifts:
-        del found["aligned_group_mean"], found["conflict_group_mean"]
-    found["gap"] = found["aligned"] - found["conflict"]
-    return {name: value for name, value in found.items() if not math.isnan(value)}
+        del measures["aligned_group_mean"], measures["conflict_group_mean"]
+    measures["gap"] = measures["aligned"] - measures["conflict"]
+    return {name: value for name, value in measures.items() if not math.isnan(value)}

@@ -117,9 +117,9 @@ class Metrics(Mapping[str, Metric]):
         metric that some experience lacks (an empty group, say) is averaged over those that have it.
         """
         main = self.main.name
-        found = {f"{main}/{k}": v for k, v in continual.summary(cells, bool(self.main.higher_is_better)).items()}
+        numbers = {f"{main}/{k}": v for k, v in continual.summary(cells, bool(self.main.higher_is_better)).items()}
         for name in rows[-1]:
             if name != main:
                 values = [row[name] for row in rows if name in row]
-                found |= {f"{name}/average": statistics.fmean(values), f"{name}/last": values[-1]}
-        return found
+                numbers |= {f"{name}/average": statistics.fmean(values), f"{name}/last": values[-1]}
+        return numbers

@@ -1,4 +1,4 @@
-"""Measures of scalar regression: arrays in, numbers out (SupReMix spec section 6)."""
+"""Measures of scalar regression: arrays in, numbers out."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def errors(value: Array, label: Array) -> dict[str, float]:
 class Shots(ShotBins):
     """Which shot a label belongs to, by a data set's :class:`~holdfast.datasets.core.source.ShotBins`.
 
-    Spec section 6: ages have width 1, 100 and 20; STS-B-DIR has 50 bins of 0.1 with fixed lists.
+    Ages have width 1, 100 and 20; STS-B-DIR has 50 bins of 0.1 with fixed lists.
     """
 
     @classmethod
@@ -68,19 +68,19 @@ class Shots(ShotBins):
     def bins(self, label: Array) -> NDArray[np.int64]:
         """Bin of each label, [N]; edges are compared in float32, as labels are stored."""
         # the product meets DIR's float32 edges; a quotient by float32(0.1) puts 1.3 or 2.6 one bin low
-        place = (label.astype(np.float32) - np.float32(self.origin)) * np.float32(1 / self.width)
-        found = np.floor(place.astype(np.float32)).astype(np.int64)
-        return np.clip(found, 0, self.last) if self.last is not None else found
+        position = (label.astype(np.float32) - np.float32(self.origin)) * np.float32(1 / self.width)
+        bins = np.floor(position.astype(np.float32)).astype(np.int64)
+        return np.clip(bins, 0, self.last) if self.last is not None else bins
 
     def assign(self, label: Array, train: Array) -> NDArray[np.str_]:
         """``many``, ``medium`` or ``few`` of each label, [N]."""
-        place = self.bins(label)
+        bins = self.bins(label)
         if self.many is not None:
             named = {**dict.fromkeys(self.medium, "medium"), **dict.fromkeys(self.many, "many")}
-            return np.array([named.get(int(b), "few") for b in place], dtype="U6")
+            return np.array([named.get(int(b), "few") for b in bins], dtype="U6")
         values, counts = np.unique(self.bins(train), return_counts=True)
         count = dict(zip(values.tolist(), counts.tolist(), strict=True))
-        n = np.array([count.get(int(b), 0) for b in place])
+        n = np.array([count.get(int(b), 0) for b in bins])
         return np.where(n > self.many_above, "many", np.where(n < self.few_below, "few", "medium"))
 
 
@@ -124,8 +124,8 @@ def local_linearity(embedding: Array, label: Array, n_bins: int = 20) -> float:
     order = np.argsort(label, kind="stable")
     values = np.unique(label)
     edges = np.unique(np.quantile(values, np.linspace(0, 1, min(n_bins, len(values)) + 1)[1:-1]))
-    place = np.searchsorted(edges, label[order], side="right")
-    centres = np.stack([_unit(embedding)[order][place == b].mean(0) for b in np.unique(place)]) if len(order) else None
+    bins = np.searchsorted(edges, label[order], side="right")
+    centres = np.stack([_unit(embedding)[order][bins == b].mean(0) for b in np.unique(bins)]) if len(order) else None
     if centres is None or len(centres) < 3:
         return float("nan")
     steps = _unit(np.diff(centres, axis=0))
@@ -167,15 +167,15 @@ def evaluate(
     and ``<shot>/n``, :func:`order` of the encoder's features ``embedding``, and of the projector's output
     ``projection`` as ``projection/<name>``.
     """
-    found = errors(value, label)
+    measures = errors(value, label)
     if shots is not None and train is not None:
-        for name, measures in by_shot(value, label, shots.assign(label, train)).items():
-            found |= {f"{name}/{m}": measures[m] for m in ("mae", "rmse", "gm", "n")}
+        for name, of_shot in by_shot(value, label, shots.assign(label, train)).items():
+            measures |= {f"{name}/{m}": of_shot[m] for m in ("mae", "rmse", "gm", "n")}
     if embedding is not None and len(embedding):
-        found |= order(embedding, label)
+        measures |= order(embedding, label)
     if projection is not None and len(projection):
-        found |= {f"projection/{name}": measure for name, measure in order(projection, label).items()}
-    return {name: measure for name, measure in found.items() if np.isfinite(measure)}
+        measures |= {f"projection/{name}": measure for name, measure in order(projection, label).items()}
+    return {name: measure for name, measure in measures.items() if np.isfinite(measure)}
 
 
 def column(values: Sequence[Any]) -> Array:

@@ -1,6 +1,4 @@
-"""Metrics of spoken language understanding: intent accuracy, WER, SLU-F1 (COCONUT spec section 9; SLURP's official
-tool).
-"""
+"""Metrics of spoken language understanding: intent accuracy, WER, SLU-F1 (as SLURP's official tool)."""
 
 from __future__ import annotations
 
@@ -193,14 +191,14 @@ def score_release(
             if p is None:
                 absent += 1
                 continue
-            found = [(e["type"], e["filler"]) for e in p["entities"]]
+            predicted = [(e["type"], e["filler"]) for e in p["entities"]]
             label_counts(row["scenario"], p["scenario"], counts["scenario"])
             label_counts(row["action"], p["action"], counts["action"])
             label_counts(f"{row['scenario']}_{row['action']}", f"{p['scenario']}_{p['action']}", counts["intent"])
-            exact_counts(entities, found, counts["entities_exact"])
+            exact_counts(entities, predicted, counts["entities_exact"])
             for distance, name in ((word_distance, "entities_word"), (char_distance, "entities_char")):
-                entity_counts(entities, found, distance, counts[name])
-                entity_counts(entities, found, distance, counts["slu_f1"])
+                entity_counts(entities, predicted, distance, counts[name])
+                entity_counts(entities, predicted, distance, counts["slu_f1"])
     result: dict[str, dict[str, Any]] = {}
     averages: tuple[Literal["micro", "macro"], ...] = ("micro", "macro")
     for average in averages:

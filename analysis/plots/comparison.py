@@ -83,13 +83,13 @@ def metric_over_field(
     words = list(dict.fromkeys(at for points in series.values() for at, _, _ in points))
     with suppress(ValueError):
         words.sort(key=float)
-    place = {word: number for number, word in enumerate(words)}  # evenly: 0.95, 0.995 and 1 would lie on each other
+    position = {word: number for number, word in enumerate(words)}  # evenly: 0.95, 0.995 and 1 would lie on each other
     figure, axes = new_figure(7.2, 4.4)
     for number, (method, points) in enumerate(series.items()):
-        ordered = sorted(points, key=lambda point: place[point[0]])
+        ordered = sorted(points, key=lambda point: position[point[0]])
         x, y, half = (
             np.array(v, dtype=float)
-            for v in ([place[p[0]] for p in ordered], [p[1] for p in ordered], [p[2] for p in ordered])
+            for v in ([position[p[0]] for p in ordered], [p[1] for p in ordered], [p[2] for p in ordered])
         )
         style = {
             "linestyle": ("-", "--", ":")[number // 10 % 3],

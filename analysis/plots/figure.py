@@ -23,7 +23,7 @@ LABEL = 40  # characters of a name
 
 @contextmanager
 def spared(path: Path, warn: Callable[[str], None] | None = None) -> Iterator[Path]:
-    """Draw ``path`` inside: whatever goes wrong there is told to ``warn`` (by default a warning), and nothing
+    """Draw ``path`` inside: whatever goes wrong there is reported to ``warn`` (by default a warning), and nothing
     half-written stays.
     """
     try:

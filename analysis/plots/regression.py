@@ -39,9 +39,9 @@ def error_over_label(value: Any, label: Any, train: Any, name: str, path: Path) 
 
     edges = _bins(label, train)
     centre = (edges[1:] + edges[:-1]) / 2
-    place = np.clip(np.digitize(label, edges) - 1, 0, len(centre) - 1)
-    shown = np.unique(place)
-    error = [np.abs(value - label)[place == b].mean() for b in shown]
+    bins = np.clip(np.digitize(label, edges) - 1, 0, len(centre) - 1)
+    shown = np.unique(bins)
+    error = [np.abs(value - label)[bins == b].mean() for b in shown]
     figure, axes = new_figure(6.4, 4.0)
     behind = axes.twinx()
     behind.bar(centre, np.histogram(train, edges)[0], width=np.diff(edges), color="lightgrey", zorder=0)
@@ -82,10 +82,10 @@ def ordinality(distance: Any, dissimilarity: Any, name: str, path: Path, of: str
     import numpy as np
 
     edges = np.unique(np.quantile(distance, np.linspace(0, 1, 25)))
-    place = np.clip(np.searchsorted(edges, distance, side="right") - 1, 0, max(0, len(edges) - 2))
-    shown = np.unique(place)
-    quartiles = np.array([np.quantile(dissimilarity[place == b], [0.25, 0.5, 0.75]) for b in shown])
-    centre = np.array([distance[place == b].mean() for b in shown])
+    bins = np.clip(np.searchsorted(edges, distance, side="right") - 1, 0, max(0, len(edges) - 2))
+    shown = np.unique(bins)
+    quartiles = np.array([np.quantile(dissimilarity[bins == b], [0.25, 0.5, 0.75]) for b in shown])
+    centre = np.array([distance[bins == b].mean() for b in shown])
     figure, axes = new_figure(5.4, 4.0)
     axes.plot(centre, quartiles[:, 1], marker="o", markersize=3)
     axes.fill_between(centre, quartiles[:, 0], quartiles[:, 2], alpha=0.2)

@@ -21,11 +21,11 @@ def confusion(gold: Sequence[str], predicted: Sequence[str], path: Path, most: i
     frequent = Counter(gold).most_common(most)
     names = sorted(name for name, _ in frequent)
     columns = [*names, "other"]
-    place = {name: i for i, name in enumerate(columns)}
+    column = {name: i for i, name in enumerate(columns)}
     counts = np.zeros((len(names), len(columns)))
     for g, p in zip(gold, predicted, strict=True):
-        if g in place:
-            counts[place[g], place.get(p, len(names))] += 1
+        if g in column:
+            counts[column[g], column.get(p, len(names))] += 1
     share = counts / np.maximum(1, counts.sum(1, keepdims=True))
     side = 2 + 0.32 * len(columns)
     figure, axes = new_figure(side, side)

@@ -1,5 +1,6 @@
-"""What a translator changed: content kept, bias moved, content moved, and the gate that it must pass (CDvG spec
-section 7). For evaluation only: it needs bias labels.
+"""What a translator changed: content kept, bias moved, content moved, and the gate that it must pass.
+
+For evaluation only: it needs bias labels.
 
 Class and bias of a translation are what an auxiliary classifier says. It is fitted on data whose bias does not depend
 on the class, never on test rows.
@@ -150,15 +151,15 @@ def auxiliary_classifier(splits: Mapping[str, Any], least: float) -> AuxiliaryCl
     columns = splits["train"].columns
     images, labels, bias = columns["image"], columns["label"], columns["bias"]
     rows, kept = balanced(labels, bias)
-    found = AuxiliaryClassifier.fit(images, labels, bias, rows)
-    known = [float((found.predict(images[part])[0] == labels[part]).double().mean()) for part in kept]
+    classifier = AuxiliaryClassifier.fit(images, labels, bias, rows)
+    known = [float((classifier.predict(images[part])[0] == labels[part]).double().mean()) for part in kept]
     accuracy = sum(known) / len(known)
     if accuracy < least:
         raise UnjudgedError(
             f"a classifier fitted on the training images, all groups alike, knows the class of {accuracy:.2f} of those "
             f"kept back, and {least:g} are needed"
         )
-    return found
+    return classifier
 
 
 @torch.no_grad()

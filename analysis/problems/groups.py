@@ -1,4 +1,4 @@
-"""Classification with groups: accuracy by class and bias (CDvG spec section 7)."""
+"""Classification with groups: accuracy by class and bias."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Scalar regression: errors, shots, correlations and how far the embedding is ordered by the label (SupReMix spec
-section 6).
-"""
+"""Scalar regression: errors, shots, correlations and how far the embedding is ordered by the label."""
 
 from __future__ import annotations
 

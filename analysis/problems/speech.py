@@ -1,4 +1,4 @@
-"""Speech understanding: intent accuracy, WER of the extended transcript, SLU-F1 (COCONUT spec section 9)."""
+"""Speech understanding: intent accuracy, WER of the extended transcript, SLU-F1."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class SpeechUnderstanding(Evaluator):
         texts = [self.tokenizer.decode(p["tokens"].tolist()) for p in predictions]
         gold = [self.targets[split][i] for i in index]
         annotated = [list(self.annotations[split][i].entities) for i in index]
-        found = speech.evaluate(texts, gold, parse, annotated)
+        measures = speech.evaluate(texts, gold, parse, annotated)
         if predictions and "retrieved" in predictions[0]:
             intent = self.data.splits[split].columns["intent"]
-            found["retrieval"] = sum(
+            measures["retrieval"] = sum(
                 int(p["retrieved"]) == int(intent[i]) for p, i in zip(predictions, index, strict=True)
             ) / len(index)
-        return found
+        return measures
 
     def pictures(
         self, predictions: Sequence[Prediction], index: Sequence[int], split: str

@@ -1,5 +1,5 @@
 """BFFHQ in the layout of DisEnt's archive: ``bffhq/<share>/{align,conflict}/<class>/*``, ``bffhq/valid/*``,
-``bffhq/test/*``; spec section 8.
+``bffhq/test/*``.
 
 The archive is read by :mod:`.skewed`. Without a data root: two classes of digits (0 to 4, 5 to 9) under a light that
 falls from the left or from above (a bias that is not local).

@@ -1,4 +1,4 @@
-"""Biases of the stand-ins: how they are assigned to rows and drawn into images (CDvG spec sections 8 and 12)."""
+"""Biases of the stand-ins: how they are assigned to rows and drawn into images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from ..readers.images import Array
 
-# Ten colours of the LfF generator, RGB in [0, 1] (spec section 8).
+# Ten colours of the LfF generator, RGB in [0, 1].
 PALETTE: tuple[tuple[float, float, float], ...] = (
     (0.98368233, 0.312519, 0.16857535),
     (0.99052966, 0.91560525, 0.3515122),
@@ -43,7 +43,7 @@ def assign(labels: Array, rho: float, n_classes: int) -> Array:
     """Bias of every row [N] int64: class c holds the share ``rho`` of bias c and (1 - rho) / (C - 1) of every other.
 
     The k-th row of class c in file order takes the first bias j with ``round_half_even(n_c · (r_0 + ... + r_j)) >
-    k``. Source: LfF's generator (spec section 8). ValueError for a share outside [0, 1] or labels outside 0..C-1.
+    k``. Source: LfF's generator. ValueError for a share outside [0, 1] or labels outside 0..C-1.
     """
     if not 0 <= rho <= 1:
         raise ValueError(f"rho is a share between 0 and 1, not {rho}")
@@ -79,9 +79,7 @@ def colour_background(grey: Array, bias: Array) -> Array:
 
 
 def bright_corner(grey: Array, bias: Array) -> Array:
-    """Grey images [N, S, S] with a corner (upper left, S / 4 wide) of the brightness of the bias; [N, S, S, 3] uint8.
-    Spec section 12.
-    """
+    """Grey images [N, S, S] with a corner (upper left, S / 4 wide) as bright as the bias says; [N, S, S, 3] uint8."""
     made = np.repeat(grey[..., None], 3, 3)
     side = max(1, grey.shape[1] // 4)
     made[:, :side, :side] = np.asarray(CORNER, np.uint8)[bias][:, None, None, None]
@@ -92,7 +90,7 @@ def striped_ground(grey: Array, bias: Array) -> Array:
     """Grey images [N, S, S] over stripes of 0.35 cycles a pixel whose direction, 18 degrees times the bias, carries it;
     [N, S, S, 3] uint8.
 
-    The lighter of digit and ``45 (1 + cos)`` is seen. Spec section 12 (a texture bias; frequency and heights are ours).
+    The lighter of digit and ``45 (1 + cos)`` is seen. A texture bias; frequency and heights are ours.
     """
     down, right = np.meshgrid(np.arange(grey.shape[1]), np.arange(grey.shape[2]), indexing="ij")
     angles = np.pi * np.arange(10)[:, None, None] / 10

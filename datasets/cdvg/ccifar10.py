@@ -1,5 +1,5 @@
-"""Corrupted CIFAR-10 (LfF): class c wears corruption c of one of two types; spec section 8, the corruptions in
-:mod:`.corruptions`.
+"""Corrupted CIFAR-10 (LfF): class c wears corruption c of one of two types
+(:mod:`.corruptions`).
 
 Under the data root lies CIFAR-10 in either released layout (:mod:`.cifar`), or the images corrupted already, in
 DisEnt's or LfF's archive (:mod:`.skewed`). Without a data root scikit-learn's digits, enlarged, light orange on dark

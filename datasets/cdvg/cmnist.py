@@ -1,5 +1,4 @@
-"""Colored MNIST (LfF's generator) and, as an option, a background colour (ReBias's Biased MNIST); spec sections 8 and
-12.
+"""Colored MNIST (LfF's generator) and, as an option, a background colour (ReBias's Biased MNIST).
 
 The digits are those of :mod:`.digits`, or, under the data root, images coloured already in DisEnt's or LfF's archive
 (:mod:`.skewed`). Without a data root scikit-learn's digits are coloured instead (8 x 8, the stand-in).

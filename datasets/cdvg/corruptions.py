@@ -1,4 +1,4 @@
-"""The twenty image corruptions of Corrupted CIFAR-10 (LfF; spec section 8), with CIFAR-10-C's table of severities.
+"""The twenty image corruptions of Corrupted CIFAR-10 (LfF), with CIFAR-10-C's table of severities.
 
 The table's lengths (blurs, snow, drops, shards of glass) are pixels of a 32 px image: at a larger size they grow with
 it; a smaller image is enlarged to 32 px or more by repeating pixels, corrupted there and averaged back, so that half
@@ -377,10 +377,13 @@ def _zoom_blur(x: Array, level: Any, rngs: Rngs) -> Array:
 
 
 _IN_PIXELS: dict[str, Callable[[Array, Any, Rngs, float], Array]] = {
-    "snow": _snow, "spatter": _spatter, "gaussian_blur": _gaussian_blur, "defocus_blur": _defocus_blur,
+    "snow": _snow,
+    "spatter": _spatter,
+    "gaussian_blur": _gaussian_blur,
+    "defocus_blur": _defocus_blur,
     "glass_blur": _glass_blur,
     "motion_blur": _motion_blur,
-}  # fmt: skip
+}
 _BY_ITSELF: dict[str, Callable[[Array, Any, Rngs], Array]] = {
     "frost": _frost, "fog": _fog, "brightness": partial(_hsv, channel=2), "saturate": partial(_hsv, channel=1),
     "contrast": _contrast,

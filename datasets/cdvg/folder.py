@@ -53,16 +53,16 @@ def _released(config: Config, root: Path) -> dict[str, list[tuple[Path, str, str
         raise DataError(f"data.options.index: {error}") from error
     if not path.is_file():
         raise DataError(f"{path}: missing; --data-root names the folder that holds it")
-    wanted = [config.path_column, config.label_column, config.bias_column, config.split_column]
+    columns = [config.path_column, config.label_column, config.bias_column, config.split_column]
     rows: dict[str, list[tuple[Path, str, str]]] = {split: [] for split in (*SPLITS, "unbiased")}
     faults = []
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
-        absent = [c for c in wanted if c not in (reader.fieldnames or [])]
+        absent = [c for c in columns if c not in (reader.fieldnames or [])]
         if absent:
             raise DataError(f"{path}: no column {', '.join(absent)}")
         for row in reader:
-            image, label, bias, split = ((row[c] or "").strip() for c in wanted)
+            image, label, bias, split = ((row[c] or "").strip() for c in columns)
             if split not in rows or not label or not bias:
                 faults.append(f"line {reader.line_num}: needs a label, a bias and a split of {', '.join(rows)}")
                 continue

@@ -58,13 +58,13 @@ def majority_bias(labels: Array, bias: Array, classes: int, own: Mapping[int, in
     Ties go to the bias of the class's own name (``own``: class -> bias), then to the one with fewer rows in all, then
     to the one whose first row comes first. Nothing depends on how biases are numbered. A class without a row has -1.
     """
-    found = []
+    usual = []
     for c in range(classes):
         values, first, count = np.unique(bias[labels == c], return_index=True, return_counts=True)
         every = (bias[:, None] == values).sum(0)
         ranked = zip(-count, values != (own or {}).get(c, -1), every, first, values, strict=True)
-        found.append(int(min(ranked, default=(-1,))[-1]))
-    return tuple(found)
+        usual.append(int(min(ranked, default=(-1,))[-1]))
+    return tuple(usual)
 
 
 def _numbers(table: Table, name: str) -> Array:
@@ -89,9 +89,9 @@ def image_source(
     train = splits["train"]
     labels = train.columns["label"]
     assert isinstance(labels, torch.Tensor)
-    found = set(labels.tolist())
-    if len(found) < 2:
-        raise DataError(f"the training images hold {len(found)} class; a classifier needs two or more")
+    classes = set(labels.tolist())
+    if len(classes) < 2:
+        raise DataError(f"the training images hold {len(classes)} class; a classifier needs two or more")
     digest = hashlib.sha256()
     for name in sorted(splits):
         for column in sorted(splits[name].columns):

@@ -1,5 +1,4 @@
-"""Downloadable archives of images whose bias is fixed already: DisEnt's trees of image files and LfF's arrays (spec
-section 8).
+"""Downloadable archives of images whose bias is fixed already: DisEnt's trees of image files and LfF's arrays.
 
 DisEnt: ``<set>/<share>/{align,conflict}/<class>/*``, ``<set>/<share>/valid`` or ``<set>/valid``, ``<set>/test``;
 class and bias are the last two numbers of a file name, ``..._<class>_<bias>.png``. Both spellings ``conflict`` and
@@ -64,7 +63,7 @@ class Archived:
 def read(
     options: Options,
     root: Path,
-    wanted: Archived,
+    archived: Archived,
     clean: bool,
     *,
     severity: int,
@@ -84,9 +83,13 @@ def read(
 
     Raises DataError where no layout is there, several are and none is chosen, or the archive is damaged.
     """
-    found = {"clean": clean, "disent": bool(shares(root, wanted.disent)), "lff": bool(arrays(root, wanted.lff))}
-    there = [name for name, yes in found.items() if yes]
-    layouts = f"{wanted.clean}, DisEnt's {wanted.disent} or LfF's {wanted.lff}-Skewed..."
+    layouts_there = {
+        "clean": clean,
+        "disent": bool(shares(root, archived.disent)),
+        "lff": bool(arrays(root, archived.lff)),
+    }
+    there = [name for name, yes in layouts_there.items() if yes]
+    layouts = f"{archived.clean}, DisEnt's {archived.disent} or LfF's {archived.lff}-Skewed..."
     if not there or options.layout not in ("auto", *there):
         looked = (
             ""
@@ -104,19 +107,19 @@ def read(
     if kind == "clean":
         return None
     if kind == "lff":
-        parts = lff(root, wanted, options.share, severity, options.aligned_only)
+        parts = lff(root, archived, options.share, severity, options.aligned_only)
         made = cut(parts, counts["train"], counts["valid"] or 5000, counts["test"])
         splits = {split: table(images, labels, bias) for split, (images, labels, bias) in made.items()}
-        return image_source(splits, wanted.class_names, "real", biases=biases, colours=colours)
-    rows = disent(root, wanted.disent, options.share, options.aligned_only)
-    _within(rows, len(wanted.class_names))
+        return image_source(splits, archived.class_names, "real", biases=biases, colours=colours)
+    rows = disent(root, archived.disent, options.share, options.aligned_only)
+    _within(rows, len(archived.class_names))
     source = from_rows(_some(rows, counts, seed), None, progress, numbered=True)
-    if (source.info.size, source.info.classes) != (wanted.side, len(wanted.class_names)):
+    if (source.info.size, source.info.classes) != (archived.side, len(archived.class_names)):
         raise DataError(
-            f"{tree(root, wanted.disent)}: {source.info.classes} classes of {source.info.size} px images, expected "
-            f"{len(wanted.class_names)} of {wanted.side} px"
+            f"{tree(root, archived.disent)}: {source.info.classes} classes of {source.info.size} px images, expected "
+            f"{len(archived.class_names)} of {archived.side} px"
         )
-    return replace(source, class_names=wanted.class_names)
+    return replace(source, class_names=archived.class_names)
 
 
 # -- DisEnt --------------------------------------------------------------------------------------------------------
@@ -176,10 +179,10 @@ def _within(rows: Mapping[str, Rows], classes: int) -> None:
 def _files(folder: Path) -> Rows:
     rows = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        found = _NAME.search(path.name)
-        if found is None:
+        match = _NAME.search(path.name)
+        if match is None:
             raise DataError(f"{path}: the name does not end in _<class>_<bias>.png")
-        rows.append((path, found[1], found[2]))
+        rows.append((path, match[1], match[2]))
     return rows
 
 
@@ -204,34 +207,34 @@ def _folders(root: Path) -> list[Path]:
 
 def arrays(root: Path, prefix: str) -> dict[tuple[float, int], Path]:
     """Folders ``<prefix>-Skewed<share>-Severity<n>`` at or under the root, by (share, severity)."""
-    found = {}
+    folders = {}
     for path in _folders(root):
         match = _FOLDER.search(path.name)
         if match and path.name[: match.start()] == prefix:
-            found[float(match["skew"]), int(match["severity"])] = path
-    return found
+            folders[float(match["skew"]), int(match["severity"])] = path
+    return folders
 
 
 def lff(
-    root: Path, wanted: Archived, share: str | None, severity: int, aligned_only: bool
+    root: Path, archived: Archived, share: str | None, severity: int, aligned_only: bool
 ) -> dict[str, tuple[Array, Array, Array]]:
     """Images [N, S, S, 3] uint8, labels and bias [N] int64 of train and test.
 
     ``attr_names.pkl`` is not opened. Raises DataError for a missing folder or file, a damaged array, another shape, a
     class or bias outside 0..C - 1.
     """
-    prefix, side, classes = wanted.lff, wanted.side, len(wanted.class_names)
-    found = arrays(root, prefix)
-    there = ", ".join(path.name for path in found.values())
+    prefix, side, classes = archived.lff, archived.side, len(archived.class_names)
+    folders = arrays(root, prefix)
+    there = ", ".join(path.name for path in folders.values())
     skews = {skew: name for name, skew in SHARES.items()}
     if share is None:
-        own = [skews[skew] for skew, s in sorted(found) if s == severity and skew in skews]
+        own = [skews[skew] for skew, s in sorted(folders) if s == severity and skew in skews]
         if not own:
             raise DataError(
                 f"{root}: no {prefix} of severity {severity} (there are: {there}); choose with data.options.severity"
             )
         share = str(_only("share", own, root))
-    folder = found.get((SHARES[share], severity))
+    folder = folders.get((SHARES[share], severity))
     if folder is None:
         raise DataError(
             f"{root}: no {prefix}-Skewed{SHARES[share]}-Severity{severity} (there are: {there}); "

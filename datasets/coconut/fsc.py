@@ -1,5 +1,4 @@
-"""Fluent Speech Commands (COCONUT spec section 8.2): the released layout, or a spoken stand-in of its shape with the
-same 31 intents.
+"""Fluent Speech Commands: the released layout, or a spoken stand-in of its shape with the same 31 intents.
 
 Released layout under the data root (or its folder ``fluent_speech_commands_dataset``):
 ``data/{train,valid,test}_data.csv`` with the columns path, speakerId, transcription, action, object, location;
@@ -26,8 +25,7 @@ from .speech import SpeechConfig, finish, known_in_train, limited, split_voices
 
 COLUMNS = ("path", "speakerId", "transcription", "action", "object", "location")
 
-# The 31 intents (action, object, location) in the order of the public code (spec section 8.2), with phrasings of our
-# own.
+# The 31 intents (action, object, location) in the order of the public code, with phrasings of our own.
 PLACES = ("kitchen", "bedroom", "washroom")
 LANGUAGES = ("Chinese", "Korean", "English", "German")
 INTENTS: tuple[tuple[str, str, str], ...] = (

@@ -169,10 +169,10 @@ def read(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
 
 def _entities(given: Any) -> tuple[tuple[str, str], ...]:
     listed = json.loads(given) if isinstance(given, str) else given
-    found = [(text_of(e, "type"), text_of(e, "filler")) for e in listed]
-    if not all(kind and said for kind, said in found):
+    entities = [(text_of(e, "type"), text_of(e, "filler")) for e in listed]
+    if not all(kind and said for kind, said in entities):
         raise ValueError("one has no type or no filler")
-    return tuple((kind, filler(said)) for kind, said in found)
+    return tuple((kind, filler(said)) for kind, said in entities)
 
 
 def _split(rows: list[Sentence], config: Config) -> list[Sentence]:
@@ -185,24 +185,24 @@ def _split(rows: list[Sentence], config: Config) -> list[Sentence]:
         by = "speaker" if len(named) >= 3 and all(row.speaker for row in rows) else "text"
     g = generator(config.seed, "manifest/split")
     if by == "speaker":
-        place = _places(named, config, g)
-        return [replace(row, split=place[row.speaker]) for row in rows]
+        split_of = _splits_of(named, config, g)
+        return [replace(row, split=split_of[row.speaker]) for row in rows]
     result = list(rows)
     for intent in sorted({row.intent for row in rows}):
         mine = [i for i, row in enumerate(rows) if row.intent == intent]
         texts = sorted({rows[i].words for i in mine})
         if by == "text" and len(texts) >= 3:
-            place = _places(texts, config, g)
+            split_of = _splits_of(texts, config, g)
             for i in mine:
-                result[i] = replace(rows[i], split=place[rows[i].words])
+                result[i] = replace(rows[i], split=split_of[rows[i].words])
         else:  # one or two sentences: their recordings are shared out
-            numbered = _places([str(i) for i in mine], config, g)
+            numbered = _splits_of([str(i) for i in mine], config, g)
             for i in mine:
                 result[i] = replace(rows[i], split=numbered[str(i)])
     return result
 
 
-def _places(names: list[str], config: Config, g: torch.Generator) -> dict[str, str]:
+def _splits_of(names: list[str], config: Config, g: torch.Generator) -> dict[str, str]:
     """A split for each of ``names``: a permutation cut by the shares, at least one name for test and for valid."""
     n_test, n_valid = (max(1, round(share * len(names))) for share in (config.test_share, config.valid_share))
     return {

@@ -1,5 +1,5 @@
-"""SLURP for class-incremental spoken language understanding (COCONUT spec section 8.1): the released layout, its
-sentences spoken, or a generated, spoken stand-in.
+"""SLURP for class-incremental spoken language understanding: the released layout, its sentences spoken, or a
+generated, spoken stand-in.
 
 Released layout under the data root: ``dataset/slurp/{train,devel,test,train_synthetic}.jsonl`` (or the same files in
 the root itself) and ``audio/slurp_real/*.flac``, ``audio/slurp_synth/*.flac``.
@@ -81,8 +81,8 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
     """The rows of the released annotations and their faults: broken JSON with its line, unknown fields, audio that
     cannot be used.
 
-    Intent is ``scenario_action`` (the field ``intent`` is inconsistent, spec section 8.1); a filler is the
-    lower-cased surfaces of its span. Raises DataError where an annotation file is missing.
+    Intent is ``scenario_action`` (the field ``intent`` is inconsistent); a filler is the lower-cased
+    surfaces of its span. Raises DataError where an annotation file is missing.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no folder; --data-root names the folder that holds dataset/slurp")

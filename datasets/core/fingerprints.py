@@ -23,8 +23,8 @@ SETTLED = (
 State = tuple[int, int, int, int, int]
 
 
-def _state(found: os.stat_result) -> State:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def _state(status: os.stat_result) -> State:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def _store() -> Iterator[sqlite3.Connection | None]:
 
 def of(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> list[str]:
     """sha256 of the content of each file. Raises DataError where one cannot be read, or changes meanwhile."""
-    found: list[str] = []
+    hashes: list[str] = []
     new: list[tuple[str, str, str]] = []
     with _store() as store:
         for number, path in enumerate(paths):
@@ -67,13 +67,13 @@ def of(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None
                         new.append((real, repr(state), row))
             except OSError as error:
                 raise DataError(f"{path}: unreadable ({error.strerror})") from error
-            found.append(row)
+            hashes.append(row)
             if progress is not None and number % 500 == 0:
                 progress(number, len(paths))
         if store is not None and new:
             with suppress(sqlite3.Error, UnicodeEncodeError), store:
                 store.executemany("insert or replace into hashes values (?, ?, ?)", new)
-    return found
+    return hashes
 
 
 def unchanged(paths: Sequence[Path], content: Sequence[str]) -> None:

@@ -40,9 +40,9 @@ def plan(folder: Path, ours: Callable[[PurePath, bool], bool]) -> Plan:
     """
     made = Plan()
 
-    def walk(place: Path) -> None:
-        with os.scandir(place) as found:
-            items = sorted(found, key=lambda item: item.name)
+    def walk(inner: Path) -> None:
+        with os.scandir(inner) as entries:
+            items = sorted(entries, key=lambda item: item.name)
         for item in items:
             path, is_folder = Path(item.path), item.is_dir(follow_symlinks=False)
             if not ours(path.relative_to(folder), is_folder):
@@ -52,7 +52,7 @@ def plan(folder: Path, ours: Callable[[PurePath, bool], bool]) -> Plan:
             else:
                 made.files.append(path)
                 made.size += item.stat(follow_symlinks=False).st_size
-        made.folders.append(place)
+        made.folders.append(inner)
 
     walk(folder)
     return made

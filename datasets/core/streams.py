@@ -82,14 +82,14 @@ def class_groups(class_names: Sequence[str], n_experiences: int, order: Order, s
     elif order == "seeded":
         ids = torch.randperm(n, generator=generator(seed, "class_order")).tolist()
     else:
-        place = {name: i for i, name in enumerate(class_names)}
-        wrong = [f"no class '{name}'" for name in order if name not in place]
+        class_id = {name: i for i, name in enumerate(class_names)}
+        wrong = [f"no class '{name}'" for name in order if name not in class_id]
         wrong += [f"'{name}' is left out" for name in class_names if name not in order]
         if wrong or len(order) != n:
             raise ValueError(
                 f"data.class_order must name every class once: {'; '.join(wrong[:5]) or 'some are named twice'}"
             )
-        ids = [place[name] for name in order]
+        ids = [class_id[name] for name in order]
     size, surplus = divmod(n, n_experiences)
     groups, start = [], 0
     for k in range(n_experiences):
@@ -138,8 +138,8 @@ def range_incremental(
         ids = torch.randperm(n_experiences, generator=generator(seed, "class_order")).tolist()
     parts = {}
     for name, table in source.splits.items():
-        place = torch.bucketize(_dense(table, field).double(), edges)
-        parts[name] = [(place == k).nonzero().flatten() for k in ids]
+        group = torch.bucketize(_dense(table, field).double(), edges)
+        parts[name] = [(group == k).nonzero().flatten() for k in ids]
     if not all(len(rows) for rows in parts["train"]):
         raise ValueError(f"the values of '{field}' cannot be cut into {n_experiences} ranges: lower data.experiences")
     return benchmark(_visible(source, hidden), [()] * n_experiences, parts)
@@ -151,10 +151,10 @@ def given(source: Source, n_experiences: int, hidden: frozenset[str] = frozenset
     """
     if any("experience" not in table.columns for table in source.splits.values()):
         raise ValueError("this data set has no column 'experience': set data.split to classes or range")
-    found = set(_dense(source.splits["train"], "experience").tolist())
-    if found != set(range(n_experiences)):
+    experiences = set(_dense(source.splits["train"], "experience").tolist())
+    if experiences != set(range(n_experiences)):
         raise ValueError(
-            f"the data set's experiences are {sorted(found)}, not 0 to {n_experiences - 1}: see data.experiences"
+            f"the data set's experiences are {sorted(experiences)}, not 0 to {n_experiences - 1}: see data.experiences"
         )
     parts = {
         name: [(_dense(table, "experience") == k).nonzero().flatten() for k in range(n_experiences)]

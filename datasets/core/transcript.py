@@ -1,4 +1,4 @@
-"""The extended transcript - intent, entities, words - and its tokenizer (COCONUT spec section 2)."""
+"""The extended transcript - intent, entities, words - and its tokenizer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ SPECIALS = ("<pad>", "<unk>", "<sos>", "<eos>")
 
 
 def clean_words(text: str) -> str:
-    """Lower case, apostrophes kept, other punctuation a blank: words of a target, of transcripts and fillers alike
-    (spec section 11, 4).
-    """
+    """Lower case, apostrophes kept, other punctuation a blank: words of a target, of transcripts and fillers alike."""
     return " ".join(re.sub(r"[^\w']+", " ", text.lower().replace("’", "'")).split())
 
 

@@ -75,10 +75,10 @@ def target(text: str, where: str, name: str, faults: list[str]) -> float:
 
 def split_of(text: str, where: str, faults: list[str]) -> str:
     """train, valid or test; else a line in ``faults``."""
-    found = SPLIT_WORDS.get(text.lower())
-    if found is None:
+    split = SPLIT_WORDS.get(text.lower())
+    if split is None:
         faults.append(f"{where}: split '{text}' is none of train, valid (val, dev), test")
-    return found or "train"
+    return split or "train"
 
 
 def labelled_files(
@@ -99,10 +99,10 @@ def labelled_files(
         if not is_file_name(name):
             faults.append(f"{where}: {name[:40]!a} is no name of a file in {folder}/")
             continue
-        found = [path for suffix in suffixes if (path := root / folder / f"{name}{suffix}").is_file()]
-        if not found:
+        files = [path for suffix in suffixes if (path := root / folder / f"{name}{suffix}").is_file()]
+        if not files:
             faults.append(f"{where}: no {folder}/{name} with {' or '.join(suffixes)}")
             continue
-        rows[split].append((where, found[0], value))
+        rows[split].append((where, files[0], value))
     refuse(str(root / "labels.csv"), faults)
     return rows

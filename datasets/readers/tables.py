@@ -29,11 +29,11 @@ def table_file(root: Path, name: str | None) -> Path:
             raise DataError(f"{path}: missing; data.options.file names a file under --data-root")
         return path
     kinds = (".csv", ".tsv", ".txt", ".dat")
-    found = sorted(p for p in root.iterdir() if p.is_file() and p.name.removesuffix(".gz").endswith(kinds))
-    if len(found) != 1:
-        names = ", ".join(p.name for p in found[:10]) or "none"
-        raise DataError(f"{root}: {len(found)} tables there ({names}); name one with data.options.file")
-    return found[0]
+    tables = sorted(p for p in root.iterdir() if p.is_file() and p.name.removesuffix(".gz").endswith(kinds))
+    if len(tables) != 1:
+        names = ", ".join(p.name for p in tables[:10]) or "none"
+        raise DataError(f"{root}: {len(tables)} tables there ({names}); name one with data.options.file")
+    return tables[0]
 
 
 def read_table(

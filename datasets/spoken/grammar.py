@@ -97,13 +97,13 @@ def intents() -> tuple[str, ...]:
 def phrasings(intent: str) -> tuple[str, ...]:
     """All phrasings of an intent: its templates with every choice made, frames left out."""
     scenario, _, action = intent.partition("_")
-    found: dict[str, None] = {}
+    sentences: dict[str, None] = {}
     for template in grammar()["intents"][scenario][action]:
         parts = re.split(r"\[([^\]]*)\]", template)
         choices = [part.split("|") if i % 2 else [part] for i, part in enumerate(parts)]
         for picked in itertools.product(*choices):
-            found.setdefault(" ".join("".join(picked).split()))
-    return tuple(found)
+            sentences.setdefault(" ".join("".join(picked).split()))
+    return tuple(sentences)
 
 
 def random_of(*key: object) -> Random:

@@ -152,9 +152,7 @@ def checksum(
 
 
 def too_long(rows: Sequence[Sentence], features: Ragged, kind: Features, max_seconds: float | None) -> list[bool]:
-    """Which training rows last longer than ``max_seconds``; rows of other splits are always kept (spec section 11,
-    6).
-    """
+    """Which training rows last longer than ``max_seconds``; rows of other splits are always kept."""
     if max_seconds is None:
         return [False] * len(rows)
     limit = max_seconds * (SAMPLE_RATE if kind == "waveform" else 100)
@@ -216,7 +214,7 @@ def assemble(
 
 def describe(rows: Sequence[Sentence], faults: Sequence[str], source: str, audio: bool = True) -> dict[str, Any]:
     """What ``suites data check`` prints of a corpus: counts, classes a split, speakers, hours, faults."""
-    found: dict[str, Any] = {"source": source}
+    summary: dict[str, Any] = {"source": source}
     for split in grammar.SPLITS:
         mine = [row for row in rows if row.split == split]
         part: dict[str, Any] = {
@@ -228,19 +226,19 @@ def describe(rows: Sequence[Sentence], faults: Sequence[str], source: str, audio
         }
         if audio:
             part |= _durations([row.path for row in mine if row.path is not None and fault_of(row.path) is None])
-        found[split] = part
+        summary[split] = part
     in_train, in_test = ({row.intent for row in rows if row.split == split} for split in ("train", "test"))
-    found["test_intents_not_in_train"] = sorted(in_test - in_train)
-    found["sentences_in_train_and_test"] = len(
+    summary["test_intents_not_in_train"] = sorted(in_test - in_train)
+    summary["sentences_in_train_and_test"] = len(
         {row.words for row in rows if row.split == "train"} & {row.words for row in rows if row.split == "test"}
     )
-    found["speakers_in_train_and_test"] = len(
+    summary["speakers_in_train_and_test"] = len(
         {row.speaker for row in rows if row.split == "train" and row.speaker}
         & {row.speaker for row in rows if row.split == "test"}
     )
-    found["entity_types"] = len({kind for row in rows for kind, _ in row.entities})
-    found["faults"] = list(faults)
-    return found
+    summary["entity_types"] = len({kind for row in rows for kind, _ in row.entities})
+    summary["faults"] = list(faults)
+    return summary
 
 
 def _durations(paths: Sequence[Path]) -> dict[str, float]:

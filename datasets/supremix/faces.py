@@ -1,7 +1,7 @@
 """Faces and their ages: csv files of age, path and split beside folders of images, or rotated digits as the stand-in.
 
 The stand-in turns scikit-learn's digits (16 x 16) by 0 to 60 degrees; the angle is the label; validation and test are
-balanced over angles and come from other digits than training (spec section 12).
+balanced over angles and come from other digits than training.
 """
 
 from __future__ import annotations

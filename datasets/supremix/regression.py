@@ -42,7 +42,7 @@ class RegressionData(BaseModel):
         ),
     )
     decay: float = Field(
-        5.0, gt=0, le=50, description="of imbalanced: 5 as in the rotated digits of the spec's section 12"
+        5.0, gt=0, le=50, description="of imbalanced: how fast the share of rows kept falls over the label's range"
     )
     many_above: int | None = Field(
         None, ge=0, description="a bin is many-shot with more training rows; null: the data set's own"
@@ -65,9 +65,9 @@ def kept(config: RegressionData, label: Tensor) -> Tensor:
     rows = torch.arange(len(label))
     if config.imbalanced:
         values = label.double()
-        place = (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
+        position = (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
         draw = torch.rand(len(label), generator=generator(config.seed, "imbalance"), dtype=torch.float64)
-        rows = rows[draw < torch.exp(-config.decay * place)]
+        rows = rows[draw < torch.exp(-config.decay * position)]
     if config.fraction < 1:
         count = max(2, round(config.fraction * len(rows)))
         rows = rows[torch.randperm(len(rows), generator=generator(config.seed, "fraction"))[:count]].sort().values

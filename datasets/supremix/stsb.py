@@ -1,7 +1,7 @@
 """Sentence pairs and their similarity 0 to 5: STS-B-DIR in the released layout, or generated pairs.
 
 Released layout: ``train_new.tsv``, ``dev_new.tsv``, ``test_new.tsv`` (also .gz) under the data root, ``STS-B`` or
-``glue_data/STS-B`` there; tab separated with a header that ends in sentence1, sentence2, score (spec section 6).
+``glue_data/STS-B`` there; tab separated with a header that ends in sentence1, sentence2, score.
 Words are those of training; 0 pads, 1 is unknown.
 """
 

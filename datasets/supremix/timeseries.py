@@ -3,7 +3,7 @@ generated signals.
 
 A CSV: ``--data-root`` names it or its folder; numeric columns are channels, the first may be a date; splits follow
 time (70 / 10 / 20 %). Recordings: ``labels.csv`` (id, age, split) and ``eeg/<id>.npy`` [channels, samples], the
-layout of EEG age regression (spec section 6).
+layout of EEG age regression.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def recordings(config: Config, root: Path) -> Parts:
     channels: int | None = None
     faults: list[str] = []
     for split, rows in labelled_files(root, "eeg", (".npy",), "age").items():
-        found = []
+        series = []
         for where, path, _ in rows:
             x = load_array(path)
             channels = x.shape[0] if channels is None and x.ndim == 2 else channels
@@ -153,8 +153,8 @@ def recordings(config: Config, root: Path) -> Parts:
                 faults.append(f"{where}: {path.name} is {list(x.shape)}, not [{channels}, {config.samples} or more]")
                 continue
             begin = (x.shape[1] - config.samples) // 2
-            found.append(torch.from_numpy(x[:, begin : begin + config.samples].astype(np.float32)))
+            series.append(torch.from_numpy(x[:, begin : begin + config.samples].astype(np.float32)))
         refuse(str(root), faults)
-        x_all = torch.stack(found) if found else torch.empty(0, channels or 1, config.samples)
+        x_all = torch.stack(series) if series else torch.empty(0, channels or 1, config.samples)
         parts[split] = {"x": x_all, "label": torch.tensor([y for _, _, y in rows], dtype=torch.float64)}
     return parts

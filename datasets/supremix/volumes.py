@@ -63,8 +63,8 @@ def blobs(count: int, size: int, g: np.random.Generator) -> dict[str, Tensor]:
     for d in range(3):
         shape = [1, 1, 1, 1]
         shape[d + 1] = size
-        place = (axis[None] - centre[:, d : d + 1]) / stretch[:, d : d + 1]
-        square = square + np.square(place).reshape(count, *shape[1:])
+        distance = (axis[None] - centre[:, d : d + 1]) / stretch[:, d : d + 1]
+        square = square + np.square(distance).reshape(count, *shape[1:])
     x = 1 / (1 + np.exp((np.sqrt(square) - radius) / 0.08)) + 0.2 * g.normal(size=square.shape)
     return {"x": torch.from_numpy(x[:, None].astype(np.float32)), "label": torch.from_numpy(label.astype(np.float64))}
 

@@ -1,4 +1,4 @@
-"""BiasCon with the true bias labels: an oracle (CDvG spec section 6)."""
+"""BiasCon with the true bias labels: an oracle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from .views import Projection
 class BiasConConfig(MethodConfig):
     """Fields of BiasCon."""
 
-    temperature: float = Field(0.1, gt=0, le=10, description="τ", json_schema_extra={"sweep": {"low": 0.05, "high": 0.5, "log": True}})  # fmt: skip
+    temperature: float = Field(
+        0.1, gt=0, le=10, description="τ", json_schema_extra={"sweep": {"low": 0.05, "high": 0.5, "log": True}}
+    )
     lambda_con: float = Field(1.0, ge=0, description="weight of the contrastive loss")
     projection: int = Field(
         64, ge=1, le=8192, description="width of the projection's output", json_schema_extra=protocol()
@@ -28,7 +30,10 @@ class BiasConConfig(MethodConfig):
 
 
 class BiasConOracle(Method[Classifier]):
-    """CE + λ BiasCon: positives share the class and differ in bias. An oracle: the column ``bias`` must not be hidden from training."""
+    """CE + λ BiasCon: positives share the class and differ in bias.
+
+    An oracle: the column ``bias`` must not be hidden from training.
+    """
 
     Config: ClassVar[type[BiasConConfig]] = BiasConConfig
     config: BiasConConfig

@@ -1,7 +1,8 @@
 """CDvG: contrastive debiasing via generative bias-transformation (Jung et al., ICML 2023, arXiv 2112.01021).
 
-A translator that is to move an image to another class takes the shortcut and moves the bias; views of one image under different modes are then
-contrasted. Spec: sections 2 and 3. The paper's idea is sourced; the translator is StarGAN v1's, and what stands in the spec as a reading is a field.
+A translator that is to move an image to another class takes the shortcut and moves the bias; views of one image under
+different modes are then contrasted. The idea is the paper's, the translator StarGAN v1's; what the paper leaves open is
+a field.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..base import OptimizerSpec, Stage, StepContext, UnfitError, Update, protoc
 from ..losses.wgan_gp import critic_loss, generator_loss, gradient_penalty
 from ..networks.translators import (
     ColourMap,
-    ContentReader,
+    ContentClassifier,
     Critic,
     Hidden,
     PatchCritic,
@@ -39,11 +40,15 @@ from .views import Views, ViewsConfig
 
 
 class CdvgConfig(ViewsConfig):
-    """Stage 1: the translator (spec section 2), and its gate."""
+    """Stage 1: the translator, and its gate."""
 
     translator: Preset = Field(
         "auto",
-        description="shallow: of the reach below; stargan: StarGAN v1, sees and redraws everything; colour_map: sees everything, changes colours smoothly; auto: shallow up to 16 px, StarGAN v1 above (for a local bias shallow is better there too: docs/results.md)",
+        description=(
+            "shallow: of the reach below; stargan: StarGAN v1, sees and redraws everything; colour_map: sees "
+            "everything, changes colours smoothly; auto: shallow up to 16 px, StarGAN v1 above (for a local bias "
+            "shallow is better there too: docs/results.md)"
+        ),
     )
     reach: Literal[1, 3, 5, 9] = Field(3, description="receptive field of the shallow translator in pixels")
     width: int = Field(
@@ -68,7 +73,7 @@ class CdvgConfig(ViewsConfig):
         37,
         ge=1,
         le=100_000,
-        description="epochs of stage 1 (spec's toy: 1500 critic steps)",
+        description="epochs of stage 1",
         json_schema_extra=protocol(),
     )
     translator_batch: int = Field(
@@ -82,7 +87,9 @@ class CdvgConfig(ViewsConfig):
     translator_betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's moments")
     n_critic: int = Field(2, ge=1, le=100, description="critic steps a translator step", json_schema_extra=protocol())
     lambda_cls: float = Field(1.0, ge=0, description="l_cls")
-    lambda_rec: float = Field(10.0, ge=0, description="l_rec", json_schema_extra={"sweep": {"low": 1.0, "high": 100.0, "log": True}})  # fmt: skip
+    lambda_rec: float = Field(
+        10.0, ge=0, description="l_rec", json_schema_extra={"sweep": {"low": 1.0, "high": 100.0, "log": True}}
+    )
     lambda_gp: float = Field(10.0, ge=0, description="l_gp")
     lambda_identity: float = Field(
         0.0, ge=0, description="weight of mean |x - G(x, y)|, the image translated to its own class (ours)"
@@ -93,25 +100,37 @@ class CdvgConfig(ViewsConfig):
     lambda_reader: float = Field(
         0.0,
         ge=0,
-        description="weight of CE(R(translation), y); R learns the classes from images in random colours: it takes for granted that colour is no content (ours)",
+        description=(
+            "weight of CE(R(translation), y); R learns the classes from images in random colours: it takes for "
+            "granted that colour is no content (ours)"
+        ),
     )
     critic_reach: Literal[1, 3, 5, 9] | None = Field(
         None, description="pixels that the critic sees at once; null: the whole image (ours)"
     )
     critic_hides: Hidden = Field(
         "none",
-        description="what the critic sees, real and translated: shift: moved and mirrored; shuffle: patches in random order (ours)",
+        description=(
+            "what the critic sees, real and translated: shift: moved and mirrored; "
+            "shuffle: patches in random order (ours)"
+        ),
     )
     patch: int = Field(4, ge=1, le=64, description="of shuffle: side of a patch in pixels")
     ema: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="decay of the moving average of the translator's weights that translates; 0: the weights themselves",
+        description=(
+            "decay of the moving average of the translator's weights that translates; 0: the weights themselves"
+        ),
     )
     gate: Literal["warn", "stop", "ignore"] = Field("warn", description="what a failed translation report does")
-    max_content_moved: float = Field(0.3, ge=0, le=1, description="gate: largest share of translations read as the target class")  # fmt: skip
-    min_content_kept: float = Field(0.6, ge=0, le=1, description="gate: smallest share of translations still read as their class")  # fmt: skip
+    max_content_moved: float = Field(
+        0.3, ge=0, le=1, description="gate: largest share of translations read as the target class"
+    )
+    min_content_kept: float = Field(
+        0.6, ge=0, le=1, description="gate: smallest share of translations still read as their class"
+    )
 
 
 class Cdvg(Views):
@@ -147,7 +166,8 @@ class Cdvg(Views):
                 if config.critic_reach is None
                 else PatchCritic(classes, config.critic_width, config.critic_reach)
             )
-            self.reader = ContentReader(classes, 16) if config.lambda_reader else None
+            # Named as the checkpoints' keys, the setting lambda_reader and the logged losses are.
+            self.reader = ContentClassifier(classes, 16) if config.lambda_reader else None
         self.average = copy.deepcopy(self.translator) if config.ema else None
         if config.critic_hides == "shuffle" and self.size % config.patch:
             raise UnfitError(
@@ -199,7 +219,7 @@ class Cdvg(Views):
             self._cache = None
 
     def translator_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
-        """One batch, cut into critic steps of ``translator_batch`` rows; every ``n_critic``-th is followed by a translator step."""
+        """One batch, cut into critic steps of ``translator_batch`` rows, then a translator step every ``n_critic``."""
         c = self.config
         x, y = pad(self._model.pixels(batch), self.size), batch["label"]
         for real, labels in zip(x.split(c.translator_batch), y.split(c.translator_batch), strict=True):
@@ -213,12 +233,16 @@ class Cdvg(Views):
             adversarial, classes = critic_loss(src_real, self.critic(seen(fake))[0], cls_real, labels)
             penalty = gradient_penalty(lambda z: self.critic(z)[0], seen(real), seen(fake), alpha)
             loss = adversarial + c.lambda_cls * classes + c.lambda_gp * penalty
-            yield Update(loss, "critic", logs={"critic/adversarial": adversarial, "critic/classes": classes, "critic/penalty": penalty})  # fmt: skip
+            yield Update(
+                loss,
+                "critic",
+                logs={"critic/adversarial": adversarial, "critic/classes": classes, "critic/penalty": penalty},
+            )
             self.critic_steps.add_(1)
             if self.reader is not None:
                 self.reader.requires_grad_(True)
-                read = F.cross_entropy(self.reader(scrambled(real, ctx.augment)), labels)
-                yield Update(read, "reader", logs={"reader/classes": read})
+                content = F.cross_entropy(self.reader(scrambled(real, ctx.augment)), labels)
+                yield Update(content, "reader", logs={"reader/classes": content})
                 self.reader.requires_grad_(False)
             if int(self.critic_steps) % c.n_critic:
                 continue
@@ -246,15 +270,18 @@ class Cdvg(Views):
         if c.lambda_identity:
             yield "identity", c.lambda_identity, (real - self.translator(real, labels)).abs().mean()
         if c.lambda_feature:
-            wanted = self.critic.main(real)
-            size = wanted.abs().mean().clamp(min=1e-6)
-            yield "feature", c.lambda_feature, (wanted - self.critic.main(rebuilt)).abs().mean() / size
+            real_features = self.critic.main(real)
+            size = real_features.abs().mean().clamp(min=1e-6)
+            yield "feature", c.lambda_feature, (real_features - self.critic.main(rebuilt)).abs().mean() / size
         if self.reader is not None:
             yield "reader", c.lambda_reader, F.cross_entropy(self.reader(scrambled(fake, ctx.augment)), labels)
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """The moving average of the translator's weights, ``θ' = d θ' + (1 - d) θ``; d begins as (1 + t) / (10 + t), so that the first weights are forgotten."""
+        """The moving average of the translator's weights, ``θ' = d θ' + (1 - d) θ``.
+
+        d begins as (1 + t) / (10 + t), so that the first weights are forgotten.
+        """
         if self.average is None:
             return
         done = int(self.critic_steps) // self.config.n_critic

@@ -1,4 +1,4 @@
-"""CDvG's contrast of hand-made views: what the translator is compared with (CDvG spec section 6)."""
+"""CDvG's contrast of hand-made views: what the translator is compared with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .views import Views, ViewsConfig
 
 
 class Simclr(Views):
-    """No translator: views by augmentation alone (the ablation of spec section 6)."""
+    """No translator: views by augmentation alone (an ablation)."""
 
     name: ClassVar[str] = "cdvg_augment"
     summary: ClassVar[str] = "CDvG's second stage on augmented views, no translator (ablation)"

@@ -1,4 +1,4 @@
-"""DisEnt on CDvG's translated views (CDvG spec section 6)."""
+"""DisEnt on CDvG's translated views."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CdvgDisEntConfig(CdvgConfig, DisEntConfig):
 
 
 class CdvgDisEnt(Cdvg):
-    """DisEnt whose intrinsic branch sees translated views and whose biased branch sees the image (CDvG spec section 3, "plug-in use"); with L_con."""
+    """DisEnt whose intrinsic branch sees translated views and whose biased branch sees the image; with L_con."""
 
     Config: ClassVar[type[CdvgDisEntConfig]] = CdvgDisEntConfig
     config: CdvgDisEntConfig

@@ -1,4 +1,4 @@
-"""LfF on CDvG's translated views (CDvG spec section 6)."""
+"""LfF on CDvG's translated views."""
 
 from __future__ import annotations
 
@@ -46,9 +46,12 @@ class CdvgLff(Cdvg):
         ):  # both of the original; the model is trained on the views alone
             debiased = self._model.classify(self._model.encode(x))
         weights = sample_weights(
-            ctx.view, batch, F.cross_entropy(biased, labels, reduction="none"),
-            F.cross_entropy(debiased, labels, reduction="none"), self.config.alpha,
-        )  # fmt: skip
+            ctx.view,
+            batch,
+            F.cross_entropy(biased, labels, reduction="none"),
+            F.cross_entropy(debiased, labels, reduction="none"),
+            self.config.alpha,
+        )
         return weights, gce(biased, labels, q=self.config.q).mean()
 
 

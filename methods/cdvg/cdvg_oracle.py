@@ -1,4 +1,4 @@
-"""CDvG with the true recolouring in the translator's place: an upper bound (CDvG spec section 6)."""
+"""CDvG with the true recolouring in the translator's place: an upper bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DisEnt: two branches whose features are swapped (CDvG spec section 6). What the paper leaves open is a field."""
+"""DisEnt: two branches whose features are swapped. What the paper leaves open is a field."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ from .lff import LffConfig, sample_weights
 class DisEntConfig(LffConfig):
     """Fields of DisEnt beside LfF's."""
 
-    lambda_dis: float = Field(10.0, ge=0, description="λ_dis, weight of the biased head's loss", json_schema_extra={"sweep": {"low": 1.0, "high": 20.0, "log": True}})  # fmt: skip
+    lambda_dis: float = Field(
+        10.0,
+        ge=0,
+        description="λ_dis, weight of the biased head's loss",
+        json_schema_extra={"sweep": {"low": 1.0, "high": 20.0, "log": True}},
+    )
     lambda_swap: float = Field(1.0, ge=0, description="λ_swap, weight of the swapped features' losses")
-    lambda_swap_align: float = Field(10.0, ge=0, description="λ_swap_b, weight of the biased head's loss on swapped features")  # fmt: skip
+    lambda_swap_align: float = Field(
+        10.0, ge=0, description="λ_swap_b, weight of the biased head's loss on swapped features"
+    )
     swap_after: int = Field(10_000, ge=0, description="steps before features are swapped")
 
 
@@ -50,10 +57,18 @@ class Branches(nn.Module):
         return {"label": self(model.encode(x), self.biased.encode(x))[0].argmax(1)}
 
     def loss(
-        self, z_i: Tensor, z_b: Tensor, labels: Tensor, weights: Tensor, config: DisEntConfig, order: torch.Generator
+        self,
+        z_i: Tensor,
+        z_b: Tensor,
+        labels: Tensor,
+        weights: Tensor,
+        config: DisEntConfig,
+        generator: torch.Generator,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """``mean w CE_i + λ_dis mean gce_b``, and from ``swap_after`` steps on ``λ_swap (mean w CE_i + λ_swap_b mean gce_b)`` with z_b permuted (its
-        head answers for the permuted label). z_i [V·B, H] of V views, z_b [B, H] and weights [B] count in every view. Spec section 6.
+        """``mean w CE_i + λ_dis mean gce_b``, and from ``swap_after`` steps on the swapped features' loss too.
+
+        That is ``λ_swap (mean w CE_i + λ_swap_b mean gce_b)`` with z_b permuted (its head answers for the permuted
+        label). z_i [V·B, H] of V views; z_b [B, H] and weights [B] count in every view.
         """
         n = len(z_i) // len(labels)
         z_b, every = z_b.repeat(n, 1), labels.repeat(n)
@@ -61,7 +76,7 @@ class Branches(nn.Module):
         loss = views_ce(o_i, labels, weights) + config.lambda_dis * gce(o_b, every, q=config.q).mean()
         logs = {"loss/disentangle": loss}
         if int(self.steps_done) >= config.swap_after:
-            moved = torch.randperm(len(labels), generator=order).to(z_i.device)
+            moved = torch.randperm(len(labels), generator=generator).to(z_i.device)
             moved = torch.cat([moved + len(labels) * k for k in range(n)])  # within a view
             mixed_i, mixed_b = self(z_i, z_b[moved])
             swap = (
@@ -75,7 +90,10 @@ class Branches(nn.Module):
 
 
 class DisEnt(Method[Classifier]):
-    """Two encoders; heads on [z_i, sg z_b] (weighted) and [sg z_i, z_b] (amplified); later also with z_b permuted (Lee et al., NeurIPS 2021)."""
+    """Two encoders; heads on [z_i, sg z_b] (weighted) and [sg z_i, z_b] (amplified); later also with z_b permuted.
+
+    Source: Lee et al., NeurIPS 2021.
+    """
 
     Config: ClassVar[type[DisEntConfig]] = DisEntConfig
     config: DisEntConfig

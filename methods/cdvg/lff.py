@@ -1,6 +1,6 @@
-"""LfF: a network that is amplified to learn the bias tells the other which images are hard (Nam et al., NeurIPS 2020); CDvG with its weights.
+"""LfF: a network that is amplified to learn the bias weights the images of the other (Nam et al., NeurIPS 2020).
 
-Spec: CDvG section 6 and, for the combination, section 3 ("plug-in use").
+CDvG with these weights lies in :mod:`.cdvg_lff`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ from ..networks.protocols import Classifier, Requires
 class LffConfig(MethodConfig):
     """Fields of the biased network."""
 
-    q: float = Field(0.7, gt=0, le=1, description="q of the generalised cross-entropy", json_schema_extra={"sweep": {"low": 0.3, "high": 0.9}})  # fmt: skip
+    q: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="q of the generalised cross-entropy",
+        json_schema_extra={"sweep": {"low": 0.3, "high": 0.9}},
+    )
     alpha: float = Field(0.7, ge=0, lt=1, description="α of the moving averages of each image's losses")
 
 
@@ -75,12 +81,20 @@ class LfF(Method[Classifier]):
         biased = self.biased.classify(self.biased.encode(x))  # [B, C]
         debiased = self._model.classify(self._model.encode(x))  # [B, C]
         weights = sample_weights(
-            ctx.view, batch, F.cross_entropy(biased, labels, reduction="none"),
-            F.cross_entropy(debiased, labels, reduction="none"), c.alpha,
-        )  # fmt: skip
+            ctx.view,
+            batch,
+            F.cross_entropy(biased, labels, reduction="none"),
+            F.cross_entropy(debiased, labels, reduction="none"),
+            c.alpha,
+        )
         loss_biased = gce(biased, labels, q=c.q).mean()
         loss = views_ce(debiased, labels, weights)
-        return {"loss": loss + loss_biased, "loss/biased": loss_biased, "loss/debiased": loss, "lff/weight": weights.mean()}  # fmt: skip
+        return {
+            "loss": loss + loss_biased,
+            "loss/biased": loss_biased,
+            "loss/debiased": loss,
+            "lff/weight": weights.mean(),
+        }
 
 
 METHOD = LfF

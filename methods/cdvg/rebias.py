@@ -1,4 +1,4 @@
-"""ReBias: independence from a network of small reach, by HSIC (CDvG spec section 6)."""
+"""ReBias: independence from a network of small reach, by HSIC."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ class RebiasConfig(MethodConfig):
     """Fields of ReBias."""
 
     lambda_f: float = Field(
-        1.0, ge=0, description="weight of HSIC in the main network's loss (minimised); HSIC itself is of the order of 0.002",
+        1.0,
+        ge=0,
+        description="weight of HSIC in the main network's loss (minimised); HSIC itself is of the order of 0.002",
         json_schema_extra={"sweep": {"low": 1.0, "high": 1000.0, "log": True}},
-    )  # fmt: skip
+    )
     lambda_g: float = Field(1.0, ge=0, description="weight of HSIC in the biased network's loss (maximised)")
     scale: float = Field(1.0, gt=0, description="width of the Gaussian kernels, in units of √d")
     width: int = Field(32, ge=2, le=1024, description="channels of the biased network")

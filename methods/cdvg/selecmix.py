@@ -1,4 +1,4 @@
-"""SelecMix: mixtures of contradicting pairs (CDvG spec section 6)."""
+"""SelecMix: mixtures of contradicting pairs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,20 @@ class SelecMixConfig(MethodConfig):
     """Fields of SelecMix."""
 
     q: float = Field(0.7, gt=0, le=1, description="q of the biased network's generalised cross-entropy")
-    mix_alpha: float = Field(1.0, gt=0, le=10, description="α of Beta(α, α), the mixing share; the larger half goes to the contradicting image (our reading)")  # fmt: skip
+    mix_alpha: float = Field(
+        1.0,
+        gt=0,
+        le=10,
+        description="α of Beta(α, α), the mixing share; the larger half goes to the contradicting image (our reading)",
+    )
     probability: float = Field(0.5, ge=0, le=1, description="share of batches that are mixed (our reading)")
 
 
 class SelecMix(Method[Classifier]):
-    """Mixup of contradicting pairs: same class and unlike in the biased network's features, or another class and alike (Hwang et al., NeurIPS 2022)."""
+    """Mixup of contradicting pairs: same class and unlike in the biased network's features, or another class and alike.
+
+    Source: Hwang et al., NeurIPS 2022.
+    """
 
     Config: ClassVar[type[SelecMixConfig]] = SelecMixConfig
     config: SelecMixConfig
@@ -38,8 +46,10 @@ class SelecMix(Method[Classifier]):
 
     @staticmethod
     def partners(features: Tensor, labels: Tensor) -> Tensor:
-        """For every row [B] a contradicting one, alike by cosine: at even places the least alike of its class, at odd ones (and where there is
-        none) the most alike of another class. The places are random, for batches are shuffled.
+        """For every row a contradicting one, [B], by cosine similarity.
+
+        At even positions the least alike of its class, at odd ones (and where there is none) the most alike of another
+        class. The positions are random, for batches are shuffled.
         """
         u = F.normalize(features.float(), dim=1)
         s = u @ u.T

@@ -1,4 +1,4 @@
-"""Stage 2 of CDvG on any translator: views of different bias modes, a classifier, a contrast (spec section 3)."""
+"""Stage 2 of CDvG on any translator: views of different bias modes, a classifier, a contrast."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..networks.protocols import Classifier, Requires
 
 
 class ViewsConfig(MethodConfig):
-    """Stage 2: views, classifier, contrast (spec section 3)."""
+    """Stage 2: views, classifier, contrast."""
 
     temperature: float = Field(
         0.1,
@@ -124,10 +124,10 @@ class Views(Method[Classifier]):
 
     # -- views -----------------------------------------------------------------------------------------------------
 
-    def draw_modes(self, n: int, count: int, order: torch.Generator) -> Tensor:
+    def draw_modes(self, n: int, count: int, generator: torch.Generator) -> Tensor:
         """``count`` distinct modes for each of ``n`` images, uniform without replacement: [count, n]."""
         known = torch.tensor(self.modes)
-        return known[torch.rand(n, len(known), generator=order).argsort(1)[:, :count]].T
+        return known[torch.rand(n, len(known), generator=generator).argsort(1)[:, :count]].T
 
     def views(self, x: Tensor, batch: Batch, ctx: StepContext) -> list[Tensor]:
         """Steps 1 and 2: the views [V] x [B, 3, S, S], translated without gradients, augmented one by one."""
@@ -149,8 +149,8 @@ class Views(Method[Classifier]):
     def _view(self, x: Tensor, mode: Tensor, batch: Batch, ctx: StepContext) -> Tensor:
         if self.config.translate_views == "cached":
             rows, images = self._cached(ctx.view)
-            place = torch.searchsorted(rows, batch["index"].cpu())
-            made = images[mode.cpu(), place].to(x.device).float() / 127.5 - 1
+            positions = torch.searchsorted(rows, batch["index"].cpu())
+            made = images[mode.cpu(), positions].to(x.device).float() / 127.5 - 1
         else:
             made = self.translate(x, mode)
         if self.config.keep_own:

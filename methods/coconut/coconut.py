@@ -1,6 +1,6 @@
 """COCONUT: replay with two supervised contrastive losses (Cappellazzo et al., Findings of ACL 2024, arXiv 2310.02699).
 
-Spec: sections 3.2 to 3.4 and 7. What is not sourced from the paper's text is a field of :class:`CoconutConfig`.
+What is not sourced from the paper's text is a field of :class:`CoconutConfig`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,18 @@ class CoconutConfig(DistillationConfig):
     """Fields of COCONUT beside its memory and the distillations that can be combined with it."""
 
     temperature: float = Field(
-        0.1, gt=0, le=10, description="τ of both contrastive losses", json_schema_extra={"sweep": {"choices": [0.05, 0.07, 0.1, 0.2, 0.5]}}
-    )  # fmt: skip
+        0.1,
+        gt=0,
+        le=10,
+        description="τ of both contrastive losses",
+        json_schema_extra={"sweep": {"choices": [0.05, 0.07, 0.1, 0.2, 0.5]}},
+    )
     lambda_mm: float = Field(
-        0.1, ge=0, description="λ_MM, weight of the audio-text loss", json_schema_extra={"sweep": {"low": 0.01, "high": 1.0, "log": True}}
-    )  # fmt: skip
+        0.1,
+        ge=0,
+        description="λ_MM, weight of the audio-text loss",
+        json_schema_extra={"sweep": {"low": 0.01, "high": 1.0, "log": True}},
+    )
     lambda_nspt: float | Literal["auto"] = Field(
         "auto",
         description="λ_NSPT; auto: L_p / (L_p + L_n), past over all seen classes (experiences where classes repeat)",
@@ -45,7 +52,10 @@ class CoconutConfig(DistillationConfig):
     normalize: bool = Field(True, description="L2-normalise projections before the dot product")
     reduction: Literal["mean", "sum", "batch"] = Field(
         "mean",
-        description="of NSPT: over its anchors, or their sum divided by the batch size, which weighs an anchor like a row of L_ASR",
+        description=(
+            "of NSPT: over its anchors, or their sum divided by the batch size, "
+            "which weighs an anchor like a row of L_ASR"
+        ),
         json_schema_extra={"sweep": {"choices": ["mean", "batch"]}},
     )
     projection: int = Field(512, ge=1, le=8192, description="d_S, width of g_A and g_T", json_schema_extra=protocol())
@@ -77,7 +87,7 @@ class Coconut(Distillation):
         return super().needs_teacher or self.config.lambda_nspt == "auto" or float(self.config.lambda_nspt) > 0
 
     def weight_nspt(self, view: ExperienceView) -> float:
-        """λ_NSPT = L_p / (L_p + L_n) (of experiences where classes repeat), 0 in the first experience, or the number given."""
+        """λ_NSPT: 0 in the first experience, else L_p / (L_p + L_n) (experiences where classes repeat) or a number."""
         if self.config.lambda_nspt != "auto":
             return float(self.config.lambda_nspt)
         return view.past_share
@@ -103,10 +113,19 @@ class Coconut(Distillation):
         if weight > 0 and self.teacher.taken and (c.nspt_anchors == "all" or bool(is_memory.any())):  # (e)
             old = self._teacher_audio(batch, is_memory)  # a^{n-1} [B, d_S]
             contrast = nspt(
-                audio, old, intent, is_memory, temperature=c.temperature, negatives=c.negatives, positives=c.positives,
-                denominator=c.denominator, include_self_positive=c.include_self_positive, normalize=c.normalize,
-                anchors=c.nspt_anchors, reduction=c.reduction,
-            )  # fmt: skip
+                audio,
+                old,
+                intent,
+                is_memory,
+                temperature=c.temperature,
+                negatives=c.negatives,
+                positives=c.positives,
+                denominator=c.denominator,
+                include_self_positive=c.include_self_positive,
+                normalize=c.normalize,
+                anchors=c.nspt_anchors,
+                reduction=c.reduction,
+            )
             loss = loss + weight * contrast
             logs["loss/nspt"] = contrast
         return self.distil(loss, logs, h, mask, batch, ctx)  # (f)
@@ -137,7 +156,7 @@ class Coconut(Distillation):
         return old.new_zeros(len(is_memory), old.shape[1]).index_copy(0, rows, old)
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
-        """Decoded ``tokens`` [B, L], and ``retrieved`` [B]: the class whose text vector is nearest to the audio (class retrieval)."""
+        """Decoded ``tokens`` [B, L], and ``retrieved`` [B]: the class whose text vector is nearest to the audio."""
         h, mask = self._model.encode(batch)
         audio = F.normalize(self.project_audio(self._pool(h, mask)), dim=1)  # a [B, d_S]
         text = F.normalize(self.project_text(self._model.embed(self._model.intent_tokens)), dim=1)  # t [C, d_S]

@@ -1,7 +1,8 @@
-"""Experience replay with distillation from the model of the experience before (spec section 3.5): audio, text, token, sequence, logit.
+"""Experience replay with distillation from the model of the experience before: audio, text, token, sequence, logit.
 
 Each distillation is written once, here; COCONUT inherits them, and a recipe combines them by switching fields on.
-Sources: Cappellazzo et al., Interspeech 2023 (audio-, token- and sequence-KD on SLURP) and the COCONUT paper's comparison.
+Sources: Cappellazzo et al., Interspeech 2023 (audio-, token- and sequence-KD on SLURP) and the comparison in the
+COCONUT paper.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class DistillationConfig(RehearsalConfig):
     )
     kd_weight: Literal["class_ratio", "sqrt_batch", "log_ratio"] | float = Field(
         "class_ratio",
-        description="weight of each: L_p/(L_p+L_n), sqrt(|I_r|/B), log(1+C_old/C), or a number; the middle two take 1 - weight from L_ASR where one distillation is on",
+        description=(
+            "weight of each: L_p/(L_p+L_n), sqrt(|I_r|/B), log(1+C_old/C), or a number; "
+            "the middle two take 1 - weight from L_ASR where one distillation is on"
+        ),
         json_schema_extra={"sweep": {"choices": ["class_ratio", "sqrt_batch", 0.1, 0.5, 1.0]}},
     )
     kd_rows: Literal["rehearsal", "all"] = Field("rehearsal", description="rows distilled")
@@ -61,11 +65,11 @@ class Hypotheses(nn.Module):
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Padded tokens [R, J] of the rows that have one, and which of ``index`` those are, [R]."""
-        place = [i for i, row in enumerate(index.tolist()) if row in self.tokens]
-        if not place:
+        positions = [i for i, row in enumerate(index.tolist()) if row in self.tokens]
+        if not positions:
             return torch.empty(0, 0, dtype=torch.int64), torch.empty(0, dtype=torch.int64)
-        rows = [self.tokens[int(index[i])] for i in place]
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD_ID), torch.tensor(place)
+        rows = [self.tokens[int(index[i])] for i in positions]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD_ID), torch.tensor(positions)
 
     def get_extra_state(self) -> dict[str, Tensor]:
         return {str(row): tokens for row, tokens in self.tokens.items()}
@@ -122,9 +126,9 @@ class Distillation(ER[SequenceModel]):
         rows = self._rows(batch)  # I_r
         if not c.distillations or ctx.view.experience == 0 or len(rows) == 0:
             return {"loss": loss, **logs}
-        found = self._terms(rows, h, mask, batch)
+        terms = self._terms(rows, h, mask, batch)
         weight, keep = self._weight(len(rows), len(h), ctx.view)
-        for name, kd in found.items():
+        for name, kd in terms.items():
             loss = mix(loss, kd, weight, keep_current=keep)
             logs[f"loss/{name}"] = kd
         return {"loss": loss, **logs}
@@ -153,7 +157,7 @@ class Distillation(ER[SequenceModel]):
         c, model = self.config, self._model
         part = {name: value[rows] for name, value in batch.items()}
         tokens = part["tokens"]  # [R, J]
-        found: dict[str, Tensor] = {}
+        terms: dict[str, Tensor] = {}
         if self.needs_teacher:
             with torch.no_grad():
                 teacher: Any = cast(nn.ModuleList, self.teacher.module)[0]
@@ -161,24 +165,24 @@ class Distillation(ER[SequenceModel]):
                 old_logits = teacher.logits(old_h, mask[rows], tokens) if c.token_kd or c.logit_kd else None
             self.teacher_passes.add_(1)
             if c.audio_kd:
-                found["audio_kd"] = audio_kd(h[rows], old_h, mask[rows])
+                terms["audio_kd"] = audio_kd(h[rows], old_h, mask[rows])
             if c.text_kd:
-                found["text_kd"] = text_kd(model.embed(tokens), teacher.embed(tokens), tokens != PAD_ID)
+                terms["text_kd"] = text_kd(model.embed(tokens), teacher.embed(tokens), tokens != PAD_ID)
             if old_logits is not None:
                 logits, targets = model.logits(h[rows], mask[rows], tokens), tokens[:, 1:]  # [R, J-1, V]
                 if c.token_kd:
-                    found["token_kd"] = token_kd(logits, old_logits, targets, form=c.token_form)
+                    terms["token_kd"] = token_kd(logits, old_logits, targets, form=c.token_form)
                 if c.logit_kd:
                     valid = targets != PAD_ID
-                    found["logit_kd"] = kd_logits(
+                    terms["logit_kd"] = kd_logits(
                         logits[valid], old_logits[valid], temperature=c.kd_temperature, reduction=c.kd_reduction
                     )
         if c.seq_kd:
-            pseudo, place = self.hypotheses.batch(part["index"])  # [R', J'], [R']
-            if len(place):
-                pseudo, at = pseudo.to(h.device), rows[place.to(rows.device)]
-                found["seq_kd"] = transcription(model.logits(h[at], mask[at], pseudo), pseudo[:, 1:])
-        return found
+            pseudo, positions = self.hypotheses.batch(part["index"])  # [R', J'], [R']
+            if len(positions):
+                pseudo, at = pseudo.to(h.device), rows[positions.to(rows.device)]
+                terms["seq_kd"] = transcription(model.logits(h[at], mask[at], pseudo), pseudo[:, 1:])
+        return terms
 
     def after_experience(self, view: ExperienceView) -> None:
         super().after_experience(view)
@@ -187,10 +191,10 @@ class Distillation(ER[SequenceModel]):
 
     @torch.no_grad()
     def _decode_memory(self, view: ExperienceView) -> None:
-        """ỹ: the best beam hypothesis of the model just trained, for the rows of the memory (spec section 7, 5)."""
+        """ỹ: the best beam hypothesis of the model just trained, for the rows of the memory."""
         self.eval()
         held = self.memory()
-        wanted = (
+        to_decode = (
             held
             if self.config.skd_refresh
             else torch.tensor([r for r in held.tolist() if r not in self.hypotheses.tokens], dtype=torch.int64)
@@ -200,7 +204,7 @@ class Distillation(ER[SequenceModel]):
             if self.config.skd_refresh
             else {r: t for r, t in self.hypotheses.tokens.items() if r in set(held.tolist())}
         )
-        for batch in view.batches(wanted) if len(wanted) else ():
+        for batch in view.batches(to_decode) if len(to_decode) else ():
             decoded = self._model.decode(*self._model.encode(batch), beam=self.config.skd_beam).cpu()  # [B, L]
             for row, tokens in zip(batch["index"].tolist(), decoded, strict=True):
                 fresh[row] = torch.cat([torch.tensor([SOS_ID]), tokens[tokens != PAD_ID]])

@@ -71,7 +71,7 @@ class AcousticEncoder(nn.Module):
 
 
 def load_pretrained(path: Path = WEIGHTS) -> AcousticEncoder:
-    """The shipped encoder. Raises ValueError where the file is not the one whose checksum stands in the code."""
+    """The shipped encoder. Raises ValueError where the file's checksum is not ``SHA256``."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != SHA256:
         raise ValueError(

@@ -74,14 +74,14 @@ def _found(load: Callable[..., Any], name: str, revision: str | None, **options:
     failed = (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError)  # not there, cut, hostile
     # False, not the default: with None the library asks on the terminal, and runs the code where the answer is yes
     local = {"revision": revision or "main", "trust_remote_code": False, **options}
-    place = str(Path(name).expanduser()) if name.startswith("~") else name
+    location = str(Path(name).expanduser()) if name.startswith("~") else name
     try:
-        return load(place, local_files_only=True, **local)
+        return load(location, local_files_only=True, **local)
     except failed as error:
         first = error
-    if not Path(place).exists() and not name.startswith((".", "/", "~")) and _answers():
+    if not Path(location).exists() and not name.startswith((".", "/", "~")) and _answers():
         try:
-            return load(place, **local)
+            return load(location, **local)
         except failed as error:
             first = error
     if "trust_remote_code" in str(first):
@@ -112,10 +112,10 @@ def _answers() -> bool:
 
     if urllib.request.getproxies():
         return True
-    place = urlsplit(constants.ENDPOINT)
+    endpoint = urlsplit(constants.ENDPOINT)
     try:
         socket.create_connection(
-            (place.hostname or "", place.port or (80 if place.scheme == "http" else 443)), timeout=5
+            (endpoint.hostname or "", endpoint.port or (80 if endpoint.scheme == "http" else 443)), timeout=5
         ).close()
     except OSError:
         return False

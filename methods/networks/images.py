@@ -1,6 +1,4 @@
-"""Image classifiers: encoder f, linear head g (CDvG spec sections 4 and 12). Pixels are in [-1, 1] everywhere
-outside.
-"""
+"""Image classifiers: encoder f, linear head g. Pixels are in [-1, 1] everywhere outside."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ class Config(BaseModel):
     encoder: Literal["cnn", "mlp", "resnet20", "resnet18"] = Field(
         "cnn",
         description=(
-            "cnn: two convolutions (spec 12); mlp: LfF's; resnet20: LfF on CIFAR; resnet18: torchvision's, from scratch"
+            "cnn: two convolutions; mlp: LfF's; resnet20: LfF on CIFAR; resnet18: torchvision's, from scratch"
         ),
     )
     width: int = Field(32, ge=2, le=1024, description="cnn: channels of the first convolution; mlp: hidden width")
@@ -141,7 +139,7 @@ class ImageClassifier(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """h [B, H] of pixels in [-1, 1]. A batch of one image has no batch statistics: it is normalised by the
-        running ones (spec section 3, edge cases).
+        running ones.
         """
         x = ((x + 1) / 2 - self.mean) / self.std if self.config.normalize else x
         if self.training and len(x) == 1:

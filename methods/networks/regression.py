@@ -1,5 +1,4 @@
-"""Encoders of scalar regression by modality, with a projector, and the views of each modality (SupReMix spec sections
-5, 6 and 12).
+"""Encoders of scalar regression by modality, with a projector, and the views of each modality.
 
 Views are made from the generator given, batch-wise: crops, flips and colour for photographs; noise and small shifts
 for small images, series and volumes; noise on standardised inputs of tables; dropped words for texts (special tokens
@@ -148,10 +147,10 @@ def shifted(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
     for axis in range(2, x.dim()):
         n = x.shape[axis]
         step = torch.randint(-most, most + 1, (len(x), 1), generator=generator)
-        place = (torch.arange(n) + step).clamp(0, n - 1).to(x.device)  # [B, n]
+        positions = (torch.arange(n) + step).clamp(0, n - 1).to(x.device)  # [B, n]
         shape = [len(x), *[1] * (x.dim() - 1)]
         shape[axis] = n
-        x = x.gather(axis, place.view(shape).expand(x.shape))
+        x = x.gather(axis, positions.view(shape).expand(x.shape))
     return x
 
 
@@ -194,7 +193,7 @@ def mlp(d_in: int, hidden: int, layers: int) -> nn.Sequential:
 
 
 def conv(shape: tuple[int, ...], width: int, levels: int, features: int) -> nn.Sequential:
-    """Convolutions 3 x 3 with ReLU and pooling, then one linear layer (spec section 12: 16, 32, 64)."""
+    """Convolutions 3 x 3 with ReLU and pooling, then one linear layer."""
     parts: list[nn.Module] = []
     channels, (h, w) = shape[0], shape[1:]
     for k in range(levels):

@@ -1,5 +1,4 @@
-"""Audio to extended transcript: adapter, pre-norm transformer encoder and decoder, greedy and beam search (COCONUT spec
-section 4).
+"""Audio to extended transcript: adapter, pre-norm transformer encoder and decoder, greedy and beam search.
 
 Masks everywhere: padding a batch changes no row's result.
 """

@@ -1,8 +1,8 @@
 """The spoken-language-understanding model of the speech suites: acoustic encoder, sequence-to-sequence transformer,
 tokenizer.
 
-The demo's counterpart of wav2vec 2.0 + decoder (COCONUT spec section 4): log-mel frames → small acoustic encoder
-(frozen or fine-tuned) → transformer encoder → transformer decoder over the extended transcript.
+The demo's counterpart of wav2vec 2.0 + decoder: log-mel frames → small acoustic encoder (frozen or
+fine-tuned) → transformer encoder → transformer decoder over the extended transcript.
 """
 
 from __future__ import annotations
@@ -111,8 +111,7 @@ def prepare(config: Config, source: Source) -> Source[SpeechInfo]:
     """Adds the column ``tokens`` [N, J] (SOS, intent, ..., EOS) and ``intent`` ids; with a frozen encoder ``features``
     become its outputs.
 
-    The tokenizer is built on the text of all splits and experiences: names of labels leak, no examples do (spec
-    section 11, 10).
+    The tokenizer is built on the text of all splits and experiences: names of labels leak, no examples do.
     """
     spoken = source.reading(SpeechInfo, "the network 'slu'")
     facts = spoken.info
@@ -148,9 +147,9 @@ def _encode(features: Tensor | Ragged, encoder: nn.Module) -> Ragged:
     if not isinstance(features, Ragged):
         raise TypeError("features must be a ragged column")
     encoder.eval()
-    order = torch.argsort(features.lengths)
+    by_length = torch.argsort(features.lengths)
     rows: list[Tensor] = [torch.empty(0)] * len(features)
-    for part in order.split(64):
+    for part in by_length.split(64):
         x, lengths = features.gather(part)
         h, out = encoder(_samples(x), lengths)
         for k, i in enumerate(part.tolist()):
@@ -307,7 +306,7 @@ class SpokenLanguageModel(nn.Module):
         return self.seq2seq.decode(h, mask, tokens[:, :-1])
 
     def loss_from(self, h: Tensor, mask: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Transcription loss L_ASR with teacher forcing (spec section 3.1)."""
+        """Transcription loss L_ASR with teacher forcing."""
         tokens = batch["tokens"]
         logits = self.logits(h, mask, tokens)
         loss = transcription(logits, tokens[:, 1:], include_pad=self.config.ce_include_pad)

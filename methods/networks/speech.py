@@ -1,7 +1,7 @@
 """Encoders that take waveforms: log-mel in front of our small encoder, and wav2vec 2.0, HuBERT or DistilHuBERT through
 transformers.
 
-COCONUT spec section 4: SLURP takes wav2vec 2.0 base fine-tuned on 960 h, FSC DistilHuBERT; the convolutional feature
+In the COCONUT paper SLURP takes wav2vec 2.0 base fine-tuned on 960 h, FSC DistilHuBERT; the convolutional feature
 extractor is frozen.
 """
 
@@ -21,7 +21,7 @@ RATE = 16_000
 def normalise(x: Tensor, lengths: Tensor) -> Tensor:
     """Zero mean and unit variance over the valid samples of each row [B, U]; padding becomes zero.
 
-    The public code normalises over the padded length (spec section 4); here padding changes no row.
+    The public code normalises over the padded length; here padding changes no row.
     """
     valid = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
     n = lengths.clamp(min=1)[:, None].to(x.dtype)
@@ -52,10 +52,10 @@ class LogMel(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         # every row is reflected at its own ends by half a window, as in the prepared features
-        place = (torch.arange(x.shape[1] + 512, device=x.device) - 256).expand(len(x), -1).abs()
+        positions = (torch.arange(x.shape[1] + 512, device=x.device) - 256).expand(len(x), -1).abs()
         end = (lengths[:, None] - 1).clamp(min=0)
-        place = torch.where(place > end, 2 * end - place, place).clamp(min=0).minimum(end)
-        frames = self.mel(x.gather(1, place)).clamp(min=1e-6).log().transpose(1, 2)  # [B, T', 40]
+        positions = torch.where(positions > end, 2 * end - positions, positions).clamp(min=0).minimum(end)
+        frames = self.mel(x.gather(1, positions)).clamp(min=1e-6).log().transpose(1, 2)  # [B, T', 40]
         lengths = lengths // 160 + 1
         frames = frames[:, : int(lengths.max())]
         valid = (torch.arange(frames.shape[1], device=x.device) < lengths[:, None])[..., None]
@@ -63,8 +63,8 @@ class LogMel(nn.Module):
         mean = frames.masked_fill(~valid, 0).sum(1, keepdim=True) / n
         centred = (frames - mean).masked_fill(~valid, 0)
         spread = (centred.square().sum(1, keepdim=True) / n).sqrt().clamp(min=1e-3)
-        found: tuple[Tensor, Tensor] = self.encoder(centred / spread, lengths)
-        return found
+        encoded: tuple[Tensor, Tensor] = self.encoder(centred / spread, lengths)
+        return encoded
 
 
 class Pretrained(nn.Module):

@@ -53,10 +53,10 @@ def tokenise(
         )
 
     def ids(first: Sequence[str], second: Sequence[str] | None = None) -> Mapping[str, list[list[int]]]:
-        found: Mapping[str, list[list[int]]] = tokenizer(
+        encoded: Mapping[str, list[list[int]]] = tokenizer(
             list(first), list(second) if second is not None else None, truncation=True, max_length=limit
         )
-        return found
+        return encoded
 
     def column(rows: list[list[int]], empty: int) -> Ragged:
         return Ragged.from_list([torch.tensor(row or [empty], dtype=torch.int64) for row in rows])

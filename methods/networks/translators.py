@@ -1,5 +1,5 @@
 """Translators G(x, mode) and critics D: StarGAN v1, a shallow one of chosen reach, one of smooth colour maps, the
-oracle recolourer (CDvG spec sections 2 and 12), and what a critic or a classifier of content may be kept from seeing.
+oracle recolourer, and what a critic or a classifier of content may be kept from seeing.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class PatchCritic(nn.Module):
         return self.conv1(h), self.conv2(h).mean((2, 3))
 
 
-class ContentReader(nn.Module):
+class ContentClassifier(nn.Module):
     """Class logits of images whose colours are scrambled (:func:`scrambled`)."""
 
     def __init__(self, classes: int, width: int) -> None:

@@ -1,4 +1,4 @@
-"""AdaCon in two stages (SupReMix spec section 7)."""
+"""AdaCon in two stages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .two_stage import TwoStageConfig
 
 
 class AdaConConfig(TwoStageConfig):
-    """Adaptive contrast (spec section 7)."""
+    """Adaptive contrast."""
 
     logit_scale: float = Field(150.0, gt=0, description="multiplies cosine plus margin")
     norm: float = Field(0.2, ge=0, description="margin a unit of the labels' distribution function in percent")

@@ -1,4 +1,4 @@
-"""What LDS and FDS share: bins of the label (SupReMix spec section 7)."""
+"""What LDS and FDS share: bins of the label."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class Binned(Regressor):
 
     def bin(self, label: Tensor) -> Tensor:
         """Bin of each label, [B] int64."""
-        place = (self.scaled(label) / self.config.bin_width).floor().long()
-        return place.clamp(0, self.config.bins - 1)
+        bins = (self.scaled(label) / self.config.bin_width).floor().long()
+        return bins.clamp(0, self.config.bins - 1)
 
     def before_experience(self, view: ExperienceView) -> None:
         super().before_experience(view)
-        place = self.bin(view.labels().to(self.scale.device))
-        self.counts += place.bincount(minlength=self.config.bins)
+        bins = self.bin(view.labels().to(self.scale.device))
+        self.counts += bins.bincount(minlength=self.config.bins)

@@ -1,4 +1,4 @@
-"""Balanced MSE (SupReMix spec section 7)."""
+"""Balanced MSE."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class BMSE(Regressor):
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         unit = (self.spread * self.scale).float()  # a standard deviation in scaled labels
-        prediction = self.read(self._model.encode(self.input(batch, ctx)))
+        prediction = self.standardised_prediction(self._model.encode(self.input(batch, ctx)))
         sigma = F.softplus(self.noise).clamp(min=1e-3)
         loss = balanced_mse(prediction * unit, self.standardised(batch["label"]) * unit, sigma)
         return {"loss": loss / unit.square(), "sigma": sigma}

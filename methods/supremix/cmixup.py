@@ -1,4 +1,4 @@
-"""C-Mixup: partners drawn by closeness of label (SupReMix spec section 7)."""
+"""C-Mixup: partners drawn by closeness of label."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ class CMixupConfig(MixupConfig):
 
     manifold: bool = Field(True, description="mix the encoder's output instead of its input (texts always do)")
     bandwidth: float = Field(
-        1.75, gt=0, description="h: P(j|i) ∝ exp(-|y_i-y_j|²/(2h²)), in scaled labels", json_schema_extra={"sweep": {"low": 0.2, "high": 20.0, "log": True}}
-    )  # fmt: skip
+        1.75,
+        gt=0,
+        description="h: P(j|i) ∝ exp(-|y_i-y_j|²/(2h²)), in scaled labels",
+        json_schema_extra={"sweep": {"low": 0.2, "high": 20.0, "log": True}},
+    )
 
 
 def label_rates(own: Tensor, every: Tensor, bandwidth: float) -> Tensor:
     """``P(j | i) ∝ exp(-(y_i - y_j)² / (2h²))``: rates of partners, [B, n] with rows of sum 1.
 
-    ``own`` [B] and ``every`` [n] are labels, ``bandwidth`` is h. Source: C-Mixup, spec section 7.
+    ``own`` [B] and ``every`` [n] are labels, ``bandwidth`` is h. Source: C-Mixup.
     """
     return (-(own[:, None] - every[None]).square() / (2 * bandwidth**2)).softmax(1)
 

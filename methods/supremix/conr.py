@@ -1,4 +1,4 @@
-"""ConR: a contrast of wrongly close predictions (SupReMix spec section 7)."""
+"""ConR: a contrast of wrongly close predictions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ConR(Regressor):
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         c = self.config
         features = self.views(batch, ctx, 2)
-        prediction, label = self.read(features), batch["label"].repeat(2)
+        prediction, label = self.standardised_prediction(features), batch["label"].repeat(2)
         plain = pointwise(prediction, self.standardised(label), c.loss).mean()
         raw = prediction.detach().double() * self.spread + self.center
         contrast = conr(

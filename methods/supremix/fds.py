@@ -1,4 +1,4 @@
-"""FDS: features calibrated to smoothed statistics of their bin (DIR; SupReMix spec section 7)."""
+"""FDS: features calibrated to smoothed statistics of their bin (DIR)."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class FDS(Binned):
                 (self._model.encode(self._model.inputs(b)).float(), self.bin(b["label"]))
                 for b in ctx.view.batches(rows)
             ]
-            f, place = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+            f, bins = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
             c = self.config
-            moved = bin_statistics(f, place, self.mean, self.variance, self.seen, c.momentum)
+            moved = bin_statistics(f, bins, self.mean, self.variance, self.seen, c.momentum)
             for buffer, value in zip((self.mean, self.variance, self.seen), moved, strict=True):
                 buffer.copy_(value)
             self.smooth_mean.copy_(smooth_statistics(self.mean, c.kernel_size, c.kernel_sigma, c.kernel))
@@ -70,10 +70,20 @@ class FDS(Binned):
         if int(self.epochs_done) >= max(1, self.config.start_smooth):
             b = self.bin(batch["label"])
             moved = calibrate(
-                features.float(), self.mean[b], self.variance[b], self.smooth_mean[b], self.smooth_variance[b], self.config.clip_low, self.config.clip_high
-            )  # fmt: skip
+                features.float(),
+                self.mean[b],
+                self.variance[b],
+                self.smooth_mean[b],
+                self.smooth_variance[b],
+                self.config.clip_low,
+                self.config.clip_high,
+            )
             features = torch.where(self.seen[b][:, None], moved, features.float())
-        return {"loss": pointwise(self.read(features), self.standardised(batch["label"]), self.config.loss).mean()}
+        return {
+            "loss": pointwise(
+                self.standardised_prediction(features), self.standardised(batch["label"]), self.config.loss
+            ).mean()
+        }
 
 
 METHOD = FDS

@@ -15,9 +15,19 @@ from .reference import Reference
 class BoostingConfig(MethodConfig):
     """scikit-learn's GradientBoostingRegressor; its own defaults."""
 
-    trees: int = Field(100, ge=1, le=100_000, description="trees", json_schema_extra={"sweep": {"low": 50, "high": 1000, "log": True}})  # fmt: skip
-    depth: int = Field(3, ge=1, le=30, description="largest depth of a tree", json_schema_extra={"sweep": {"low": 2, "high": 6}})  # fmt: skip
-    learning_rate: float = Field(0.1, gt=0, le=1, description="weight of a tree", json_schema_extra={"sweep": {"low": 0.02, "high": 0.3, "log": True}})  # fmt: skip
+    trees: int = Field(
+        100, ge=1, le=100_000, description="trees", json_schema_extra={"sweep": {"low": 50, "high": 1000, "log": True}}
+    )
+    depth: int = Field(
+        3, ge=1, le=30, description="largest depth of a tree", json_schema_extra={"sweep": {"low": 2, "high": 6}}
+    )
+    learning_rate: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="weight of a tree",
+        json_schema_extra={"sweep": {"low": 0.02, "high": 0.3, "log": True}},
+    )
     subsample: float = Field(1.0, gt=0, le=1, description="share of the rows that a tree sees, drawn by the run's seed")
 
 
@@ -33,10 +43,14 @@ class GradientBoosting(Reference):
         from sklearn.ensemble import GradientBoostingRegressor
 
         c = self.config
-        found = GradientBoostingRegressor(
-            n_estimators=c.trees, max_depth=c.depth, learning_rate=c.learning_rate, subsample=c.subsample, random_state=self.seed
-        ).fit(x, y)  # fmt: skip
-        trees = [tree.tree_ for tree in found.estimators_[:, 0]]
+        fitted = GradientBoostingRegressor(
+            n_estimators=c.trees,
+            max_depth=c.depth,
+            learning_rate=c.learning_rate,
+            subsample=c.subsample,
+            random_state=self.seed,
+        ).fit(x, y)
+        trees = [tree.tree_ for tree in fitted.estimators_[:, 0]]
         most = max(tree.node_count for tree in trees)
 
         def padded(name: str, dtype: torch.dtype) -> Tensor:
@@ -51,7 +65,7 @@ class GradientBoosting(Reference):
             "column": padded("feature", torch.int64).clamp(min=0),
             "threshold": padded("threshold", torch.float64),
             "leaf": padded("value", torch.float64) * c.learning_rate,
-            "start": torch.tensor(float(found.init_.constant_[0, 0]), dtype=torch.float64),
+            "start": torch.tensor(float(fitted.init_.constant_[0, 0]), dtype=torch.float64),
         }
 
     def value(self, x: Tensor) -> Tensor:

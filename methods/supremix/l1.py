@@ -1,4 +1,4 @@
-"""A regressor with the absolute error: what the contrasts are compared with (SupReMix spec section 7)."""
+"""A regressor with the absolute error: what the contrasts are compared with."""
 
 from __future__ import annotations
 

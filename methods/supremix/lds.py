@@ -1,4 +1,4 @@
-"""LDS: weights from the smoothed label density (DIR; SupReMix spec section 7)."""
+"""LDS: weights from the smoothed label density (DIR)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LDS(Binned):
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         c = self.config
-        prediction = self.read(self._model.encode(self.input(batch, ctx)))
+        prediction = self.standardised_prediction(self._model.encode(self.input(batch, ctx)))
         each = pointwise(prediction, self.standardised(batch["label"]), c.loss)
         weight = bin_weights(
             self.counts, reweight=c.reweight, smooth=c.smooth, size=c.kernel_size, sigma=c.kernel_sigma, shape=c.kernel

@@ -1,4 +1,4 @@
-"""SupReMix without mixed positives (spec section 7)."""
+"""SupReMix without mixed positives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SupReMix without mixed negatives (spec section 7)."""
+"""SupReMix without mixed negatives."""
 
 from __future__ import annotations
 

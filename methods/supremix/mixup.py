@@ -1,4 +1,4 @@
-"""Mixup of inputs and labels (SupReMix spec section 7)."""
+"""Mixup of inputs and labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ class MixupConfig(RegressionConfig):
     """Inputs and labels are mixed with those of another row."""
 
     loss: Loss = Field("mse", description="loss of the regressor on standardised labels")
-    alpha: float = Field(2.0, gt=0, le=100, description="λ ~ Beta(α, α), one draw a batch", json_schema_extra={"sweep": {"choices": [0.5, 1.0, 2.0]}})  # fmt: skip
+    alpha: float = Field(
+        2.0,
+        gt=0,
+        le=100,
+        description="λ ~ Beta(α, α), one draw a batch",
+        json_schema_extra={"sweep": {"choices": [0.5, 1.0, 2.0]}},
+    )
     manifold: bool = Field(False, description="mix the encoder's output instead of its input (texts always do)")
 
 
@@ -44,7 +50,7 @@ class Mixup(Regressor):
         else:
             features = self._model.encode({**own, "x": lam * own["x"] + (1 - lam) * theirs["x"]})
         label = lam * self.standardised(batch["label"]) + (1 - lam) * self.standardised(other["label"])
-        return {"loss": pointwise(self.read(features), label, self.config.loss).mean()}
+        return {"loss": pointwise(self.standardised_prediction(features), label, self.config.loss).mean()}
 
 
 METHOD = Mixup

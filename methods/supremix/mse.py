@@ -1,4 +1,4 @@
-"""A regressor with the squared error (SupReMix spec section 7)."""
+"""A regressor with the squared error."""
 
 from __future__ import annotations
 

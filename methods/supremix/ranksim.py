@@ -1,4 +1,4 @@
-"""RankSim: the ranks of features follow those of labels (SupReMix spec section 7)."""
+"""RankSim: the ranks of features follow those of labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from .regressor import RegressionConfig, Regressor, pointwise
 class RankSimConfig(RegressionConfig):
     """RankSim beside the regression loss."""
 
-    ranksim_weight: float = Field(100.0, ge=0, description="weight of the ranking loss", json_schema_extra={"sweep": {"low": 1.0, "high": 200.0, "log": True}})  # fmt: skip
+    ranksim_weight: float = Field(
+        100.0,
+        ge=0,
+        description="weight of the ranking loss",
+        json_schema_extra={"sweep": {"low": 1.0, "high": 200.0, "log": True}},
+    )
     step: float = Field(2.0, gt=0, description="λ of the black-box gradient of ranks")
 
 
@@ -30,9 +35,11 @@ class RankSim(Regressor):
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         features = self._model.encode(self.input(batch, ctx))
-        plain = pointwise(self.read(features), self.standardised(batch["label"]), self.config.loss).mean()
-        order = ranksim(features, batch["label"], generator=ctx.augment, step=self.config.step)
-        return {"loss": plain + self.config.ranksim_weight * order, "ranksim": order}
+        plain = pointwise(
+            self.standardised_prediction(features), self.standardised(batch["label"]), self.config.loss
+        ).mean()
+        ranking = ranksim(features, batch["label"], generator=ctx.augment, step=self.config.step)
+        return {"loss": plain + self.config.ranksim_weight * ranking, "ranksim": ranking}
 
 
 METHOD = RankSim

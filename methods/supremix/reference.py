@@ -1,7 +1,8 @@
-"""What a user would pick instead of a network: ridge regression and gradient boosting, as a reference in the tables of regression.
+"""What a user would pick instead of a network: ridge regression and gradient boosting, a reference in the tables.
 
-scikit-learn fits them once on all rows of the experience; what is kept of them are tensors, so that they are saved, resumed and evaluated like any
-other method. They see the flattened inputs; of sentence pairs, how much the words of both overlap (:func:`overlap`).
+scikit-learn fits them once on all rows of the experience; what is kept of them are tensors, so that they are saved,
+resumed and evaluated like any other method. They see the flattened inputs; of sentence pairs, how
+much the words of both overlap (:func:`overlap`).
 """
 
 from __future__ import annotations
@@ -27,16 +28,25 @@ def _bags(tokens: Tensor, vocabulary: int) -> Tensor:
 
 
 def overlap(first: Tensor, second: Tensor, idf: Tensor) -> Tensor:
-    """Features [B, 5] of sentence pairs [B, L], [B, M]: cosine of the tf-idf vectors, cosine of the counts, shared words over all words (Jaccard),
-    shared words over those of the shorter sentence, | difference of the lengths |. ``idf`` [V]. 0 where a sentence has no known word.
+    """Features [B, 5] of sentence pairs [B, L], [B, M], 0 where a sentence has no known word. ``idf`` [V].
+
+    They are: cosine of the tf-idf vectors, cosine of the counts, shared words over all words (Jaccard), shared words
+    over those of the shorter sentence, | difference of the lengths |.
     """
     a, b = (_bags(t, len(idf)) for t in (first, second))
     shared, either = ((a > 0) & (b > 0)).sum(1), ((a > 0) | (b > 0)).sum(1)
     shorter = torch.minimum((a > 0).sum(1), (b > 0).sum(1))
     length = (a.sum(1) - b.sum(1)).abs()
     return torch.stack(
-        [nn.functional.cosine_similarity(a * idf, b * idf), nn.functional.cosine_similarity(a, b), shared / either.clamp(min=1), shared / shorter.clamp(min=1), length], 1
-    )  # fmt: skip
+        [
+            nn.functional.cosine_similarity(a * idf, b * idf),
+            nn.functional.cosine_similarity(a, b),
+            shared / either.clamp(min=1),
+            shared / shorter.clamp(min=1),
+            length,
+        ],
+        1,
+    )
 
 
 class Reference(Method[protocols.Regressor]):
@@ -66,7 +76,7 @@ class Reference(Method[protocols.Regressor]):
         return x.flatten(1).double()
 
     def before_stage(self, stage: Stage, view: ExperienceView) -> None:
-        """Fit. Raises UnfitError for labels that are no finite numbers, and for texts that one encoder reads as one sequence."""
+        """Fit. Raises UnfitError for labels that are not finite, and for texts encoded as one sequence."""
         label = view.labels().double()
         if not bool(label.isfinite().all()):
             raise UnfitError("the training labels hold NaN or infinities")

@@ -1,6 +1,6 @@
-"""Scalar regressors end to end, and what every regression method shares: label scales, the head, replay and two-stage training.
+"""Scalar regressors end to end, and what every regression method shares: label scales, the head and replay.
 
-Source: the plain regressors of the SupReMix paper (spec sections 4, 5 and 7). A model of these methods offers ``inputs``, ``view``,
+Source: the plain regressors of the SupReMix paper. A model of these methods offers ``inputs``, ``view``,
 ``encode``, ``project`` and ``d_features`` (:mod:`holdfast.methods.networks.regression`).
 """
 
@@ -20,11 +20,11 @@ from ..base import Method, MethodConfig, Stage, StepContext, UnfitError, protoco
 from ..continual.memory import Memory, MemoryConfig, random_selection
 from ..networks import protocols
 
-CONSTANT = 1e-4  # a feature that varies less over the training rows is taken as it is: dividing by that would blow up other rows
+CONSTANT = 1e-4
+"""Features that vary less over the training rows are not standardised: the division would blow up other rows."""
 
-
-RARE = 0.1  # and none is divided by less than this share of the mean deviation: one that few rows activate would blow up others too
-
+RARE = 0.1
+"""No feature is divided by less than this share of the mean deviation: one that few rows activate would blow up too."""
 
 Loss = Literal["l1", "mse", "huber", "focal_l1", "focal_mse"]
 
@@ -38,7 +38,9 @@ class RegressionConfig(MemoryConfig):
         0,
         ge=0,
         le=100_000,
-        description="epochs beside the recipe's, so that a regressor end to end gets the budget of both stages of the contrasts",
+        description=(
+            "epochs beside the recipe's, so that a regressor end to end gets the budget of both stages of the contrasts"
+        ),
         json_schema_extra=protocol(),
     )
     augment: bool = Field(
@@ -48,20 +50,24 @@ class RegressionConfig(MemoryConfig):
     )
     label_scale: float | Literal["percent"] = Field(
         1.0,
-        description="labels are multiplied by it before windows, weights and bins; percent: the training range becomes 0 to 100",
+        description=(
+            "labels are multiplied by it before windows, weights and bins; percent: the training range becomes 0 to 100"
+        ),
         json_schema_extra=protocol(),
     )
     memory_share: float | None = Field(
         0.0,
         ge=0,
         le=1,
-        description="rows kept for replay in later experiences, as a share of the training rows; null: memory_rows says it",
+        description=(
+            "rows kept for replay in later experiences, as a share of the training rows; null: memory_rows says it"
+        ),
         json_schema_extra=protocol(),
     )
 
 
 def pointwise(prediction: Tensor, label: Tensor, kind: Loss) -> Tensor:
-    """Loss of each row, [B]: |e|, e², Huber's (δ = 1), and the focal ones |e| (2σ(0.2|e|) - 1) and e² (2σ(0.2|e|) - 1) (spec section 7)."""
+    """Loss of each row, [B]: |e|, e², Huber's (δ = 1), and the focal |e| (2σ(0.2|e|) - 1) and e² (2σ(0.2|e|) - 1)."""
     e = (prediction.float() - label.float()).abs()
     if kind == "huber":
         return F.huber_loss(prediction.float(), label.float(), reduction="none")
@@ -119,7 +125,7 @@ class Regressor(Method[protocols.Regressor]):
         else:
             self.scale.fill_(self.config.label_scale)
         with torch.no_grad():
-            self.head.bias.fill_(float((label.median() - label.mean()) / self.spread))  # spec section 12
+            self.head.bias.fill_(float((label.median() - label.mean()) / self.spread))  # l1's constant optimum
         self.ready.fill_(True)
 
     def standardised(self, label: Tensor) -> Tensor:
@@ -140,13 +146,13 @@ class Regressor(Method[protocols.Regressor]):
     def views(self, batch: Batch, ctx: StepContext, count: int) -> Tensor:
         """Features [V·N, d] of ``count`` views of a batch, all first views first.
 
-        One forward pass: batch norm sees all views at once (spec section 3, step 3).
+        One forward pass: batch norm sees all views at once.
         """
         views = [self._model.view(batch, ctx.augment) for _ in range(count)]
         features: Tensor = self._model.encode({name: torch.cat([v[name] for v in views]) for name in views[0]})
         return features
 
-    def read(self, features: Tensor) -> Tensor:
+    def standardised_prediction(self, features: Tensor) -> Tensor:
         """The head's standardised prediction, [B]."""
         out: Tensor = self.head((features - self.feature_mean) / self.feature_std)
         return out[:, 0].float()
@@ -159,7 +165,7 @@ class Regressor(Method[protocols.Regressor]):
         return [Stage(epochs=self.config.epochs, more=self.config.second_epochs)]
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
-        prediction = self.read(self._model.encode(self.input(batch, ctx)))
+        prediction = self.standardised_prediction(self._model.encode(self.input(batch, ctx)))
         return {"loss": pointwise(prediction, self.standardised(batch["label"]), self.config.loss).mean()}
 
     @property
@@ -169,9 +175,11 @@ class Regressor(Method[protocols.Regressor]):
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         features = self._model.encode(self._model.inputs(batch))
-        value = self.read(features).double() * self.spread + self.center
-        found = {"value": value, "embedding": features.float()}
-        return {**found, "projection": self._model.project(features).float()} if self.projected else found
+        value = self.standardised_prediction(features).double() * self.spread + self.center
+        prediction = {"value": value, "embedding": features.float()}
+        if self.projected:
+            prediction["projection"] = self._model.project(features).float()
+        return prediction
 
     # -- replay ----------------------------------------------------------------------------------------------------
 
@@ -183,9 +191,9 @@ class Regressor(Method[protocols.Regressor]):
         share = self.config.rows(view.n_train) // view.n_experiences
         if share < 1:
             return
-        order = generator(self.seed, f"memory/{view.experience}")
+        rng = generator(self.seed, f"memory/{view.experience}")
         self.store.rows[view.experience, 0] = view.index[
-            torch.as_tensor(random_selection(len(view.index), min(share, len(view.index)), order))
+            torch.as_tensor(random_selection(len(view.index), min(share, len(view.index)), rng))
         ]
 
     def cost(self) -> dict[str, float]:

@@ -21,7 +21,7 @@ class RidgeConfig(MethodConfig):
 
 
 class Ridge(Reference):
-    """Linear regression with an L2 penalty, which leave-one-out errors on the training rows choose (scikit-learn's RidgeCV)."""
+    """Linear regression; leave-one-out errors on the training rows choose its L2 penalty (scikit-learn's RidgeCV)."""
 
     Config: ClassVar[type[MethodConfig]] = RidgeConfig
     config: RidgeConfig

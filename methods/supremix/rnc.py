@@ -1,4 +1,4 @@
-"""Rank-N-Contrast in two stages (SupReMix spec section 7)."""
+"""Rank-N-Contrast in two stages."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from .two_stage import TwoStage, TwoStageConfig
 
 
 class RnCConfig(TwoStageConfig):
-    """Rank-N-Contrast (spec section 7)."""
+    """Rank-N-Contrast."""
 
-    temperature: float = Field(2.0, gt=0, le=100, description="τ of distances", json_schema_extra={"sweep": {"low": 0.2, "high": 10.0, "log": True}})  # fmt: skip
+    temperature: float = Field(
+        2.0,
+        gt=0,
+        le=100,
+        description="τ of distances",
+        json_schema_extra={"sweep": {"low": 0.2, "high": 10.0, "log": True}},
+    )
 
 
 class RnC(TwoStage):

@@ -1,4 +1,4 @@
-"""SimCLR in two stages: the other view of a row is its only positive (SupReMix spec section 7)."""
+"""SimCLR in two stages: the other view of a row is its only positive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SupCon on labels rounded to classes, in two stages (SupReMix spec section 7)."""
+"""SupCon on labels rounded to classes, in two stages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from .two_stage import TwoStage, TwoStageConfig
 class ContrastConfig(TwoStageConfig):
     """Fields of a contrast without mixtures."""
 
-    temperature: float = Field(0.3, gt=0, le=10, description="τ", json_schema_extra={"sweep": {"low": 0.05, "high": 1.0, "log": True}})  # fmt: skip
+    temperature: float = Field(
+        0.3, gt=0, le=10, description="τ", json_schema_extra={"sweep": {"low": 0.05, "high": 1.0, "log": True}}
+    )
 
 
 class SupCon(TwoStage):

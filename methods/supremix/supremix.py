@@ -1,6 +1,7 @@
-"""SupReMix and the contrasts it is compared with ("Mixup Your Own Pairs", arXiv 2309.16633; spec sections 3, 4, 5 and 7).
+"""SupReMix ("Mixup Your Own Pairs", arXiv 2309.16633).
 
-Pre-train the encoder with a contrast of two views of a batch, then train a regressor on its features (:class:`TwoStage`).
+Pre-train the encoder with a contrast of two views of a batch, then train a regressor on its features
+(:class:`TwoStage`).
 """
 
 from __future__ import annotations
@@ -16,20 +17,30 @@ from .two_stage import TwoStage, TwoStageConfig
 
 
 class SupReMixConfig(TwoStageConfig):
-    """Fields of the loss, named as in spec section 5; defaults are those of the official script."""
+    """Fields of the loss; defaults are those of the official script."""
 
     temperature: float = Field(
         0.3, gt=0, le=10, description="τ", json_schema_extra={"sweep": {"low": 0.05, "high": 1.0, "log": True}}
     )
     window: float = Field(
-        5.0, gt=0, description="n, how far in label the two sides of a mixed positive may lie, in scaled labels",
+        5.0,
+        gt=0,
+        description="n, how far in label the two sides of a mixed positive may lie, in scaled labels",
         json_schema_extra={"sweep": {"low": 2.0, "high": 15.0}},
-    )  # fmt: skip
-    beta_a: float = Field(2.0, gt=0, le=100, description="λ ~ Beta(a, b), the anchor's share of a mixed negative", json_schema_extra={"sweep": {"choices": [2.0, 5.0, 8.0]}})  # fmt: skip
+    )
+    beta_a: float = Field(
+        2.0,
+        gt=0,
+        le=100,
+        description="λ ~ Beta(a, b), the anchor's share of a mixed negative",
+        json_schema_extra={"sweep": {"choices": [2.0, 5.0, 8.0]}},
+    )
     beta_b: float = Field(8.0, gt=0, le=100, description="b", json_schema_extra={"sweep": {"choices": [8.0, 5.0, 2.0]}})
     weight: Weight = Field(
-        "L1_inv", description="distance magnifying: weight of a negative", json_schema_extra={"sweep": {"choices": ["L1_inv", "L2_inv", "none"]}}
-    )  # fmt: skip
+        "L1_inv",
+        description="distance magnifying: weight of a negative",
+        json_schema_extra={"sweep": {"choices": ["L1_inv", "L2_inv", "none"]}},
+    )
     mix_neg: bool = Field(True, description="mixtures of the anchor with other labels as negatives")
     mix_pos: bool = Field(True, description="mixtures of a lower and a higher label as positives")
     pool: int = Field(1, ge=1, le=1024, description="q, sub-batches that are contrasted apart (limits the cubic cost)")
@@ -59,10 +70,22 @@ class SupReMix(TwoStage):
         )  # the loop's last batch may be smaller
         z = z.view(c.views, len(label), -1)[:, :n].flatten(0, 1)
         return supremix(  # steps 4 to 10
-            z, label[:n], temperature=c.temperature, window=c.window, mix_neg=c.mix_neg, mix_pos=c.mix_pos, weight=c.weight, beta_a=c.beta_a,
-            beta_b=c.beta_b, generator=ctx.augment, pool=c.pool if n >= c.pool else 1, detach_mixtures=c.detach_mixtures,
-            renormalise_mixtures=c.renormalise_mixtures, logit_shift=c.logit_shift, max_triples_per_anchor=c.max_triples_per_anchor,
-        )  # fmt: skip
+            z,
+            label[:n],
+            temperature=c.temperature,
+            window=c.window,
+            mix_neg=c.mix_neg,
+            mix_pos=c.mix_pos,
+            weight=c.weight,
+            beta_a=c.beta_a,
+            beta_b=c.beta_b,
+            generator=ctx.augment,
+            pool=c.pool if n >= c.pool else 1,
+            detach_mixtures=c.detach_mixtures,
+            renormalise_mixtures=c.renormalise_mixtures,
+            logit_shift=c.logit_shift,
+            max_triples_per_anchor=c.max_triples_per_anchor,
+        )
 
 
 METHOD = SupReMix

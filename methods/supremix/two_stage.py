@@ -1,4 +1,4 @@
-"""Two-stage training: a contrast for the encoder, then a regressor on its features (SupReMix spec section 4)."""
+"""Two-stage training: a contrast for the encoder, then a regressor on its features."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .regressor import CONSTANT, RARE, RegressionConfig, Regressor, pointwise
 
 
 class TwoStageConfig(RegressionConfig):
-    """Fields of pre-training and of the regressor after it (spec section 4)."""
+    """Fields of pre-training and of the regressor after it."""
 
     epochs: int | None = Field(
         None, ge=0, description="epochs of pre-training; null: the recipe's; 0: straight to the second stage"
@@ -44,7 +44,7 @@ class TwoStageConfig(RegressionConfig):
 
 
 class TwoStage(Regressor):
-    """Pre-train encoder and projector with :meth:`contrast`, drop the projector, train the head (and the encoder) on labels."""
+    """Pre-train encoder and projector with :meth:`contrast`, then train the head (and the encoder) on labels."""
 
     Config: ClassVar[type[MethodConfig]] = TwoStageConfig
     config: TwoStageConfig
@@ -104,4 +104,4 @@ class TwoStage(Regressor):
 
     def _second(self, features: Tensor, batch: Batch) -> dict[str, Tensor]:
         label = self.standardised(batch["label"])
-        return {"loss": pointwise(self.read(features), label, self.config.loss).mean()}
+        return {"loss": pointwise(self.standardised_prediction(features), label, self.config.loss).mean()}

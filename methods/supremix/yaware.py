@@ -1,4 +1,4 @@
-"""y-Aware contrast in two stages (SupReMix spec section 7)."""
+"""y-Aware contrast in two stages."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ from .supcon import ContrastConfig, SupCon
 
 
 class YAwareConfig(ContrastConfig):
-    """Y-aware InfoNCE (spec section 7)."""
+    """Y-aware InfoNCE."""
 
-    sigma: float = Field(2.0, gt=0, description="σ of the Gaussian over scaled labels", json_schema_extra={"sweep": {"low": 0.5, "high": 10.0, "log": True}})  # fmt: skip
+    sigma: float = Field(
+        2.0,
+        gt=0,
+        description="σ of the Gaussian over scaled labels",
+        json_schema_extra={"sweep": {"low": 0.5, "high": 10.0, "log": True}},
+    )
     variant: Literal["yaware", "exp", "official"] = Field(
         "yaware", description="weights by rows; the exponential form; the repository's form"
     )

@@ -31,4 +31,4 @@ class Trainer(Protocol):
         """
 
     def load_state_dict(self, state: Mapping[str, Any], *, experience: Any = None) -> None:
-        """Be what :meth:`state_dict` described; ``experience`` is the one that was being trained (None: between two)."""
+        """Restore what :meth:`state_dict` returned; ``experience``: the one in training (None: between two)."""

@@ -11,28 +11,30 @@ import pytest
 import torch
 from holdfast.analysis.metrics import regression as r
 from holdfast.analysis.problems.regression import Regression
+from holdfast.datasets.core.source import RegressionInfo, ShotBins
 from holdfast.datasets.core.table import Table
 
 
 def test_the_problem_scores_and_draws(tmp_path: Path) -> None:
     label = torch.arange(40, dtype=torch.float32) % 13
     table = Table({"label": label, "x": torch.zeros(40, 2)})
-    data = SimpleNamespace(splits={"train": table, "test": table}, info={"shots": {"many_above": 3, "few_below": 3}})
+    info = RegressionInfo(modality="table", shots=ShotBins(many_above=3, few_below=3))
+    data = SimpleNamespace(splits={"train": table, "test": table}, info=info)
     problem = Regression(data)
     g = np.random.default_rng(0)
     predictions: list[dict[str, Any]] = [
         {"value": np.float32(y + 1), "embedding": g.normal(size=4)} for y in label.tolist()
     ]
-    found = problem.score(predictions, range(40), "test")
-    assert found["mae"] == pytest.approx(1)
-    assert found["many/n"] + found["medium/n"] + found.get("few/n", 0) == 40
-    assert "projection/ordinality" not in found
+    measures = problem.score(predictions, range(40), "test")
+    assert measures["mae"] == pytest.approx(1)
+    assert measures["many/n"] + measures["medium/n"] + measures.get("few/n", 0) == 40
+    assert "projection/ordinality" not in measures
     features = np.stack([p["embedding"] for p in predictions])
-    assert found["ordinality"] == r.ordinality(features, label.double().numpy())
+    assert measures["ordinality"] == r.ordinality(features, label.double().numpy())
     for p in predictions:
         p["projection"] = g.normal(size=3)
     both = problem.score(predictions, range(40), "test")
-    assert {name: both[name] for name in found} == found
+    assert {name: both[name] for name in measures} == measures
     projected = np.stack([p["projection"] for p in predictions])
     assert both["projection/ordinality"] == r.ordinality(projected, label.double().numpy())
     assert both["projection/local_linearity"] == r.local_linearity(projected, label.double().numpy())

@@ -56,7 +56,7 @@ def run_method(method: Any, view: ExperienceView, epochs: int = 1) -> list[Stage
         )
         for epoch in range(epochs):
             for batch in view.batches():
-                result = getattr(method, stage.step)(batch, StepContext(view, stage.name, epoch, 0, draws))
+                result = (stage.step or method.training_step)(batch, StepContext(view, stage.name, epoch, 0, draws))
                 updates = (
                     [("main", result["loss"])] if isinstance(result, dict) else ((u.optimizer, u.loss) for u in result)
                 )
