@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from holdfast.datasets.core.streams import class_incremental, range_incremental,
 from holdfast.datasets.core.table import Ragged, Table
 from holdfast.datasets.spoken.features import BANDS
 from holdfast.datasets.supremix import tabular
-from holdfast.methods.base import Method, UnfitError
+from holdfast.methods.base import Method
 from holdfast.methods.networks import images, regression, slu
 from holdfast.methods.training.settings import TrainingSettings
 from holdfast.methods.training.strategy import MethodStrategy
@@ -136,6 +136,12 @@ class Whole:
     needs: str  # what it says of the hidden columns that it needs; empty: it does without
 
 
+def missing_columns(method: Method, experiences: Sequence[Any]) -> list[str]:
+    """What the method says, before it trains, of columns that it needs and does not see."""
+    columns = experiences[0].table.columns
+    return [f"needs '{column}'" for column in type(method).requires.columns if column not in columns]
+
+
 @functools.cache
 def trained(name: str) -> Whole:
     """The method after both experiences, with hidden columns only where it says that it needs one."""
@@ -145,14 +151,13 @@ def trained(name: str) -> Whole:
         strategy, experiences = built(name, watch, hide)
         state = strategy.method.state_dict()
         begun = {key: value.clone() for key, value in state.items() if isinstance(value, Tensor)}
-        try:
-            finish(strategy, experiences)
-        except UnfitError as error:
-            if not hide:
-                raise
-            needs = str(error)
-        else:
-            break
+        missing = missing_columns(strategy.method, experiences)
+        if missing:
+            assert hide, missing
+            needs = "; ".join(missing)
+            continue
+        finish(strategy, experiences)
+        break
     return Whole(strategy, watch, begun, needs)
 
 
