@@ -37,11 +37,6 @@ def char_distance(gold: str, predicted: str) -> float:
     return Levenshtein.distance(gold, predicted) / longest if longest else 0.0
 
 
-def exact_distance(gold: str, predicted: str) -> float:
-    """0 or 1."""
-    return float(gold != predicted)
-
-
 def entity_counts(
     gold: Sequence[Entity], predicted: Sequence[Entity], distance: Callable[[str, str], float], counts: Counts
 ) -> None:

@@ -27,7 +27,6 @@ COLUMNS = ("path", "speakerId", "transcription", "action", "object", "location")
 
 # The 31 intents (action, object, location) in the order of the public code, with phrasings of our own.
 PLACES = ("kitchen", "bedroom", "washroom")
-LANGUAGES = ("Chinese", "Korean", "English", "German")
 INTENTS: tuple[tuple[str, str, str], ...] = (
     ("change language", "none", "none"),
     ("activate", "music", "none"),
