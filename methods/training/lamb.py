@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+
+from .layerwise import Layerwise
 
 
-class LAMB(Optimizer):
+class LAMB(Layerwise):
     """Adam's direction with decoupled weight decay, scaled in each layer to the norm of the weights.
 
     For each parameter tensor x with gradient g at its t-th step (from 1), with η = ``lr``, (β₁, β₂) = ``betas``,
@@ -42,20 +43,7 @@ class LAMB(Optimizer):
             raise ValueError(f"betas must lie in [0, 1), not {betas}")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "adapt": adapt})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; ``closure`` computes the loss anew, which is returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for x in group["params"]:
-                if x.grad is not None:
-                    self._move(x, x.grad, group)
-        return loss
-
-    def _move(self, x: Tensor, g: Tensor, group: dict[str, Any]) -> None:
+    def move(self, x: Tensor, g: Tensor, group: dict[str, Any]) -> None:
         state = self.state[x]
         if not state:
             state.update(step=0, first=torch.zeros_like(x), second=torch.zeros_like(x))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+
+from .layerwise import Layerwise
 
 
-class LARS(Optimizer):
+class LARS(Layerwise):
     """SGD with momentum whose rate is scaled in each layer by the ratio of the weights' to the gradient's norm.
 
     For each parameter tensor w with gradient g, with γ = ``lr``, m = ``momentum``, β = ``weight_decay`` and η =
@@ -49,20 +50,7 @@ class LARS(Optimizer):
         }
         super().__init__(params, defaults)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; ``closure`` computes the loss anew, which is returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for w in group["params"]:
-                if w.grad is not None:
-                    self._move(w, w.grad, group)
-        return loss
-
-    def _move(self, w: Tensor, g: Tensor, group: dict[str, Any]) -> None:
+    def move(self, w: Tensor, g: Tensor, group: dict[str, Any]) -> None:
         decay = group["weight_decay"]
         update = g.add(w, alpha=decay)
         if group["adapt"]:
