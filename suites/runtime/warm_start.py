@@ -76,7 +76,7 @@ def check(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], source: 
     with torch.random.fork_rng(devices=[]):
         model = module.build(module.Config(**recipe.model.options), source.info, seeds[0])
     for folder in {source_of(recipe, method, seed) for seed in seeds for method in methods}:
-        _fitting(model, _read(folder)[0], folder)
+        fitting(model, _read(folder)[0], folder)
 
 
 def take(run: Path, model: nn.Module) -> None:
@@ -92,7 +92,7 @@ def take(run: Path, model: nn.Module) -> None:
     if now["sha256"] != origin["sha256"]:
         what = "the weights that this run starts from have changed since it was begun"
         raise Fault.data(what, str(folder), "start anew: suites run")
-    model.load_state_dict({**model.state_dict(), **_fitting(model, weights, folder)})
+    model.load_state_dict({**model.state_dict(), **fitting(model, weights, folder)})
 
 
 def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -113,7 +113,7 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return weights, origin | {name: run[name] for name in ("suite", "method", "seed")}
 
 
-def _fitting(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
+def fitting(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
     """What ``model`` takes of ``weights``: all, but for the parts that it names ``replaceable``; such a part is
     taken whole or stays new. Raises Fault with the names that do not fit."""
     own = model.state_dict()
@@ -123,8 +123,8 @@ def _fitting(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> d
             wrong[name] = "not in the run"
         elif name not in own:
             wrong[name] = "not in this model"
-        elif own[name].shape != weights[name].shape:
-            wrong[name] = f"{list(weights[name].shape)} in the run, {list(own[name].shape)} here"
+        elif _shape(own[name]) != _shape(weights[name]):
+            wrong[name] = f"{_shape(weights[name])} in the run, {_shape(own[name])} here"
     parts: tuple[str, ...] = tuple(getattr(model, "replaceable", ()))
     new = tuple(part for part in parts if any(name.startswith(part) for name in wrong))
     errors = [f"{name}: {what}" for name, what in wrong.items() if not name.startswith(new)]
@@ -133,3 +133,8 @@ def _fitting(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> d
         what = "\n  ".join([f"{len(errors)} of the weights do not fit this model:", *errors[:SHOWN], *more])
         raise Fault.recipe(what, str(folder), "give both runs the same model.options and data of the same form")
     return {name: value for name, value in weights.items() if not name.startswith(new)}
+
+
+def _shape(value: Any) -> list[int] | None:
+    """A tensor's shape; None of other state, which its own module checks (a reference to a frozen network)."""
+    return list(value.shape) if hasattr(value, "shape") else None

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from holdfast.methods.base import FrozenReference
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.runtime import warm_start as weights
 from holdfast.suites.tracking.journal import comparable
+from torch import nn
 
 from .process import CommandLine
 
@@ -180,3 +182,13 @@ def test_a_sweep_over_fractions_of_the_data_starts_each_trial_from_the_weights(
         ]
     assert len(checksums) == 2
     assert steps == {0.25: 2 * 2, 1.0: 2 * 8}
+
+
+def test_a_frozen_network_that_is_kept_by_reference_is_taken_along() -> None:
+    """Its state is no tensor: comparing shapes ended in an AttributeError."""
+    model = nn.ModuleDict({"head": nn.Linear(2, 1), "frozen": FrozenReference(nn.Linear(2, 2), "net")})
+    state = model.state_dict()
+    assert weights.fitting(model, state, Path("run")) == state
+    model.load_state_dict({**model.state_dict(), **state})
+    with pytest.raises(Fault, match=r"head.weight: \[1, 3\] in the run, \[1, 2\] here"):
+        weights.fitting(model, {**state, "head.weight": torch.zeros(1, 3)}, Path("run"))
