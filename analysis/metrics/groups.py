@@ -11,16 +11,70 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+class GroupCounts:
+    """Rows and right predictions of each group (label, bias), counted batch by batch; memory does not grow with them.
+
+    ``drifts``: the usual bias moves from one experience to the next, so that no group is aligned or conflicting, and
+    the means over such groups are left out.
+    """
+
+    def __init__(self, drifts: bool = False) -> None:
+        self.drifts = drifts
+        self.rows, self.right, self.usual, self.usual_right = (np.zeros((0, 0), np.int64) for _ in range(4))
+
+    def update(self, labels: Array, bias: Array, predicted: Array, usual: Array) -> None:
+        """Count a batch: labels, biases, predictions and the usual bias of each row's class, [B] integers each."""
+        if not len(labels):
+            return
+        shape = max(int(labels.max()) + 1, self.rows.shape[0]), max(int(bias.max()) + 1, self.rows.shape[1])
+        right, same = predicted == labels, usual == bias
+        for name, chosen in (("rows", None), ("right", right), ("usual", same), ("usual_right", same & right)):
+            counts = np.zeros(shape, np.int64)
+            before = getattr(self, name)
+            counts[: before.shape[0], : before.shape[1]] = before
+            np.add.at(counts, (labels, bias), 1 if chosen is None else chosen)
+            setattr(self, name, counts)
+
+    def matrix(self) -> Array:
+        """``a[y, b]``: accuracy in the group (y, b), NaN where it is empty."""
+        with np.errstate(invalid="ignore"):
+            return self.right / self.rows
+
+    def measures(self) -> dict[str, float]:
+        """:func:`group_metrics` of the rows counted."""
+        matrix = self.matrix()
+        filled = matrix[~np.isnan(matrix)]
+        rows, right, usual, usual_right = (int(counts.sum()) for counts in self._counts)
+        measures = {
+            "accuracy": _share(right, rows),
+            "group_mean": _mean(filled),
+            "aligned": _share(usual_right, usual),
+            "conflict": _share(right - usual_right, rows - usual),
+            "aligned_group_mean": _mean(matrix[(self.usual == self.rows) & (self.rows > 0)]),
+            "conflict_group_mean": _mean(matrix[(self.usual == 0) & (self.rows > 0)]),
+            "worst_group": float(filled.min()) if len(filled) else math.nan,
+        }
+        if self.drifts:
+            del measures["aligned_group_mean"], measures["conflict_group_mean"]
+        measures["gap"] = measures["aligned"] - measures["conflict"]
+        return {name: value for name, value in measures.items() if not math.isnan(value)}
+
+    @property
+    def _counts(self) -> tuple[Array, Array, Array, Array]:
+        return self.rows, self.right, self.usual, self.usual_right
+
+
 def group_matrix(labels: Array, bias: Array, predicted: Array) -> Array:
     """``a[y, b]``: accuracy in the group (y, b), NaN where it is empty. Labels, biases and predictions are [N]
     integers.
     """
-    shape = (int(labels.max()) + 1, int(bias.max()) + 1) if len(labels) else (0, 0)
-    right, count = np.zeros(shape), np.zeros(shape)
-    np.add.at(right, (labels, bias), predicted == labels)
-    np.add.at(count, (labels, bias), 1)
-    with np.errstate(invalid="ignore"):
-        return right / count
+    counts = GroupCounts()
+    counts.update(labels, bias, predicted, bias)
+    return counts.matrix()
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
 
 
 def _mean(values: Array) -> float:
@@ -40,21 +94,6 @@ def group_metrics(
     usual one is the class's own. ``drifts``: it moves from one experience to the next, so that no group is aligned or
     conflicting and their means are left out.
     """
-    matrix = group_matrix(labels, bias, predicted)
-    right = (predicted == labels).astype(float)
-    same = (labels if usual is None else usual) == bias
-    aligned = group_matrix(labels, bias, np.where(same, labels, -1))  # of each group: 1, 0, NaN where it is empty
-    filled = matrix[~np.isnan(matrix)]
-    measures = {
-        "accuracy": _mean(right),
-        "group_mean": _mean(filled),
-        "aligned": _mean(right[same]),
-        "conflict": _mean(right[~same]),
-        "aligned_group_mean": _mean(matrix[aligned == 1]),
-        "conflict_group_mean": _mean(matrix[aligned == 0]),
-        "worst_group": float(filled.min()) if len(filled) else math.nan,
-    }
-    if drifts:
-        del measures["aligned_group_mean"], measures["conflict_group_mean"]
-    measures["gap"] = measures["aligned"] - measures["conflict"]
-    return {name: value for name, value in measures.items() if not math.isnan(value)}
+    counts = GroupCounts(drifts)
+    counts.update(labels, bias, predicted, labels if usual is None else usual)
+    return counts.measures()

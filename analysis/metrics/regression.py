@@ -178,6 +178,6 @@ def evaluate(
     return {name: measure for name, measure in measures.items() if np.isfinite(measure)}
 
 
-def column(values: Sequence[Any]) -> Array:
+def column(values: Sequence[Any] | NDArray[Any]) -> Array:
     """Numbers or vectors of predictions as one array [N, ...]."""
     return np.asarray(values, dtype=np.float64)

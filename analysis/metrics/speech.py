@@ -12,13 +12,21 @@ Entity = tuple[str, str]
 Counts = dict[str, list[float]]  # label -> [TP, FP, FN]
 
 
-def wer(gold: Sequence[str], predicted: Sequence[str]) -> float:
-    """Corpus-level word error rate: all word edits over all gold words; 0 for no gold words and no edits, 1 with
-    edits.
-    """
-    edits = sum(Levenshtein.distance(g.split(), p.split()) for g, p in zip(gold, predicted, strict=True))
-    words = sum(len(g.split()) for g in gold)
+def word_edits(gold: str, predicted: str) -> tuple[int, int]:
+    """Word edits from one text to the other, and words of the gold one."""
+    words = gold.split()
+    return Levenshtein.distance(words, predicted.split()), len(words)
+
+
+def word_error_rate(edits: int, words: int) -> float:
+    """Edits a gold word; 0 for no gold words and no edits, 1 with edits."""
     return edits / words if words else float(edits > 0)
+
+
+def wer(gold: Sequence[str], predicted: Sequence[str]) -> float:
+    """Corpus-level word error rate: all word edits over all gold words (:func:`word_error_rate`)."""
+    counts = [word_edits(g, p) for g, p in zip(gold, predicted, strict=True)]
+    return word_error_rate(sum(edits for edits, _ in counts), sum(words for _, words in counts))
 
 
 def word_distance(gold: str, predicted: str) -> float:
@@ -135,37 +143,42 @@ def slu_f1(
     return f1(slu_counts(gold, predicted)[0], average)[2]
 
 
-def evaluate(
-    predicted: Sequence[Any],
-    gold: Sequence[Any],
-    parse: Callable[[str], Any] | None = None,
-    annotated: Sequence[Sequence[Entity]] | None = None,
-) -> dict[str, float]:
-    """All metrics of decoded texts against gold texts (both extended transcripts; ``parse`` reads one into scenario,
-    action, entities).
+class SpeechCounts:
+    """What decoded texts say beside gold ones (both extended transcripts), counted recording by recording."""
 
-    ``accuracy`` (intent), ``intent_f1_macro`` (unweighted mean of the intents' F1), ``scenario_accuracy``, ``wer``
-    (of the whole extended transcript), ``slu_f1`` and ``slu_f1_macro`` (micro and macro over entity types; of the
-    ``annotated`` gold entities, which the official tool compares with their punctuation; None: those of the gold
-    texts), ``empty`` (share of empty outputs, which count as wrong).
-    """
-    if parse is None:
-        raise ValueError("evaluate needs the parser of the transcript")
-    p, g = [parse(text) for text in predicted], [parse(text) for text in gold]
-    n = max(1, len(g))
-    gold_entities = [t.entities for t in g] if annotated is None else annotated
-    intents, entities = new_counts(), slu_counts(gold_entities, [t.entities for t in p])[0]
-    for a, b in zip(g, p, strict=True):
-        label_counts(a.intent, b.intent, intents)
-    return {
-        "accuracy": sum(a.intent == b.intent for a, b in zip(p, g, strict=True)) / n,
-        "scenario_accuracy": sum(a.scenario == b.scenario for a, b in zip(p, g, strict=True)) / n,
-        "wer": wer(gold, predicted),
-        "slu_f1": f1(entities, "micro")[2],
-        "slu_f1_macro": f1(entities, "macro")[2],
-        "intent_f1_macro": f1(intents, "macro")[2],
-        "empty": sum(not text for text in predicted) / n,
-    }
+    def __init__(self) -> None:
+        self.rows = self.intents_right = self.scenarios_right = self.empty = self.edits = self.words = 0
+        self.intents, self.entities = new_counts(), new_counts()
+
+    def add(self, said: str, gold: str, parsed: Any, parsed_gold: Any, entities: Sequence[Entity]) -> None:
+        """Count a recording: its texts, what they parse into (``scenario``, ``intent``, ``entities``), and the gold
+        entities as annotated, which the official tool compares with their punctuation.
+        """
+        self.rows += 1
+        self.intents_right += parsed.intent == parsed_gold.intent
+        self.scenarios_right += parsed.scenario == parsed_gold.scenario
+        self.empty += not said
+        edits, words = word_edits(gold, said)
+        self.edits, self.words = self.edits + edits, self.words + words
+        label_counts(parsed_gold.intent, parsed.intent, self.intents)
+        for distance in (word_distance, char_distance):
+            entity_counts(entities, parsed.entities, distance, self.entities)
+
+    def measures(self) -> dict[str, float]:
+        """``accuracy`` (intent), ``scenario_accuracy``, ``wer`` (of the whole extended transcript), ``slu_f1`` and
+        ``slu_f1_macro`` (micro and macro over entity types), ``intent_f1_macro`` (unweighted mean of the intents' F1),
+        ``empty`` (share of empty outputs, which count as wrong).
+        """
+        n = max(1, self.rows)
+        return {
+            "accuracy": self.intents_right / n,
+            "scenario_accuracy": self.scenarios_right / n,
+            "wer": word_error_rate(self.edits, self.words),
+            "slu_f1": f1(self.entities, "micro")[2],
+            "slu_f1_macro": f1(self.entities, "macro")[2],
+            "intent_f1_macro": f1(self.intents, "macro")[2],
+            "empty": self.empty / n,
+        }
 
 
 def score_release(

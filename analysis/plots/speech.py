@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from .figure import new_figure, short
 
 
-def confusion(gold: Sequence[str], predicted: Sequence[str], path: Path, most: int = 30) -> None:
-    """Counts of (gold, predicted) labels, rows normalised; predictions outside the gold labels share the column
-    ``other``.
+def confusion(pairs: Mapping[tuple[str, str], int], path: Path, most: int = 30) -> None:
+    """Counts of (gold, predicted) labels ``pairs``, rows normalised; predictions outside the gold labels share the
+    column ``other``.
 
     With more than ``most`` labels the least frequent are left out.
     """
@@ -18,14 +18,16 @@ def confusion(gold: Sequence[str], predicted: Sequence[str], path: Path, most: i
 
     import numpy as np
 
-    frequent = Counter(gold).most_common(most)
-    names = sorted(name for name, _ in frequent)
+    gold: Counter[str] = Counter()
+    for (label, _), count in pairs.items():
+        gold[label] += count
+    names = sorted(label for label, _ in gold.most_common(most))
     columns = [*names, "other"]
     column = {name: i for i, name in enumerate(columns)}
     counts = np.zeros((len(names), len(columns)))
-    for g, p in zip(gold, predicted, strict=True):
-        if g in column:
-            counts[column[g], column.get(p, len(names))] += 1
+    for (label, said), count in pairs.items():
+        if label in column:
+            counts[column[label], column.get(said, len(names))] += count
     share = counts / np.maximum(1, counts.sum(1, keepdims=True))
     side = 2 + 0.32 * len(columns)
     figure, axes = new_figure(side, side)

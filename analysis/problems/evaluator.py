@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from numpy.typing import NDArray
+
 from ..metrics.metric import Metric
 
 if TYPE_CHECKING:
     from ...datasets.core.source import DataInfo
 
-Prediction = Mapping[str, Any]
-
-
+Outputs = Mapping[str, NDArray[Any]]  # what a method predicts of a batch: name -> [B, ...]
+Rows = NDArray[Any]  # ids of the batch's rows in their split, [B]
 Picture = Callable[[Path], None]
 
 
@@ -34,32 +35,50 @@ class Data(Protocol):
         ...
 
 
+class Measurement:
+    """What is measured of the rows of one split, batch by batch. It keeps counts, or what a measure cannot do without
+    (the values that a rank correlation sorts), and no prediction as it came.
+    """
+
+    def update(self, outputs: Outputs, rows: Rows) -> None:
+        """Take in a batch: ``outputs[name][k]`` belongs to row ``rows[k]`` of the split. Every row comes once."""
+        raise NotImplementedError(f"{type(self).__name__} must define update")
+
+    def compute(self) -> dict[str, float]:
+        """Metrics of all rows taken in so far; one that is undefined on them is left out."""
+        raise NotImplementedError(f"{type(self).__name__} must define compute")
+
+    def pictures(self) -> Iterator[tuple[str, Picture]]:
+        """Pictures of the rows taken in: a file's name and what draws it there.
+
+        Each is drawn by itself: one that fails takes neither the run nor the others with it.
+        """
+        return iter(())
+
+
 class Evaluator:
     """Turns predictions and targets into named metrics, tables and pictures.
 
-    ``main`` is the metric that the matrix holds. Every name that ``score`` may give is declared:
+    ``main`` is the metric that the matrix holds. Every name that a measurement may give is declared:
     direction, unit and title are read from there by everything that compares; a name that is not declared is an error.
     """
 
     main: ClassVar[str]
-    metrics: ClassVar[Sequence[Metric]] = ()  # of score, by their bare names
+    metrics: ClassVar[Sequence[Metric]] = ()  # of a measurement, by their bare names
     table: ClassVar[Sequence[str]] = ()  # metrics of the summary that the screen's table shows, in order
 
     def __init__(self, data: Data) -> None:
         self.data = data
 
-    def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
-        """Metrics of the rows ``index`` of ``split``; ``predictions[k]`` belongs to row ``index[k]``."""
-        raise NotImplementedError(f"{type(self).__name__} must define score")
+    def measurement(self, split: str) -> Measurement:
+        """A new measurement of rows of ``split``, of none so far."""
+        raise NotImplementedError(f"{type(self).__name__} must define measurement")
 
-    def pictures(
-        self, predictions: Sequence[Prediction], index: Sequence[int], split: str
-    ) -> Iterator[tuple[str, Picture]]:
-        """Pictures of what the last evaluation on all seen experiences shows: a file's name and what draws it there.
-
-        Each is drawn by itself: one that fails takes neither the run nor the others with it.
-        """
-        return iter(())
+    def measure(self, outputs: Outputs, rows: Rows, split: str) -> Measurement:
+        """A measurement of one batch of ``split``."""
+        measurement = self.measurement(split)
+        measurement.update(outputs, rows)
+        return measurement
 
 
 class MissingColumnError(ValueError):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from ...datasets.core.source import ClassInfo, require
 from ..metrics import groups
 from ..metrics.metric import Metric
-from .evaluator import Data, Evaluator, MissingColumnError, Picture, Prediction
+from .evaluator import Data, Evaluator, Measurement, MissingColumnError, Outputs, Picture, Rows
+
+COLUMNS = ("label", "bias", "usual")
 
 
 class Groups(Evaluator):
@@ -50,33 +52,33 @@ class Groups(Evaluator):
                         f"the split '{split}' has no column '{column}': the problem 'groups' needs it"
                     )
 
-    def _columns(self, split: str, index: Sequence[int]) -> tuple[Any, Any]:
-        columns = self.data.splits[split].columns
-        rows = np.asarray(index, dtype=np.int64)
-        return columns["label"].numpy()[rows], columns["bias"].numpy()[rows]
+    def measurement(self, split: str) -> GroupsMeasurement:
+        columns = {name: column.numpy() for name, column in self.data.splits[split].columns.items() if name in COLUMNS}
+        return GroupsMeasurement(columns, np.asarray(self.info.usual, np.int64))
 
-    def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
-        labels, bias = self._columns(split, index)
-        predicted = np.array([int(p["label"]) for p in predictions], dtype=np.int64)
-        usual, drifts = self._usual_of_rows(split, index, labels), "usual" in self.data.splits[split].columns
-        return groups.group_metrics(labels, bias, predicted, usual, drifts)
 
-    def _usual_of_rows(self, split: str, index: Sequence[int], labels: Any) -> Any:
-        """The usual bias of each row's class, [N]."""
-        columns = self.data.splits[split].columns
-        if "usual" in columns:
-            return columns["usual"].numpy()[np.asarray(index, dtype=np.int64)]
-        return np.asarray(self.info.usual, np.int64)[labels]
+class GroupsMeasurement(Measurement):
+    """Counts of each group of ``columns`` (``label``, ``bias`` and, where the usual bias drifts, ``usual``, each [rows
+    of the split]); ``usual`` [classes] where it does not.
+    """
 
-    def pictures(
-        self, predictions: Sequence[Prediction], index: Sequence[int], split: str
-    ) -> Iterator[tuple[str, Picture]]:
+    def __init__(self, columns: dict[str, groups.Array], usual: groups.Array) -> None:
+        self.columns, self.usual = columns, usual
+        self.counts = groups.GroupCounts(drifts="usual" in columns)
+
+    def update(self, outputs: Outputs, rows: Rows) -> None:
+        labels, bias = self.columns["label"][rows], self.columns["bias"][rows]
+        usual = self.columns["usual"][rows] if "usual" in self.columns else self.usual[labels]
+        self.counts.update(labels, bias, np.asarray(outputs["label"]), usual)
+
+    def compute(self) -> dict[str, float]:
+        return self.counts.measures()
+
+    def pictures(self) -> Iterator[tuple[str, Picture]]:
         """The group matrix."""
         from ..plots.groups import group_heatmap
 
-        labels, bias = self._columns(split, index)
-        predicted = np.array([int(p["label"]) for p in predictions], dtype=np.int64)
-        yield "groups.png", lambda path: group_heatmap(groups.group_matrix(labels, bias, predicted), path)
+        yield "groups.png", lambda path: group_heatmap(self.counts.matrix(), path)
 
 
 PROBLEM = Groups

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...datasets.core.source import RegressionInfo, require
 from ..metrics import regression
 from ..metrics.metric import Metric
 from ..plots import regression as plots
-from .evaluator import Data, Evaluator, Picture, Prediction
+from .evaluator import Data, Evaluator, Measurement, Outputs, Picture, Rows
 
 ERRORS = (
     Metric("mae", False, "label", "mean absolute error"),
     Metric("rmse", False, "label", "root of the mean squared error"),
     Metric("gm", False, "label", "geometric mean of the absolute errors"),
 )
+KEPT = ("value", "embedding", "projection")  # of what a method predicts
 COUNT = Metric("n", None, "rows", "rows")
 ORDER = (
     Metric("ordinality", True, "", "rank correlation of label distance and embedding distance"),
@@ -29,8 +31,8 @@ ORDER = (
 
 
 class Regression(Evaluator):
-    """Predictions hold ``value`` and may hold ``embedding`` [d], the encoder's features, and ``projection`` [p], the
-    projector's output where it was trained with the encoder as it stands; the column ``label`` is the target.
+    """Predictions hold ``value`` [B] and may hold ``embedding`` [B, d], the encoder's features, and ``projection`` [B,
+    p], the projector's output where it was trained with the encoder as it stands; the column ``label`` is the target.
     ``ordinality`` is that of the features, ``projection/ordinality`` that of the projections.
 
     Of the data's :class:`~holdfast.datasets.core.source.RegressionInfo`, ``shots`` says how labels fall into many,
@@ -76,33 +78,52 @@ class Regression(Evaluator):
         self.info = require(data.info, RegressionInfo, "the problem 'regression'")
         self.shots = regression.Shots.of(self.info.shots) if self.info.shots is not None else None
 
-    def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
-        value, label = self._values(predictions, index, split)
-        embedding, projection = (self._vectors(predictions, name) for name in ("embedding", "projection"))
-        return regression.evaluate(value, label, embedding, self.shots, self.labels["train"], projection)
+    def measurement(self, split: str) -> RegressionMeasurement:
+        return RegressionMeasurement(self.labels, split, self.shots, self.info.label_name)
 
-    def _values(
-        self, predictions: Sequence[Prediction], index: Sequence[int], split: str
-    ) -> tuple[regression.Array, regression.Array]:
-        value = regression.column([p["value"] for p in predictions])
-        return value, self.labels[split][np.asarray(index, dtype=np.int64)]
 
-    @staticmethod
-    def _vectors(predictions: Sequence[Prediction], name: str) -> regression.Array | None:
-        return regression.column([p[name] for p in predictions]) if predictions and name in predictions[0] else None
+class RegressionMeasurement(Measurement):
+    """Keeps the value of each row and, in the type they came in, its vectors: ranks and neighbours need them all."""
 
-    def pictures(
-        self, predictions: Sequence[Prediction], index: Sequence[int], split: str
-    ) -> Iterator[tuple[str, Picture]]:
-        value, label = self._values(predictions, index, split)
-        name = self.info.label_name
+    def __init__(
+        self, labels: Mapping[str, regression.Array], split: str, shots: regression.Shots | None, label_name: str
+    ) -> None:
+        self.labels, self.split, self.shots, self.label_name = labels, split, shots, label_name
+        self.rows: list[Rows] = []
+        self.outputs: dict[str, list[NDArray[Any]]] = {name: [] for name in KEPT}
+
+    def update(self, outputs: Outputs, rows: Rows) -> None:
+        self.rows.append(rows)
+        for name, parts in self.outputs.items():
+            if name in outputs:
+                parts.append(outputs[name])
+
+    def compute(self) -> dict[str, float]:
+        value, label = self._values()
+        train = self.labels["train"]
+        return regression.evaluate(
+            value, label, self._column("embedding"), self.shots, train, self._column("projection")
+        )
+
+    def _values(self) -> tuple[regression.Array, regression.Array]:
+        value = self._column("value")
+        rows = np.concatenate(self.rows) if self.rows else np.zeros(0, np.int64)
+        return regression.column([]) if value is None else value, self.labels[self.split][rows]
+
+    def _column(self, name: str) -> regression.Array | None:
+        parts = self.outputs[name]
+        return regression.column(np.concatenate(parts)) if parts else None
+
+    def pictures(self) -> Iterator[tuple[str, Picture]]:
+        value, label = self._values()
+        name, train = self.label_name, self.labels["train"]
         yield "predictions.png", lambda path: plots.prediction_against_truth(value, label, name, path)
-        yield "error.png", lambda path: plots.error_over_label(value, label, self.labels["train"], name, path)
+        yield "error.png", lambda path: plots.error_over_label(value, label, train, name, path)
         for key, of, files in (
             ("embedding", "encoder's features", ("embedding", "ordinality")),
             ("projection", "projector's output", ("projection", "projection_ordinality")),
         ):
-            vectors = self._vectors(predictions, key)
+            vectors = self._column(key)
             if vectors is not None and len(vectors) > 2:
                 yield f"{files[0]}.png", partial(_embedding, vectors, label, name, of)
                 yield f"{files[1]}.png", partial(_ordinality, vectors, label, name, of)

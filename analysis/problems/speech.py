@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from ...datasets.core.source import SpeechInfo, require
-from ...datasets.core.transcript import parse
+from ...datasets.core.source import Annotation, SpeechInfo, require
+from ...datasets.core.transcript import Tokenizer, parse
 from ..metrics import speech
 from ..metrics.metric import Metric
-from .evaluator import Data, Evaluator, Picture, Prediction
+from .evaluator import Data, Evaluator, Measurement, Outputs, Picture, Rows
 
 
 class SpeechUnderstanding(Evaluator):
-    """Predictions hold ``tokens`` [L] and may hold ``retrieved``, the intent nearest in an audio-text space; the data's
-    :class:`~holdfast.datasets.core.source.SpeechInfo` holds the tokenizer, targets and annotations of each split."""
+    """Predictions hold ``tokens`` [B, L] and may hold ``retrieved`` [B], the intent nearest in an audio-text space; the
+    data's :class:`~holdfast.datasets.core.source.SpeechInfo` holds the tokenizer, targets and annotations of each
+    split.
+    """
 
     main: ClassVar[str] = "accuracy"
     metrics: ClassVar[Sequence[Metric]] = (
@@ -42,27 +45,46 @@ class SpeechUnderstanding(Evaluator):
         self.tokenizer, self.targets = info.prepared.tokenizer, info.prepared.targets
         self.annotations = info.annotations
 
-    def score(self, predictions: Sequence[Prediction], index: Sequence[int], split: str) -> dict[str, float]:
-        texts = [self.tokenizer.decode(p["tokens"].tolist()) for p in predictions]
-        gold = [self.targets[split][i] for i in index]
-        annotated = [list(self.annotations[split][i].entities) for i in index]
-        measures = speech.evaluate(texts, gold, parse, annotated)
-        if predictions and "retrieved" in predictions[0]:
-            intent = self.data.splits[split].columns["intent"]
-            measures["retrieval"] = sum(
-                int(p["retrieved"]) == int(intent[i]) for p, i in zip(predictions, index, strict=True)
-            ) / len(index)
+    def measurement(self, split: str) -> SpeechMeasurement:
+        intents = self.data.splits[split].columns.get("intent")
+        return SpeechMeasurement(self.tokenizer, self.targets[split], self.annotations[split], intents)
+
+
+class SpeechMeasurement(Measurement):
+    """Counts of words, intents and entities, and which scenario was said of which.
+
+    ``targets`` and ``annotations``: of each row of the split; ``intents``: their numbers, where the data has them.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, targets: Sequence[str], annotations: Sequence[Annotation], intents: Any
+    ) -> None:
+        self.tokenizer, self.targets, self.annotations, self.intents = tokenizer, targets, annotations, intents
+        self.counts = speech.SpeechCounts()
+        self.scenarios: Counter[tuple[str, str]] = Counter()  # (gold, said) -> rows
+        self.retrieved: int | None = None
+
+    def update(self, outputs: Outputs, rows: Rows) -> None:
+        for k, row in enumerate(rows.tolist()):
+            said, gold = self.tokenizer.decode(outputs["tokens"][k].tolist()), self.targets[row]
+            parsed, parsed_gold = parse(said), parse(gold)
+            self.counts.add(said, gold, parsed, parsed_gold, self.annotations[row].entities)
+            self.scenarios[parsed_gold.scenario, parsed.scenario] += 1
+        if "retrieved" in outputs:
+            right = int((outputs["retrieved"] == self.intents[rows].numpy()).sum())
+            self.retrieved = (self.retrieved or 0) + right
+
+    def compute(self) -> dict[str, float]:
+        measures = self.counts.measures()
+        if self.retrieved is not None:
+            measures["retrieval"] = self.retrieved / self.counts.rows
         return measures
 
-    def pictures(
-        self, predictions: Sequence[Prediction], index: Sequence[int], split: str
-    ) -> Iterator[tuple[str, Picture]]:
+    def pictures(self) -> Iterator[tuple[str, Picture]]:
         """The confusion of scenarios; an output that names none of them has a column of its own."""
         from ..plots.speech import confusion
 
-        gold = [parse(self.targets[split][i]).scenario for i in index]
-        said = [parse(self.tokenizer.decode(p["tokens"].tolist())).scenario for p in predictions]
-        yield "scenarios.png", lambda path: confusion(gold, said, path)
+        yield "scenarios.png", lambda path: confusion(self.scenarios, path)
 
 
 PROBLEM = SpeechUnderstanding

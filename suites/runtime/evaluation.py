@@ -3,21 +3,20 @@ experience."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..config.killpoints import reach
 
 if TYPE_CHECKING:
     from ...analysis.metrics.metric import Metric
-    from ...analysis.problems.evaluator import Evaluator
+    from ...analysis.problems.evaluator import Evaluator, Measurement, Outputs, Rows
     from ...methods.training.strategy import MethodStrategy
-
-Predictions = tuple[list[Mapping[str, Any]], list[int]]  # a mapping a row, and the ids of the rows
 
 
 class Evaluation:
-    """Metrics of the strategy's method on the scenario's streams ``valid`` and ``test``.
+    """Metrics of the strategy's method on the scenario's streams ``valid``, ``test`` and those of the recipe's sets.
 
     Args:
         main: the metric that selects weights.
@@ -29,7 +28,7 @@ class Evaluation:
     ) -> None:
         self.strategy, self.scenario, self.problem, self.main = strategy, scenario, problem, main
         self.check_stop = check_stop
-        self.last: Predictions | None = None  # of the last evaluation on test
+        self.last: Measurement | None = None  # of the last evaluation on test
         self.best: tuple[float, dict[str, Any]] | None = None  # main metric and weights of the best epoch so far
 
     def seen(self, number: int) -> list[int]:
@@ -43,16 +42,37 @@ class Evaluation:
 
     def each_and_pooled(self, split: str, numbers: Sequence[int]) -> tuple[list[dict[str, float]], dict[str, float]]:
         """Metrics of each of the experiences ``numbers`` of a split, and of all their rows pooled."""
-        parts = self.predict(split, numbers)
-        each = [self.problem.score(*part, split) for part in parts]
-        return each, each[0] if len(each) == 1 else self.problem.score(*_joined(parts), split)
+        each = [self.problem.measurement(split) for _ in numbers]
+        pooled = each[0] if len(each) == 1 else self.problem.measurement(split)
+        with self._evaluating():
+            for number, own in zip(numbers, each, strict=True):
+                for outputs, rows in self._predict(split, number):
+                    own.update(outputs, rows)
+                    if pooled is not own:
+                        pooled.update(outputs, rows)
+        if split == "test":
+            self.last = pooled
+        metrics = [own.compute() for own in each]
+        return metrics, metrics[0] if len(each) == 1 else pooled.compute()
 
     def pooled(self, split: str, numbers: Sequence[int]) -> dict[str, float]:
         """Metrics of all rows of the experiences ``numbers`` of a split."""
-        return self.problem.score(*_joined(self.predict(split, numbers)), split)
+        return self.measure(split, numbers).compute()
 
-    def predict(self, split: str, numbers: Sequence[int]) -> list[Predictions]:
-        """Predictions for each of the experiences ``numbers``; in eval mode, and no generator of torch moves."""
+    def measure(self, split: str, numbers: Sequence[int]) -> Measurement:
+        """What is measured of all rows of the experiences ``numbers`` of a split."""
+        pooled = self.problem.measurement(split)
+        with self._evaluating():
+            for number in numbers:
+                for outputs, rows in self._predict(split, number):
+                    pooled.update(outputs, rows)
+        if split == "test":
+            self.last = pooled
+        return pooled
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """The method in eval mode, without gradients; no generator of torch moves."""
         import torch
 
         method = self.strategy.method
@@ -60,25 +80,19 @@ class Evaluation:
         method.eval()
         try:
             with torch.no_grad():
-                parts = [self._predict(self.scenario.streams[split][number]) for number in numbers]
+                yield
         finally:
             method.train(was_training)
             torch.set_rng_state(state)
-        if split == "test":
-            self.last = _joined(parts)
-        return parts
 
-    def _predict(self, experience: Any) -> Predictions:
-        rows: list[Mapping[str, Any]] = []
-        index: list[int] = []
+    def _predict(self, split: str, number: int) -> Iterator[tuple[Outputs, Rows]]:
+        """What the method predicts of an experience, batch by batch, with the row ids of each."""
+        experience = self.scenario.streams[split][number]
         for batch in self.strategy.evaluation_batches(experience.table, experience.rows):
             reach("evaluation")
             self.check_stop()
-            output = self.strategy.method.predict(batch)
-            arrays = {name: value.cpu().numpy() for name, value in output.items()}
-            rows.extend({name: value[i] for name, value in arrays.items()} for i in range(len(batch["index"])))
-            index.extend(batch["index"].tolist())
-        return rows, index
+            outputs = self.strategy.method.predict(batch)
+            yield {name: value.cpu().numpy() for name, value in outputs.items()}, batch["index"].cpu().numpy()
 
     def select(self, rule: str, number: int) -> None:
         """After an epoch of experience ``number``: keep the method's weights where they are the best so far.
@@ -98,7 +112,3 @@ class Evaluation:
         if self.best is not None:
             self.strategy.method.load_state_dict(self.best[1])
             self.best = None
-
-
-def _joined(parts: Sequence[Predictions]) -> Predictions:
-    return [row for rows, _ in parts for row in rows], [i for _, index in parts for i in index]

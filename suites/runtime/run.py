@@ -282,9 +282,10 @@ class Run:
         with spared(folder / "matrix.png", self.warn) as path:
             matrix_heatmap(self.matrix.cells, title, path)
         with spared(folder, self.warn):
-            if evaluation.last is None:  # resumed after the last evaluation
-                evaluation.predict("test", range(len(evaluation.scenario.streams["test"])))
-            for name, picture in self.problem.pictures(*evaluation.last, "test") if evaluation.last else ():
+            last = evaluation.last  # None: resumed after the last evaluation
+            if last is None:
+                last = evaluation.measure("test", range(len(evaluation.scenario.streams["test"])))
+            for name, picture in last.pictures():
                 with spared(folder / name, self.warn) as path:
                     picture(path)
 

@@ -106,19 +106,16 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
     regression = Regression(
         SimpleNamespace(splits={"train": table, "test": table}, info=RegressionInfo(modality="table", shots=shots))
     )
-    rows = [
-        {
-            "value": float(y) + 0.1 * i,
-            "embedding": torch.randn(4, generator=g).numpy(),
-            "projection": torch.randn(3, generator=g).numpy(),
-        }
-        for i, y in enumerate(label)
-    ]
-    measured = {"regression": set(regression.score(rows, range(60), "test"))}
+    outputs = {
+        "value": (label + 0.1 * torch.arange(60)).numpy(),
+        "embedding": torch.randn(60, 4, generator=g).numpy(),
+        "projection": torch.randn(60, 3, generator=g).numpy(),
+    }
+    measured = {"regression": set(regression.measure(outputs, np.arange(60), "test").compute())}
     y, b = torch.arange(20) % 4, torch.arange(20) % 3
     part = SimpleNamespace(columns={"label": y, "bias": b})
     groups = Groups(SimpleNamespace(splits={"test": part}, info=ClassInfo(classes=4)))
-    measured["groups"] = set(groups.score([{"label": int(v)} for v in y], range(20), "test"))
+    measured["groups"] = set(groups.measure({"label": y.numpy()}, np.arange(20), "test").compute())
     said = "a_b _SEP time _FILL ten _SEP ten"
     tokenizer: Any = SimpleNamespace(decode=lambda ids: said)
     info = SpeechInfo(
@@ -127,7 +124,8 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
     )
     part = SimpleNamespace(columns={"intent": torch.zeros(1, dtype=torch.int64)})
     speech = SpeechUnderstanding(SimpleNamespace(splits={"test": part}, info=info))
-    measured["speech"] = set(speech.score([{"tokens": np.zeros(1), "retrieved": 0}], [0], "test"))
+    said_and_found = {"tokens": np.zeros((1, 1)), "retrieved": np.zeros(1)}
+    measured["speech"] = set(speech.measure(said_and_found, np.arange(1), "test").compute())
     for problem, names in measured.items():
         assert names == {metric.name for metric in registry.problem(problem).metrics}, problem
 

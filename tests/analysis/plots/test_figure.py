@@ -54,7 +54,7 @@ DRAWN: list[tuple[str, Callable[[Path], None]]] = [
     ),
     (
         "confusion",
-        lambda p: confusion([f"{i} {LONG}" for i in range(900)] * 2, [f"{i} {LONG}" for i in range(900)] * 2, p),
+        lambda p: confusion({(f"{i} {LONG}", f"{i} {LONG}"): 2 for i in range(900)}, p),
     ),
     ("prediction_against_truth", lambda p: prediction_against_truth(labels(10**6), labels(10**6), "age", p)),
     ("error_over_label", lambda p: error_over_label(labels(10**6), labels(10**6), labels(10**6), "age", p)),

@@ -22,24 +22,21 @@ def test_the_problem_scores_and_draws(tmp_path: Path) -> None:
     data = SimpleNamespace(splits={"train": table, "test": table}, info=info)
     problem = Regression(data)
     g = np.random.default_rng(0)
-    predictions: list[dict[str, Any]] = [
-        {"value": np.float32(y + 1), "embedding": g.normal(size=4)} for y in label.tolist()
-    ]
-    measures = problem.score(predictions, range(40), "test")
+    features = g.normal(size=(40, 4))
+    outputs: dict[str, Any] = {"value": (label + 1).numpy(), "embedding": features}
+    measures = problem.measure(outputs, np.arange(40), "test").compute()
     assert measures["mae"] == pytest.approx(1)
     assert measures["many/n"] + measures["medium/n"] + measures.get("few/n", 0) == 40
     assert "projection/ordinality" not in measures
-    features = np.stack([p["embedding"] for p in predictions])
     assert measures["ordinality"] == r.ordinality(features, label.double().numpy())
-    for p in predictions:
-        p["projection"] = g.normal(size=3)
-    both = problem.score(predictions, range(40), "test")
+    projected = g.normal(size=(40, 3))
+    measurement = problem.measure(outputs | {"projection": projected}, np.arange(40), "test")
+    both = measurement.compute()
     assert {name: both[name] for name in measures} == measures
-    projected = np.stack([p["projection"] for p in predictions])
     assert both["projection/ordinality"] == r.ordinality(projected, label.double().numpy())
     assert both["projection/local_linearity"] == r.local_linearity(projected, label.double().numpy())
     assert both["projection/neighbour_mae"] == r.neighbour_mae(projected, label.double().numpy())
-    for name, picture in problem.pictures(predictions, range(40), "test"):
+    for name, picture in measurement.pictures():
         picture(tmp_path / name)
     pictures = ("predictions", "error", "embedding", "ordinality", "projection", "projection_ordinality")
     assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in pictures)

@@ -94,7 +94,7 @@ def test_renamed_words_give_the_same_numbers(tmp_path: Path) -> None:
         first = source.class_names.index(words[0])
         by_bias = torch.where(red(columns["image"]), first, 1 - first)
         half = torch.where(torch.arange(40) % 4 < 2, columns["label"], by_bias)
-        found.append([problem.score([{"label": int(v)} for v in p], range(40), "test") for p in (by_bias, half)])
+        found.append([problem.measure({"label": p.numpy()}, np.arange(40), "test").compute() for p in (by_bias, half)])
     for one in found:
         assert one == found[0]
     biased = found[0][0]
@@ -178,7 +178,7 @@ def test_where_the_bias_drifts_the_column_says_what_is_usual(tmp_path: Path) -> 
     found = counts(source)
     assert found["train"]["aligned"] == 1
     assert found["test"]["aligned"] < 0.2
-    score = Groups(source).score([{"label": 0}] * 100, range(100), "valid")
+    score = Groups(source).measure({"label": np.zeros(100, int)}, np.arange(100), "valid").compute()
     assert score["aligned"] > 0
     assert not {"aligned_group_mean", "conflict_group_mean"} & set(score)  # no group is one or the other
     columns: Any = source.splits["train"].columns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from holdfast.datasets.coconut import manifest as coconut_manifest
@@ -77,7 +78,7 @@ def test_a_gold_filler_keeps_its_punctuation_and_the_target_does_not(tmp_path: P
     assert "_FILL u s d _SEP" in target
     problem = SpeechUnderstanding(source)
     said = torch.tensor(problem.tokenizer.encode(target)[1:])
-    scores = problem.score([{"tokens": said.numpy()}], [0], "test")
+    scores = problem.measure({"tokens": said[None].numpy()}, np.array([0]), "test").compute()
     assert scores["accuracy"] == 1
     # words: 3 edits over 1 gold word; letters: 3 of 6. TP 2, FP = FN = 3.5
     assert scores["slu_f1"] == pytest.approx(2 * 2 / (2 * 2 + 3.5 + 3.5))
