@@ -32,7 +32,7 @@ LAYERS: dict[str, frozenset[str]] = {
 }
 SHARED_METHODS = frozenset({"base", "training", "losses", "networks", "continual"})  # no families of methods
 FOR_FAMILIES = frozenset({"base", "losses", "networks", "continual"})
-SHARED_DATASETS = frozenset({"core", "readers", "spoken"})
+SHARED_DATASETS = frozenset({"core", "readers", "spoken", "transforms"})
 SUITES_ALONE = frozenset({"mlflow", "optuna", "typer"})
 FOR_LOSSES = frozenset({"torch", "numpy"})
 
@@ -260,6 +260,7 @@ PLANTED = [
     ("datasets/core/x.py", "from ...methods.base import Batch", "datasets do not import methods"),
     ("datasets/core/x.py", "from ..readers.images import Array", "datasets.core does not import datasets.readers"),
     ("datasets/cdvg/x.py", "from ..coconut.speech import finish", "the family datasets.coconut"),
+    ("datasets/transforms/x.py", "from ..coconut.speech import finish", "the family datasets.coconut"),
     ("analysis/metrics/x.py", "from ...datasets.cdvg import cmnist", "nothing but datasets.core"),
     ("analysis/x.py", "from ..suites.config.errors import Fault", "analysis does not import suites"),
     ("analysis/x.py", "if TYPE_CHECKING:\n    from ..methods.base import Method", "analysis does not import methods"),
@@ -296,6 +297,7 @@ KEPT = [
     ("methods/cdvg/x.py", "import torch\nfrom ..continual.er import ER\nfrom ...datasets.core.table import Batch"),
     ("methods/training/x.py", "import avalanche\nfrom ..base import Method\nfrom .. import base"),
     ("datasets/cdvg/x.py", "from ..readers.images import Array\nfrom . import cmnist\nself._x = cmnist.load"),
+    ("datasets/cdvg/x.py", "from ..transforms.corruptions import corrupt"),
     ("methods/losses/x.py", "import math\nimport numpy as np\nfrom .numerics import zero"),
     ("tests/test_x.py", "import avalanche\nfrom holdfast.methods import base"),
 ]

@@ -41,10 +41,10 @@ def suites(site: Path, *arguments: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def test_all_five_groups_are_in_the_example(site: Path) -> None:
+def test_all_six_groups_are_in_the_example(site: Path) -> None:
     (file,) = site.glob("*.dist-info/entry_points.txt")
     groups = re.findall(r"^\[holdfast\.(\w+)\]$", file.read_text(), re.MULTILINE)
-    assert sorted(groups) == ["datasets", "methods", "networks", "problems", "suites"]
+    assert sorted(groups) == ["datasets", "methods", "networks", "problems", "suites", "transforms"]
 
 
 def test_its_suite_is_listed_validated_and_run(site: Path, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_its_suite_is_listed_validated_and_run(site: Path, tmp_path: Path) -> No
     written = [path for path in tmp_path.rglob("summary.json") if path.parent.name != "artifacts"]
     summaries = [json.loads(path.read_text()) for path in written]
     assert len(summaries) == 2
-    assert all(summary["error/last"] > 0 for summary in summaries)
+    assert all(summary["error/last"] > 0 and summary["shaken/error/last"] > 0.5 for summary in summaries)
 
 
 BROKEN = {  # what is wrong with it -> (file, text, its replacement, what is said)
@@ -76,6 +76,12 @@ BROKEN = {  # what is wrong with it -> (file, text, its replacement, what is sai
         "def build(",
         "def make(",
         "the network 'waves_line' of waves .* defines no build",
+    ),
+    "a transform that is none": (
+        "shaken.py",
+        "def transform(",
+        "def shake(",
+        "the transform 'waves_shaken' of waves .* defines no transform",
     ),
     "a problem without its main metric": (
         "error.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from . import continual
@@ -50,17 +50,25 @@ class Metrics(Mapping[str, Metric]):
         scored: what the evaluator's ``score`` gives; a summary holds them with a suffix (``average``, ``last``; the
             main one also ``average_rows``, ``bwt``, ``forgetting``) and, for validation rows, the prefix ``valid/``.
         whole: what is written under its own name (checks between stages, costs, losses).
+        sets: evaluation sets beside test; what is scored of one has its name before it, as ``valid/`` for validation.
 
     ``forgetting`` is always better when lower and ``bwt`` when higher: :func:`continual.summary` turns the sign of an
     error's. The journal's names (``valid/NAME``, ``NAME/pooled``, ``MAIN/exp_3``) and a bare ``NAME`` are found too,
-    but not listed. Raises ValueError where two declarations have one name, or ``main`` is not declared.
+    but not listed. Raises ValueError where two declarations have one name, ``main`` is not declared, or a set has
+    the name of a group of metrics.
     """
 
-    def __init__(self, main: str, scored: Sequence[Metric], whole: Sequence[Metric] = ()) -> None:
+    def __init__(
+        self, main: str, scored: Sequence[Metric], whole: Sequence[Metric] = (), sets: Iterable[str] = ()
+    ) -> None:
         names = [metric.name for metric in (*scored, *whole)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"declared twice: {', '.join(twice)}")
+        prefixes = ["valid", *sets]
+        taken = sorted({name.partition("/")[0] for name in names if "/" in name} & set(prefixes))
+        if taken:
+            raise ValueError(f"an evaluation set cannot be called '{taken[0]}': metrics have this name before them")
         if main not in {metric.name for metric in scored}:
             raise ValueError(f"the main metric '{main}' is not among the metrics that are declared")
         self.main = next(metric for metric in scored if metric.name == main)
@@ -68,10 +76,11 @@ class Metrics(Mapping[str, Metric]):
         self._listed: dict[str, Metric] = {}
         self._journal = dict(self._scored)
         for metric in scored:
-            for name in (metric.name, f"valid/{metric.name}"):
+            of_sets = [f"{prefix}/{metric.name}" for prefix in prefixes]
+            for name in (metric.name, *of_sets):
                 for suffix in ("average", "last"):
                     self._list(metric, f"{name}/{suffix}")
-            for name in (f"valid/{metric.name}", f"{metric.name}/pooled"):
+            for name in (*of_sets, f"{metric.name}/pooled"):
                 self._journal[name] = replace(metric, name=name)
         self._list(self.main, f"{main}/average_rows")
         self._list(replace(self.main, higher_is_better=True), f"{main}/bwt")

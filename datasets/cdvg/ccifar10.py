@@ -1,5 +1,5 @@
 """Corrupted CIFAR-10 (LfF): class c wears corruption c of one of two types
-(:mod:`.corruptions`).
+(:mod:`..transforms.corruptions`).
 
 Under the data root lies CIFAR-10 in either released layout (:mod:`.cifar`), or the images corrupted already, in
 DisEnt's or LfF's archive (:mod:`.skewed`). Without a data root scikit-learn's digits, enlarged, light orange on dark
@@ -20,9 +20,9 @@ from ..core.seeds import derive
 from ..core.source import ImageInfo, Source
 from ..readers import cifar
 from ..readers.images import Array
+from ..transforms.corruptions import TYPES, corrupt
 from . import skewed
 from .biases import assign
-from .corruptions import TYPES, corrupt
 from .digits import Digits, grey_digits
 from .image_sets import counts, cut, image_source, table
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Literal, cast
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Generic, Literal, Self, cast
 
 from typing_extensions import TypeVar
 
 from .errors import DataError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .table import Table
     from .transcript import Tokenizer
 
@@ -23,7 +25,19 @@ Carrier = Literal["foreground", "background", "patch"]
 class DataInfo:
     """Facts about the rows that no column holds. A data set gives a subclass; a network or an evaluator asks for the
     subclass that it reads with :func:`require`.
+
+    A subclass with facts of each row overrides :meth:`with_rows`, so that they follow the rows.
     """
+
+    def with_rows(self, split: str, other: DataInfo, other_split: str, rows: Tensor | None = None) -> Self:
+        """These facts, where the rows of ``split`` are the rows ``rows`` [M] (None: all) of ``other_split`` in a data
+        set with the facts ``other``. Raises DataError where those cannot be joined.
+        """
+        return self
+
+    def fitted(self, table: Table, other: DataInfo) -> Table:
+        """Rows of a data set with the facts ``other`` as rows of one with these."""
+        return table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +57,16 @@ class ClassInfo(DataInfo):
     def __post_init__(self) -> None:
         if not self.usual:
             object.__setattr__(self, "usual", tuple(range(self.classes)))
+
+    def fitted(self, table: Table, other: DataInfo) -> Table:
+        """With a column ``usual`` where another bias is usual there."""
+        if not isinstance(other, ClassInfo) or other.usual == self.usual or "usual" in table.columns:
+            return table
+        import torch
+
+        label = table.columns["label"]
+        assert isinstance(label, torch.Tensor)
+        return type(table)({**table.columns, "usual": torch.tensor(other.usual)[label]})
 
 
 @dataclass(frozen=True)
@@ -115,6 +139,11 @@ class SpeechInfo(DataInfo):
     faults_skipped: int = 0
     unknown_intents_dropped: int = 0
     too_long_dropped: int = 0
+
+    def with_rows(self, split: str, other: DataInfo, other_split: str, rows: Tensor | None = None) -> Self:
+        if not isinstance(other, SpeechInfo) or (other.intents, other.features) != (self.intents, self.features):
+            raise DataError("recordings can be joined where intents and features are the same in both data sets")
+        return replace(self, annotations={**self.annotations, split: _picked(other.annotations[other_split], rows)})
 
     @property
     def prepared(self) -> Transcripts:
@@ -194,6 +223,21 @@ class RegressionInfo(DataInfo):
     pairs: TextPairs | None = None
     tokens: Tokens | None = None
 
+    def with_rows(self, split: str, other: DataInfo, other_split: str, rows: Tensor | None = None) -> Self:
+        if self.pairs is None:
+            return self
+        if not isinstance(other, RegressionInfo) or other.pairs is None or other.pairs.words != self.pairs.words:
+            raise DataError("texts can be joined where words have the same numbers in both data sets")
+        texts = {**self.pairs.texts, split: _picked(other.pairs.texts[other_split], rows)}
+        return replace(self, pairs=replace(self.pairs, texts=texts))
+
+
+V = TypeVar("V")
+
+
+def _picked(values: Sequence[V], rows: Tensor | None) -> Sequence[V]:
+    return values if rows is None else [values[row] for row in rows.tolist()]
+
 
 I_co = TypeVar("I_co", bound=DataInfo, default=DataInfo, covariant=True)
 K = TypeVar("K", bound=DataInfo)
@@ -214,7 +258,8 @@ class Source(Generic[I_co]):
     names the values of the column ``label``, by which class-incremental streams are split; ``info`` are the facts
     that networks and evaluators read; ``source`` is ``stand-in``, ``real`` or ``real-text-spoken``; ``checksum``
     identifies the data. ``random_split``: the data set's seed draws train and test anew from one table, so that the
-    rows of two seeds overlap.
+    rows of two seeds overlap. ``sets``: splits that the recipe names as evaluation sets -> checksum of their data.
+    ``drawn``: rows of the splits that a transform has changed, before it did.
     """
 
     splits: Mapping[str, Table]
@@ -223,6 +268,8 @@ class Source(Generic[I_co]):
     source: str
     checksum: str
     random_split: bool = False
+    sets: Mapping[str, str] = field(default_factory=dict)
+    drawn: Mapping[str, int] = field(default_factory=dict)
 
     def reading(self, kind: type[K], who: str) -> Source[K]:
         """This source, with the type of its ``info`` known. Raises DataError as :func:`require`."""

@@ -12,7 +12,9 @@ from .shared import Json, Overrides, ProfileOption, console_of, print_json
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="suites, methods, datasets, networks or problems.")] = "suites",
+    what: Annotated[
+        str, typer.Argument(help="suites, methods, datasets, networks, problems or transforms.")
+    ] = "suites",
     json: Json = False,
 ) -> None:
     """The suites there are, or what a recipe may name. Examples: suites list; suites list methods"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -106,6 +106,24 @@ def _check(options: dict[str, Any], config: type[BaseModel], prefix: str) -> lis
     return errors
 
 
+def _named(recipe: Recipe) -> Iterator[tuple[str, Any, Callable[[str], Any]]]:
+    """Path, section and finder of everything in the recipe that has a ``name`` and ``options`` of its Config."""
+
+    def dataset(name: str) -> Any:
+        return registry.dataset(name, recipe.family)
+
+    yield "data", recipe.data, dataset
+    yield "model", recipe.model, registry.network
+    for number, step in enumerate(recipe.data.transforms):
+        yield f"data.transforms.{number}", step, registry.transform
+    for name, rows in recipe.evaluate.sets.items():
+        path = f"evaluate.sets.{name}"
+        if rows.data is not None:
+            yield f"{path}.data", rows.data, dataset
+        for number, change in enumerate(rows.transforms):
+            yield f"{path}.transforms.{number}", change, registry.transform
+
+
 def _metrics_of_claims(recipe: Recipe) -> list[str]:
     known, errors = measures.of_recipe(recipe), []
     for number, claim in enumerate(recipe.claims):
@@ -131,15 +149,11 @@ def resolve(recipe: Recipe, fair: bool = True) -> None:
             errors += _check(fields, kind.Config, f"methods.{name}")
         except Fault as error:
             errors.append(f"methods.{name}: {error.what}")
-    finders = {
-        "data": lambda: registry.dataset(recipe.data.name, recipe.family),
-        "model": lambda: registry.network(recipe.model.name),
-    }
-    for section, finder in finders.items():
+    for path, section, finder in _named(recipe):
         try:
-            errors += _check(getattr(recipe, section).options, finder().Config, f"{section}.options")
+            errors += _check(section.options, finder(section.name).Config, f"{path}.options")
         except Fault as error:
-            errors.append(f"{section}.name: {error.what}")
+            errors.append(f"{path}.name: {error.what}")
     errors += training.errors_of(recipe.train)
     if not errors:
         errors += fitness.errors_of(recipe)

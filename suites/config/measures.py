@@ -23,8 +23,11 @@ RUN = (  # the loss is of the journal alone
 )
 
 
-def metrics(problem: str, kinds: Iterable[type[Method]] = ()) -> Metrics:
-    """All metrics of runs of ``problem`` by methods of ``kinds``. Raises Fault where declarations are at fault."""
+def metrics(problem: str, kinds: Iterable[type[Method]] = (), sets: Iterable[str] = ()) -> Metrics:
+    """All metrics of runs of ``problem`` by methods of ``kinds`` with the evaluation ``sets``.
+
+    Raises Fault where declarations are at fault.
+    """
     from ...analysis.probes.check import check
 
     kind, kinds = registry.problem(problem), list(kinds)
@@ -36,7 +39,7 @@ def metrics(problem: str, kinds: Iterable[type[Method]] = ()) -> Metrics:
         *(Metric(f"cost/{name}", False, "", title) for name, title in costs.items()),
     ]
     try:
-        return Metrics(kind.main, kind.metrics, whole)
+        return Metrics(kind.main, kind.metrics, whole, sets)
     except ValueError as error:
         what, next_step = f"the problem '{problem}': {error}", "declare it in the evaluator's metrics"
         raise Fault.recipe(what, "problem", next_step) from error
@@ -44,12 +47,12 @@ def metrics(problem: str, kinds: Iterable[type[Method]] = ()) -> Metrics:
 
 def of_recipe(recipe: Recipe) -> Metrics:
     """All metrics of runs of a recipe."""
-    return metrics(recipe.problem, {registry.kind_of(recipe, name) for name in recipe.methods})
+    return metrics(recipe.problem, {registry.kind_of(recipe, name) for name in recipe.methods}, recipe.evaluate.sets)
 
 
-def directions(problem: str, names: Iterable[str]) -> str:
+def directions(problem: str, names: Iterable[str], sets: Iterable[str] = ()) -> str:
     """Which way is better, in words: ``higher of accuracy, r2; lower of wer``. Names nobody declares are left out."""
-    known = metrics(problem)
+    known = metrics(problem, sets=sets)
     by_direction: dict[bool, list[str]] = {True: [], False: []}
     for name in names:
         higher = known[name].higher_is_better if name in known else None

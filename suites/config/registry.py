@@ -2,8 +2,9 @@
 
 A built-in method is ``methods/<family>/<stem>.py`` with a line ``METHOD = <class>``, a data set
 ``datasets/<family>/<stem>.py`` with ``load``, a network ``methods/networks/<stem>.py`` with ``build``, a problem
-``analysis/problems/<stem>.py`` with ``PROBLEM``. Others are entry points of installed packages (groups
-``holdfast.methods``, ``.datasets``, ``.networks``, ``.problems``), named ``name`` or ``family/name``.
+``analysis/problems/<stem>.py`` with ``PROBLEM``, a transform of rows ``datasets/transforms/<stem>.py`` with
+``transform``. Others are entry points of installed packages (groups ``holdfast.methods``, ``.datasets``, ``.networks``,
+``.problems``, ``.transforms``), named ``name`` or ``family/name``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
 PACKAGE = __name__.partition(".")[0]
-Kind = Literal["methods", "datasets", "networks", "problems"]
+Kind = Literal["methods", "datasets", "networks", "problems", "transforms"]
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,18 @@ class _Place:
     apart: frozenset[str] = frozenset()  # folders that hold none
 
 
-_NO_METHODS, _NO_DATA = frozenset({"training", "losses", "networks"}), frozenset({"core", "readers", "spoken"})
+_NO_METHODS, _NO_DATA = (
+    frozenset({"training", "losses", "networks"}),
+    frozenset({"core", "readers", "spoken", "transforms"}),
+)
 PLACES: dict[Kind, _Place] = {
     "methods": _Place("methods", True, r"^METHOD = ", ("METHOD",), "method", "methods", _NO_METHODS),
     "datasets": _Place("datasets", True, r"^def load\(", ("Config", "load"), "data set", "data.name", _NO_DATA),
     "networks": _Place("methods.networks", False, r"^def build\(", ("Config", "build"), "network", "model.name"),
     "problems": _Place("analysis.problems", False, r"^PROBLEM = ", ("PROBLEM",), "problem", "problem"),
+    "transforms": _Place(
+        "datasets.transforms", False, r"^def transform\(", ("Config", "transform"), "transform", "data.transforms"
+    ),
 }
 SHARED = "continual"  # the family whose methods any recipe may name by their stem
 
@@ -198,6 +205,11 @@ def dataset(name: str, family: str = "") -> ModuleType:
 def network(name: str) -> ModuleType:
     """A network's module: ``Config`` and ``build(config, info, seed) -> nn.Module``."""
     return _module("networks", name)
+
+
+def transform(name: str) -> ModuleType:
+    """A transform's module: ``Config`` and ``transform(config, table, info, seed) -> Rows``."""
+    return _module("transforms", name)
 
 
 def problem(name: str) -> type[Evaluator]:

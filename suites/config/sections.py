@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from typing import Any, Literal
 
@@ -14,6 +15,20 @@ class Section(BaseModel):
     """Unknown fields are errors; values keep their YAML type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class TransformSection(Section):
+    """A change of rows between reader and model, made once and cached."""
+
+    name: str = Field(description="a module of holdfast.datasets.transforms")
+    options: dict[str, Any] = Field(default_factory=dict, description="fields of the transform's Config")
+    seed: int = Field(0, ge=0, description="seed of what it draws; the seed of a run does not change it")
+
+
+class SplitTransformSection(TransformSection):
+    """A transform of the data that is trained on."""
+
+    splits: tuple[str, ...] = Field(("train",), min_length=1, description="splits whose rows it changes")
 
 
 class DataSection(Section):
@@ -38,6 +53,9 @@ class DataSection(Section):
     )
     hidden_from_training: tuple[str, ...] = Field((), description="columns that no method may see")
     options: dict[str, Any] = Field(default_factory=dict, description="fields of the data set's Config")
+    transforms: tuple[SplitTransformSection, ...] = Field(
+        (), description="changes of the rows, in this order; none of validation and test where not said so"
+    )
 
     @field_validator("class_order", mode="before")
     @classmethod
@@ -174,10 +192,42 @@ class TrainSection(Section):
         return self
 
 
+class SetDataSection(Section):
+    """Another data set, whose rows are those of an evaluation set."""
+
+    name: str = Field(description="data set: a module of holdfast.datasets")
+    root: str | None = Field(None, description="folder of the real data; without it the stand-in is generated")
+    options: dict[str, Any] = Field(default_factory=dict, description="fields of the data set's Config")
+
+
+class SetSection(Section):
+    """Rows that are evaluated beside validation and test; nothing is selected on them."""
+
+    split: str = Field("test", description="split of the data whose rows they are")
+    data: SetDataSection | None = Field(None, description="another data set of the same kind; null: that of training")
+    transforms: tuple[TransformSection, ...] = Field((), description="changes of these rows, in this order")
+
+
+RESERVED_SETS = ("train", "valid", "test", "loss", "gradient", "cost", "system")
+
+
 class EvaluateSection(Section):
-    """How predictions are made for the metrics."""
+    """How predictions are made for the metrics, and of what."""
 
     batch_size: int = Field(128, ge=1, description="rows a batch in evaluation")
+    sets: dict[str, SetSection] = Field(
+        default_factory=dict, description="name -> rows that are evaluated too; their metrics are NAME/METRIC/last, ..."
+    )
+
+    @field_validator("sets")
+    @classmethod
+    def _plain(cls, value: dict[str, SetSection]) -> dict[str, SetSection]:
+        for name in value:
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or name in RESERVED_SETS:
+                raise ValueError(
+                    f"'{name}' cannot name a set: small letters, digits and _, and none of {', '.join(RESERVED_SETS)}"
+                )
+        return value
 
 
 class DiagnosticsSection(Section):

@@ -49,6 +49,7 @@ class Task:
     family: str = ""
     entrants: list[Entrant] = field(default_factory=list)
     overlap: float = 0.0  # n_test / n_train of random splits of one table; 0: the data are no such splits
+    sets: set[str] = field(default_factory=set)  # evaluation sets of some run
     unrecorded: bool = False  # some run does not say how its data were split (it is of an earlier version)
 
     @property
@@ -83,13 +84,17 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
         document = folders.plan_of(invocation)
         recipe = read_yaml(document["recipe"], str(invocation))
         data = flat(recipe["data"], "data") | {"data.source": str(document["data"]["source"])}
+        if not recipe["data"].get("transforms"):  # runs of an earlier version have no such field
+            data.pop("data.transforms", None)
         data_seed, hidden = int(data.pop("data.options.seed", 0)), data.pop("data.hidden_from_training", "[]")
         kind = (document["suite"], recipe["problem"], tuple(sorted(data.items())))
         task = tasks.setdefault(kind, Task(document["suite"], recipe["problem"], data, recipe.get("family", "")))
+        task.sets |= set((recipe.get("evaluate") or {}).get("sets") or {})
         rows = document["data"].get("rows")
         task.unrecorded |= rows is None
         if rows is not None and document["data"].get("random_split"):
-            task.overlap = max(task.overlap, rows["test"] / rows["train"])
+            drawn = {**rows, **document["data"].get("drawn", {})}  # what a transform adds is no new row
+            task.overlap = max(task.overlap, drawn["test"] / drawn["train"])
         for entry in document["runs"]:
             if entry["folder"] not in names:
                 continue
@@ -250,10 +255,10 @@ def _direction(tasks: Sequence[Task], metric: str) -> Metric:
     """The metric as all tasks' problems declare it. Raises Fault where one does not, or directions differ."""
     declared = []
     for task in tasks:
-        known = measures.metrics(task.problem)
+        known = measures.metrics(task.problem, sets=task.sets)
         if metric not in known:  # methods declare their costs and checks; importing them takes seconds
             uses = {e.settings.get(f"methods.{e.method}.use", e.method) for e in task.entrants}
-            known = measures.metrics(task.problem, {registry.method(use, task.family) for use in uses})
+            known = measures.metrics(task.problem, {registry.method(use, task.family) for use in uses}, task.sets)
         declared.append(measures.look_up(known, metric, "--metric", "suites compare ... --metric NAME"))
     if len({one.higher_is_better for one in declared}) > 1:
         what = f"the problems of these tasks do not agree on which '{metric}' is better"

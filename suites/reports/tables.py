@@ -21,9 +21,13 @@ Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
 
 
 def shown(recipe: Recipe, document: Mapping[str, Any]) -> list[str]:
-    """The metrics of the screen's table: those that the problem names and some run has."""
+    """The metrics of the screen's table: those that the problem names and some run has, and the main one of each
+    evaluation set.
+    """
     measured = {name for run in document["runs"] for name in run["metrics"]}
-    names = [name for name in registry.problem(recipe.problem).table if name in measured]
+    problem = registry.problem(recipe.problem)
+    of_sets = [f"{name}/{problem.main}/last" for name in recipe.evaluate.sets]
+    names = [name for name in (*problem.table, *of_sets) if name in measured]
     if recipe.data.experiences == 1:  # the average over one experience is the last, and nothing is forgotten
         return [name for name in names if not _is_repeated(name, measured)]
     return names
@@ -55,7 +59,7 @@ def _cell(values: Sequence[float]) -> str:
 def below(recipe: Recipe, document: Mapping[str, Any]) -> Iterator[str]:
     """The lines below the table."""
     folder = Path(document["out"])
-    yield f"better:    {measures.directions(recipe.problem, shown(recipe, document))}"
+    yield f"better:    {measures.directions(recipe.problem, shown(recipe, document), recipe.evaluate.sets)}"
     yield f"selection: {SELECTED[recipe.train.selection]} (train.selection)"
     yield f"results:   {folder}"
     yield f"MLflow:    suites ui --out {folder.parent}"

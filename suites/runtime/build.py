@@ -15,26 +15,53 @@ from . import imports
 
 if TYPE_CHECKING:
     from ...datasets.core.source import DataInfo, Source
+    from ...datasets.core.transforms import Transform
     from ...methods.base import Method
     from ...methods.training.settings import TrainingSettings
+    from ..config.sections import DataSection, SetDataSection, TransformSection
 
 
 def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> Source:
-    """The recipe's data, with the columns that its model asks for. Raises Fault (code ``data``) where it cannot be
+    """The recipe's data as its transforms make them, with its evaluation sets and the columns that its model asks for.
+
+    Raises Fault (code ``data``) where it cannot be
     had."""
-    module = registry.dataset(recipe.data.name, recipe.family)
-    root = Path(recipe.data.root) if recipe.data.root else None
-    source: Source = module.load(module.Config(**recipe.data.options), root, progress)
+    from ...datasets.core import transforms
+
+    source = _loaded(recipe.data, recipe.family, progress)
+    for section in recipe.data.transforms:
+        source = transforms.transformed(source, _transform(section), section.splits)
+    for name, rows in recipe.evaluate.sets.items():
+        other = _loaded(rows.data, recipe.family, progress) if rows.data is not None else None
+        source = transforms.with_set(source, name, rows.split, map(_transform, rows.transforms), other)
     model = registry.network(recipe.model.name)
     if hasattr(model, "prepare"):
         source = model.prepare(model.Config(**recipe.model.options), source)
     return source
 
 
+def _loaded(data: DataSection | SetDataSection, family: str, progress: Callable[[int, int], None] | None) -> Source:
+    module = registry.dataset(data.name, family)
+    source: Source = module.load(module.Config(**data.options), Path(data.root) if data.root else None, progress)
+    return source
+
+
+def _transform(section: TransformSection) -> Transform:
+    from ...datasets.core.transforms import Transform
+
+    module = registry.transform(section.name)
+    config = module.Config(**section.options)
+    return Transform(section.name, module.transform, config, section.seed, getattr(module, "VERSION", 1))
+
+
 def facts_of(source: Source) -> dict[str, Any]:
-    """What an invocation records of its data: source, checksum, rows of each split, and ``random_split``."""
+    """What an invocation records of its data: source, checksum, rows of each split, and ``random_split``; the checksums
+    of evaluation ``sets``, and rows as ``drawn``, where transforms have changed them.
+    """
     rows = {name: len(table) for name, table in source.splits.items()}
-    return {"source": source.source, "checksum": source.checksum, "rows": rows, "random_split": source.random_split}
+    facts = {"source": source.source, "checksum": source.checksum, "rows": rows, "random_split": source.random_split}
+    more = {"sets": dict(source.sets), "drawn": dict(source.drawn)}
+    return facts | {name: value for name, value in more.items() if value}
 
 
 _KEPT: dict[str, Source] = {}  # the data last used by this process, by the sections of the recipe that make it
@@ -43,7 +70,9 @@ _KEEP = 2
 
 def prepare_once(recipe: Recipe) -> Source:
     """:func:`prepare`, with the data kept between the trials of a process."""
-    key = json.dumps([recipe.data.model_dump(), recipe.model.model_dump()], sort_keys=True, default=str)
+    key = json.dumps(
+        [s.model_dump() for s in (recipe.data, recipe.model, recipe.evaluate)], sort_keys=True, default=str
+    )
     source = _KEPT.pop(key, None) or prepare(recipe)
     _KEPT[key] = source
     while len(_KEPT) > _KEEP:

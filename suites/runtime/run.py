@@ -229,16 +229,21 @@ class Run:
             self.after_row(self.folder, self.valid(number))
 
     def evaluate(self, number: int) -> None:
-        """After experience ``number``: all seen test experiences, and the validation stream beside them."""
+        """After experience ``number``: all seen test experiences, and beside them the validation stream and
+        the evaluation sets."""
         seen, main = self.evaluation.seen(number), self.problem.main
         each, pooled = self.evaluation.each_and_pooled("test", seen)
         for j, metrics in zip(seen, each, strict=True):
             self.matrix.cells[number, j] = (metrics[main], self.evaluation.count("test", j))
             self.record.experience({f"{main}/exp_{j}": metrics[main]}, number)
         self.record.experience({f"{name}/pooled": value for name, value in pooled.items()}, number)
-        valid = {f"valid/{name}": value for name, value in self.evaluation.pooled("valid", seen).items()}
-        self.matrix.pooled[number] = pooled | valid
-        self.record.experience(valid, number)
+        beside = {
+            f"{split}/{name}": value
+            for split in ("valid", *self.recipe.evaluate.sets)
+            for name, value in self.evaluation.pooled(split, seen).items()
+        }
+        self.matrix.pooled[number] = pooled | beside
+        self.record.experience(beside, number)
         self.record.log.info("after experience %d: %s", number, {k: round(v, 4) for k, v in pooled.items()})
 
     def valid(self, number: int) -> list[dict[str, float]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from holdfast.datasets.cdvg import ccifar10 as cdvg_ccifar10
 from holdfast.datasets.cdvg.biases import assign
-from holdfast.datasets.cdvg.corruptions import TYPES, corrupt
+from holdfast.datasets.transforms.corruptions import TYPES, corrupt
 
 from .. import shared
 from .columns import aligned, columns

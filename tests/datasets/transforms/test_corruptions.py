@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from holdfast.datasets.cdvg.corruptions import LEVELS, TYPES, corrupt
+from holdfast.datasets.transforms.corruptions import LEVELS, TYPES, corrupt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

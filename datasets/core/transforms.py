@@ -1,0 +1,154 @@
+"""Changes of rows between reader and model, made once and cached; and evaluation sets beside ``test``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from . import cache
+from .errors import DataError
+from .seeds import derive
+from .source import DataInfo, Source
+from .table import Ragged, Table
+
+STORED = "rows.pt"
+
+
+class Rows(NamedTuple):
+    """What a transform makes of a table: M rows, and the row of that table which each comes from, [M] int64."""
+
+    table: Table
+    origin: Tensor
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One transform with its settings.
+
+    ``apply(config, table, info, seed) -> Rows`` may change columns, add rows or leave some out; it draws from ``seed``
+    alone, which is that of (``seed``, name, split). ``version`` is raised by whoever changes what it makes.
+    """
+
+    name: str
+    apply: Callable[[Any, Table, DataInfo, int], Rows]
+    config: BaseModel
+    seed: int = 0
+    version: int = 1
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What its result depends on, but for the rows."""
+        options = self.config.model_dump(mode="json")
+        return {"name": self.name, "version": self.version, "options": options, "seed": self.seed}
+
+
+def transformed(source: Source, transform: Transform, splits: Iterable[str]) -> Source:
+    """``source`` with the rows of ``splits`` as the transform makes them. Raises DataError for a split that is not
+    there.
+    """
+    tables, info = dict(source.splits), source.info
+    key = {**transform.key, "splits": sorted(splits)}
+    for split in key["splits"]:
+        rows = _made(transform, _split(source, split), info, source.checksum, split)
+        tables[split] = rows.table
+        info = info.with_rows(split, info, split, rows.origin)
+    drawn = {split: len(source.splits[split]) for split in key["splits"]} | dict(source.drawn)
+    checksum = cache.key_digest({"of": source.checksum, **key})
+    return replace(source, splits=tables, info=info, checksum=checksum, drawn=drawn)
+
+
+def with_set(
+    source: Source, name: str, split: str, transforms: Iterable[Transform] = (), other: Source | None = None
+) -> Source:
+    """``source`` with one more split, ``name``: rows of its own ``split``, or of that of ``other``, as the transforms
+    make them.
+
+    Raises DataError where there is no such split, ``name`` is another one, or rows of ``other`` do not fit: other
+    columns, shapes, types or classes than those of ``test``.
+    """
+    steps = list(transforms)
+    if name in source.splits and (other is not None or steps or split != name):
+        raise DataError(f"evaluate.sets.{name}: the data set has a split of this name: choose another name")
+    origin = source if other is None else other
+    table, info, checksum = _split(origin, split), origin.info, origin.checksum
+    origin_rows: Tensor | None = None
+    for step in steps:
+        rows = _made(step, table, info, checksum, split)
+        table, checksum = rows.table, cache.key_digest({"of": checksum, **step.key, "splits": [split]})
+        origin_rows = rows.origin if origin_rows is None else origin_rows[rows.origin]
+        info = origin.info.with_rows(split, origin.info, split, origin_rows)
+    if other is not None:
+        _same_kind(name, source, other, table)
+        table = source.info.fitted(table, other.info)
+    joined = source.info.with_rows(name, origin.info, split, origin_rows)
+    sets = {**source.sets, name: checksum}
+    return replace(source, splits={**source.splits, name: table}, info=joined, sets=sets)
+
+
+def _split(source: Source, split: str) -> Table:
+    if split not in source.splits:
+        raise DataError(f"the data set has no split '{split}' (it has: {', '.join(source.splits)})")
+    return source.splits[split]
+
+
+def _same_kind(name: str, source: Source, other: Source, table: Table) -> None:
+    """Raises DataError where rows of ``table`` are not of the kind that the source's test rows are."""
+    where = f"evaluate.sets.{name}"
+    if type(other.info) is not type(source.info):
+        kinds = type(other.info).__name__, type(source.info).__name__
+        raise DataError(f"{where}: its data set gives a {kinds[0]}, that of training a {kinds[1]}")
+    if list(other.class_names) != list(source.class_names):
+        strange = sorted(set(other.class_names) ^ set(source.class_names))
+        what = f"; only one of them has: {', '.join(strange[:5])}" if strange else " or their order"
+        raise DataError(f"{where}: its classes are not those of training{what}")
+    for column, values in source.splits["test"].columns.items():
+        if column not in table.columns:
+            raise DataError(f"{where}: its rows have no column '{column}', which the test rows have")
+        given, needed = _form(table.columns[column]), _form(values)
+        if given != needed:
+            raise DataError(f"{where}: the column '{column}' is {given}, and {needed} in the test rows")
+
+
+def _form(column: Tensor | Ragged) -> str:
+    values = column.values if isinstance(column, Ragged) else column
+    kind = "sequences of " if isinstance(column, Ragged) else ""
+    return f"{kind}{str(values.dtype).removeprefix('torch.')} {list(values.shape[1:])}"
+
+
+def _made(transform: Transform, table: Table, info: DataInfo, checksum: str, split: str) -> Rows:
+    """The rows from the cache, else made and stored there. Raises DataError where the transform makes none, or gives
+    origins that are no rows of ``table``.
+    """
+    key = {"kind": f"transform {transform.name}", "of": checksum, "split": split, **transform.key}
+
+    def build(folder: Path) -> None:
+        seed = derive(transform.seed, f"transform/{transform.name}/{split}")
+        rows = transform.apply(transform.config, table, info, seed)
+        _check(transform.name, rows, len(table))
+        columns = {name: _packed(column) for name, column in rows.table.columns.items()}
+        torch.save({"columns": columns, "origin": rows.origin}, folder / STORED)
+
+    stored = torch.load(cache.get_or_build(key, build) / STORED, weights_only=True)
+    packed = stored["columns"].items()
+    columns = {column: Ragged(*values) if isinstance(values, list) else values for column, values in packed}
+    return Rows(Table(columns), stored["origin"])
+
+
+def _packed(column: Tensor | Ragged) -> Tensor | list[Tensor]:
+    return [column.values, column.offsets] if isinstance(column, Ragged) else column
+
+
+def _check(name: str, rows: Rows, n: int) -> None:
+    origin = rows.origin
+    if not len(rows.table):
+        raise DataError(f"the transform '{name}' leaves no row")
+    if origin.dtype != torch.int64 or origin.shape != (len(rows.table),):
+        raise DataError(f"the transform '{name}' must name the origin of each of its {len(rows.table)} rows, as int64")
+    if bool(((origin < 0) | (origin >= n)).any()):
+        raise DataError(f"the transform '{name}' names origins outside 0..{n - 1}, the rows that it was given")
