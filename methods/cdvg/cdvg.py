@@ -97,7 +97,7 @@ class CdvgConfig(ViewsConfig):
     lambda_feature: float = Field(
         0.0, ge=0, description="weight of l_rec on the critic's last features, relative to their size (ours)"
     )
-    lambda_reader: float = Field(
+    lambda_content: float = Field(
         0.0,
         ge=0,
         description=(
@@ -166,8 +166,7 @@ class Cdvg(Views):
                 if config.critic_reach is None
                 else PatchCritic(classes, config.critic_width, config.critic_reach)
             )
-            # Named as the checkpoints' keys, the setting lambda_reader and the logged losses are.
-            self.reader = ContentClassifier(classes, 16) if config.lambda_reader else None
+            self.content_classifier = ContentClassifier(classes, 16) if config.lambda_content else None
         self.average = copy.deepcopy(self.translator) if config.ema else None
         if config.critic_hides == "shuffle" and self.size % config.patch:
             raise UnfitError(
@@ -179,7 +178,8 @@ class Cdvg(Views):
     @property
     def _stage_one(self) -> list[nn.Module]:
         """What stage 1 trains, and the average of it."""
-        return [part for part in (self.translator, self.critic, self.reader, self.average) if part is not None]
+        parts = (self.translator, self.critic, self.content_classifier, self.average)
+        return [part for part in parts if part is not None]
 
     @property
     def gate(self) -> dict[str, Any]:
@@ -207,8 +207,8 @@ class Cdvg(Views):
                 list(self.translator.parameters()), "Adam", arguments, _late_decay(steps // c.n_critic)
             ),
         }
-        if self.reader is not None:
-            optimizers["reader"] = OptimizerSpec(list(self.reader.parameters()), "Adam", {"lr": 2e-3})
+        if self.content_classifier is not None:
+            optimizers["content"] = OptimizerSpec(list(self.content_classifier.parameters()), "Adam", {"lr": 2e-3})
         first = Stage("translator", c.translator_epochs, optimizers, step=self.translator_step)
         return [first, *super().stages(view)]
 
@@ -239,11 +239,11 @@ class Cdvg(Views):
                 logs={"critic/adversarial": adversarial, "critic/classes": classes, "critic/penalty": penalty},
             )
             self.critic_steps.add_(1)
-            if self.reader is not None:
-                self.reader.requires_grad_(True)
-                content = F.cross_entropy(self.reader(scrambled(real, ctx.augment)), labels)
-                yield Update(content, "reader", logs={"reader/classes": content})
-                self.reader.requires_grad_(False)
+            if self.content_classifier is not None:
+                self.content_classifier.requires_grad_(True)
+                content = F.cross_entropy(self.content_classifier(scrambled(real, ctx.augment)), labels)
+                yield Update(content, "content", logs={"content/classes": content})
+                self.content_classifier.requires_grad_(False)
             if int(self.critic_steps) % c.n_critic:
                 continue
             self.critic.requires_grad_(False)
@@ -273,8 +273,9 @@ class Cdvg(Views):
             real_features = self.critic.main(real)
             size = real_features.abs().mean().clamp(min=1e-6)
             yield "feature", c.lambda_feature, (real_features - self.critic.main(rebuilt)).abs().mean() / size
-        if self.reader is not None:
-            yield "reader", c.lambda_reader, F.cross_entropy(self.reader(scrambled(fake, ctx.augment)), labels)
+        if self.content_classifier is not None:
+            scores = self.content_classifier(scrambled(fake, ctx.augment))
+            yield "content", c.lambda_content, F.cross_entropy(scores, labels)
 
     @torch.no_grad()
     def _follow(self) -> None:

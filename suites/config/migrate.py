@@ -1,7 +1,8 @@
 """Recipes of schema 1 in the form of schema 2: a file with its comments (``suites migrate``), or a stored document.
 
 What changed: the schema's number; a data set's name (``cdvg_cmnist`` is ``cmnist`` in the family cdvg);
-``memory_size``, which was a share below 1 and a number of rows from 1 on, is ``memory_share`` or ``memory_rows``.
+``memory_size``, which was a share below 1 and a number of rows from 1 on, is ``memory_share`` or ``memory_rows``;
+CDvG's ``lambda_reader`` is ``lambda_content``, its entry ``cdvg_reader`` is ``cdvg_content``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ _SETS = {
 }
 DATA_SETS = tuple(f"{family}_{stem}" for family, stems in _SETS.items() for stem in stems)
 OLD = "memory_size"
+RENAMED = {"lambda_reader": "lambda_content", "cdvg_reader": "cdvg_content"}
+_RENAMED = re.compile(rf"\b({'|'.join(RENAMED)})\b")
 
 
 def field_of(size: Any) -> str:
@@ -48,14 +51,16 @@ def migrated(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(value: Any) -> Any:
-    """``value`` with every ``memory_size`` (a key, or the end of a sweep's path) under its new name."""
+    """``value`` with every name that has changed (a key, a part of a sweep's path, a listed method) in its new form."""
+    if isinstance(value, list):
+        return [_renamed(inner) for inner in value]
     if not isinstance(value, Mapping):
-        return value
+        return RENAMED.get(value, value) if isinstance(value, str) else value
     new: dict[Any, Any] = {}
     for key, inner in value.items():
-        name = str(key)
+        name = _RENAMED.sub(lambda match: RENAMED[match[0]], str(key))
         if name != OLD and not name.endswith(f".{OLD}"):
-            new[key] = _renamed(inner)
+            new[name] = _renamed(inner)
             continue
         field = field_of(inner)
         if field == "memory_rows" and name == OLD and isinstance(inner, int | float):
@@ -80,14 +85,14 @@ def migrate_text(text: str) -> str:
     section = re.compile(r"^data:.*\n(?:(?:[ \t]+.*)?\n)*", re.MULTILINE)
     text = section.sub(lambda match: names.sub(data_name, match[0], count=1), text, count=1)
 
-    return "".join(_memory(line) for line in text.splitlines(keepends=True))
+    return "".join(_line(line) for line in text.splitlines(keepends=True))
 
 
 _SIZE = re.compile(rf"\b{OLD}\b(?P<between>\s*:[ \t]*)(?P<value>\{{[^{{}}]*\}}|[^\s,{{}}#]*)")
 
 
-def _memory(line: str) -> str:
-    """A line with ``memory_size`` under its new name; a number of rows also sets the share to null."""
+def _line(line: str) -> str:
+    """A line with names in their new form; a number of rows also sets the share to null."""
     code = re.match(r"""(?:[^#'"]|'[^']*'|"[^"]*")*""", line)[0]  # type: ignore[index]
 
     def new(match: re.Match[str]) -> str:
@@ -99,4 +104,5 @@ def _memory(line: str) -> str:
             return rows
         return f"memory_share: null{', ' if before.strip() else chr(10) + before}{rows}"
 
+    code = _RENAMED.sub(lambda match: RENAMED[match[0]], code)
     return _SIZE.sub(new, code) + line[len(code) :]

@@ -34,7 +34,7 @@ Kind = Literal["methods", "datasets", "networks", "problems", "transforms"]
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Location:
     """Where the built-in ones of a kind lie and what a file of theirs defines."""
 
     package: str
@@ -50,12 +50,12 @@ _NO_METHODS, _NO_DATA = (
     frozenset({"training", "losses", "networks"}),
     frozenset({"core", "readers", "spoken", "transforms"}),
 )
-PLACES: dict[Kind, _Place] = {
-    "methods": _Place("methods", True, r"^METHOD = ", ("METHOD",), "method", "methods", _NO_METHODS),
-    "datasets": _Place("datasets", True, r"^def load\(", ("Config", "load"), "data set", "data.name", _NO_DATA),
-    "networks": _Place("methods.networks", False, r"^def build\(", ("Config", "build"), "network", "model.name"),
-    "problems": _Place("analysis.problems", False, r"^PROBLEM = ", ("PROBLEM",), "problem", "problem"),
-    "transforms": _Place(
+LOCATIONS: dict[Kind, _Location] = {
+    "methods": _Location("methods", True, r"^METHOD = ", ("METHOD",), "method", "methods", _NO_METHODS),
+    "datasets": _Location("datasets", True, r"^def load\(", ("Config", "load"), "data set", "data.name", _NO_DATA),
+    "networks": _Location("methods.networks", False, r"^def build\(", ("Config", "build"), "network", "model.name"),
+    "problems": _Location("analysis.problems", False, r"^PROBLEM = ", ("PROBLEM",), "problem", "problem"),
+    "transforms": _Location(
         "datasets.transforms", False, r"^def transform\(", ("Config", "transform"), "transform", "data.transforms"
     ),
 }
@@ -76,22 +76,22 @@ class Entry:
 @functools.cache
 def _built_in(kind: Kind) -> dict[str, Entry]:
     """Full name -> entry, by the files of the package; nothing is imported."""
-    place = PLACES[kind]
-    root = resources.files(f"{PACKAGE}.{place.package}")
+    location = LOCATIONS[kind]
+    root = resources.files(f"{PACKAGE}.{location.package}")
     folders = [("", root)]
-    if place.families:
+    if location.families:
         folders = [
-            (f"{f.name}/", f) for f in root.iterdir() if f.is_dir() and f.name not in place.apart | {"__pycache__"}
+            (f"{f.name}/", f) for f in root.iterdir() if f.is_dir() and f.name not in location.apart | {"__pycache__"}
         ]
-    marker, found = re.compile(place.marker, re.MULTILINE), {}
+    marker, by_name = re.compile(location.marker, re.MULTILINE), {}
     for prefix, folder in folders:
         for file in folder.iterdir():
             if file.name.endswith(".py") and marker.search(file.read_text(encoding="utf-8")):
                 name = prefix + file.name.removesuffix(".py")
-                found[name] = Entry(
-                    name, PACKAGE, module=f"{PACKAGE}.{place.package}.{name.replace('/', '.')}", file=file
+                by_name[name] = Entry(
+                    name, PACKAGE, module=f"{PACKAGE}.{location.package}.{name.replace('/', '.')}", file=file
                 )
-    return dict(sorted(found.items()))
+    return dict(sorted(by_name.items()))
 
 
 def entry_points(group: str) -> list[metadata.EntryPoint]:
@@ -122,18 +122,18 @@ def candidates(name: str, family: str) -> tuple[str, ...]:
 
 def find(kind: Kind, name: str, family: str = "") -> Entry:
     """The one entry that ``name`` means. Raises Fault (recipe) where there is none, or more than one."""
-    place, every = PLACES[kind], entries(kind)
+    location, every = LOCATIONS[kind], entries(kind)
     fitting = [entry for entry in every if entry.name in candidates(name, family)]
     if len(fitting) > 1:
         raise Fault.recipe(
-            f"two {place.word}s are called '{name}': " + " and ".join(f"{e.name} of {e.origin}" for e in fitting),
-            place.where,
+            f"two {location.word}s are called '{name}': " + " and ".join(f"{e.name} of {e.origin}" for e in fitting),
+            location.where,
             "remove one of the packages, or write the full name of the one that is meant",
         )
     if not fitting:
         elsewhere = [e.name for e in every if e.name.endswith(f"/{name}")]
         hint = f" (there is {' and '.join(elsewhere)})" if elsewhere else suggestion(name, _names(every, family))
-        raise Fault.recipe(f"unknown {place.word} '{name}'{hint}", place.where, f"suites list {kind}")
+        raise Fault.recipe(f"unknown {location.word} '{name}'{hint}", location.where, f"suites list {kind}")
     return fitting[0]
 
 
@@ -145,21 +145,23 @@ def _names(every: Iterable[Entry], family: str) -> set[str]:
 
 def _load(kind: Kind, name: str, family: str) -> Any:
     """What the entry defines, imported. Raises Fault where a third party's is broken or lacks a part."""
-    entry, place = find(kind, name, family), PLACES[kind]
+    entry, location = find(kind, name, family), LOCATIONS[kind]
     if entry.module is not None:
         return importlib.import_module(entry.module)
     assert entry.point is not None
     try:
         given = entry.point.load()
     except Exception as error:  # a third party's fault must not be ours
-        what = f"the {place.word} '{entry.name}' of {entry.origin} cannot be imported ({entry.point.value})"
+        what = f"the {location.word} '{entry.name}' of {entry.origin} cannot be imported ({entry.point.value})"
         reason = f"{type(error).__name__}: {error}"
-        raise Fault.recipe(f"{what}: {reason}", place.where, f"correct or remove the package {entry.origin}") from error
-    lacks = [part for part in place.needs if not hasattr(given, part)] if not isinstance(given, type) else []
+        raise Fault.recipe(
+            f"{what}: {reason}", location.where, f"correct or remove the package {entry.origin}"
+        ) from error
+    lacks = [part for part in location.needs if not hasattr(given, part)] if not isinstance(given, type) else []
     if lacks:
         raise Fault.recipe(
-            f"the {place.word} '{entry.name}' of {entry.origin} ({entry.point.value}) defines no {', '.join(lacks)}",
-            place.where,
+            f"the {location.word} '{entry.name}' of {entry.origin} ({entry.point.value}) defines no {', '.join(lacks)}",
+            location.where,
             "see docs/contracts.md, 'Your own package'",
         )
     return given

@@ -60,9 +60,17 @@ def test_sets_are_measured_recorded_and_compared(cli: CommandLine, tmp_path: Pat
     compared = cli("compare", document["out"], "--metric", "fog/accuracy/last", out=tmp_path)
     assert "fog/accuracy/last" in compared.stdout
     refused = cli(
-        "sweep", str(tmp_path / "mine.yaml"), "--profile", "smoke", "--objective", "fog/accuracy/last", "--trials", "1",
-        out=tmp_path, code=2,
-    )  # fmt: skip
+        "sweep",
+        str(tmp_path / "mine.yaml"),
+        "--profile",
+        "smoke",
+        "--objective",
+        "fog/accuracy/last",
+        "--trials",
+        "1",
+        out=tmp_path,
+        code=2,
+    )
     assert "would select on the test stream" in refused.stderr
 
 

@@ -128,8 +128,12 @@ def test_sets_of_this_data_and_of_another() -> None:
     step = Transform("reversed", Reversed(), Config())
     both = with_set(with_set(own, "back", "valid", [step]), "there", "test", (), other)
     assert {split: len(table) for split, table in both.splits.items()} == {
-        "train": 4, "valid": 4, "test": 4, "back": 4, "there": 6,
-    }  # fmt: skip
+        "train": 4,
+        "valid": 4,
+        "test": 4,
+        "back": 4,
+        "there": 6,
+    }
     assert both.checksum == own.checksum, "the data that is trained on is the same"
     assert both.sets["there"] == "b"
     assert both.sets["back"] not in ("a", "b")

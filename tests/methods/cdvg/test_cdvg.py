@@ -44,7 +44,7 @@ from .miniature import make_model, run_method, view_of, weights_of
         {"critic_reach": 3, "lambda_feature": 1.0},
         {"critic_hides": "shift", "lambda_identity": 1.0},
         {"critic_hides": "shuffle", "patch": 2},
-        {"ema": 0.9, "lambda_reader": 1.0},
+        {"ema": 0.9, "lambda_content": 1.0},
     ],
 )
 def test_every_option_trains_and_the_translator_is_frozen_in_the_second_stage(

@@ -45,17 +45,17 @@ def test_the_average_follows_the_weights_and_translates(source: Any) -> None:
 
 def test_levers_are_saved_and_the_default_carries_nothing_of_them(source: Any) -> None:
     plain = Cdvg(CdvgConfig(width=8, critic_width=8), make_model(source))
-    assert not [name for name in plain.state_dict() if name.startswith(("reader", "average"))]
-    config = CdvgConfig(width=8, critic_width=8, translator_epochs=1, ema=0.9, lambda_reader=1.0)
+    assert not [name for name in plain.state_dict() if name.startswith(("content_classifier", "average"))]
+    config = CdvgConfig(width=8, critic_width=8, translator_epochs=1, ema=0.9, lambda_content=1.0)
     method = Cdvg(config, make_model(source))
     run_method(method, view_of(source))
     again = Cdvg(config, make_model(source), seed=7)
     again.load_state_dict(copy.deepcopy(method.state_dict()))
     x, mode = torch.rand(2, 3, 8, 8) * 2 - 1, torch.tensor([0, 1])
     assert torch.equal(again.translate(x, mode), method.translate(x, mode))
-    assert again.reader is not None
-    assert method.reader is not None
-    assert torch.equal(again.reader(x), method.reader(x))
+    assert again.content_classifier is not None
+    assert method.content_classifier is not None
+    assert torch.equal(again.content_classifier(x), method.content_classifier(x))
 
 
 def test_patches_must_fit_the_image(source: Any) -> None:

@@ -89,3 +89,16 @@ def test_a_file_of_schema_1_is_refused_and_a_stored_recipe_is_read(tmp_path: Pat
         .replace("name: slurp", "name: coconut_slurp")
     )
     assert load(stored, None, []) == today, "a run of an earlier version can still be read"
+
+
+def test_a_loss_weight_that_has_another_name(tmp_path: Path) -> None:
+    text = (
+        "schema: 1\nname: mine\nfamily: cdvg\n"
+        "methods: {cdvg_reader: {use: cdvg, lambda_reader: 1}}  # lambda_reader stays in a comment\n"
+        "defaults: [cdvg_reader]\nsweep: {params: {methods.cdvg_reader.lambda_reader: {low: 1, high: 2}}}\n"
+    )
+    new = yaml.safe_load(migrate_text(text))
+    assert new["methods"] == {"cdvg_content": {"use": "cdvg", "lambda_content": 1}}
+    assert list(new["sweep"]["params"]) == ["methods.cdvg_content.lambda_content"]
+    assert "# lambda_reader stays in a comment" in migrate_text(text)
+    assert migrated(yaml.safe_load(text)) == new
