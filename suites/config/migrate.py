@@ -104,5 +104,6 @@ def _line(line: str) -> str:
             return rows
         return f"memory_share: null{', ' if before.strip() else chr(10) + before}{rows}"
 
+    comment = line[len(code) :]
     code = _RENAMED.sub(lambda match: RENAMED[match[0]], code)
-    return _SIZE.sub(new, code) + line[len(code) :]
+    return _SIZE.sub(new, code) + comment
