@@ -141,7 +141,8 @@ def _made(transform: Transform, table: Table, info: DataInfo, checksum: str, spl
 
 
 def _packed(column: Tensor | Ragged) -> Tensor | list[Tensor]:
-    return [column.values, column.offsets] if isinstance(column, Ragged) else column
+    """A column as it is stored; copied, since of a part of a larger tensor torch would store the whole."""
+    return [column.values.clone(), column.offsets.clone()] if isinstance(column, Ragged) else column.clone()
 
 
 def _check(name: str, rows: Rows, n: int) -> None:
