@@ -322,13 +322,16 @@ def sync(path: str | Path | None = None, tracking_uri: str | None = None) -> dic
     """Deliver to MLflow what it did not take of the runs and studies below ``path`` (by default the folder of the
     runs)."""
     from .config import names
+    from .runtime import summary
     from .sweeps import outcome
     from .tracking import delivery
 
     folder = out_of(path)
     for file in folder.rglob("identity.json"):
         names.refuse_links(file.parent)  # pictures are sent as they are found
-    return {**delivery.sync(folder, tracking_uri), "studies": outcome.deliver(folder, tracking_uri)}
+    delivered = delivery.sync(folder, tracking_uri)
+    above = summary.deliver_all(folder, tracking_uri)
+    return {**delivered, "invocations": above, "studies": outcome.deliver(folder, tracking_uri)}
 
 
 # -- shared ------------------------------------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ class MethodStrategy(AvalancheShell):
         self.position = {"experience": 0, "stage": 0, "epoch": 0, "batch": 0, "step": 0, "steps_per_epoch": 0}
         self.means = Means()  # of what the next journal point says
         self.view: ExperienceView | None = None
+        self.stages: list[Stage] = []  # of the experience that is trained
         self._resume = False  # the next experience goes on at `position`
         self._ends: dict[str, int] = {}  # scheduler -> the step at which its rate stays
         self._open: set[str] = set()  # optimizers with gradients of this step
@@ -136,7 +137,7 @@ class MethodStrategy(AvalancheShell):
         resumed, self._resume = self._resume, False
         if not resumed:
             self.method.before_experience(view)
-        stages = self.method.stages(view)
+        stages = self.stages = self.method.stages(view)
         for number in range(self.position["stage"] if resumed else 0, len(stages)):
             stage = stages[number]
             if not resumed:
@@ -152,13 +153,13 @@ class MethodStrategy(AvalancheShell):
                     self._stop_training = False
                     break
             resumed = False
+            self.flush()  # a journal point speaks of one stage
             self.method.after_stage(stage, view)
             if self.observer is not None:
                 self.observer.after_stage(self, stage)
         if self.observer is not None:
             self.observer.end_of_stages(self)
         self.method.after_experience(view)
-        self.flush()
 
     def begin_stage(self, stage: Stage, view: ExperienceView, steps_per_epoch: int | None = None) -> None:
         """New optimizers and schedules for a stage; its optimizer steps are counted from 0.

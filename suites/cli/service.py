@@ -28,7 +28,10 @@ def sync(
         for row in document["runs"]:
             problem = f": {row['problem']}" if row["problem"] else ""
             console_of(False).line(f"{row['folder']}: {row['undelivered']} points left{problem}")
-    if any(row["problem"] or row.get("undelivered") for row in [*document["runs"], *document["studies"]]):
+    if any(
+        row["problem"] or row.get("undelivered")
+        for row in [*document["runs"], *document["invocations"], *document["studies"]]
+    ):
         raise typer.Exit(4)
 
 

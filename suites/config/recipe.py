@@ -29,6 +29,7 @@ from .sections import (
     ModelSection,
     Section,
     SweepSection,
+    TrackingSection,
     TrainSection,
 )
 
@@ -53,6 +54,7 @@ class Recipe(Section):
     train: TrainSection = TrainSection()
     evaluate: EvaluateSection = EvaluateSection()
     diagnostics: DiagnosticsSection = DiagnosticsSection()
+    tracking: TrackingSection = TrackingSection()
     unequal: dict[str, str | dict[str, str]] = Field(
         default_factory=dict,
         description="protocol field -> why the methods differ in it, for all of them or method by method",

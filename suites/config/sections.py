@@ -230,6 +230,18 @@ class EvaluateSection(Section):
         return value
 
 
+class TrackingSection(Section):
+    """What MLflow gets; the journal of a run holds every point."""
+
+    metrics: Literal["main", "all"] = Field(
+        "main",
+        description=(
+            "main: curves of the main metric, losses and the final values of the screen's table, 15 at most; "
+            "all: every point of the journal"
+        ),
+    )
+
+
 class DiagnosticsSection(Section):
     """Measurements of training itself; they change no number of it."""
 

@@ -94,18 +94,20 @@ class Evaluation:
             outputs = self.strategy.method.predict(batch)
             yield {name: value.cpu().numpy() for name, value in outputs.items()}, batch["index"].cpu().numpy()
 
-    def select(self, rule: str, number: int) -> None:
-        """After an epoch of experience ``number``: keep the method's weights where they are the best so far.
+    def select(self, rule: str, number: int) -> float | None:
+        """After an epoch of experience ``number``: keep the method's weights where they are the best so far; the value
+        that they were judged by.
 
         ``rule``: ``validation`` and ``oracle`` (test rows) go by the main metric, ``last`` keeps none.
         """
         if rule == "last":
-            return
+            return None
         split = "valid" if rule == "validation" else "test"
         value = self.pooled(split, self.seen(number))[self.main.name]
         if self.best is None or self.main.better(value, self.best[0]):
             state = self.strategy.method.state_dict()
             self.best = (value, {k: v.clone() if hasattr(v, "clone") else v for k, v in state.items()})
+        return value
 
     def load_best(self) -> None:
         """Give the method the weights that were kept, if any were, and forget them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -64,16 +65,18 @@ class _Execution:
         plan, recipe = invocation.plan, invocation.recipe
         name, seed = entry["method"], entry["seed"]
         data = {"name": recipe.data.name, **build.facts_of(streams.source)}
+        now = time.time_ns() // 1_000_000
         if (self.folder / "run.json").exists():
             begun = folders.read_json(self.folder / "run.json")
         else:
-            begun = {"schema": 1, "uid": secrets.token_hex(16), **weights.facts(recipe, name, seed)}
-        self.state = {**begun, "status": "running", "method": name, "seed": seed, "suite": recipe.name}
+            begun = {"schema": 1, "uid": secrets.token_hex(16), "started": now, **weights.facts(recipe, name, seed)}
+        times = {"started": begun.get("started", now), "active": _active(self.folder, begun), "session": now}
+        self.state = {**begun, **times, "status": "running", "method": name, "seed": seed, "suite": recipe.name}
         folders.write_json(self.folder / "run.json", self.state)
         write_atomic(self.folder / "recipe.yaml", plan["recipe"].encode())
         environment = folders.environment(plan["device"], recipe.train.threads, data, begun.get("weights"))
         folders.write_json(self.folder / "environment.json", environment)
-        whose = identity(plan, begun["uid"], name, seed, recipe, data)
+        whose = identity(plan, self.state, name, seed, recipe, data)
         self.delivery = delivery.Delivery(self.folder, whose, resolve_uri(invocation.out, plan["tracking_uri"]))
         self.delivery.start()
         self.run = Run(
@@ -89,12 +92,15 @@ class _Execution:
         )
 
     def note(self, status: str, run_id: str | None) -> None:
-        """Write the run's status and its id in MLflow."""
-        self.state |= {"status": status, "mlflow_run_id": run_id}
+        """Write the run's status, its id in MLflow and the time that it has been at work."""
+        now = time.time_ns() // 1_000_000
+        active = self.state["active"] + now - self.state["session"]
+        self.state |= {"status": status, "mlflow_run_id": run_id, "active": active, "session": now}
         folders.write_json(self.folder / "run.json", self.state)
 
     def end(self, status: str, mlflow: str) -> None:
         """Tell MLflow, then the folder, how the run ended."""
+        self.note(status, self.delivery.run_id)  # MLflow is given the time of it
         outcome = self.delivery.finish(mlflow, status)
         self.note(status, outcome.run_id)
         if status in folders.ENDED:
@@ -127,6 +133,15 @@ class _Execution:
         self.end("finished", "FINISHED")
         if self.run.stop_signal:  # while it drew: this run is whole, the next one is not begun
             raise stopped
+
+
+def _active(folder: Path, state: dict[str, Any]) -> int:
+    """Milliseconds that the run was at work before this session; one that was killed ended with its last point."""
+    active, session = int(state.get("active", 0)), state.get("session")
+    if session is None or state.get("status") != "running":
+        return active
+    last = max((point["t"] for point in read(folder / "journal.jsonl")), default=session)
+    return active + max(0, int(last) - int(session))
 
 
 def draw(invocation: Invocation, console: Console) -> None:

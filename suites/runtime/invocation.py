@@ -11,7 +11,7 @@ from ..config import registry
 from ..config.errors import Fault
 from ..config.recipe import Recipe, digest, to_yaml
 from ..tracking.store import resolve_uri, to_store
-from . import build, folders, jobs
+from . import build, folders, jobs, summary
 from . import warm_start as weights
 from .execution import proceed
 from .executors import HERE, Workers
@@ -88,6 +88,9 @@ def _run(
     if not workers.here:
         jobs.run_grid(invocation, names, console, workers)
     proceed(invocation, names, streams, console)
+    problem = summary.deliver(invocation)
+    if problem:
+        console.warning(f"the summary is not in MLflow yet ({problem}): suites sync {invocation.folder}")
     return invocation
 
 

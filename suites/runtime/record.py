@@ -67,6 +67,11 @@ class Record:
         for name, value in values.items():
             self.journal.append(name, value, step, "iteration")
 
+    def epoch(self, values: Mapping[str, float], step: int) -> None:
+        """Points after an epoch, at the training step that it ended with."""
+        for name, value in values.items():
+            self.journal.append(name, value, step, "iteration")
+
     def experience(self, values: Mapping[str, float], number: int) -> None:
         """Points of experience ``number``."""
         for name, value in values.items():

@@ -66,9 +66,13 @@ class Run:
     # -- the observer of the loop ----------------------------------------------------------------------------------
 
     def points(self, values: dict[str, float], step: int) -> None:
-        self.record.iteration(values, step)
         if "loss" in values:
             self.console.postfix(f"loss {values['loss']:.3f}")
+        stages = self.strategy.stages
+        if len(stages) > 1:  # the losses of two stages are no one curve
+            name = f"loss/{stages[self.strategy.position['stage']].name}"
+            values = {name if key == "loss" else key: value for key, value in values.items()}
+        self.record.iteration(values, step)
 
     def epoch_batches(self, strategy: MethodStrategy, n_batches: int) -> None:
         at = strategy.position
@@ -86,7 +90,10 @@ class Run:
             self.save()
 
     def after_epoch(self, strategy: MethodStrategy) -> None:
-        self.evaluation.select(self.recipe.train.selection, strategy.position["experience"])
+        rule = self.recipe.train.selection
+        value = self.evaluation.select(rule, strategy.position["experience"])
+        if value is not None and rule == "validation":
+            self.record.epoch({f"valid/{self.metrics.main.name}/epoch": value}, strategy.iteration)
 
     def after_stage(self, strategy: MethodStrategy, stage: Stage) -> None:
         from ...analysis.probes.check import GateError

@@ -15,7 +15,8 @@ from ..config.errors import Fault
 from ..config.private import written
 from ..config.recipe import Recipe, to_yaml
 from ..runtime import folders, invocation, recipes
-from ..tracking.delivery import study_summary
+from ..tracking import parents
+from ..tracking.sender import RunIdentity
 from .board import values_text
 from .studies import Study, read
 
@@ -173,15 +174,21 @@ def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -
         study.folder / "plots",
         *study.folder.glob("best*.yaml"),
     ]
-    return study_summary(
-        uri or study.plan["tracking_uri"],
-        study.plan["suite"],
-        study.plan["uid"],
-        study.plan["study"],
-        values,
-        params,
-        [p for p in paths if p.exists()],
+    identity = RunIdentity(
+        run_uid="",
+        suite=study.plan["suite"],
+        invocation_uid=study.plan["uid"],
+        method="",
+        seed=0,
+        params={},
+        tags={},
+        dataset={},
+        parent_name=study.plan["study"],
     )
+    summary = parents.Summary(
+        values, params, {"holdfast.study": study.plan["study"]}, paths=[p for p in paths if p.exists()]
+    )
+    return parents.send(study.folder, identity, uri or study.plan["tracking_uri"], summary)
 
 
 def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Console) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ..config.private import complete, stored
 from . import state as tracker
 from .files import write_atomic
 from .sender import RunIdentity, Sender
+from .shown import Shown
 from .store import SQLITE, DeletedError, problem_of, to_store
 
 LOCAL = 25.0  # seconds more that the end of a run waits for a SQLite file
@@ -153,34 +154,6 @@ def _finish(sender: Sender, stop: int, status: str, end: float) -> str | None:
     return problem
 
 
-def study_summary(
-    uri: str, suite: str, uid: str, name: str, values: dict[str, float], params: dict[str, str], paths: list[Path]
-) -> str | None:
-    """Values, parameters and files of a study on its own run, the parent of its trials; what went wrong, or None."""
-    identity = RunIdentity(
-        run_uid="", suite=suite, invocation_uid=uid, method="", seed=0, params={}, tags={}, dataset={}, parent_name=name
-    )
-    try:
-        client, parent = Sender(Path(paths[0]).parent, identity, uri).parent()
-        known = client.get_run(parent).data
-        for key, text in params.items():
-            if key not in known.params:
-                client.log_param(parent, key, text)
-        for key, value in values.items():
-            if known.metrics.get(key) != value:
-                client.log_metric(parent, key, value)
-        client.set_tag(parent, "holdfast.study", name)
-        for path in paths:
-            if path.is_dir():
-                client.log_artifacts(parent, str(path), artifact_path=path.name)
-            else:
-                client.log_artifact(parent, str(path))
-        client.set_terminated(parent, "FINISHED")
-    except Exception as error:
-        return problem_of(error)
-    return None
-
-
 def compare_store(folder: Path, database: Path | None = None, uri: str | None = None) -> list[str]:
     """Differences between a run's journal and the rows of a SQLite store, as multisets of (name, value, step, time).
 
@@ -199,10 +172,11 @@ def compare_store(folder: Path, database: Path | None = None, uri: str | None = 
         rows = connection.execute(
             "select key, value, step, timestamp from metrics where run_uuid = ?", (known[address]["run_id"],)
         ).fetchall()
+    shown = Shown.of(json.loads((folder / "identity.json").read_text()).get("shown"))
     journal = Counter(
-        (p["name"], float(p["value"]), p["step"], p["t"])
+        (to[0], float(p["value"]), to[1], p["t"])
         for p in read(folder / "journal.jsonl")
-        if math.isfinite(float(p["value"]))
+        if math.isfinite(float(p["value"])) and (to := shown.point(p)) is not None
     )
     store = Counter((name, float(value), step, t) for name, value, step, t in rows)
     return [

@@ -17,10 +17,12 @@ from typing import Any
 from ..config.killpoints import reach
 from ..config.private import complete, stored, written
 from . import state as tracker
+from .shown import VIEW, Shown
 from .store import SQLITE, DeletedError, StoreError, client_class, identifier, is_gone, opened
 
 BATCH = 900  # points a request; MLflow takes 1000
 UID, INVOCATION = "holdfast.run_uid", "holdfast.invocation_uid"
+NOTE = "mlflow.note.content"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class RunIdentity:
     dataset: dict[str, str]
     name: str = ""  # by default <method>-s<seed>
     parent_name: str = ""  # by default the folder of the invocation
+    note: str = ""  # Markdown on the run's page
+    experiment_note: str = ""  # on that of the experiment, where it has none
+    view: str = ""  # of the experiment's runs (:func:`.shown.view_state`)
+    shown: dict[str, Any] | None = None  # which points are sent (:class:`.shown.Shown`); None: all
+    started: int | None = None  # milliseconds since 1970
 
     def public(self) -> RunIdentity:
         """As it may leave the machine: no passwords, no home."""
@@ -66,6 +73,7 @@ class Sender:
     def __init__(self, folder: Path, identity: RunIdentity, uri: str) -> None:
         self.folder, self.identity, self.uri = folder, identity.public(), complete(uri)
         self.state = tracker.state_of(folder, uri)
+        self.shown = Shown.of(self.identity.shown)
         self._client: Any = None
         self._ids: dict[str, str] = {}  # what the store answered: a lost connection later does not ask again
 
@@ -127,10 +135,10 @@ class Sender:
                     INVOCATION: identity.invocation_uid,
                     "mlflow.parentRunId": self._parent(client, number),
                     **identity.tags,
+                    **({NOTE: identity.note} if identity.note else {}),
                 }
-                run = client.create_run(
-                    number, run_name=identity.name or f"{identity.method}-s{identity.seed}", tags=tags
-                )
+                name = identity.name or f"{identity.method}-s{identity.seed}"
+                run = client.create_run(number, start_time=identity.started, run_name=name, tags=tags)
                 self.state["run_id"] = identifier(run.info.run_id, "run id")
             self.save()
         if not self.state["inputs"]:
@@ -170,8 +178,10 @@ class Sender:
             held = {m.key: (m.step, m.timestamp) for m in run.data.to_proto().metrics}
             sent: dict[str, tuple[int, int]] = {}
             for p in points_between(self.journal, 0, self.state["delivered"], most=2**62)[0]:
-                if not isinstance(p["value"], str):
-                    sent[p["name"]] = max(sent.get(p["name"], (-1, -1)), (p["step"], p["t"]))
+                sent_as = self.shown.point(p)
+                if sent_as is not None and not isinstance(p["value"], str):
+                    name, step = sent_as
+                    sent[name] = max(sent.get(name, (-1, -1)), (step, p["t"]))
             if any(held.get(name, (-1, -1)) < last for name, last in sent.items()):  # an older copy of the store
                 self.state |= {"delivered": 0, "artifacts": {}, "ended": None, "inputs": False}
                 self.save()
@@ -186,6 +196,8 @@ class Sender:
                 if self.uri.startswith(SQLITE):
                     location = (Path(self.uri.removeprefix(SQLITE)).parent / "mlartifacts").as_uri()
                 experiment_id = client.create_experiment(name, artifact_location=location)
+                if self.identity.experiment_note:
+                    client.set_experiment_tag(experiment_id, NOTE, self.identity.experiment_note)
             else:
                 experiment_id = identifier(experiment.experiment_id, "experiment id")
                 if experiment.lifecycle_stage == "deleted":
@@ -193,6 +205,9 @@ class Sender:
                     what = f"the experiment '{name}' is deleted in MLflow"
                     raise DeletedError(f"{what}: restore it ({restore}) or delete it for good (mlflow gc)")
             self._ids["experiment"] = identifier(experiment_id, "experiment id")
+            key = f"mlflow.sharedViewState.{VIEW}"
+            if self.identity.view and (experiment is None or experiment.tags.get(key) != self.identity.view):
+                client.set_experiment_tag(experiment_id, key, self.identity.view)
         return self._ids["experiment"]
 
     def _parent(self, client: Any, number: str) -> str:
@@ -208,9 +223,8 @@ class Sender:
             parents = client.search_runs([number], where, max_results=1)
             if not parents:
                 tags = {INVOCATION: identity.invocation_uid, "holdfast.role": "invocation"}
-                parents = [
-                    client.create_run(number, run_name=identity.parent_name or self.folder.parent.name, tags=tags)
-                ]
+                name = identity.parent_name or self.folder.parent.name
+                parents = [client.create_run(number, start_time=identity.started, run_name=name, tags=tags)]
             parent, status = identifier(parents[0].info.run_id, "run id"), parents[0].info.status
             ids["parent"] = parent
             if status != "FINISHED":
@@ -229,7 +243,8 @@ class Sender:
         points, after = points_between(self.journal, start, stop)
         if after == start:
             return False
-        metrics = [Metric(p["name"], p["value"], p["t"], p["step"]) for p in points if not isinstance(p["value"], str)]
+        mapped = [(self.shown.point(p), p) for p in points if not isinstance(p["value"], str)]
+        metrics = [Metric(to[0], p["value"], p["t"], to[1]) for to, p in mapped if to is not None]
         tags = [
             RunTag(f"holdfast.nonfinite.{p['name'].replace('/', '.')}", f"{p['value']} at {p['step']}")
             for p in points
@@ -270,9 +285,20 @@ class Sender:
         if self.state["ended"] != status:
             if how == "pruned":
                 self.client().set_tag(self.state["run_id"], "holdfast.state", how)
-            self.client().set_terminated(self.state["run_id"], status)
+            self.client().set_terminated(self.state["run_id"], status, end_time=ended(self.folder))
             self.state["ended"] = status
             self.save()
+
+
+def ended(folder: Path) -> int | None:
+    """When a run ended, in milliseconds since 1970: its start and the time that it was at work since, without the time
+    between a kill and its resume. None of a run that does not say.
+    """
+    try:
+        document = json.loads((folder / "run.json").read_text())
+        return int(document["started"]) + int(document["active"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _digest(path: Path) -> str:

@@ -1,0 +1,60 @@
+"""The run in MLflow above others: of an invocation or a study, with what its runs say together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .sender import NOTE, RunIdentity, Sender
+from .store import problem_of
+
+TABLE = "table.json"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the run above others holds: metrics, parameters, tags, a note in Markdown, files, a table (``columns`` and
+    ``data``, rows of texts), and when the last of its runs ended (milliseconds since 1970; None: now).
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    paths: Sequence[Path] = ()
+    table: Mapping[str, Any] | None = None
+    ended: int | None = None
+
+
+def send(folder: Path, identity: RunIdentity, uri: str, summary: Summary) -> str | None:
+    """Bring the run above that of ``identity`` (found or made) to what ``summary`` says; what went wrong, or None.
+
+    Sent twice it changes nothing. ``folder``: of a run below it, or of the study.
+    """
+    try:
+        client, parent = Sender(folder, identity, uri).parent()
+        known = client.get_run(parent).data
+        for key, text in summary.params.items():
+            if key not in known.params:
+                client.log_param(parent, key, text[:6000])
+        for key, value in summary.values.items():
+            if known.metrics.get(key) != value:
+                client.log_metric(parent, key, value)
+        for key, text in {**summary.tags, **({NOTE: summary.note} if summary.note else {})}.items():
+            if known.tags.get(key) != text:
+                client.set_tag(parent, key, text)
+        for path in summary.paths:
+            if path.is_dir():
+                client.log_artifacts(parent, str(path), artifact_path=path.name)
+            elif path.exists():
+                client.log_artifact(parent, str(path))
+        if summary.table is not None:
+            client.log_dict(parent, dict(summary.table), TABLE)
+            client.set_tag(parent, "mlflow.loggedArtifacts", json.dumps([{"path": TABLE, "type": "table"}]))
+        client.set_terminated(parent, "FINISHED", end_time=summary.ended)
+    except Exception as error:
+        return problem_of(error)
+    return None
