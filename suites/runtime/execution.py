@@ -91,18 +91,18 @@ class _Execution:
             after_row=after_row,
         )
 
-    def note(self, status: str, run_id: str | None) -> None:
-        """Write the run's status, its id in MLflow and the time that it has been at work."""
+    def note(self, status: str, run_id: str | None, at_work: bool = True) -> None:
+        """Write the run's status and its id in MLflow; the time since the last note counts where it was ``at_work``."""
         now = time.time_ns() // 1_000_000
-        active = self.state["active"] + now - self.state["session"]
-        self.state |= {"status": status, "mlflow_run_id": run_id, "active": active, "session": now}
+        self.state["active"] += (now - self.state["session"]) * at_work
+        self.state |= {"status": status, "mlflow_run_id": run_id, "session": now}
         folders.write_json(self.folder / "run.json", self.state)
 
     def end(self, status: str, mlflow: str) -> None:
         """Tell MLflow, then the folder, how the run ended."""
         self.note(status, self.delivery.run_id)  # MLflow is given the time of it
         outcome = self.delivery.finish(mlflow, status)
-        self.note(status, outcome.run_id)
+        self.note(status, outcome.run_id, at_work=False)
         if status in folders.ENDED:
             forget_sent(self.folder / "journal.jsonl")
         if outcome.undelivered or outcome.problem:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..config.private import written
 from .sender import NOTE, RunIdentity, Sender
 from .store import problem_of
 
@@ -32,19 +33,21 @@ class Summary:
 def send(folder: Path, identity: RunIdentity, uri: str, summary: Summary) -> str | None:
     """Bring the run above that of ``identity`` (found or made) to what ``summary`` says; what went wrong, or None.
 
-    Sent twice it changes nothing. ``folder``: of a run below it, or of the study.
+    Sent twice it changes nothing. ``folder``: of a run below it, or of the study. No password and no home leaves the
+    machine with it.
     """
+    params, tags = written(dict(summary.params)), written({**summary.tags, NOTE: summary.note})
     try:
         client, parent = Sender(folder, identity, uri).parent()
         known = client.get_run(parent).data
-        for key, text in summary.params.items():
+        for key, text in params.items():
             if key not in known.params:
                 client.log_param(parent, key, text[:6000])
         for key, value in summary.values.items():
             if known.metrics.get(key) != value:
                 client.log_metric(parent, key, value)
-        for key, text in {**summary.tags, **({NOTE: summary.note} if summary.note else {})}.items():
-            if known.tags.get(key) != text:
+        for key, text in tags.items():
+            if text and known.tags.get(key) != text:
                 client.set_tag(parent, key, text)
         for path in summary.paths:
             if path.is_dir():

@@ -178,7 +178,7 @@ def test_every_point_arrives_once_whatever_the_network_does(
         assert (status, name) == ("FINISHED", "er-s0")
         params = dict(connection.execute("select key, value from params where run_uuid = ?", (run_id,)).fetchall())
     assert params["method"] == "er"
-    assert params["train.epochs"] == "2"
+    assert params["profile"] == "smoke"
 
 
 def test_a_server_that_dies_in_the_middle_and_comes_back(
