@@ -47,7 +47,8 @@ def mixed(parts: Parts, seed: int) -> dict[str, tuple[Array, Array]]:
 def made(config: ImageSet, parts: Parts, class_names: Sequence[str], source: str, digits: bool) -> Source[ImageInfo]:
     """Columns ``image`` [N, 3, S, S] (grey images get three equal channels) and ``label`` of train, valid and test.
 
-    ``digits``: the parts are splits of scikit-learn's digits by the seed. Raises DataError where there are too few rows.
+    ``digits``: the parts are splits of scikit-learn's digits by the seed. Raises DataError where there are too few
+    rows.
     """
     splits = {}
     chosen = cut(parts, config.n_train, config.n_valid or (100 if digits else 5000), config.n_test)

@@ -27,6 +27,4 @@ def enlarged(grey: Array, size: int) -> Array:
     """Images [N, h, w] uint8 as [N, size, size], bilinear."""
     from PIL import Image
 
-    return np.stack(
-        [np.asarray(Image.fromarray(one).resize((size, size), Image.Resampling.BILINEAR)) for one in grey]
-    )
+    return np.stack([np.asarray(Image.fromarray(one).resize((size, size), Image.Resampling.BILINEAR)) for one in grey])
