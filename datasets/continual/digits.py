@@ -11,6 +11,7 @@ from pydantic import Field
 from ..core.errors import DataError
 from ..core.source import ImageInfo, Source
 from ..readers.digits import enlarged, shuffled
+from ..readers.images import Array
 from . import image_sets
 
 
@@ -31,7 +32,7 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
     return image_sets.made(config, parts, image_sets.DIGITS, "real", digits=True)
 
 
-def _sized(grey: image_sets.Array, size: int) -> image_sets.Array:
+def _sized(grey: Array, size: int) -> Array:
     return grey if size == grey.shape[1] else enlarged(grey, size)
 
 

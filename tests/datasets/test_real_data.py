@@ -88,5 +88,5 @@ def test_cifar10_through_its_binary_files(tmp_path: Path) -> None:
         source = cifar10.load(cifar10.Config(n_valid=100), root)
     assert {split: len(table) for split, table in source.splits.items()} == {"train": 300, "valid": 100, "test": 200}
     _, expected = shared.cifar_part(DATA, "test_0")
-    counts = [int((source.splits["test"].columns["label"] == c).sum()) for c in range(10)]
-    assert counts == [int((expected[:200] == c).sum()) for c in range(10)]
+    labels: Any = source.splits["test"].columns["label"]
+    assert [int((labels == c).sum()) for c in range(10)] == [int((expected[:200] == c).sum()) for c in range(10)]

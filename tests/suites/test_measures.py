@@ -199,8 +199,13 @@ def fixture(out: Path, problem: str, better: str, worse: str) -> Path:
     return folder
 
 
-METHODS = {"regression": ("supremix", "l1"), "groups": ("cdvg", "erm"), "speech": ("coconut", "er")}
-FAMILY = {"regression": "supremix", "groups": "cdvg", "speech": "coconut"}
+METHODS = {
+    "regression": ("supremix", "l1"),
+    "groups": ("cdvg", "erm"),
+    "speech": ("coconut", "er"),
+    "classification": ("er", "finetune"),
+}
+FAMILY = {"regression": "supremix", "groups": "cdvg", "speech": "coconut", "classification": "continual"}
 
 
 @pytest.mark.parametrize("problem", SUITE)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from holdfast.analysis.plots import classification as plots
+from holdfast.analysis.plots.figure import new_figure
 from holdfast.analysis.problems.classification import Classification
 from holdfast.datasets.core.errors import DataError
 from PIL import Image
@@ -42,16 +43,23 @@ def test_data_without_classes_or_labels_are_refused() -> None:
         Classification(SimpleNamespace(splits={"test": part}, class_names=("a",)))
 
 
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures and axes that are drawn."""
+    kept: list[Any] = []
+
+    def keep(width: float, height: float) -> Any:
+        kept.append(new_figure(width, height))
+        return kept[-1]
+
+    monkeypatch.setattr(plots, "new_figure", keep)
+    return kept
+
+
 @pytest.mark.parametrize("classes", [2, 10, 150])
-def test_pictures_have_a_bounded_size_and_the_names_of_classes(classes: int, tmp_path: Path, monkeypatch: Any) -> None:
-    figures: list[Any] = []
-    new_figure = plots.new_figure
-
-    def kept(*size: float) -> Any:
-        figures.append(new_figure(*size))
-        return figures[-1]
-
-    monkeypatch.setattr(plots, "new_figure", kept)
+def test_pictures_have_a_bounded_size_and_the_names_of_classes(
+    classes: int, tmp_path: Path, figures: list[Any]
+) -> None:
     g = np.random.default_rng(0)
     names = tuple(f"class {k}" for k in range(classes))
     problem = _problem(torch.arange(300) % classes, names)
@@ -72,10 +80,7 @@ def test_pictures_have_a_bounded_size_and_the_names_of_classes(classes: int, tmp
     assert f"{ece:.3f}" in reliability.get_title()
 
 
-def test_the_cells_are_counts_by_true_and_predicted_class(tmp_path: Path, monkeypatch: Any) -> None:
-    figures: list[Any] = []
-    new_figure = plots.new_figure
-    monkeypatch.setattr(plots, "new_figure", lambda *size: figures.append(new_figure(*size)) or figures[-1])
+def test_the_cells_are_counts_by_true_and_predicted_class(tmp_path: Path, figures: list[Any]) -> None:
     plots.confusion_matrix(np.array([[3, 1], [0, 0]]), ("cat", "dog"), tmp_path / "c.png")
     axes = figures[0][1]
     assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "3", (1, 0): "1"}
