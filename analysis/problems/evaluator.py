@@ -30,6 +30,11 @@ class Data(Protocol):
         ...
 
     @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the values of the column ``label``; none where the label is a number."""
+        ...
+
+    @property
     def info(self) -> DataInfo:
         """Facts about the rows; an evaluator narrows them with :func:`holdfast.datasets.core.source.require`."""
         ...

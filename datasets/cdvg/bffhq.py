@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..core.images import image_source
 from ..core.source import ImageInfo, Source
 from ..readers.images import Array
 from . import skewed
 from .biases import assign
 from .digits import Digits, grey_digits
-from .image_sets import counts, from_rows, image_source, table
+from .image_sets import counts, from_rows, table
 
 
 class Config(BaseModel):

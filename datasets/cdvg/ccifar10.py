@@ -16,15 +16,17 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from ..core.images import cut, image_source
 from ..core.seeds import derive
 from ..core.source import ImageInfo, Source
 from ..readers import cifar
+from ..readers.digits import enlarged
 from ..readers.images import Array
 from ..transforms.corruptions import TYPES, corrupt
 from . import skewed
 from .biases import assign
 from .digits import Digits, grey_digits
-from .image_sets import counts, cut, image_source, table
+from .image_sets import counts, table
 
 ARCHIVED = skewed.Archived(
     "cifar10c", "CorruptedCIFAR10-Type", 32, cifar.CLASSES, "CIFAR-10's batches (cifar-10-batches-py or -bin)"
@@ -58,13 +60,10 @@ class Config(skewed.Options):
 
 def digits(config: Config) -> dict[str, tuple[Array, ...]]:
     """The stand-in before any corruption: images [N, S, S, 3] uint8 and labels [N] of train, valid and test."""
-    from PIL import Image
-
     plain = Digits(n_train=config.n_train, n_valid=config.n_valid, n_test=config.n_test, seed=config.seed)
     parts: dict[str, tuple[Array, ...]] = {}
     for split, (grey, labels) in grey_digits(plain, None).items():
-        large = (Image.fromarray(one).resize((config.size, config.size), Image.Resampling.BILINEAR) for one in grey)
-        share = np.stack([np.asarray(one, np.float32) for one in large])[..., None] / 255
+        share = enlarged(grey, config.size).astype(np.float32)[..., None] / 255
         ink, ground = np.array(INK), np.array(GROUND)
         parts[split] = (np.round(ground + share * (ink - ground)).astype(np.uint8), labels)
     return parts

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import DataError
+from ..core.images import image_source
 from ..core.source import ImageInfo, Source
+from ..readers.mnist import FILES, find
 from . import skewed
-from .digits import FILES, Digits, colours_of, find, grey_digits, paint
-from .image_sets import counts, image_source, table
+from .digits import Digits, colours_of, grey_digits, paint
+from .image_sets import counts, table
 
 ARCHIVED = skewed.Archived(
     "cmnist", "ColoredMNIST", 28, tuple(str(c) for c in range(10)), f"MNIST's idx files ({FILES['train'][0]})"

@@ -13,18 +13,14 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..core.errors import DataError
+from ..core.images import cut
 from ..core.seeds import derive
 from ..core.source import Colours
-from ..readers.idx import read_idx
+from ..readers import mnist
+from ..readers.digits import shuffled
 from ..readers.images import Array
 from .biases import BACKGROUNDS, CORNER, PALETTE, assign, bright_corner, colour, colour_background, striped_ground
-from .image_sets import cut
 
-FILES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
 STD = {1: 0.05, 2: 0.02, 3: 0.01, 4: 0.005, 5: 0.002}  # colour noise by severity
 
 
@@ -57,51 +53,9 @@ class Digits(BaseModel):
     seed: int = Field(0, ge=0, description="order of the rows and colour noise")
 
 
-def find(root: Path) -> Path | None:
-    """The folder of MNIST's idx files at or under the root; None where there is none."""
-    for inner in ("", "mnist", "MNIST/raw", "MNIST", "raw"):
-        folder = root / inner
-        if any((folder / (FILES["train"][0] + end)).is_file() for end in ("", ".gz")):
-            return folder
-    return None
-
-
-def _released(config: Digits, root: Path) -> dict[str, tuple[Array, Array]]:
-    folder = find(root)
-    if folder is None:
-        raise DataError(f"{root}: no {FILES['train'][0]} there; --data-root names the folder of MNIST's idx files")
-    parts = {}
-    for split, (images, labels) in FILES.items():
-        x, y = read_idx(folder / images), read_idx(folder / labels)
-        if x.ndim != 3 or y.ndim != 1 or len(x) != len(y) or (len(y) and y.max() > 9):
-            raise DataError(f"{folder}: {images} and {labels} do not fit together")
-        parts[split] = (_resize(x, config.size), y.astype(np.int64))
-    return parts
-
-
-def _resize(grey: Array, size: int | None) -> Array:
-    """Padded with black to 32 px and averaged down; 28 or None: as it is."""
-    if size in (None, grey.shape[1]):
-        return grey
-    assert size is not None
-    padded = np.pad(grey, ((0, 0), (2, 2), (2, 2)))
-    k = 32 // size
-    return np.round(padded.reshape(len(grey), size, k, size, k).mean((2, 4))).astype(np.uint8)
-
-
-def _stand_in(config: Digits) -> dict[str, tuple[Array, Array]]:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    order = np.random.default_rng(derive(config.seed, "digits")).permutation(len(digits.target))
-    grey = np.round(digits.images * (255 / 16)).astype(np.uint8)[order]
-    labels = digits.target.astype(np.int64)[order]
-    return {"train": (grey[:1400], labels[:1400]), "test": (grey[1400:], labels[1400:])}
-
-
 def grey_digits(config: Digits, root: Path | None) -> dict[str, tuple[Array, Array]]:
     """Grey images [N, S, S] uint8 and labels [N] of train, valid and test, before any colour. Raises DataError."""
-    parts = _stand_in(config) if root is None else _released(config, root)
+    parts = shuffled(config.seed) if root is None else mnist.read(root, config.size)
     made = cut(parts, config.n_train, config.n_valid or (100 if root is None else 5000), config.n_test)
     return {split: (grey, labels) for split, (grey, labels) in made.items()}
 

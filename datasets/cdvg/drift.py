@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from ..core.images import image_source
 from ..core.source import ImageInfo, Source
 from .digits import Digits, colours_of, grey_digits, paint
-from .image_sets import counts, image_source, table
+from .image_sets import counts, table
 
 
 class Config(Digits):

@@ -18,10 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..core import paths
 from ..core.errors import DataError
+from ..core.images import image_source
 from ..core.source import ImageInfo, Source
 from .biases import assign, bright_corner
 from .digits import Digits, grey_digits
-from .image_sets import SPLITS, counts, from_rows, image_source, table
+from .image_sets import SPLITS, counts, from_rows, table
 
 
 class Config(BaseModel):

@@ -18,10 +18,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.errors import DataError
+from ..core.images import cut, image_source
 from ..core.seeds import derive
 from ..core.source import Colours, ImageInfo, Source
 from ..readers.images import Array
-from .image_sets import cut, from_rows, image_source, table
+from .image_sets import from_rows, table
 
 Share = Literal["0.5pct", "1pct", "2pct", "5pct"]
 Rows = list[tuple[Path, str, str]]  # file, class, bias

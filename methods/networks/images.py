@@ -158,8 +158,12 @@ class ImageClassifier(nn.Module):
         return self.encode(self.pixels(batch))
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
-        """``label`` [B], of the original image."""
-        return {"label": self.classify(self.features(batch)).argmax(1)}
+        """``label`` [B], of the original image, ``scores`` (logits) and ``probabilities`` [B, C] of all classes, those
+        too that training has not seen yet.
+        """
+        scores = self.classify(self.features(batch))
+        exact = scores.float()
+        return {"label": scores.argmax(1), "scores": exact, "probabilities": exact.softmax(1)}
 
 
 def build(config: Config, info: DataInfo, seed: int) -> ImageClassifier:

@@ -123,6 +123,8 @@ SETS: dict[str, tuple[Callable[[Path, int], None], dict[str, Any]]] = {
     "coconut/slurp": (_slurp, {}),
     "coconut/fsc": (_fsc, {}),
     "coconut/manifest": (_manifest, {"features": "waveform"}),
+    "continual/mnist": (_idx, {"n_train": 20, "n_valid": 10}),
+    "continual/cifar10": (_cifar, {"n_train": 20, "n_valid": 10}),
     "cdvg/cmnist": (_idx, {"n_train": 20, "n_valid": 10}),
     "cdvg/drift": (_idx, {"n_train": 20, "n_valid": 10}),
     "cdvg/ccifar10": (_cifar, {"n_train": 20, "n_valid": 10, "severity": 1}),
@@ -137,8 +139,11 @@ SETS: dict[str, tuple[Callable[[Path, int], None], dict[str, Any]]] = {
 }
 
 
+NO_FILES = {"continual/digits"}  # it comes with scikit-learn and refuses a root
+
+
 def test_no_data_set_is_left_out() -> None:
-    assert set(SETS) == {entry.name for entry in registry.entries("datasets")}
+    assert set(SETS) | NO_FILES == {entry.name for entry in registry.entries("datasets")}
 
 
 def _values(source: Source) -> list[torch.Tensor]:

@@ -10,6 +10,7 @@ import pytest
 from holdfast.analysis.metrics.regression import Shots
 from holdfast.datasets.coconut import manifest as coconut_manifest
 from holdfast.datasets.coconut import slurp as coconut_slurp
+from holdfast.datasets.continual import cifar10, mnist
 from holdfast.datasets.core.source import ShotBins
 from holdfast.datasets.core.transcript import clean_words
 from holdfast.datasets.supremix import stsb as supremix_stsb
@@ -68,3 +69,24 @@ def test_shots_of_stsb_are_those_of_dir() -> None:
         found = shots.assign(y, label["train"])
         counts[split] = [int((found == shot).sum()) for shot in ("many", "medium", "few")]
     assert counts == {"train": [4510, 538, 201], "valid": [758, 177, 65], "test": [756, 170, 74]}
+
+
+def test_mnist_has_the_released_classes() -> None:
+    document = mnist.check(mnist.Config(size=8), DATA / "mnist")
+    assert {split: document[split]["rows"] for split in ("train", "valid", "test")} == {
+        "train": 55_000,
+        "valid": 5_000,
+        "test": 10_000,
+    }
+    counts = [document["train"]["by_class"][str(c)] + document["valid"]["by_class"][str(c)] for c in range(10)]
+    assert counts == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+
+
+def test_cifar10_through_its_binary_files(tmp_path: Path) -> None:
+    root = shared.cifar10(DATA, tmp_path, rows=200)
+    with pytest.warns(UserWarning, match="2 of CIFAR-10's 5 training batches"):
+        source = cifar10.load(cifar10.Config(n_valid=100), root)
+    assert {split: len(table) for split, table in source.splits.items()} == {"train": 300, "valid": 100, "test": 200}
+    _, expected = shared.cifar_part(DATA, "test_0")
+    labels: Any = source.splits["test"].columns["label"]
+    assert [int((labels == c).sum()) for c in range(10)] == [int((expected[:200] == c).sum()) for c in range(10)]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from holdfast.analysis.probes.translation import TranslationCheck
+from holdfast.analysis.problems.classification import Classification
 from holdfast.analysis.problems.groups import Groups
 from holdfast.analysis.problems.regression import Regression
 from holdfast.analysis.problems.speech import SpeechUnderstanding
@@ -25,7 +26,12 @@ from holdfast.suites.runtime.evaluation import Evaluation
 from holdfast.suites.sweeps import outcome, search
 from holdfast.suites.sweeps.studies import Study
 
-SUITE = {"regression": "supremix_tabular", "groups": "cdvg_cmnist", "speech": "coconut_slurp"}
+SUITE = {
+    "regression": "supremix_tabular",
+    "groups": "cdvg_cmnist",
+    "speech": "coconut_slurp",
+    "classification": "split_digits",
+}
 LOWER = {  # written down by hand, so that a wrong declaration fails
     "mae",
     "mse",
@@ -35,6 +41,8 @@ LOWER = {  # written down by hand, so that a wrong declaration fails
     "wer",
     "empty",
     "gap",
+    "ece",
+    "nll",
     "content_moved",
     "loss",
     "steps",
@@ -57,6 +65,8 @@ HIGHER = {
     "aligned_group_mean",
     "conflict_group_mean",
     "worst_group",
+    "balanced_accuracy",
+    "worst_class",
     "content_kept",
     "bias_moved",
     "content_read",
@@ -116,6 +126,9 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
     part = SimpleNamespace(columns={"label": y, "bias": b})
     groups = Groups(SimpleNamespace(splits={"test": part}, info=ClassInfo(classes=4)))
     measured["groups"] = set(groups.measure({"label": y.numpy()}, np.arange(20), "test").compute())
+    classes = Classification(SimpleNamespace(splits={"test": part}, class_names=tuple("abcd")))
+    outputs = {"label": y.numpy(), "scores": np.eye(4)[y.numpy()]}
+    measured["classification"] = set(classes.measure(outputs, np.arange(20), "test").compute())
     said = "a_b _SEP time _FILL ten _SEP ten"
     tokenizer: Any = SimpleNamespace(decode=lambda ids: said)
     info = SpeechInfo(
@@ -186,8 +199,13 @@ def fixture(out: Path, problem: str, better: str, worse: str) -> Path:
     return folder
 
 
-METHODS = {"regression": ("supremix", "l1"), "groups": ("cdvg", "erm"), "speech": ("coconut", "er")}
-FAMILY = {"regression": "supremix", "groups": "cdvg", "speech": "coconut"}
+METHODS = {
+    "regression": ("supremix", "l1"),
+    "groups": ("cdvg", "erm"),
+    "speech": ("coconut", "er"),
+    "classification": ("er", "finetune"),
+}
+FAMILY = {"regression": "supremix", "groups": "cdvg", "speech": "coconut", "classification": "continual"}
 
 
 @pytest.mark.parametrize("problem", SUITE)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.analysis.plots import comparison, groups, regression, speech
+from holdfast.analysis.plots import classification, comparison, groups, regression, speech
 from holdfast.suites.config import catalog
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.runtime import folders, invocation
@@ -42,6 +42,7 @@ def out(tmp_path: Path, empty_store: Path) -> Path:
         ("coconut_slurp", "er", comparison, "matrix_heatmap", "matrix.png", "scenarios.png"),
         ("coconut_slurp", "er", speech, "confusion", "scenarios.png", "matrix.png"),
         ("supremix_tabular", "l1", regression, "error_over_label", "error.png", "ordinality.png"),
+        ("split_digits", "er", classification, "reliability", "reliability.png", "confusion.png"),
         ("cdvg_cmnist", "cdvg", groups, "translation_grid", "translations-0.png", "groups.png"),
     ],
 )

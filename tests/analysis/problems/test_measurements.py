@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from holdfast.analysis.metrics.speech import f1, slu_counts, slu_f1, wer
+from holdfast.analysis.problems.classification import Classification, ClassificationMeasurement
 from holdfast.analysis.problems.evaluator import Evaluator, Measurement
 from holdfast.analysis.problems.groups import Groups, GroupsMeasurement
 from holdfast.analysis.problems.regression import Regression
@@ -31,6 +32,14 @@ def _groups(n: int) -> tuple[Evaluator, dict[str, Any]]:
     label, bias = torch.arange(n) % 4, torch.from_numpy(g.integers(0, 3, n))
     part = SimpleNamespace(columns={"label": label, "bias": bias})
     return Groups(SimpleNamespace(splits={"test": part}, info=ClassInfo(classes=4))), {"label": g.integers(0, 4, n)}
+
+
+def _classification(n: int) -> tuple[Evaluator, dict[str, Any]]:
+    g = np.random.default_rng(0)
+    part = SimpleNamespace(columns={"label": torch.arange(n) % 4})
+    scores = g.normal(size=(n, 5)).astype(np.float32)
+    data = SimpleNamespace(splits={"test": part}, class_names=tuple("abcde"))
+    return Classification(data), {"label": scores.argmax(1), "scores": scores}
 
 
 def _regression(n: int) -> tuple[Evaluator, dict[str, Any]]:
@@ -60,12 +69,12 @@ def _in_batches(problem: Evaluator, outputs: dict[str, Any], rows: Any, size: in
     return measurement
 
 
-@pytest.mark.parametrize("make", [_groups, _regression, _speech])
+@pytest.mark.parametrize("make", [_groups, _classification, _regression, _speech])
 def test_batches_give_what_all_rows_give(make: Any) -> None:
     problem, outputs = make(60)
     rows = np.arange(60)
     whole = problem.measure(outputs, rows, "test").compute()
-    assert len(whole) >= 7
+    assert len(whole) >= (5 if make is _classification else 7)
     for size in (1, 7, 60):
         assert _in_batches(problem, outputs, rows, size).compute() == whole
     order = np.random.default_rng(1).permutation(60)
@@ -76,21 +85,26 @@ def test_batches_give_what_all_rows_give(make: Any) -> None:
 
 
 def test_counts_do_not_grow_with_rows() -> None:
-    def sizes(n: int) -> tuple[int, int]:
+    def sizes(n: int) -> tuple[int, int, int]:
         problem, outputs = _groups(n)
         groups = problem.measure(outputs, np.arange(n), "test")
+        problem, outputs = _classification(n)
+        classes = problem.measure(outputs, np.arange(n), "test")
+        assert isinstance(classes, ClassificationMeasurement)
         problem, outputs = _speech(n)
         speech = problem.measure(outputs, np.arange(n), "test")
         assert isinstance(groups, GroupsMeasurement)
         assert isinstance(speech, SpeechMeasurement)
         held = [dict(speech.counts.intents), dict(speech.counts.entities), dict(speech.scenarios)]
-        return len(pickle.dumps(groups.counts)), len(pickle.dumps(held))
+        kept = [groups.counts, (classes.confusion, classes.calibration), held]
+        return len(pickle.dumps(kept[0])), len(pickle.dumps(kept[1])), len(pickle.dumps(kept[2]))
 
     assert all(many <= few + 64 for few, many in zip(sizes(40), sizes(4000), strict=True))
 
 
 def test_nothing_measured_has_no_number_that_needs_a_row() -> None:
     assert _groups(4)[0].measurement("test").compute() == {}
+    assert _classification(4)[0].measurement("test").compute() == {}
     assert "mae" not in _regression(4)[0].measurement("test").compute()
 
 

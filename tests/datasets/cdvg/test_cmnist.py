@@ -12,9 +12,9 @@ from holdfast.datasets.cdvg import bffhq as cdvg_bffhq
 from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
 from holdfast.datasets.cdvg import drift as cdvg_drift
 from holdfast.datasets.cdvg import folder as cdvg_folder
-from holdfast.datasets.cdvg.digits import FILES
 from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.readers.idx import read_idx
+from holdfast.datasets.readers.mnist import FILES
 
 from ..shared import data_root
 

@@ -29,3 +29,14 @@ def test_every_encoder_gives_logits() -> None:
         }
         assert net.eval().predict(batch)["label"].shape == (2,)
         assert net.features(batch).shape == (2, net.features_out)
+
+
+def test_predictions_are_label_scores_and_probabilities_of_all_classes() -> None:
+    net = images.build(images.Config(width=4), ImageInfo(classes=4, channels=3, size=8), 0).eval()
+    batch: Batch = {"image": torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8)}
+    predicted = net.predict(batch)
+    logits = net.classify(net.features(batch))
+    assert torch.equal(predicted["label"], logits.argmax(1))
+    assert torch.equal(predicted["scores"], logits)
+    expected = logits.double().exp() / logits.double().exp().sum(1, keepdim=True)
+    torch.testing.assert_close(predicted["probabilities"].double(), expected, rtol=1e-6, atol=1e-7)

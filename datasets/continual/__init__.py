@@ -1,0 +1,1 @@
+"""Plain image sets for class-incremental suites."""
