@@ -44,7 +44,13 @@ def guarded(call: Callable[[], Any], wants_json: bool) -> int:
         return int(result) if isinstance(result, int) else 0
     if wants_json:
         print_json(fault.as_json())
-    sys.stderr.write(f"error: {fault.what}\nwhere: {fault.where}\nnext:  {fault.next}\n")
+    from rich.console import Console
+    from rich.text import Text
+
+    screen = Console(stderr=True, highlight=False)
+    parts = (("error: ", fault.what, "red"), ("where: ", fault.where, "bold"), ("next:  ", fault.next, "bold"))
+    for label, text, style in parts:
+        screen.print(Text.assemble((label, style), text), soft_wrap=True)
     return fault.exit_code
 
 

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from ..config.errors import Fault
-from .shared import Json, Out, Overrides, ProfileOption, Root, console_of, out_of, print_json
+from .shared import Json, Out, Overrides, ProfileOption, Root, Suite, console_of, help_of_group, out_of, print_json
 
-data_app = typer.Typer(no_args_is_help=True, help="Data sets and the cache of prepared features.")
-runs_app = typer.Typer(no_args_is_help=True, help="Runs on the disk.")
+data_app = typer.Typer(
+    callback=help_of_group, invoke_without_command=True, help="Data sets and the cache of prepared features."
+)
+runs_app = typer.Typer(callback=help_of_group, invoke_without_command=True, help="Runs on the disk.")
 
 
 @runs_app.command("list")
@@ -37,7 +39,7 @@ def runs_remove(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Delete an invocation or a run that no process writes; what is not ours in it is named and stays."""
+    """Delete an invocation or a run. What is not ours in it is named and stays; one that is written is refused."""
     from ..runtime import remove
 
     target = remove.target_of(path, out_of(out), outside)
@@ -73,7 +75,7 @@ def data_list(json: Json = False) -> None:
 
 @data_app.command("prepare")
 def data_prepare(
-    target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None
+    target: Annotated[str, Suite], overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None
 ) -> None:
     """Make a suite's data now (it is made by 'run' otherwise)."""
     from .. import api
@@ -88,9 +90,13 @@ def data_prepare(
 
 @data_app.command("check")
 def data_check(
-    target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None, json: Json = False
+    target: Annotated[str, Suite],
+    overrides: Overrides = None,
+    profile: ProfileOption = None,
+    data_root: Root = None,
+    json: Json = False,
 ) -> None:
-    """Counts, durations, splits, difficulty and faults of a suite's data; exit code 3 where there are faults."""
+    """Rows, splits, classes and faults of a suite's data. Exit code 3 where there are faults."""
     from .. import api
     from ..runtime import build
 
@@ -111,7 +117,7 @@ def data_check(
 
 @data_app.command("clean")
 def data_clean(json: Json = False) -> None:
-    """Remove our entries from the cache; whatever else lies there is named and stays."""
+    """Remove our entries from the cache. Whatever else lies there is named and stays."""
     from ...datasets.core import cache
 
     done = cache.clean()
