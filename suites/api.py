@@ -13,26 +13,26 @@ printed unless ``verbose=True``: warnings go to the logger ``holdfast``.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config.errors import Fault
 from .reports.results import Results, results_of
+from .runtime import asked
+from .runtime.asked import Overrides
 
 if TYPE_CHECKING:
     from .config.recipe import Recipe
+    from .reports.fields import Shown
     from .runtime.console import Console
     from .runtime.loading import TrainedRun
     from .sweeps.studies import Search, Study
 
 __all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "compare", "dry_run", "sync"]
-__all__ += ["list_suites", "list_names", "load_recipe", "copy_recipe", "migrate_recipe", "validate"]
+__all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate"]
 __all__ += ["start_study", "search_space", "study_of", "run_study"]
-
-Overrides = Mapping[str, Any] | Iterable[str]  # {"train.lr": 0.01}, or ["train.lr=0.01"]
 
 
 # -- recipes -----------------------------------------------------------------------------------------------------------
@@ -57,11 +57,20 @@ def load_recipe(
     """
     from .config import catalog
 
-    recipe = catalog.recipe(str(target), profile, _texts(overrides))
+    recipe = catalog.recipe(str(target), profile, asked.texts(overrides))
     if data_root is not None:
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": str(_existing(data_root))})})
+        data = recipe.data.model_copy(update={"root": str(asked.existing(data_root))})
+        recipe = recipe.model_copy(update={"data": data})
     catalog.resolve(recipe)
     return recipe
+
+
+def show(target: str, profile: str | None = None, overrides: Overrides = ()) -> Shown:
+    """A recipe with the origin of each value and all its fields: ``document()``, ``tables()``, ``text()``."""
+    from .reports import fields
+
+    given = asked.texts(overrides)
+    return fields.Shown(load_recipe(target, profile, given), str(target), tuple(given))
 
 
 def list_names(kind: str) -> list[dict[str, Any]]:
@@ -150,7 +159,7 @@ def run(
     started = invocation.start(
         recipe,
         methods=chosen,
-        seeds=_seeds(seeds),
+        seeds=asked.numbers(seeds),
         device=device,
         out=out_of(out),
         tracking_uri=tracking_uri,
@@ -178,7 +187,8 @@ def dry_run(
     from .runtime.dry_run import plan
 
     recipe = _recipe_to_run(target, profile, overrides, data_root, out, device, workers)
-    return recipe, plan(recipe, methods=catalog.chosen_methods(recipe, methods), seeds=_seeds(seeds), device=device)
+    chosen = catalog.chosen_methods(recipe, methods)
+    return recipe, plan(recipe, methods=chosen, seeds=asked.numbers(seeds), device=device)
 
 
 def resume(
@@ -337,29 +347,6 @@ def sync(path: str | Path | None = None, tracking_uri: str | None = None) -> dic
 def out_of(out: str | Path | None) -> Path:
     """The folder of the runs: ``out``, else ``HOLDFAST_RUNS``, else ``./runs``."""
     return Path(out or os.environ.get("HOLDFAST_RUNS") or "runs")
-
-
-def _texts(overrides: Overrides) -> list[str]:
-    if isinstance(overrides, str):
-        raise Fault.usage("overrides are a mapping or a list of texts", "overrides", 'overrides={"train.lr": 0.01}')
-    if isinstance(overrides, Mapping):
-        return [f"{path}={json.dumps(value)}" for path, value in overrides.items()]
-    return list(overrides)
-
-
-def _existing(data_root: str | Path) -> Path:
-    path = Path(data_root)
-    if not path.exists():
-        next_step = "name the folder (or manifest file) of the real data"
-        raise Fault.data("there is no such folder", str(path), next_step)
-    return path.resolve()
-
-
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-        raise Fault.usage(f"no seeds: {seeds}", "seeds", "a count from 1 on, or different numbers from 0 on")
-    return numbers
 
 
 def _recipe_to_run(

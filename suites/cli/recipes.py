@@ -36,20 +36,14 @@ def show(
     """A suite's recipe, where its values came from, all fields.
     Example: suites show coconut_slurp"""
     from .. import api
-    from ..config import display
-    from ..reports import tables
 
-    given = overrides or []
-    recipe = api.load_recipe(name, profile, given)
-    fields = tables.method_fields(recipe)
+    shown = api.show(name, profile, overrides or [])
     if json:
-        document = recipe.model_dump(by_alias=True, mode="json")
-        origins = display.origins(recipe, name, given)
-        return print_json({**document, "method_fields": fields, "origins": origins, "resume": "checkpoint"})
+        return print_json(shown.document())
     console = console_of(False)
-    console.line(display.annotated(recipe, name, given))
-    for method, entry in fields.items():
-        console.table(*tables.of_fields(method, entry))
+    console.line(shown.text())
+    for title, header, rows in shown.tables():
+        console.table(title, header, rows)
     console.line("resume: checkpoint")
 
 

@@ -82,28 +82,3 @@ def of_plan(document: Mapping[str, Any]) -> Table:
     header = ["method", "parameters", "trainable", "steps", "seconds", "memory MiB", "disk MiB"]
     rows = [[str(value) for value in row.values()] for row in document["methods"]]
     return "would run (estimates from one timed step)", header, rows
-
-
-def of_fields(name: str, entry: Mapping[str, Any]) -> Table:
-    """The fields of a method, from :func:`method_fields`."""
-    rows = [
-        [f"methods.{name}.{field}", str(f["default"]), (f["description"] or "") + " (protocol)" * f["protocol"]]
-        for field, f in entry["fields"].items()
-    ]
-    return f"{name}: {entry['summary']}", ["field", "default", "meaning"], rows
-
-
-def method_fields(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """Of every method of the recipe: its summary, and default, description and ``protocol`` of each field of its
-    Config."""
-    from ...methods.base import is_protocol
-
-    methods = {}
-    for name in recipe.methods:
-        kind = registry.kind_of(recipe, name)
-        fields = {
-            field: {"default": f.default, "description": f.description, "protocol": is_protocol(f)}
-            for field, f in kind.Config.model_fields.items()
-        }
-        methods[name] = {"summary": kind.summary, "fields": fields}
-    return methods
