@@ -13,17 +13,17 @@ printed unless ``verbose=True``: warnings go to the logger ``holdfast``.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config.errors import Fault
 from .reports.results import Results, results_of
 from .runtime import asked
-from .runtime.asked import Overrides
+from .runtime.asked import Overrides, out_of
 
 if TYPE_CHECKING:
+    from ..datasets.core.source import Source
     from .config.recipe import Recipe
     from .reports.fields import Shown
     from .runtime.console import Console
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "compare", "dry_run", "sync"]
 __all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate"]
-__all__ += ["start_study", "search_space", "study_of", "run_study"]
+__all__ += ["prepare_data", "check_data", "start_study", "search_space", "study_of", "run_study"]
 
 
 # -- recipes -----------------------------------------------------------------------------------------------------------
@@ -55,14 +55,7 @@ def load_recipe(
         overrides: fields to change, as a mapping by path or as texts ``path=value``.
         data_root: folder (or manifest file) of the real data; None: as the recipe says.
     """
-    from .config import catalog
-
-    recipe = catalog.recipe(str(target), profile, asked.texts(overrides))
-    if data_root is not None:
-        data = recipe.data.model_copy(update={"root": str(asked.existing(data_root))})
-        recipe = recipe.model_copy(update={"data": data})
-    catalog.resolve(recipe)
-    return recipe
+    return asked.recipe(target, profile, overrides, data_root)
 
 
 def show(target: str, profile: str | None = None, overrides: Overrides = ()) -> Shown:
@@ -109,6 +102,31 @@ def validate(target: str | None = None) -> list[dict[str, Any]]:
     return catalog.validate(None if target is None else str(target))
 
 
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+def prepare_data(
+    target: str,
+    profile: str | None = None,
+    overrides: Overrides = (),
+    data_root: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Source:
+    """A suite's data as its runs have it, made now (profile None: demo)."""
+    from .runtime import build
+
+    return build.prepare(load_recipe(target, profile or "demo", overrides, data_root), progress)
+
+
+def check_data(
+    target: str, profile: str | None = None, overrides: Overrides = (), data_root: str | Path | None = None
+) -> dict[str, Any]:
+    """Rows, classes and ``faults`` of a suite's data (profile None: demo)."""
+    from .runtime import build
+
+    return build.check(load_recipe(target, profile or "demo", overrides, data_root))
+
+
 # -- runs --------------------------------------------------------------------------------------------------------------
 
 
@@ -152,7 +170,7 @@ def run(
     from .runtime.executors import Workers
 
     console = console or _console(verbose)
-    recipe = _recipe_to_run(target, profile, overrides, data_root, out, device, workers)
+    recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device, workers)
     chosen = catalog.chosen_methods(recipe, methods)
     for text in protocol.warnings_of(recipe) if len(chosen) > 1 else ():
         console.warning(text)
@@ -186,7 +204,7 @@ def dry_run(
     from .config import catalog
     from .runtime.dry_run import plan
 
-    recipe = _recipe_to_run(target, profile, overrides, data_root, out, device, workers)
+    recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device, workers)
     chosen = catalog.chosen_methods(recipe, methods)
     return recipe, plan(recipe, methods=chosen, seeds=asked.numbers(seeds), device=device)
 
@@ -267,7 +285,7 @@ def start_study(
     """A new Optuna study of a suite; :func:`run_study` runs its trials."""
     from .sweeps import studies
 
-    recipe = _recipe_to_run(target, profile, overrides, data_root, out, device)
+    recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device)
     return studies.create(recipe, search, device=device, out=out_of(out), tracking_uri=tracking_uri)
 
 
@@ -283,7 +301,7 @@ def search_space(
     """What a study of a suite would search: path -> values, in words."""
     from .sweeps import search
 
-    recipe = _recipe_to_run(target, profile, overrides, data_root, out)
+    recipe = asked.recipe_to_run(target, profile, overrides, data_root, out)
     return dict(search.describe(search.space(recipe, search.method_of(recipe, methods))))
 
 
@@ -342,36 +360,6 @@ def sync(path: str | Path | None = None, tracking_uri: str | None = None) -> dic
 
 
 # -- shared ------------------------------------------------------------------------------------------------------------
-
-
-def out_of(out: str | Path | None) -> Path:
-    """The folder of the runs: ``out``, else ``HOLDFAST_RUNS``, else ``./runs``."""
-    return Path(out or os.environ.get("HOLDFAST_RUNS") or "runs")
-
-
-def _recipe_to_run(
-    target: str | Path,
-    profile: str | None,
-    overrides: Overrides,
-    data_root: str | Path | None,
-    out: str | Path | None,
-    device: str = "auto",
-    workers: int = 1,
-) -> Recipe:
-    """The checked recipe as it is run: the profile ``demo`` of a suite, the full path of ``model.weights``, and, of
-    several workers, a number of threads (recorded: a run's numbers belong to it)."""
-    from .config import sources
-    from .runtime import recipes, warm_start
-
-    if device not in ("auto", "cpu", "cuda"):
-        what = f"unknown device '{device}' (there are: auto, cpu, cuda)"
-        raise Fault.usage(what, "--device", "--device auto")
-    name = str(target)
-    recipe = load_recipe(name, profile or (None if sources.is_file(name) else "demo"), overrides, data_root)
-    recipe = warm_start.located(recipe, out_of(out))
-    if workers > 1 and recipe.train.threads == 0:
-        recipe = recipes.apply(recipe, {"train.threads": max(1, (os.cpu_count() or 1) // workers)})
-    return recipe
 
 
 def _console(verbose: bool) -> Console:

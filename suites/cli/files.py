@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -79,12 +79,10 @@ def data_prepare(
 ) -> None:
     """Make a suite's data now (it is made by 'run' otherwise)."""
     from .. import api
-    from ..runtime import build
 
-    recipe = api.load_recipe(target, profile or "demo", overrides or [], data_root)
     console = console_of(False)
     with console.progress("preparing data") as tick:
-        source = build.prepare(recipe, tick)
+        source = api.prepare_data(target, profile, overrides or [], data_root, tick)
     console.line(f"{source.source}: " + ", ".join(f"{k} {len(t)}" for k, t in source.splits.items()))
 
 
@@ -98,21 +96,39 @@ def data_check(
 ) -> None:
     """Rows, splits, classes and faults of a suite's data. Exit code 3 where there are faults."""
     from .. import api
-    from ..runtime import build
 
-    document = build.check(api.load_recipe(target, profile or "demo", overrides or [], data_root))
+    document = api.check_data(target, profile, overrides or [], data_root)
     faults = document.get("faults") or []
     if json:
         print_json(document)
     else:
-        console = console_of(False)
-        for name, value in document.items():
-            if name != "faults":
-                console.line(f"{name}: {value}")
-        for fault in faults:
-            console.line(f"fault: {fault}")
+        _show_check(document, faults, console_of(False))
     if faults:
         raise typer.Exit(3)
+
+
+def _show_check(document: dict[str, Any], faults: list[str], console: Any) -> None:
+    """A table of the splits, a line for all else, and a line a fault."""
+    splits = {
+        name: part for name, part in document.items() if isinstance(part, dict) and {"rows", "utterances"} & set(part)
+    }
+    names = list(dict.fromkeys(field for part in splits.values() for field in part))
+    rows = [[split, *(_in_words(part.get(field, "")) for field in names)] for split, part in splits.items()]
+    if rows:
+        console.table(f"data: {document.get('source', '')}", ["split", *names], rows)
+    for name, value in document.items():
+        if name not in ("faults", "source", *splits):
+            console.paragraph(f"{name}: ", _in_words(value) or "none")
+    for fault in faults:
+        console.line(f"fault: {fault}")
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_in_words(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @data_app.command("clean")
