@@ -13,26 +13,26 @@ printed unless ``verbose=True``: warnings go to the logger ``holdfast``.
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config.errors import Fault
 from .reports.results import Results, results_of
+from .runtime import asked
+from .runtime.asked import Overrides, out_of
 
 if TYPE_CHECKING:
+    from ..datasets.core.source import Source
     from .config.recipe import Recipe
+    from .reports.fields import Shown
     from .runtime.console import Console
     from .runtime.loading import TrainedRun
     from .sweeps.studies import Search, Study
 
 __all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "compare", "dry_run", "sync"]
-__all__ += ["list_suites", "list_names", "load_recipe", "copy_recipe", "migrate_recipe", "validate"]
-__all__ += ["start_study", "search_space", "study_of", "run_study"]
-
-Overrides = Mapping[str, Any] | Iterable[str]  # {"train.lr": 0.01}, or ["train.lr=0.01"]
+__all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate"]
+__all__ += ["prepare_data", "check_data", "start_study", "search_space", "study_of", "run_study"]
 
 
 # -- recipes -----------------------------------------------------------------------------------------------------------
@@ -55,13 +55,15 @@ def load_recipe(
         overrides: fields to change, as a mapping by path or as texts ``path=value``.
         data_root: folder (or manifest file) of the real data; None: as the recipe says.
     """
-    from .config import catalog
+    return asked.recipe(target, profile, overrides, data_root)
 
-    recipe = catalog.recipe(str(target), profile, _texts(overrides))
-    if data_root is not None:
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": str(_existing(data_root))})})
-    catalog.resolve(recipe)
-    return recipe
+
+def show(target: str, profile: str | None = None, overrides: Overrides = ()) -> Shown:
+    """A recipe with the origin of each value and all its fields: ``document()``, ``tables()``, ``text()``."""
+    from .reports import fields
+
+    given = asked.texts(overrides)
+    return fields.Shown(load_recipe(target, profile, given), str(target), tuple(given))
 
 
 def list_names(kind: str) -> list[dict[str, Any]]:
@@ -98,6 +100,31 @@ def validate(target: str | None = None) -> list[dict[str, Any]]:
     from .config import catalog
 
     return catalog.validate(None if target is None else str(target))
+
+
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+def prepare_data(
+    target: str,
+    profile: str | None = None,
+    overrides: Overrides = (),
+    data_root: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Source:
+    """A suite's data as its runs have it, made now (profile None: demo)."""
+    from .runtime import build
+
+    return build.prepare(load_recipe(target, profile or "demo", overrides, data_root), progress)
+
+
+def check_data(
+    target: str, profile: str | None = None, overrides: Overrides = (), data_root: str | Path | None = None
+) -> dict[str, Any]:
+    """Rows, classes and ``faults`` of a suite's data (profile None: demo)."""
+    from .runtime import build
+
+    return build.check(load_recipe(target, profile or "demo", overrides, data_root))
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
@@ -143,14 +170,14 @@ def run(
     from .runtime.executors import Workers
 
     console = console or _console(verbose)
-    recipe = _recipe_to_run(target, profile, overrides, data_root, out, device, workers)
+    recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device, workers)
     chosen = catalog.chosen_methods(recipe, methods)
     for text in protocol.warnings_of(recipe) if len(chosen) > 1 else ():
         console.warning(text)
     started = invocation.start(
         recipe,
         methods=chosen,
-        seeds=_seeds(seeds),
+        seeds=asked.numbers(seeds),
         device=device,
         out=out_of(out),
         tracking_uri=tracking_uri,
@@ -177,8 +204,9 @@ def dry_run(
     from .config import catalog
     from .runtime.dry_run import plan
 
-    recipe = _recipe_to_run(target, profile, overrides, data_root, out, device, workers)
-    return recipe, plan(recipe, methods=catalog.chosen_methods(recipe, methods), seeds=_seeds(seeds), device=device)
+    recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device, workers)
+    chosen = catalog.chosen_methods(recipe, methods)
+    return recipe, plan(recipe, methods=chosen, seeds=asked.numbers(seeds), device=device)
 
 
 def resume(
@@ -257,7 +285,7 @@ def start_study(
     """A new Optuna study of a suite; :func:`run_study` runs its trials."""
     from .sweeps import studies
 
-    recipe = _recipe_to_run(target, profile, overrides, data_root, out, device)
+    recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device)
     return studies.create(recipe, search, device=device, out=out_of(out), tracking_uri=tracking_uri)
 
 
@@ -273,7 +301,7 @@ def search_space(
     """What a study of a suite would search: path -> values, in words."""
     from .sweeps import search
 
-    recipe = _recipe_to_run(target, profile, overrides, data_root, out)
+    recipe = asked.recipe_to_run(target, profile, overrides, data_root, out)
     return dict(search.describe(search.space(recipe, search.method_of(recipe, methods))))
 
 
@@ -335,59 +363,6 @@ def sync(path: str | Path | None = None, tracking_uri: str | None = None) -> dic
 
 
 # -- shared ------------------------------------------------------------------------------------------------------------
-
-
-def out_of(out: str | Path | None) -> Path:
-    """The folder of the runs: ``out``, else ``HOLDFAST_RUNS``, else ``./runs``."""
-    return Path(out or os.environ.get("HOLDFAST_RUNS") or "runs")
-
-
-def _texts(overrides: Overrides) -> list[str]:
-    if isinstance(overrides, str):
-        raise Fault.usage("overrides are a mapping or a list of texts", "overrides", 'overrides={"train.lr": 0.01}')
-    if isinstance(overrides, Mapping):
-        return [f"{path}={json.dumps(value)}" for path, value in overrides.items()]
-    return list(overrides)
-
-
-def _existing(data_root: str | Path) -> Path:
-    path = Path(data_root)
-    if not path.exists():
-        next_step = "name the folder (or manifest file) of the real data"
-        raise Fault.data("there is no such folder", str(path), next_step)
-    return path.resolve()
-
-
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-        raise Fault.usage(f"no seeds: {seeds}", "seeds", "a count from 1 on, or different numbers from 0 on")
-    return numbers
-
-
-def _recipe_to_run(
-    target: str | Path,
-    profile: str | None,
-    overrides: Overrides,
-    data_root: str | Path | None,
-    out: str | Path | None,
-    device: str = "auto",
-    workers: int = 1,
-) -> Recipe:
-    """The checked recipe as it is run: the profile ``demo`` of a suite, the full path of ``model.weights``, and, of
-    several workers, a number of threads (recorded: a run's numbers belong to it)."""
-    from .config import sources
-    from .runtime import recipes, warm_start
-
-    if device not in ("auto", "cpu", "cuda"):
-        what = f"unknown device '{device}' (there are: auto, cpu, cuda)"
-        raise Fault.usage(what, "--device", "--device auto")
-    name = str(target)
-    recipe = load_recipe(name, profile or (None if sources.is_file(name) else "demo"), overrides, data_root)
-    recipe = warm_start.located(recipe, out_of(out))
-    if workers > 1 and recipe.train.threads == 0:
-        recipe = recipes.apply(recipe, {"train.threads": max(1, (os.cpu_count() or 1) // workers)})
-    return recipe
 
 
 def _console(verbose: bool) -> Console:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Generic, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, cast
 
 from typing_extensions import TypeVar
 
@@ -275,3 +275,22 @@ class Source(Generic[I_co]):
         """This source, with the type of its ``info`` known. Raises DataError as :func:`require`."""
         require(self.info, kind, who)
         return cast("Source[K]", self)
+
+
+def described(source: Source[DataInfo]) -> dict[str, Any]:
+    """Rows and columns of every split: of ``label`` the rows of each class, or least, mean and largest value."""
+    import torch
+
+    document: dict[str, Any] = {"source": source.source}
+    for split, table in source.splits.items():
+        part: dict[str, Any] = {"rows": len(table), "columns": ", ".join(sorted(table.columns))}
+        label = table.columns.get("label")
+        if isinstance(label, torch.Tensor) and len(label):
+            if source.class_names:
+                counts = torch.bincount(label.long(), minlength=len(source.class_names)).tolist()
+                part["classes"] = dict(zip(source.class_names, counts, strict=False))
+            else:
+                values = label.double()
+                part |= {"least": float(values.min()), "mean": float(values.mean()), "largest": float(values.max())}
+        document[split] = part
+    return {**document, "faults": []}

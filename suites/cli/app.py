@@ -11,22 +11,36 @@ import typer
 
 from . import files, recipes, results, run, service, sweep
 from .errors import guarded
-from .shared import keep_output, output
+from .shared import HELP, help_of_group, keep_output, output
 
 app = typer.Typer(
     name="suites",
-    no_args_is_help=True,
-    add_completion=False,
+    context_settings=HELP,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Continual and robust learning experiments. Start with: suites run coconut_slurp",
 )
 
 
-@app.callback()
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False) -> None:
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"suites {version('holdfast')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     if debug:
         os.environ["HOLDFAST_DEBUG"] = "1"
+    help_of_group(context)
 
 
 app.command("list")(recipes.list_)

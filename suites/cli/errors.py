@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +45,13 @@ def guarded(call: Callable[[], Any], wants_json: bool) -> int:
         return int(result) if isinstance(result, int) else 0
     if wants_json:
         print_json(fault.as_json())
-    sys.stderr.write(f"error: {fault.what}\nwhere: {fault.where}\nnext:  {fault.next}\n")
+    from rich.console import Console
+    from rich.text import Text
+
+    screen = Console(stderr=True, highlight=False)
+    parts = (("error: ", fault.what, "red"), ("where: ", fault.where, "bold"), ("next:  ", fault.next, "bold"))
+    for label, text, style in parts:
+        screen.print(Text.assemble((label, style), text), soft_wrap=True)
     return fault.exit_code
 
 
@@ -56,12 +63,26 @@ def fault_of(error: Exception) -> Fault:
         return Fault.usage(str(error.format_message()), f"suites {' '.join(sys.argv[1:2])}", "suites --help")
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, NotADirectoryError | FileNotFoundError) or kinds & {"DataError", "MissingColumnError"}:
-        return Fault.data(str(error), "data", "suites data check NAME --data-root DIR; suites doctor")
+        return Fault.data(str(error), "data", f"suites data check {_suite()}; suites doctor")
     if isinstance(error, OSError) and error.errno in DISK:
         return Fault.run_failed(f"{DISK[error.errno]}: {error}", str(error.filename or FOLDER), FREE)
     if "No space left" in str(error) or "os error 28" in str(error):  # safetensors and torch wrap it
         return Fault.run_failed(f"{DISK[errno.ENOSPC]}: {error}", FOLDER, FREE)
     if "UnfitError" in kinds:
-        next_step = "change the field it names; all fields: suites show NAME"
+        next_step = f"change the field it names; all fields: suites show {_suite().partition(' ')[0]}"
         return Fault.recipe(str(error), "methods and model.options", next_step)
     return Fault.run_failed(f"{type(error).__name__}: {error}", "suites", "see the traceback with: suites --debug ...")
+
+
+def _suite() -> str:
+    """The suite that the command line names, with its data root, for a command that can be copied."""
+    given = sys.argv[1:]
+    named = [word for word in given[1:3] if not word.startswith("-") and word not in ("check", "prepare")]
+    if not given or given[0] not in ("run", "sweep", "data") or not named:
+        return "NAME"
+    for k, word in enumerate(given):
+        if word == "--data-root" and k + 1 < len(given):
+            return f"{named[0]} --data-root {shlex.quote(given[k + 1])}"
+        if word.startswith("--data-root="):
+            return f"{named[0]} {shlex.quote(word)}"
+    return named[0]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..config.errors import Fault
-from .shared import Json, Out, Overrides, ProfileOption, Root, console_of, out_of, print_json
+from .shared import Json, Out, Overrides, ProfileOption, Root, Suite, console_of, help_of_group, out_of, print_json
 
-data_app = typer.Typer(no_args_is_help=True, help="Data sets and the cache of prepared features.")
-runs_app = typer.Typer(no_args_is_help=True, help="Runs on the disk.")
+data_app = typer.Typer(
+    callback=help_of_group, invoke_without_command=True, help="Data sets and the cache of prepared features."
+)
+runs_app = typer.Typer(callback=help_of_group, invoke_without_command=True, help="Runs on the disk.")
 
 
 @runs_app.command("list")
@@ -37,7 +39,7 @@ def runs_remove(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Delete an invocation or a run that no process writes; what is not ours in it is named and stays."""
+    """Delete an invocation or a run. What is not ours in it is named and stays; one that is written is refused."""
     from ..runtime import remove
 
     target = remove.target_of(path, out_of(out), outside)
@@ -73,45 +75,65 @@ def data_list(json: Json = False) -> None:
 
 @data_app.command("prepare")
 def data_prepare(
-    target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None
+    target: Annotated[str, Suite], overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None
 ) -> None:
     """Make a suite's data now (it is made by 'run' otherwise)."""
     from .. import api
-    from ..runtime import build
 
-    recipe = api.load_recipe(target, profile or "demo", overrides or [], data_root)
     console = console_of(False)
     with console.progress("preparing data") as tick:
-        source = build.prepare(recipe, tick)
+        source = api.prepare_data(target, profile, overrides or [], data_root, tick)
     console.line(f"{source.source}: " + ", ".join(f"{k} {len(t)}" for k, t in source.splits.items()))
 
 
 @data_app.command("check")
 def data_check(
-    target: str, overrides: Overrides = None, profile: ProfileOption = None, data_root: Root = None, json: Json = False
+    target: Annotated[str, Suite],
+    overrides: Overrides = None,
+    profile: ProfileOption = None,
+    data_root: Root = None,
+    json: Json = False,
 ) -> None:
-    """Counts, durations, splits, difficulty and faults of a suite's data; exit code 3 where there are faults."""
+    """Rows, splits, classes and faults of a suite's data. Exit code 3 where there are faults."""
     from .. import api
-    from ..runtime import build
 
-    document = build.check(api.load_recipe(target, profile or "demo", overrides or [], data_root))
+    document = api.check_data(target, profile, overrides or [], data_root)
     faults = document.get("faults") or []
     if json:
         print_json(document)
     else:
-        console = console_of(False)
-        for name, value in document.items():
-            if name != "faults":
-                console.line(f"{name}: {value}")
-        for fault in faults:
-            console.line(f"fault: {fault}")
+        _show_check(document, faults, console_of(False))
     if faults:
         raise typer.Exit(3)
 
 
+def _show_check(document: dict[str, Any], faults: list[str], console: Any) -> None:
+    """A table of the splits, a line for all else, and a line a fault."""
+    splits = {
+        name: part for name, part in document.items() if isinstance(part, dict) and {"rows", "utterances"} & set(part)
+    }
+    names = list(dict.fromkeys(field for part in splits.values() for field in part))
+    rows = [[split, *(_in_words(part.get(field, "")) for field in names)] for split, part in splits.items()]
+    if rows:
+        console.table(f"data: {document.get('source', '')}", ["split", *names], rows)
+    for name, value in document.items():
+        if name not in ("faults", "source", *splits):
+            console.paragraph(f"{name}: ", _in_words(value) or "none")
+    for fault in faults:
+        console.line(f"fault: {fault}")
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_in_words(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 @data_app.command("clean")
 def data_clean(json: Json = False) -> None:
-    """Remove our entries from the cache; whatever else lies there is named and stays."""
+    """Remove our entries from the cache. Whatever else lies there is named and stays."""
     from ...datasets.core import cache
 
     done = cache.clean()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..config.errors import Fault
-from .shared import Json, Overrides, ProfileOption, console_of, print_json
+from .shared import Json, Overrides, ProfileOption, Suite, console_of, print_json
 
 
 def list_(
@@ -30,29 +30,25 @@ def list_(
         console_of(False).table(what, ["name", "what", "from"], [[r["name"], r["summary"], r["origin"]] for r in rows])
 
 
-def show(name: str, overrides: Overrides = None, profile: ProfileOption = None, json: Json = False) -> None:
-    """A suite's resolved recipe, where each value came from, and the methods' fields.
+def show(
+    name: Annotated[str, Suite], overrides: Overrides = None, profile: ProfileOption = None, json: Json = False
+) -> None:
+    """A suite's recipe, where its values came from, all fields.
     Example: suites show coconut_slurp"""
     from .. import api
-    from ..config import display
-    from ..reports import tables
 
-    given = overrides or []
-    recipe = api.load_recipe(name, profile, given)
-    fields = tables.method_fields(recipe)
+    shown = api.show(name, profile, overrides or [])
     if json:
-        document = recipe.model_dump(by_alias=True, mode="json")
-        origins = display.origins(recipe, name, given)
-        return print_json({**document, "method_fields": fields, "origins": origins, "resume": "checkpoint"})
+        return print_json(shown.document())
     console = console_of(False)
-    console.line(display.annotated(recipe, name, given))
-    for method, entry in fields.items():
-        console.table(*tables.of_fields(method, entry))
+    console.line(shown.text())
+    for title, header, rows in shown.tables():
+        console.table(title, header, rows)
     console.line("resume: checkpoint")
 
 
 def copy(
-    name: str,
+    name: Annotated[str, Suite],
     file: Path,
     whole: Annotated[bool, typer.Option("--whole", help="All fields, extending nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
@@ -65,7 +61,7 @@ def copy(
 
 
 def migrate(file: Path) -> None:
-    """Rewrite a recipe of schema 1; the old one stays beside it as FILE.schema1. Example: suites migrate mine.yaml"""
+    """Rewrite a recipe of schema 1. The old one stays beside it as FILE.schema1. Example: suites migrate mine.yaml"""
     from .. import api
 
     kept = api.migrate_recipe(file)
@@ -77,7 +73,7 @@ def validate(
     every: Annotated[bool, typer.Option("--all", help="All suites in all profiles.")] = False,
     json: Json = False,
 ) -> None:
-    """Check a recipe whole, in all its profiles: names, types, ranges, equal settings; all errors at once."""
+    """Check a recipe in all its profiles. Names, types, ranges, equal settings; all errors at once."""
     from .. import api
 
     if (target is None) == (not every):

@@ -58,8 +58,8 @@ def predict(
     files: Annotated[list[Path], typer.Argument(metavar="FILE.wav...")],
     out: Out = None,
 ) -> None:
-    """Scenario, action, entities and transcript of recordings, a JSON line each. Example: suites predict RUN
-    order.wav"""
+    """What a run says of recordings. A JSON line each: scenario, action, entities, transcript.
+    Example: suites predict RUN order.wav"""
     from ..runtime.predict import predict as predictions
 
     broken = 0

@@ -17,6 +17,7 @@ from .shared import (
     Overrides,
     ProfileOption,
     Root,
+    Suite,
     TrackingUri,
     console_of,
     print_json,
@@ -30,7 +31,7 @@ Workers = Annotated[int, typer.Option("--workers", min=1, help="Runs at a time, 
 
 
 def run(
-    target: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    target: Annotated[str, Suite],
     overrides: Overrides = None,
     profile: ProfileOption = None,
     method: Methods = None,
@@ -97,7 +98,9 @@ def _show_results(results: Results, console: Any, json: bool) -> None:
     assert results.recipe is not None
     assert results.document is not None
     console.table(*tables.of_runs(results.recipe, results.document))
-    for line in tables.below(results.recipe, results.document):
+    for label, text in tables.explained(results.recipe, results.document):
+        console.paragraph(label, text)
+    for line in tables.below(results.document):
         console.line(line)
     return None
 

@@ -26,7 +26,24 @@ TrackingUri = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow 
 EngineName = Annotated[str, typer.Option("--engine", help="Of --workers: local or ray.")]
 Address = Annotated[str | None, typer.Option("--address", help="Of the Ray cluster.")]
 
+
+def suites_beginning(incomplete: str) -> list[str]:
+    """The shell's completions of a suite's name."""
+    from ..config import sources
+
+    return [name for name in sources.stored() if name.startswith(incomplete)]
+
+
+Suite = typer.Argument(metavar="NAME|FILE", autocompletion=suites_beginning)
+HELP = {"help_option_names": ["-h", "--help"]}
+
 _document: list[TextIO] = []  # with --json: the real standard output, kept for the one document
+
+
+def help_of_group(context: typer.Context) -> None:
+    """The help of a group of verbs where no verb is named; that is no error."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def out_of(out: Path | None) -> Path:

@@ -16,6 +16,7 @@ from .shared import (
     Overrides,
     ProfileOption,
     Root,
+    Suite,
     TrackingUri,
     console_of,
     print_json,
@@ -35,7 +36,7 @@ Timeout = Annotated[float | None, typer.Option("--timeout", min=0, help="Seconds
 
 
 def sweep(
-    target: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    target: Annotated[str, Suite],
     overrides: Overrides = None,
     profile: ProfileOption = None,
     method: Method = None,

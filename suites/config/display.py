@@ -20,12 +20,14 @@ COLUMN = 48  # where the origins begin
 
 
 def annotated(recipe: Recipe, target: str, overrides: Iterable[str] = ()) -> str:
-    """The resolved recipe as YAML, a value a line, each with its origin as a comment.
+    """The resolved recipe as YAML, a value a line, each with its origin as a comment; default methods first.
 
     Origins: a suite or file, its profile, an override, a default.
     """
     known = layers.origins(sources.layers(target), recipe.profile, overrides)
-    return "\n".join(_lines(written(recipe.model_dump(by_alias=True, mode="json")), known, ())) + "\n"
+    document = recipe.model_dump(by_alias=True, mode="json")
+    document["methods"] = {name: document["methods"][name] for name in (*recipe.defaults, *recipe.methods)}
+    return "\n".join(_lines(written(document), known, ())) + "\n"
 
 
 def _lines(document: Mapping[str, Any], known: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> list[str]:

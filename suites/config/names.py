@@ -41,5 +41,5 @@ def refuse_links(folder: Path) -> None:
             path = Path(directory, name)
             if path.is_symlink() and not path.resolve().is_relative_to(base):
                 what = f"a symbolic link leads out of the folder, to {path.resolve()}"
-                next_step = "put the files themselves there, then go on; or start anew with: suites run"
+                next_step = "put the files themselves there, then go on; or start anew with: suites run NAME"
                 raise Fault.data(what, str(path), next_step)

@@ -17,6 +17,8 @@ SELECTED = {
     "oracle": "ORACLE, best weights on test rows: an upper bound, no result of a method",
 }
 
+SMOKE = "a few steps that show that everything runs; the numbers say nothing of a method (demo and paper do)"
+
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
 
 
@@ -40,15 +42,19 @@ def _is_repeated(name: str, measured: set[str]) -> bool:
 
 def of_runs(recipe: Recipe, document: Mapping[str, Any]) -> Table:
     """A row a method: the mean over its finished runs, with the standard deviation of several."""
-    names = shown(recipe, document)
+    names, runs = shown(recipe, document), document["runs"]
+    methods = dict.fromkeys(run["method"] for run in runs)
+    finished = {name: [run["metrics"] for run in runs if run["method"] == name and run["metrics"]] for name in methods}
+    several = any(len(metrics) > 1 for metrics in finished.values())
     rows = []
-    for method in dict.fromkeys(run["method"] for run in document["runs"]):
-        metrics = [run["metrics"] for run in document["runs"] if run["method"] == method and run["metrics"]]
+    for method, metrics in finished.items():
         cells = [_cell([m[name] for m in metrics if name in m]) for name in names]
-        rows.append([f"{method} ({len(metrics)})", *cells])
-    title = f"{document['suite']} ({document['profile'] or 'recipe'}), data: {document['data']['source']}"
-    header = ["method (seeds)", *(name.replace("/", "\n").replace("_per_", "\nper ") for name in names)]
-    return f"{title}; mean ± standard deviation over (n) seeds", header, rows
+        rows.append([f"{method} ({len(metrics)})" if several else method, *cells])
+    seeds = sorted({run["seed"] for run in runs})
+    over = "mean ± standard deviation over (n) seeds" if several else f"seed {', '.join(map(str, seeds))}"
+    title = f"{document['suite']} ({document['profile'] or 'recipe'}), data: {document['data']['source']}; {over}"
+    first = "method (seeds)" if several else "method"
+    return title, [first, *(name.replace("/", "\n").replace("_per_", "\nper ") for name in names)], rows
 
 
 def _cell(values: Sequence[float]) -> str:
@@ -56,11 +62,17 @@ def _cell(values: Sequence[float]) -> str:
     return f"{statistics.fmean(values):.3f}{spread}" if values else "-"
 
 
-def below(recipe: Recipe, document: Mapping[str, Any]) -> Iterator[str]:
-    """The lines below the table."""
+def explained(recipe: Recipe, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """How to read the table, as labels and sentences: directions, the rule of selection, and what a smoke is."""
+    yield "better:    ", measures.directions(recipe.problem, shown(recipe, document), recipe.evaluate.sets)
+    yield "selection: ", f"{SELECTED[recipe.train.selection]} (train.selection)"
+    if document["profile"] == "smoke":
+        yield "smoke:     ", SMOKE
+
+
+def below(document: Mapping[str, Any]) -> Iterator[str]:
+    """Paths and commands below the table, each on a line of its own."""
     folder = Path(document["out"])
-    yield f"better:    {measures.directions(recipe.problem, shown(recipe, document), recipe.evaluate.sets)}"
-    yield f"selection: {SELECTED[recipe.train.selection]} (train.selection)"
     yield f"results:   {folder}"
     yield f"MLflow:    suites ui --out {folder.parent}"
 
@@ -70,28 +82,3 @@ def of_plan(document: Mapping[str, Any]) -> Table:
     header = ["method", "parameters", "trainable", "steps", "seconds", "memory MiB", "disk MiB"]
     rows = [[str(value) for value in row.values()] for row in document["methods"]]
     return "would run (estimates from one timed step)", header, rows
-
-
-def of_fields(name: str, entry: Mapping[str, Any]) -> Table:
-    """The fields of a method, from :func:`method_fields`."""
-    rows = [
-        [f"methods.{name}.{field}", str(f["default"]), (f["description"] or "") + " (protocol)" * f["protocol"]]
-        for field, f in entry["fields"].items()
-    ]
-    return f"{name}: {entry['summary']}", ["field", "default", "meaning"], rows
-
-
-def method_fields(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """Of every method of the recipe: its summary, and default, description and ``protocol`` of each field of its
-    Config."""
-    from ...methods.base import is_protocol
-
-    methods = {}
-    for name in recipe.methods:
-        kind = registry.kind_of(recipe, name)
-        fields = {
-            field: {"default": f.default, "description": f.description, "protocol": is_protocol(f)}
-            for field, f in kind.Config.model_fields.items()
-        }
-        methods[name] = {"summary": kind.summary, "fields": fields}
-    return methods

@@ -86,8 +86,14 @@ def forget() -> None:
 
 
 def check(recipe: Recipe) -> dict[str, Any]:
-    """What ``suites data check`` prints: counts, splits and ``faults`` of the recipe's data set."""
+    """What ``suites data check`` prints: counts, splits and ``faults`` of the recipe's data set; of one that has no
+    check of its own, what its columns hold. Raises DataError where it stops at the first fault.
+    """
+    from ...datasets.core.source import described
+
     module = registry.dataset(recipe.data.name, recipe.family)
+    if not hasattr(module, "check"):
+        return described(_loaded(recipe.data, recipe.family, None))
     root = Path(recipe.data.root) if recipe.data.root else None
     document: dict[str, Any] = module.check(module.Config(**recipe.data.options), root)
     return document
@@ -180,7 +186,7 @@ def benchmark_of(recipe: Recipe, source: Source, seed: int, joint: bool) -> Any:
             split = streams.class_incremental if data.split == "classes" else streams.range_incremental
             scenario = split(source, data.experiences, data.class_order, seed, hidden=hidden)
     except ValueError as error:
-        raise Fault.recipe(str(error), "data.experiences", "suites show " + recipe.name) from error
+        raise Fault.recipe(str(error), "data.experiences", f"suites show {recipe.name}") from error
     return streams.union(scenario) if joint else scenario
 
 

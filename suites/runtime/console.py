@@ -5,28 +5,69 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console as Rich
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from ..config.private import redact
 
-NAME, TEXT = 24, 20  # a table's first and other columns may be narrower than their content, but not than this
-NUMBER = re.compile(r"[-+<±.,\d ]+")
+NAME = 24  # names of the first column that are no longer are not broken at spaces either
+NUMBER = re.compile(r"[-+<±.,\d ↑↓]+")
+STYLES = {"better": "green", "worse": "red", "failed": "red", "interrupted": "yellow", "finished": "green"}
 
 
-def _unbroken(cell: str, whole: bool) -> int:
-    """Width below which a cell would break inside a number or a word; ``whole``: names are to be copied, no break at
-    all."""
-    pieces = cell.split("\n") if whole or NUMBER.fullmatch(cell) else cell.split()
-    return max(map(len, pieces), default=0)
+@dataclass(frozen=True)
+class _Layout:
+    """How a table fits a screen: tables below each other (columns and their widths), and columns that fit in none."""
+
+    blocks: list[dict[int, int]]
+    loose: list[int]
+
+
+def _least(cell: str, name: bool) -> int:
+    """The width below which a cell would break inside a number or a word, or (``name``) a short name at a space."""
+    if NUMBER.fullmatch(cell) or (name and cell_len(cell) <= NAME):
+        return max(map(cell_len, cell.split("\n")), default=0)
+    return max(map(cell_len, cell.split()), default=0)
+
+
+def _layout(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> _Layout:
+    """Columns from left to right into as many tables as are needed, each with the first column."""
+    columns = [[name, *(row[number] for row in rows)] for number, name in enumerate(header)]
+    least = [max(_least(cell, number == 0) for cell in cells) for number, cells in enumerate(columns)]
+    whole = [max(cell_len(line) for cell in cells for line in cell.split("\n")) for cells in columns]
+    frame = 3  # of a column; one more at the end
+    blocks: list[list[int]] = [[0]]
+    loose = [n for n in range(1, len(header)) if least[0] + least[n] + 2 * frame + 1 > width]
+    for number in range(1, len(header)):
+        if number in loose:
+            continue
+        if 1 + sum(least[n] + frame for n in [*blocks[-1], number]) > width:
+            blocks.append([0])
+        blocks[-1].append(number)
+    if len(loose) and blocks == [[0]]:
+        return _Layout([], [0, *loose])
+    return _Layout([_shared_out(block, least, whole, width - frame * len(block) - 1) for block in blocks], loose)
+
+
+def _shared_out(block: Sequence[int], least: Sequence[int], whole: Sequence[int], width: int) -> dict[int, int]:
+    """A width for each column of a block: as wide as its cells, or its part of what is left of ``width``."""
+    wish = sum(whole[n] - least[n] for n in block)
+    left = width - sum(least[n] for n in block)
+    if wish <= left:
+        return {n: whole[n] for n in block}
+    return {n: least[n] + left * (whole[n] - least[n]) // wish for n in block}
 
 
 def plain_warnings() -> None:
@@ -65,32 +106,44 @@ class Console:
     def warning(self, text: str) -> None:
         self.notes.print(redact(f"warning: {text}"), markup=False, soft_wrap=True)
 
+    def paragraph(self, label: str, text: str) -> None:
+        """Words after a label, wrapped below each other; words, and so paths, stay whole."""
+        width = max(self.rich.width, len(label) + 20)
+        wrapped = textwrap.wrap(
+            redact(text),
+            width,
+            initial_indent=label,
+            subsequent_indent=" " * len(label),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self.rich.print("\n".join(wrapped), markup=False, soft_wrap=True)
+
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Numbers are never broken, words at spaces: columns for which the screen is too narrow are put in further
-        tables below, each with the first column.
+        """Numbers, paths and words are never broken: columns for which the screen is too narrow are put in further
+        tables below, each with the first column, and cells that fit no table on lines of their own.
         """
-        widths = [
-            max(_unbroken(cell, number == 0) for cell in (name, *(row[number] for row in rows)))
-            for number, name in enumerate(header)
-        ]
-        space = [min(width, NAME if number == 0 else TEXT) + 3 for number, width in enumerate(widths)]  # 3: its frame
-        blocks = [[0]]
-        for number in range(1, len(header)):
-            if len(blocks[-1]) > 1 and 1 + sum(space[n] for n in blocks[-1]) + space[number] > self.rich.width:
-                blocks.append([0])
-            blocks[-1].append(number)
-        for block in blocks:
-            table = Table(title=title if block is blocks[0] else None, title_justify="left")
-            for number in block:
+        header, rows = [redact(name) for name in header], [[redact(cell) for cell in row] for row in rows]
+        if title:
+            self.paragraph("", title)
+        layout = _layout(header, rows, self.rich.width)
+        for block in layout.blocks:
+            table = Table()
+            for number, width in block.items():
                 table.add_column(
                     header[number],
                     justify="right" if number and all(NUMBER.fullmatch(row[number] or "-") for row in rows) else "left",
                     overflow="fold",
-                    min_width=space[number] - 3,
+                    width=width,
                 )
             for row in rows:
-                table.add_row(*(row[number] for number in block))
+                table.add_row(*(Text(row[number], STYLES.get(row[number], "")) for number in block))
             self.rich.print(table)
+        for row in rows if layout.loose else ():
+            self.line(row[0])
+            for number in layout.loose:
+                if number and row[number]:
+                    self.line(f"  {header[number]}: {row[number]}")
 
     @contextmanager
     def progress(self, text: str) -> Iterator[Callable[[int, int], None]]:

@@ -35,7 +35,7 @@ PACKAGES = (
     "pydantic",
 )
 ENDED = ("finished", "pruned")  # a run of such a status is never resumed
-PUT_BACK = "put the file back as it was, or start anew with: suites run"
+PUT_BACK = "put the file back as it was, or start anew with: suites run NAME"
 
 
 def read_json(path: Path) -> Any:
@@ -45,7 +45,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise Fault.usage(f"{path.name} is missing", str(path.parent), "suites runs list") from error
     except (OSError, ValueError) as error:
-        next_step = "remove the folder: suites runs remove"
+        next_step = f"remove the folder: suites runs remove {path.parent}"
         raise Fault.data(f"{path.name} is damaged: {error}", str(path), next_step) from error
 
 

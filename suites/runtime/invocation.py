@@ -77,7 +77,8 @@ def resume(target: str, *, out: Path, console: Console, workers: Workers = HERE)
     source = _prepare(recipe, console)
     if source.checksum != plan["data"]["checksum"]:
         what = "the data is not what this invocation was started on (its checksum differs)"
-        raise Fault.data(what, str(folder), "put the data back as it was, or start anew with: suites run")
+        next_step = f"put the data back as it was, or start anew with: suites run {recipe.name}"
+        raise Fault.data(what, str(folder), next_step)
     return _run(invocation, names, build.Streams(recipe, source), console, workers)
 
 

@@ -42,7 +42,8 @@ class Record:
         try:
             cut(self._path, position)
         except ValueError as error:
-            raise Fault.data(str(error), str(self.folder), "remove the run: suites runs remove") from error
+            next_step = f"remove the run: suites runs remove {self.folder}"
+            raise Fault.data(str(error), str(self.folder), next_step) from error
         if self.delivery is not None:
             self.delivery.rewind(position)
 

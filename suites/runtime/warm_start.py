@@ -91,7 +91,7 @@ def take(run: Path, model: nn.Module) -> None:
     weights, now = _read(folder)
     if now["sha256"] != origin["sha256"]:
         what = "the weights that this run starts from have changed since it was begun"
-        raise Fault.data(what, str(folder), "start anew: suites run")
+        raise Fault.data(what, str(folder), "start anew with: suites run NAME")
     model.load_state_dict({**model.state_dict(), **fitting(model, weights, folder)})
 
 
@@ -101,7 +101,7 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     newest = Checkpoints(folder / "checkpoint").newest(warnings.append)
     if newest is None:
         what = "there is no whole checkpoint" + "".join(f"; {warning}" for warning in warnings)
-        raise Fault.data(what, str(folder), "run it again: suites run")
+        raise Fault.data(what, str(folder), "start anew with: suites run NAME")
     state, digest = newest
     run = folders.read_json(folder / "run.json")
     weights = {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from .hints import commands, refusal, unknown_fields
 from .process import CommandLine
 
 BAD: list[tuple[list[str], int, str]] = [
@@ -81,6 +82,9 @@ def test_bad_input(arguments: list[str], code: int, message: str, tmp_path: Path
     json_option = ["--json"] if arguments[0] in ("run", "resume") else []
     done = cli(*arguments, *json_option, out=tmp_path, code=code, HOLDFAST_RUNS=str(tmp_path / "runs"))
     assert message in done.stderr
+    advice = done.stderr.rpartition("\nnext:  ")[2]
+    assert [(one, why) for one in commands(advice) if (why := refusal(one))] == []
+    assert unknown_fields(advice) == []
     assert list(tmp_path.glob("**/*.part")) == []
     if arguments[0] in ("run", "resume"):
         error = done.document["error"]

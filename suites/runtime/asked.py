@@ -1,0 +1,79 @@
+"""What a caller asks of the Python API, in the form that the packages below take it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import catalog, sources
+from ..config.errors import Fault
+from ..config.recipe import Recipe
+from . import recipes, warm_start
+
+Overrides = Mapping[str, Any] | Iterable[str]  # {"train.lr": 0.01}, or ["train.lr=0.01"]
+
+
+def texts(overrides: Overrides) -> list[str]:
+    """Overrides as texts ``path=value``. Raises Fault for one text alone."""
+    if isinstance(overrides, str):
+        raise Fault.usage("overrides are a mapping or a list of texts", "overrides", 'overrides={"train.lr": 0.01}')
+    if isinstance(overrides, Mapping):
+        return [f"{path}={json.dumps(value)}" for path, value in overrides.items()]
+    return list(overrides)
+
+
+def existing(data_root: str | Path) -> Path:
+    """The whole path of a folder or file of data. Raises Fault where there is none."""
+    path = Path(data_root)
+    if not path.exists():
+        next_step = "name the folder (or manifest file) of the real data"
+        raise Fault.data("there is no such folder", str(path), next_step)
+    return path.resolve()
+
+
+def numbers(seeds: int | Sequence[int]) -> list[int]:
+    """The seeds that a count or a list of them means. Raises Fault for none, negative or equal ones."""
+    listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
+        raise Fault.usage(f"no seeds: {seeds}", "seeds", "a count from 1 on, or different numbers from 0 on")
+    return listed
+
+
+def out_of(out: str | Path | None) -> Path:
+    """The folder of the runs: ``out``, else ``HOLDFAST_RUNS``, else ``./runs``."""
+    return Path(out or os.environ.get("HOLDFAST_RUNS") or "runs")
+
+
+def recipe(target: str | Path, profile: str | None, overrides: Overrides, data_root: str | Path | None) -> Recipe:
+    """The checked recipe of a suite's name or of a file. Raises Fault with all that is wrong with it."""
+    read = catalog.recipe(str(target), profile, texts(overrides))
+    if data_root is not None:
+        data = read.data.model_copy(update={"root": str(existing(data_root))})
+        read = read.model_copy(update={"data": data})
+    catalog.resolve(read)
+    return read
+
+
+def recipe_to_run(
+    target: str | Path,
+    profile: str | None,
+    overrides: Overrides,
+    data_root: str | Path | None,
+    out: str | Path | None,
+    device: str = "auto",
+    workers: int = 1,
+) -> Recipe:
+    """The checked recipe as it is run: the profile ``demo`` of a suite, the full path of ``model.weights``, and, of
+    several workers, a number of threads (recorded: a run's numbers belong to it)."""
+    if device not in ("auto", "cpu", "cuda"):
+        what = f"unknown device '{device}' (there are: auto, cpu, cuda)"
+        raise Fault.usage(what, "--device", "--device auto")
+    name = str(target)
+    read = recipe(name, profile or (None if sources.is_file(name) else "demo"), overrides, data_root)
+    read = warm_start.located(read, out_of(out))
+    if workers > 1 and read.train.threads == 0:
+        read = recipes.apply(read, {"train.threads": max(1, (os.cpu_count() or 1) // workers)})
+    return read
