@@ -48,7 +48,7 @@ def help_of_group(context: typer.Context) -> None:
 
 def out_of(out: Path | None) -> Path:
     """The folder of the runs."""
-    from ..api import out_of
+    from ..runtime.asked import out_of
 
     return out_of(out)
 

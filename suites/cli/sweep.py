@@ -19,6 +19,7 @@ from .shared import (
     Suite,
     TrackingUri,
     console_of,
+    out_of,
     print_json,
 )
 
@@ -79,7 +80,7 @@ def sweep(
             raise Fault.usage("--resume needs the name of the study", "--resume", next_step)
         chosen = api.study_of(study, out, storage)
         if chosen is None:
-            raise Fault.usage(f"there is no study '{study}'", str(api.out_of(out)), "leave --resume out to start it")
+            raise Fault.usage(f"there is no study '{study}'", str(out_of(out)), "leave --resume out to start it")
     else:
         search = Search(method or [], trials, sampler, pruner, objective or [], seed, study, storage)
         chosen = api.start_study(target, search, **recipe, device=device, tracking_uri=tracking_uri)

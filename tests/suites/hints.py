@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 from holdfast.suites.cli.app import app
@@ -16,8 +17,8 @@ from holdfast.suites.config.errors import Fault
 from holdfast.suites.config.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
-GROUP = typer.main.get_command(app)
-VERBS = "|".join(GROUP.commands)  # type: ignore[attr-defined]
+GROUP: Any = typer.main.get_command(app)
+VERBS = "|".join(GROUP.commands)
 COMMAND = re.compile(rf"\bsuites ((?:{VERBS})\b(?: [^;,()`\n]*)?)")
 # how a sentence goes on behind a command
 ENDS = re.compile(r"(?: with a| empties | where | and | or |: | to | \\| - ).*$")
@@ -58,13 +59,14 @@ def known_fields() -> frozenset[str]:
     """Paths of all fields that some recipe may have; ``methods.*`` for any method."""
     paths = set()
     for name, field in Recipe.model_fields.items():
-        inner = field.annotation
+        inner: Any = field.annotation
         if hasattr(inner, "model_fields"):
             paths |= {f"{name}.{one}" for one in inner.model_fields}
-    for prefix, kind, load in (
+    kinds: tuple[tuple[str, registry.Kind, Any], ...] = (
         ("data.options", "datasets", registry.dataset),
         ("model.options", "networks", registry.network),
-    ):
+    )
+    for prefix, kind, load in kinds:
         for entry in registry.entries(kind):
             paths |= {f"{prefix}.{field}" for field in load(entry.name).Config.model_fields}
     for entry in registry.entries("methods"):
