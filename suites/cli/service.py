@@ -41,9 +41,13 @@ def ui(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """MLflow's pages of the runs under OUT, on this machine alone."""
+    from ..tracking import store
     from ..tracking.store import resolve_uri
 
     uri = resolve_uri(out_of(out), tracking_uri)
+    console = console_of(False)
+    for name, address in store.links(uri, f"http://127.0.0.1:{port}"):
+        console.line(f"{name}: {address}")
     mlflow = Path(sys.executable).with_name("mlflow")
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}  # not an option: everybody may see those
     os.execve(mlflow, [str(mlflow), "ui", "--host", "127.0.0.1", "--port", str(port)], environment)

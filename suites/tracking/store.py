@@ -13,6 +13,7 @@ from typing import Any
 
 from ..config.errors import Fault
 from ..config.private import complete, redact, remember
+from .shown import VIEW, link
 
 SQLITE = "sqlite:///"
 IDENTIFIER = re.compile(r"[\w-]{1,64}")
@@ -107,6 +108,17 @@ def opened(uri: str) -> Iterator[None]:
         if not database.exists():
             make_store(database)
         yield
+
+
+def links(uri: str, server: str) -> list[tuple[str, str]]:
+    """Name of each experiment of ours in a SQLite store, and the address at ``server`` that opens its runs in our view;
+    none of another store, and none where there is no store yet.
+    """
+    if not uri.startswith(SQLITE) or not Path(uri.removeprefix(SQLITE)).exists():
+        return []
+    experiments = client_class()(tracking_uri=uri).search_experiments(order_by=["last_update_time DESC"])
+    ours = [e for e in experiments if f"mlflow.sharedViewState.{VIEW}" in e.tags]
+    return [(e.name, link(server, e.experiment_id)) for e in ours]
 
 
 def make_local_store(uri: str) -> None:

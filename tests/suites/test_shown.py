@@ -11,7 +11,7 @@ import yaml
 from holdfast.suites.config import catalog
 from holdfast.suites.runtime.identity import changed_of, colour_of, command, finals_of
 from holdfast.suites.tracking.shown import MOST, Shown, link, view_state
-from holdfast.suites.tracking.store import SQLITE
+from holdfast.suites.tracking.store import SQLITE, links
 from mlflow.tracking import MlflowClient
 
 from .process import CommandLine
@@ -91,6 +91,10 @@ def test_the_pages_of_an_invocation(cli: CommandLine, tmp_path: Path) -> None:
     experiment = client.get_experiment_by_name("coconut_slurp")
     assert catalog.recipe("coconut_slurp", "smoke").title in experiment.tags["mlflow.note.content"]
     assert "mlflow.sharedViewState.holdfast" in experiment.tags
+    server = "http://127.0.0.1:5000"
+    opened = [("coconut_slurp", link(server, experiment.experiment_id))]
+    assert links(f"{SQLITE}{tmp_path / 'mlflow.db'}", server) == opened, "what suites ui prints"
+    assert links(f"{SQLITE}{tmp_path / 'none.db'}", server) == []
     runs = client.search_runs([experiment.experiment_id], "tags.method != ''")
     assert len(runs) == 2
     for run in runs:
