@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 from holdfast.suites.cli.app import app
@@ -35,17 +36,15 @@ def refusal(arguments: list[str]) -> str | None:
     if "..." in arguments:
         k = arguments.index("...")
         arguments = [*arguments[:k], "NAME", *arguments[k + 1 :]]
+    group: Any = GROUP
     try:
-        context = GROUP.make_context("suites", list(arguments), resilient_parsing=False)
-        group, rest = GROUP, list(arguments)
-        while hasattr(group, "commands"):
-            name, command, rest = group.resolve_command(context, rest)
-            context = command.make_context(name, rest, parent=context)
-            if not hasattr(command, "commands"):
-                break
-            group, rest = command, rest[: len(rest)]
-            if not rest:
-                break
+        context = group.make_context("suites", list(arguments))
+        rest = list(arguments)
+        while rest and hasattr(group, "commands"):
+            name, group, rest = group.resolve_command(context, rest)
+            context = group.make_context(name, list(rest), parent=context)
+    except typer.Exit:  # --help
+        return None
     except Exception as error:
         if hasattr(error, "format_message"):
             return str(error.format_message())
@@ -58,13 +57,14 @@ def known_fields() -> frozenset[str]:
     """Paths of all fields that some recipe may have; ``methods.*`` for any method."""
     paths = set()
     for name, field in Recipe.model_fields.items():
-        inner = field.annotation
+        inner: Any = field.annotation
         if hasattr(inner, "model_fields"):
             paths |= {f"{name}.{one}" for one in inner.model_fields}
-    for prefix, kind, load in (
+    named: tuple[tuple[str, registry.Kind, Any], ...] = (
         ("data.options", "datasets", registry.dataset),
         ("model.options", "networks", registry.network),
-    ):
+    )
+    for prefix, kind, load in named:
         for entry in registry.entries(kind):
             paths |= {f"{prefix}.{field}" for field in load(entry.name).Config.model_fields}
     for entry in registry.entries("methods"):
