@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "compare", "dry_run", "sync"]
 __all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate"]
-__all__ += ["prepare_data", "check_data", "start_study", "search_space", "study_of", "run_study"]
+__all__ += ["out_of", "prepare_data", "check_data", "init_data", "start_study", "search_space", "study_of", "run_study"]
 
 
 # -- recipes -----------------------------------------------------------------------------------------------------------
@@ -127,6 +127,31 @@ def check_data(
     return build.check(load_recipe(target, profile or "demo", overrides, data_root))
 
 
+def init_data(
+    folder: str | Path,
+    *,
+    pattern: str | None = None,
+    valid: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write the manifest of a folder of recordings, or the index of one of images, with splits.
+
+    Args:
+        pattern: which parts of the paths (without suffix) say what: ``{label}_{speaker}_*``; None: folders say it.
+        valid, test: shares drawn with ``seed`` where nothing names a split: whole speakers or subjects where three or
+            more are known.
+        force: overwrite the file.
+
+    Returns:
+        ``file``, ``suite`` that reads it, ``rows`` of each split, ``classes``, ``groups``, ``grouped``, ``warnings``.
+    """
+    from .runtime import new_listing
+
+    return new_listing.write(Path(folder), pattern, valid, test, seed, force)
+
+
 # -- runs --------------------------------------------------------------------------------------------------------------
 
 
@@ -169,7 +194,7 @@ def run(
     from .runtime import invocation
     from .runtime.executors import Workers
 
-    console = console or _console(verbose)
+    console = console or asked.console(verbose)
     recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device, workers)
     chosen = catalog.chosen_methods(recipe, methods)
     for text in protocol.warnings_of(recipe) if len(chosen) > 1 else ():
@@ -224,7 +249,7 @@ def resume(
     from .runtime import invocation
     from .runtime.executors import Workers
 
-    console = console or _console(verbose)
+    console = console or asked.console(verbose)
     where = Workers(workers, engine, address)
     resumed = invocation.resume(str(target), out=out_of(out), console=console, workers=where)
     return results_of([resumed.document()], resumed.recipe)
@@ -253,19 +278,28 @@ def load_run(target: str | Path, out: str | Path | None = None) -> TrainedRun:
 
 
 def compare(
-    *targets: str | Path, metric: str | None = None, than: str | None = None, out: str | Path | None = None
+    *targets: str | Path,
+    metric: str | Sequence[str] | None = None,
+    than: str | None = None,
+    out: str | Path | None = None,
+    suite: str | None = None,
+    profile: str | None = None,
+    latest: bool = False,
 ) -> dict[str, Any]:
     """Finished runs beside each other: means, differences on the same seeds with intervals and p values, ranks over
     several data sets.
 
     Args:
         targets: invocations, runs, or folders of them; none: ``last``.
-        metric: a name of the summary; None: the problem's main metric after the last experience.
+        metric: a name of the summary, or several; None: the problem's main metric after the last experience.
         than: a method to which all are compared; None: the best in the mean.
+        suite, profile, latest: those invocations of ``targets`` (none: all under ``out``) alone; of them the newest.
     """
     from .reports import compare as reports
+    from .runtime import folders
 
-    return reports.compare([str(target) for target in targets or ("last",)], out_of(out), metric, than)
+    chosen = folders.selected([str(target) for target in targets], out_of(out), suite, profile, latest)
+    return reports.compare(chosen, out_of(out), metric, than)
 
 
 # -- studies -----------------------------------------------------------------------------------------------------------
@@ -339,7 +373,7 @@ def run_study(
     if trials is not None and trials != study.plan["trials"]:
         study.plan["trials"] = trials
         study.save()
-    console = console or _console(verbose)
+    console = console or asked.console(verbose)
     document = sweep.drive(study, console, Workers(workers, engine, address), timeout)
     if rerun_seeds:
         document["rerun"] = outcome.rerun_best(study, document, rerun_seeds, console)
@@ -360,12 +394,3 @@ def sync(path: str | Path | None = None, tracking_uri: str | None = None) -> dic
     delivered = delivery.sync(folder, tracking_uri)
     above = summary.deliver_all(folder, tracking_uri)
     return {**delivered, "invocations": above, "studies": outcome.deliver(folder, tracking_uri)}
-
-
-# -- shared ------------------------------------------------------------------------------------------------------------
-
-
-def _console(verbose: bool) -> Console:
-    from .runtime.console import Console, Silent
-
-    return Console() if verbose else Silent()

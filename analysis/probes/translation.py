@@ -145,6 +145,8 @@ def auxiliary_classifier(splits: Mapping[str, Any], least: float) -> AuxiliaryCl
     the class whatever the bias: a group is too small, or the mean accuracy over the groups' kept-back training rows
     is below ``least`` (what a gate asks of translations cannot be asked of a classifier that reads fewer originals).
     """
+    if "bias" not in splits["unbiased" if "unbiased" in splits else "train"].columns:
+        raise UnjudgedError("nothing says the bias of the training images (no column bias)")
     if "unbiased" in splits:
         columns = splits["unbiased"].columns
         return AuxiliaryClassifier.fit(columns["image"], columns["label"], columns["bias"])

@@ -13,10 +13,11 @@ from ..metrics.metric import Metric
 from .evaluator import Data, Evaluator, Measurement, MissingColumnError, Outputs, Picture, Rows
 
 COLUMNS = ("label", "bias", "usual")
+WITHOUT_BIAS = ("accuracy", "group_mean", "worst_group")
 
 
 class Groups(Evaluator):
-    """Predictions hold ``label``, the class; the data holds ``label`` and ``bias``.
+    """Predictions hold ``label``, the class; the data holds ``label`` and, where it is known, ``bias``.
 
     The bias that is usual for a class, so that its rows count as aligned, stands in the column ``usual`` where it
     drifts, else in the data's :class:`~holdfast.datasets.core.source.ClassInfo`.
@@ -46,11 +47,8 @@ class Groups(Evaluator):
         super().__init__(data)
         self.info = require(data.info, ClassInfo, "the problem 'groups'")
         for split, part in data.splits.items():
-            for column in ("label", "bias"):
-                if column not in part.columns:
-                    raise MissingColumnError(
-                        f"the split '{split}' has no column '{column}': the problem 'groups' needs it"
-                    )
+            if "label" not in part.columns:
+                raise MissingColumnError(f"the split '{split}' has no column 'label': the problem 'groups' needs it")
 
     def measurement(self, split: str) -> GroupsMeasurement:
         columns = {name: column.numpy() for name, column in self.data.splits[split].columns.items() if name in COLUMNS}
@@ -59,20 +57,23 @@ class Groups(Evaluator):
 
 class GroupsMeasurement(Measurement):
     """Counts of each group of ``columns`` (``label``, ``bias`` and, where the usual bias drifts, ``usual``, each [rows
-    of the split]); ``usual`` [classes] where it does not.
+    of the split]); ``usual`` [classes] where it does not. Without ``bias`` the classes are the groups, and no row is
+    aligned or conflicting.
     """
 
     def __init__(self, columns: dict[str, groups.Array], usual: groups.Array) -> None:
-        self.columns, self.usual = columns, usual
+        self.columns, self.usual, self.biased = columns, usual, "bias" in columns
         self.counts = groups.GroupCounts(drifts="usual" in columns)
 
     def update(self, outputs: Outputs, rows: Rows) -> None:
-        labels, bias = self.columns["label"][rows], self.columns["bias"][rows]
+        labels = self.columns["label"][rows]
+        bias = self.columns["bias"][rows] if self.biased else np.zeros_like(labels)
         usual = self.columns["usual"][rows] if "usual" in self.columns else self.usual[labels]
         self.counts.update(labels, bias, np.asarray(outputs["label"]), usual)
 
     def compute(self) -> dict[str, float]:
-        return self.counts.measures()
+        measures = self.counts.measures()
+        return measures if self.biased else {name: measures[name] for name in WITHOUT_BIAS if name in measures}
 
     def pictures(self) -> Iterator[tuple[str, Picture]]:
         """The group matrix."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from ..readers.images import Array, read_image
 SPLITS = ("train", "valid", "test")
 
 
-def table(images: Array, labels: Array, bias: Array, **columns: Array) -> Table:
-    """Columns ``image`` [N, 3, H, W] uint8, ``label`` and ``bias`` [N] int64, and those given."""
-    return image_table(images, labels, bias=bias.astype(np.int64), **columns)
+def table(images: Array, labels: Array, bias: Array | None, **columns: Array) -> Table:
+    """Columns ``image`` [N, 3, H, W] uint8, ``label`` and ``bias`` (None: left out) [N] int64, and those given."""
+    if bias is not None:
+        columns = {"bias": bias.astype(np.int64), **columns}
+    return image_table(images, labels, **columns)
 
 
 def majority_bias(labels: Array, bias: Array, classes: int, own: Mapping[int, int] | None = None) -> tuple[int, ...]:
@@ -45,13 +47,13 @@ def _numbers(table: Table, name: str) -> Array:
 
 
 def from_rows(
-    rows: dict[str, list[tuple[Path, str, str]]],
+    rows: Mapping[str, Sequence[tuple[Path, str, str | None]]],
     size: int | None,
     progress: Callable[[int, int], None] | None = None,
     numbered: bool = False,
 ) -> Source[ImageInfo]:
     """A Source of (file, label, bias) by split; classes and biases are numbered in alphabetical order, equal names
-    alike.
+    alike. Biases None: the tables have no column ``bias``.
 
     ``size`` None: images stay as they are. ``numbered``: the biases are the classes' by name, as in an archive whose
     bias c belongs to class c; else they may be any words, and what is usual for a class is what most of its training
@@ -65,7 +67,8 @@ def from_rows(
     unknown = sorted({label for part in rows.values() for _, label, _ in part} - set(classes))
     if unknown:
         raise DataError(f"no training image of the classes {', '.join(unknown)}")
-    words = {bias for part in rows.values() for _, _, bias in part}
+    words = {bias for part in rows.values() for _, _, bias in part if bias is not None}
+    known = all(bias is not None for part in rows.values() for _, _, bias in part)
     named = numbered or words >= set(classes)
     biases = [*classes, *sorted(words - set(classes))] if named else sorted(words)
     total, done = sum(map(len, rows.values())), 0
@@ -84,13 +87,14 @@ def from_rows(
             if progress is not None and done % 100 == 0:
                 progress(done, total)
         labels = np.array([classes.index(label) for _, label, _ in part])
-        splits[split] = table(images, labels, np.array([biases.index(bias) for _, _, bias in part]))
+        bias = np.array([biases.index(str(bias)) for _, _, bias in part]) if known else None
+        splits[split] = table(images, labels, bias)
     usual: tuple[int, ...] = ()
-    if not numbered:
+    if known and not numbered:
         own = {c: biases.index(name) for c, name in enumerate(classes) if name in biases}
         train = splits["train"]
         usual = majority_bias(_numbers(train, "label"), _numbers(train, "bias"), len(classes), own)
-    return image_source(splits, classes, "real", usual=usual, biases=biases)
+    return image_source(splits, classes, "real", usual=usual, biases=biases if known else ())
 
 
 def counts(source: Source[ImageInfo]) -> dict[str, Any]:
@@ -100,6 +104,9 @@ def counts(source: Source[ImageInfo]) -> dict[str, Any]:
     rows: dict[str, Any] = {"source": source.source, "size": source.info.size}
     usual = np.asarray(source.info.usual)
     for split, part in source.splits.items():
+        if "bias" not in part.columns:
+            rows[split] = {"rows": len(part), "aligned": "no column bias"}
+            continue
         own = _numbers(part, "usual") if "usual" in part.columns else usual[_numbers(part, "label")]
         rows[split] = {"rows": len(part), "aligned": round(float((own == _numbers(part, "bias")).mean()), 4)}
     if source.info.biases:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..core.errors import DataError
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 Array = npt.NDArray[Any]
 
 

@@ -109,6 +109,14 @@ def from_rows(config: Config, names: list[str], rows: list[tuple[str, list[str]]
         keep = np.sort(np.random.default_rng([config.seed, 7]).choice(len(rows), config.max_rows, replace=False))
         rows = [rows[i] for i in keep]
     faults: list[str] = []
+    if rows and all(number(row[at]) is None for _, row in rows):
+        numeric = [name for k, name in enumerate(names) if k not in left_out and number(rows[0][1][k]) is not None]
+        example = f", for example data.options.target={numeric[-1]}" if numeric else ""
+        columns = ", ".join(numeric[:20]) or "none"
+        raise DataError(
+            f"the target column '{names[at]}' holds text ('{rows[0][1][at][:40]}'), and a regression needs numbers; "
+            f"name another with data.options.target=NAME{example}; columns of numbers: {columns}"
+        )
     y = np.array([target(row[at], where, names[at], faults) for where, row in rows])
     if split_at is None:
         parts = {k: v.numpy() for k, v in seeded_split(len(rows), config.seed, config.valid, config.test).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -105,6 +106,37 @@ def data_check(
         _show_check(document, faults, console_of(False))
     if faults:
         raise typer.Exit(3)
+
+
+@data_app.command("init")
+def data_init(
+    folder: Path,
+    pattern: Annotated[
+        str | None, typer.Option("--pattern", help="Parts of the names, '{label}_{speaker}_*' (default: folders).")
+    ] = None,
+    valid: Annotated[float, typer.Option("--valid", min=0.01, max=0.49, help="Share for validation.")] = 0.1,
+    test: Annotated[float, typer.Option("--test", min=0.01, max=0.49, help="Share for test.")] = 0.2,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    json: Json = False,
+) -> None:
+    """List your recordings or images for a suite, with splits. Example: suites data init recordings"""
+    from .. import api
+
+    document = api.init_data(folder, pattern=pattern, valid=valid, test=test, seed=seed, force=force)
+    console = console_of(json)
+    for text in document["warnings"]:
+        console.warning(text)
+    if json:
+        return print_json(document)
+    rows = ", ".join(f"{split} {count}" for split, count in sorted(document["rows"].items()))
+    how = f"{document['groups']} speakers or subjects, none in two splits" if document["grouped"] else "by file"
+    console.line(f"wrote:  {document['file']}")
+    console.paragraph("rows:   ", f"{rows}; {len(document['classes'])} classes; split {how}")
+    where = shlex.quote(str(folder))
+    console.line(f"check:  suites data check {document['suite']} --data-root {where}")
+    console.line(f"run:    suites run {document['suite']} --data-root {where}")
+    return None
 
 
 def _show_check(document: dict[str, Any], faults: list[str], console: Any) -> None:

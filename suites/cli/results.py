@@ -5,27 +5,36 @@ from __future__ import annotations
 import json as json_
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .shared import Json, Out, console_of, out_of, print_json
+from .shared import Json, Out, ProfileOption, console_of, out_of, print_json, suites_beginning
 
 Targets = Annotated[
-    list[str], typer.Argument(metavar="INVOCATION...", help="Invocations, runs, or folders of them; last.")
+    list[str] | None,
+    typer.Argument(metavar="[INVOCATION]...", help="Invocations, runs, or folders of them (default: last)."),
 ]
-Metric = Annotated[str | None, typer.Option("--metric", help="Name in the summary (default: the main one, last).")]
+Metric = Annotated[
+    list[str] | None,
+    typer.Option("--metric", help="Name in the summary (default: the main one, last); may be repeated."),
+]
 Picture = Annotated[
     Path | None, typer.Option("--picture", help="A PNG of the metric over the field in which the data differ.")
 ]
 
 
 def compare(
-    targets: Targets,
+    targets: Targets = None,
     metric: Metric = None,
     than: Annotated[str | None, typer.Option("--than", help="Method to compare with (default: the best).")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")] = False,
     picture: Picture = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="Runs of this suite alone.", autocompletion=suites_beginning)
+    ] = None,
+    profile: ProfileOption = None,
+    latest: Annotated[bool, typer.Option("--latest", help="The newest finished invocation of these alone.")] = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -36,8 +45,10 @@ def compare(
     """
     from .. import api
     from ..reports import compare as reports
+    from ..reports import compared
 
-    document = api.compare(*targets, metric=metric, than=than, out=out)
+    of: dict[str, Any] = {"suite": suite, "profile": profile, "latest": latest}
+    document = api.compare(*(targets or []), metric=metric or None, than=than, out=out, **of)
     console = console_of(json or markdown)
     if document["not_finished"]:
         console.warning(f"left out, not finished: {', '.join(document['not_finished'])}")
@@ -46,9 +57,9 @@ def compare(
     if json:
         return print_json(document)
     if markdown:
-        sys.stdout.write(reports.markdown(document))
+        sys.stdout.write(compared.markdown(document))
         return None
-    for title, header, rows in reports.tables(document):
+    for title, header, rows in compared.tables(document):
         console.table(title, header, rows)
     return None
 

@@ -169,11 +169,12 @@ def differs(tasks: Sequence[Task]) -> str | None:
     return fields[0] if len(fields) == 1 and len({task.suite for task in tasks}) == 1 else None
 
 
-def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | None) -> dict[str, Any]:
+def compare(targets: Sequence[str], out: Path, metric: str | Sequence[str] | None, than: str | None) -> dict[str, Any]:
     """The JSON document of ``suites compare``.
 
     Args:
-        metric: a name of the summary; None: the problem's main metric after the last experience.
+        metric: a name of the summary; None: the problem's main metric after the last experience. Of several, the
+            document is that of the first, with those of all under ``metrics``.
         than: a method to which all are compared; None: the best in the mean, task by task.
 
     Raises Fault where nothing is finished, or no run has the metric or the method.
@@ -182,6 +183,13 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
     tasks = [task for task in tasks if task.entrants]
     if not tasks:
         raise Fault.usage("no run of these is finished", " ".join(targets), "suites resume last")
+    asked = [metric] if metric is None or isinstance(metric, str) else list(dict.fromkeys(metric))
+    documents = [{**_compared(tasks, one, than), "not_finished": left_out} for one in asked or [None]]
+    return documents[0] if len(documents) == 1 else {**documents[0], "metrics": documents}
+
+
+def _compared(tasks: Sequence[Task], metric: str | None, than: str | None) -> dict[str, Any]:
+    """The document of one metric."""
     problems = {task.problem for task in tasks}
     if metric is None and len(problems) > 1:
         what = f"tasks of different problems ({', '.join(sorted(problems))}) have no common metric"
@@ -203,7 +211,6 @@ def compare(targets: Sequence[str], out: Path, metric: str | None, than: str | N
         "higher_is_better": declared.higher_is_better,
         "direction": declared.words,
         "tasks": documents,
-        "not_finished": left_out,
         "over": over,
         "ranks": _ranks(documents, bool(declared.higher_is_better)) if len(documents) > 1 else None,
     }
@@ -322,63 +329,3 @@ def picture(document: Mapping[str, Any], path: Path) -> None:
         f"{document['metric']} ({document['direction']}), 95 % interval over {document['tasks'][0]['unit']}",
         path,
     )
-
-
-def tables(document: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
-    """(title, header, rows) for the screen and for Markdown: one a task, or one of all tasks with the average rank."""
-    shown = [_table(document, task) for task in document["tasks"]]
-    if document["ranks"]:
-        shown.append(_ranked(document))
-    for task in document["tasks"]:
-        if task["unequal"]:
-            rows = [[r["field"], protocol.in_words(r["values"]), "; ".join(r["why"])] for r in task["unequal"]]
-            title = f"{task['task']}: settings that these methods do not share"
-            shown.append((title, ["field", "values", "reason given"], rows))
-    return shown
-
-
-def _table(document: Mapping[str, Any], task: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
-    """(title, header, rows) of one task."""
-    rows = []
-    for row in task["methods"]:
-        d = row.get("difference")
-        difference = [pm(d["mean"], d["half"], "+"), probability(row["p_holm"])] if d else ["", ""]
-        rows.append([row["method"], str(row["n"]), pm(row["mean"], row["half"]), *difference, row.get("verdict", "")])
-    metric = f"{document['metric']} ({document['direction']})"
-    title = f"{task['task']}: {metric}, mean ± half of the 95 % interval over {task['unit']}; {task['test']}"
-    header = ["method", task["unit"], document["metric"], f"against {task['than']}, paired", "p (Holm)", "verdict"]
-    return title, header, rows
-
-
-def _ranked(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
-    ranked = document["ranks"]
-    cells = [{row["method"]: row for row in task["methods"]} for task in document["tasks"]]
-    rows = [
-        [method, f"{rank:.2f}", *(pm(one[method]["mean"], one[method]["half"]) for one in cells)]
-        for method, rank in ranked["average_rank"].items()
-    ]
-    title = (
-        f"average rank over {ranked['tasks']} tasks; Friedman's p {probability(ranked['friedman_p'])}; "
-        f"ranks nearer than {ranked['critical_difference']:.2f} (Nemenyi, 0.05) do not differ significantly"
-    )
-    return title, ["method", "rank", *(task["task"] for task in document["tasks"])], rows
-
-
-def probability(p: float) -> str:
-    """Three decimals; ``-`` where there is none."""
-    return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def pm(mean: float, half: float, sign: str = "") -> str:
-    """``mean ± half`` with the digits that the size asks for."""
-    digits = 0 if abs(mean) >= 1000 else 1 if abs(mean) >= 100 else 3
-    return f"{mean:{sign},.{digits}f}" + ("" if math.isnan(half) else f" ± {half:,.{digits}f}")
-
-
-def markdown(document: Mapping[str, Any]) -> str:
-    """The tables as Markdown."""
-    parts = []
-    for title, header, rows in tables(document):
-        lines = [title, "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-        parts.append("\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]))
-    return "\n\n".join(parts) + "\n"

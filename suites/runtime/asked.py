@@ -12,6 +12,7 @@ from ..config import catalog, sources
 from ..config.errors import Fault
 from ..config.recipe import Recipe
 from . import recipes, warm_start
+from .console import Console, Silent
 
 Overrides = Mapping[str, Any] | Iterable[str]  # {"train.lr": 0.01}, or ["train.lr=0.01"]
 
@@ -77,3 +78,8 @@ def recipe_to_run(
     if workers > 1 and read.train.threads == 0:
         read = recipes.apply(read, {"train.threads": max(1, (os.cpu_count() or 1) // workers)})
     return read
+
+
+def console(verbose: bool) -> Console:
+    """Where progress and warnings go: the terminal, or (not ``verbose``) the logger ``holdfast``."""
+    return Console() if verbose else Silent()

@@ -162,6 +162,25 @@ def of_targets(targets: Sequence[str], out: Path) -> list[tuple[Path, list[str]]
     return list(runs.items())
 
 
+def selected(targets: Sequence[str], out: Path, suite: str | None, profile: str | None, latest: bool) -> list[str]:
+    """The invocations of ``targets`` (none: all under OUT, trials left out) that are of this suite and profile;
+    ``latest``: the newest of them with a finished run. Raises Fault where there is none."""
+    if not (suite or profile or latest):
+        return list(targets) or ["last"]
+    given = [invocation for invocation, _ in of_targets(targets, out)] if targets else invocations(out)
+    kept = []
+    for invocation in given:
+        plan = plan_of(invocation)
+        fits = suite in (None, plan.get("suite")) and profile in (None, plan.get("profile"))
+        if fits and (targets or invocation.parent == out):
+            finished = any(status(invocation / run["folder"]) == "finished" for run in plan["runs"])
+            kept += [str(invocation)] if finished else []
+    if not kept:
+        wish = " ".join(word for word in (suite or "", f"profile {profile}" if profile else "") if word)
+        raise Fault.usage(f"there is no finished run of {wish or 'any suite'}", str(out), "suites runs list")
+    return kept[-1:] if latest else kept
+
+
 def _open_lock(path: Path) -> int:
     """The lock file, made where it is missing. Raises Fault for a symbolic link: we would write where it leads."""
     try:

@@ -37,7 +37,7 @@ def identity(
         "data": data["source"],
         "mlflow.runColor": colour_of(recipe, method),
         "mlflow.user": _user(),
-        "mlflow.source.name": "suites sweep" if trial else "suites run",
+        "mlflow.source.name": source_name("sweep" if trial else "run"),
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": str(git.get("commit", "")),
         "holdfast.data_checksum": data["checksum"],
@@ -71,6 +71,11 @@ def identity(
         shown={**vars(shown), "finals": list(shown.finals)},
         started=state["started"],
     )
+
+
+def source_name(verb: str) -> str:
+    """What made a run, for MLflow's column Source."""
+    return f"suites {verb}"
 
 
 def finals_of(recipe: Recipe) -> list[str]:

@@ -13,7 +13,7 @@ from ..tracking import parents
 from ..tracking.sender import RunIdentity, ended
 from ..tracking.store import to_store
 from . import folders
-from .identity import changed_of, command, finals_of
+from .identity import changed_of, command, finals_of, source_name
 from .plan import Invocation
 
 
@@ -79,7 +79,7 @@ def _summary(invocation: Invocation, runs: Sequence[Path]) -> parents.Summary:
         "suite": recipe.name,
         "profile": str(recipe.profile),
         "data": plan["data"]["source"],
-        "mlflow.source.name": "suites run",
+        "mlflow.source.name": source_name("run"),
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": str(plan["git"].get("commit", "")),
     }

@@ -36,17 +36,15 @@ def refusal(arguments: list[str]) -> str | None:
     if "..." in arguments:
         k = arguments.index("...")
         arguments = [*arguments[:k], "NAME", *arguments[k + 1 :]]
+    group: Any = GROUP
     try:
-        context = GROUP.make_context("suites", list(arguments), resilient_parsing=False)
-        group, rest = GROUP, list(arguments)
-        while hasattr(group, "commands"):
-            name, command, rest = group.resolve_command(context, rest)
-            context = command.make_context(name, rest, parent=context)
-            if not hasattr(command, "commands"):
-                break
-            group, rest = command, rest[: len(rest)]
-            if not rest:
-                break
+        context = group.make_context("suites", list(arguments))
+        rest = list(arguments)
+        while rest and hasattr(group, "commands"):
+            name, group, rest = group.resolve_command(context, rest)
+            context = group.make_context(name, list(rest), parent=context)
+    except typer.Exit:  # --help
+        return None
     except Exception as error:
         if hasattr(error, "format_message"):
             return str(error.format_message())

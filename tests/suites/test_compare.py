@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from holdfast.suites.config.errors import Fault
-from holdfast.suites.reports import compare
+from holdfast.suites.reports import compare, compared
 from scipy import stats
 
 from .process import CommandLine
@@ -138,7 +139,7 @@ def test_the_test_is_that_of_the_data(
     t = np.mean(np.subtract(mse, l1)) / (wider * half / stats.t.ppf(0.975, 4))
     assert row["difference"]["p"] == pytest.approx(2 * stats.t.sf(t, 4))
     assert task["test"] == test
-    assert f"{test}\n" in compare.markdown(comparison)
+    assert f"{test}\n" in compared.markdown(comparison)
     assert task["unit"] == ("splits" if wider > 1 else "seeds")
 
 
@@ -190,7 +191,7 @@ def test_a_difference_that_is_not_significant_says_which_way_it_goes(tmp_path: P
     rows = {row["method"]: row for row in compare.compare([str(tmp_path)], tmp_path, None, "l1")["tasks"][0]["methods"]}
     assert rows["mse"]["verdict"] == "not significant (worse in the mean)"
     assert rows["rnc"]["verdict"] == "not significant"
-    assert "mae/last (lower is better)" in compare.markdown(compare.compare([str(tmp_path)], tmp_path, None, None))
+    assert "mae/last (lower is better)" in compared.markdown(compare.compare([str(tmp_path)], tmp_path, None, None))
 
 
 def test_an_oracle_that_sees_more_columns_is_in_the_same_task(tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_ranks_over_tasks_leave_out_what_some_task_lacks(tmp_path: Path) -> None
     assert [task["task"] for task in comparison["tasks"]] == [f"supremix_tabular file={f}.csv" for f in "abc"]
     assert comparison["ranks"]["average_rank"] == {"l1": 4 / 3, "rnc": 2.0, "mse": 8 / 3}
     assert comparison["ranks"]["left_out"] == ["fds"]
-    assert "| l1 | 1.33 | 1.000 | 1.000 | 1.000 |" in compare.markdown(comparison)
+    assert "| l1 | 1.33 | 1.000 | 1.000 | 1.000 |" in compared.markdown(comparison)
     best = compare.compare([str(tmp_path)], tmp_path, "r2/last", None)  # more is better there
     assert best["higher_is_better"]
     assert best["tasks"][0]["methods"][0]["method"] == "rnc"
@@ -256,7 +257,7 @@ def test_the_screen_and_markdown_show_the_same_rows(tmp_path: Path, cli: Command
     assert "2.050" in shown
     shown, _ = screen(cli, str(tmp_path / "a"), "--markdown")
     assert shown.splitlines()[3] == "|---|---|---|---|---|---|"
-    assert "| mse | 2 | 2.050 ± 0.635 | +0.950 ± 0.635 | 0.033 | worse |" in shown
+    assert "| mse | 2 | 2.050 ± 0.635 | +0.950 ± 0.635 | 0.033 | worse, higher |" in shown
 
 
 @pytest.mark.parametrize(
@@ -305,7 +306,7 @@ def test_unequal_settings_are_listed_beside_the_table(tmp_path: Path, cli: Comma
         {"field": "second_epochs", "values": {"5": ["l1", "supcon"], "9": ["supremix"]}, "why": [reason]},
         {"field": "total_epochs", "values": {"9": ["l1", "supcon"], "13": ["supremix"]}, "why": []},
     ]
-    title, header, rows = compare.tables(comparison)[-1]
+    title, header, rows = compared.tables(comparison)[-1]
     assert title == "supremix_tabular: settings that these methods do not share"
     assert header == ["field", "values", "reason given"]
     assert rows[0] == ["second_epochs", "5 (l1, supcon), 9 (supremix)", reason]
@@ -313,4 +314,50 @@ def test_unequal_settings_are_listed_beside_the_table(tmp_path: Path, cli: Comma
     assert "settings that these methods do not share" in shown
     equal = compare.compare([str(tmp_path / "a")], tmp_path, None, None)
     assert equal["tasks"][0]["unequal"] == []
-    assert len(compare.tables(equal)) == 1
+    assert len(compared.tables(equal)) == 1
+
+
+def test_invocations_are_chosen_by_suite_profile_and_age(tmp_path: Path, cli: CommandLine) -> None:
+    for number, (name, suite, profile, value) in enumerate(
+        (("a", "one", "demo", 1.0), ("b", "one", "smoke", 2.0), ("c", "two", "demo", 3.0), ("d", "one", "demo", 4.0))
+    ):
+        folder = invocation(tmp_path, name, {"l1": [value]}, first_seed=number)
+        document = json.loads((folder / "invocation.json").read_text()) | {"suite": suite, "profile": profile}
+        (folder / "invocation.json").write_text(json.dumps(document))
+        os.utime(folder / "invocation.json", ns=(number * 10**9, number * 10**9))
+    invocation(tmp_path, "e", {"l1": [5.0]}, status="running")
+
+    def means(*arguments: str) -> list[float]:
+        done = cli("compare", *arguments, "--json", "--out", str(tmp_path), out=tmp_path)
+        return [row["mean"] for task in done.document["tasks"] for row in task["methods"]]
+
+    assert means("--suite", "one") == [pytest.approx(7 / 3)]
+    assert means("--suite", "one", "--profile", "demo") == [2.5]
+    assert means("--suite", "one", "--latest") == [4.0]
+    assert means("--profile", "smoke") == [2.0]
+    assert means("a", "b", "--latest") == [2.0]
+    error = cli("compare", "--suite", "three", "--out", str(tmp_path), out=tmp_path, code=2).stderr
+    assert "no finished run of three" in error
+
+
+def test_several_metrics_stand_in_one_table_with_arrows(tmp_path: Path, cli: CommandLine) -> None:
+    invocation(tmp_path, "a", {"l1": [1.0, 1.2], "mse": [2.0, 2.1]})
+    both = ("--metric", "mae/last", "--metric", "r2/last", "--out", str(tmp_path))
+    document = cli("compare", "a", *both, "--json", out=tmp_path).document
+    assert [one["metric"] for one in document["metrics"]] == ["mae/last", "r2/last"]
+    assert document["metric"] == "mae/last"
+    (table,) = compared.tables(document)
+    assert table[1] == ["method", "mae/last ↓", "r2/last ↑"]
+    assert table[2][0][1].endswith("\n(base)")
+    assert [cell.split("\n")[1] for cell in table[2][1][1:]] == ["worse, higher", "worse, lower"]
+    shown = cli("compare", "a", *both, out=tmp_path, COLUMNS="80").stdout
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_one_seed_has_no_interval_in_its_table(tmp_path: Path) -> None:
+    invocation(tmp_path, "a", {"l1": [1.0], "mse": [2.0]})
+    ((title, header, rows),) = compared.tables(compare.compare([str(tmp_path)], tmp_path, None, None))
+    assert title.endswith("one seed: how sure is unknown")
+    assert "±" not in title
+    assert header == ["method", "mae/last ↓", "against l1, paired", "verdict"]
+    assert rows[1] == ["mse", "2.000", "+1.000", "worse, higher"]

@@ -42,8 +42,8 @@ def test_version(tmp_path: Path, cli: CommandLine) -> None:
 
 def test_the_shell_completes_verbs_and_suites(tmp_path: Path, cli: CommandLine) -> None:
     def completed(words: str, number: int) -> list[str]:
-        environment = {"_SUITES_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(number)}
-        return cli(out=tmp_path, **environment).stdout.split()  # type: ignore[arg-type]
+        done = cli(out=tmp_path, _SUITES_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(number))
+        return done.stdout.split()
 
     assert completed("suites re", 1) == ["resume"]
     assert completed("suites run coconut_sl", 2) == ["coconut_slurp"]

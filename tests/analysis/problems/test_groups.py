@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from holdfast.analysis.probes.check import GateError
@@ -66,6 +67,14 @@ def test_a_translator_without_modes_has_no_report(check: TranslationCheck, tmp_p
 
 def test_absent_columns() -> None:
     source = cdvg_cmnist.load(cdvg_cmnist.Config(n_train=50, n_valid=10), None)
-    bare = {k: t.without(frozenset({"bias"})) for k, t in source.splits.items()}
-    with pytest.raises(ValueError, match="no column 'bias'"):
+    bare = {k: t.without(frozenset({"label"})) for k, t in source.splits.items()}
+    with pytest.raises(ValueError, match="no column 'label'"):
         Groups(SimpleNamespace(splits=bare, info=source.info))
+    unknown = {k: t.without(frozenset({"bias"})) for k, t in source.splits.items()}
+    measurement = Groups(SimpleNamespace(splits=unknown, info=source.info)).measurement("test")
+    rows = np.arange(len(unknown["test"]))
+    column: Any = unknown["test"].columns["label"]
+    labels = column.numpy()
+    measurement.update({"label": np.where(labels == labels[0], labels, -1)}, rows)
+    share = float((labels == labels[0]).mean())
+    assert measurement.compute() == {"accuracy": share, "group_mean": pytest.approx(0.1), "worst_group": 0.0}

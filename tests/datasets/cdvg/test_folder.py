@@ -44,7 +44,7 @@ def test_a_folder_of_images(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "names", "message"),
     [
-        ([["0.png", "a", "x", "train"]], ("path", "label", "gender", "split"), "no column bias"),
+        ([["0.png", "a", "x", "train"]], ("path", "class", "bias", "split"), "no column label"),
         ([["99.png", "a", "x", "train"]], ("path", "label", "bias", "split"), "line 2: no file 99.png"),
         ([["0.png", "a", "", "train"]], ("path", "label", "bias", "split"), "line 2: needs a label"),
         ([["0.png", "a", "x", "tran"]], ("path", "label", "bias", "split"), "line 2: needs a label"),

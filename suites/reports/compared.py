@@ -1,0 +1,114 @@
+"""A comparison as tables, for the screen and for Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..config import protocol
+
+Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
+
+
+def tables(document: Mapping[str, Any]) -> list[Table]:
+    """(title, header, rows) for the screen and for Markdown: one a task, or one of all tasks with the average rank."""
+    several = document.get("metrics")
+    shown = list(_side_by_side(several)) if several else [_table(document, task) for task in document["tasks"]]
+    shown += [_ranked(one) for one in several or [document] if one["ranks"]]
+    for task in document["tasks"]:
+        if task["unequal"]:
+            rows = [[r["field"], protocol.in_words(r["values"]), "; ".join(r["why"])] for r in task["unequal"]]
+            title = f"{task['task']}: settings that these methods do not share"
+            shown.append((title, ["field", "values", "reason given"], rows))
+    return shown
+
+
+def _arrow(document: Mapping[str, Any]) -> str:
+    """The metric with its better direction."""
+    return f"{document['metric']} {'↑' if document['higher_is_better'] else '↓'}"
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """The verdict, with the direction in words where it is worse: not every reader knows it of every metric."""
+    d = row.get("difference")
+    if not d:
+        return ""
+    verdict = row["verdict"].removeprefix("one seed: ").removesuffix(", how sure is unknown")  # the title says it
+    return str(verdict.replace("worse", f"worse, {'higher' if d['mean'] > 0 else 'lower'}"))
+
+
+def _single(task: Mapping[str, Any]) -> bool:
+    return all(row["n"] == 1 for row in task["methods"])
+
+
+def _how_sure(task: Mapping[str, Any]) -> str:
+    if _single(task):
+        return f"one {task['unit'].removesuffix('s')}: how sure is unknown"
+    return f"mean ± half of the 95 % interval over {task['unit']}; {task['test']}"
+
+
+def _table(document: Mapping[str, Any], task: Mapping[str, Any]) -> Table:
+    """One task."""
+    single = _single(task)
+    rows = []
+    for row in task["methods"]:
+        d = row.get("difference")
+        p = [] if single else [probability(row["p_holm"]) if d else ""]
+        count = [] if single else [str(row["n"])]
+        against = pm(d["mean"], d["half"], "+") if d else ""
+        rows.append([row["method"], *count, pm(row["mean"], row["half"]), against, *p, _verdict(row)])
+    title = f"{task['task']}: {document['metric']} ({document['direction']}), {_how_sure(task)}"
+    difference = f"against {task['than']}, paired"
+    if single:
+        return title, ["method", _arrow(document), difference, "verdict"], rows
+    return title, ["method", task["unit"], _arrow(document), difference, "p (Holm)", "verdict"], rows
+
+
+def _side_by_side(documents: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+    """Several metrics, a table a task: each cell with what is significantly better or worse than the base of it."""
+    for name in dict.fromkeys(task["task"] for document in documents for task in document["tasks"]):
+        given = [(d, task) for d in documents for task in d["tasks"] if task["task"] == name]
+        cells: dict[str, dict[str, str]] = {}
+        for document, task in given:
+            for row in task["methods"]:
+                cell = pm(row["mean"], row["half"]) + ("\n" + _verdict(row) if "verdict" in row else "\n(base)")
+                cells.setdefault(row["method"], {})[document["metric"]] = cell
+        rows = [[m, *(by_metric.get(d["metric"], "-") for d, _ in given)] for m, by_metric in cells.items()]
+        title = f"{name}: {_how_sure(given[0][1])}; each against the base of its column, p by Holm"
+        yield title, ["method", *(_arrow(document) for document, _ in given)], rows
+
+
+def _ranked(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
+    ranked = document["ranks"]
+    cells = [{row["method"]: row for row in task["methods"]} for task in document["tasks"]]
+    rows = [
+        [method, f"{rank:.2f}", *(pm(one[method]["mean"], one[method]["half"]) for one in cells)]
+        for method, rank in ranked["average_rank"].items()
+    ]
+    title = (
+        f"{_arrow(document)}: average rank over {ranked['tasks']} tasks; "
+        f"Friedman's p {probability(ranked['friedman_p'])}; "
+        f"ranks nearer than {ranked['critical_difference']:.2f} (Nemenyi, 0.05) do not differ significantly"
+    )
+    return title, ["method", "rank", *(task["task"] for task in document["tasks"])], rows
+
+
+def probability(p: float) -> str:
+    """Three decimals; ``-`` where there is none."""
+    return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def pm(mean: float, half: float, sign: str = "") -> str:
+    """``mean ± half`` with the digits that the size asks for."""
+    digits = 0 if abs(mean) >= 1000 else 1 if abs(mean) >= 100 else 3
+    return f"{mean:{sign},.{digits}f}" + ("" if math.isnan(half) else f" ± {half:,.{digits}f}")
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The tables as Markdown."""
+    parts = []
+    for title, header, rows in tables(document):
+        lines = [title, "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+        parts.append("\n".join([*lines, *("| " + " | ".join(row).replace("\n", " ") + " |" for row in rows)]))
+    return "\n\n".join(parts) + "\n"
