@@ -95,11 +95,16 @@ def colour_of(recipe: Recipe, method: str) -> str:
 
 
 def command(recipe: Recipe, methods: list[str], seeds: list[int], changed: Mapping[str, str]) -> str:
-    """The command that makes these runs, where the suite is one that a name is known for."""
+    """The command that makes these runs; of a recipe that no suite's name stands for, from the ``recipe.yaml`` of one
+    of them.
+    """
+    known = _suite(recipe.name, recipe.profile) is not None
     chosen = [word for method in methods for word in ("--method", method)]
     numbers = [word for seed in seeds for word in ("--seed", str(seed))] if len(seeds) == 1 else []
     if not numbers and seeds == list(range(len(seeds))):
         numbers = ["--seeds", str(len(seeds))]
+    if not known:
+        return shlex.join(["suites", "run", "recipe.yaml", *chosen, *numbers])
     profile = ["--profile", recipe.profile] if recipe.profile else []
     fields = [f"{path}={text}" for path, text in changed.items()]
     return shlex.join(["suites", "run", recipe.name, *profile, *chosen, *numbers, *fields])
@@ -113,9 +118,10 @@ def experiment_note(recipe: Recipe) -> str:
     train = recipe.train
     protocol = f"{recipe.data.experiences} experience{'s' * (recipe.data.experiences > 1)}, batches of "
     protocol += f"{train.batch_size}, {train.optimizer}; weights: {train.selection} (train.selection)"
-    return (
-        f"**{recipe.title}**{paper}{claimed}\n\nProtocol: {protocol}. Methods: {', '.join(recipe.methods)}.\n\n"
+    return f"**{recipe.title}**{paper}{claimed}\n\nProtocol: {protocol}. Methods: {', '.join(recipe.methods)}.\n\n" + (
         f"Made by `suites run {recipe.name}`; fields and their meaning: `suites show {recipe.name}`."
+        if _suite(recipe.name, recipe.profile) is not None
+        else "The recipe lies with every run as `recipe.yaml`."
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import measures
+from ..config.errors import Fault
 from ..tracking import parents
 from ..tracking.sender import RunIdentity, ended
 from ..tracking.store import to_store
@@ -22,18 +23,20 @@ def deliver(invocation: Invocation, uri: str | None = None) -> str | None:
 
     Nothing where a run is unfinished, or where the invocation is a trial of a study, whose own run stands above it.
     """
-    entries = invocation.plan["runs"]
-    runs = [invocation.run_folder(entry) for entry in entries]
-    if "trial" in invocation.plan or not all(folders.status(run) == "finished" for run in runs):
-        return None
+    try:
+        runs = [invocation.run_folder(entry) for entry in invocation.plan["runs"]]
+        if "trial" in invocation.plan or not all(folders.status(run) == "finished" for run in runs):
+            return None
+        summary = _summary(invocation, runs)
+    except Fault as error:  # a damaged file must hide neither these runs nor others
+        return error.what
     try:
         document = json.loads((runs[0] / "identity.json").read_text())
-        given = uri or document.pop("uri")
-        document.pop("uri", None)
+        own = document.pop("uri")
         identity = RunIdentity(**document)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # runs that MLflow has not been given
-    return parents.send(runs[0], identity, given, _summary(invocation, runs))
+    return parents.send(runs[0], identity, uri or own, summary)
 
 
 def deliver_all(out: Path, uri: str | None) -> list[dict[str, Any]]:

@@ -105,36 +105,27 @@ def test_a_killed_evaluation_of_a_set_goes_on(cli: CommandLine, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("override", "message", "code"),
     [
-        ("evaluate.sets.fog.transforms=[{name: corupt}]", "did you mean 'corrupt'"),
-        ("evaluate.sets.fog.transforms=[{name: corrupt, options: {kind: rain}}]", "unknown corruption"),
-        ("data.transforms=[{name: label_noise, options: {shares: 1}}]", "data.transforms.0.options.shares"),
-        ("data.transforms=[{name: label_noise, splits: []}]", "data.transforms.0.splits"),
-        ("evaluate.sets.valid={split: test}", "cannot name a set"),
-        ("evaluate.sets.Fog={split: test}", "cannot name a set"),
-        ("evaluate.sets.there={data: {name: nothing}}", "evaluate.sets.there.data.name"),
-        ("evaluate.sets.cost={}", "cannot name a set"),
+        ("evaluate.sets.fog.transforms=[{name: corupt}]", "did you mean 'corrupt'", 2),
+        ("evaluate.sets.fog.transforms=[{name: corrupt, options: {kind: rain}}]", "unknown corruption", 2),
+        ("data.transforms=[{name: label_noise, options: {shares: 1}}]", "data.transforms.0.options.shares", 2),
+        ("data.transforms=[{name: label_noise, splits: []}]", "data.transforms.0.splits", 2),
+        ("evaluate.sets.valid={split: test}", "cannot name a set", 2),
+        ("evaluate.sets.Fog={split: test}", "cannot name a set", 2),
+        ("evaluate.sets.there={data: {name: nothing}}", "evaluate.sets.there.data.name", 2),
+        ("evaluate.sets.cost={}", "cannot name a set", 2),
+        ("evaluate.sets.x={split: nowhere}", "no split 'nowhere'", 3),
+        ("data.transforms=[{name: label_noise, splits: [nowhere]}]", "no split 'nowhere'", 3),
+        ("evaluate.sets.x={data: {name: bffhq}}", "evaluate.sets.x", 3),
+        ("evaluate.sets.test_again={transforms: [{name: tempo}]}", "SpeechInfo", 3),
     ],
 )
-def test_a_recipe_that_names_what_is_not_there(cli: CommandLine, tmp_path: Path, override: str, message: str) -> None:
+def test_what_a_recipe_names_wrongly_is_2_and_rows_that_do_not_fit_3(
+    cli: CommandLine, tmp_path: Path, override: str, message: str, code: int
+) -> None:
     target = _written(tmp_path, ROBUST)
-    done = cli.here("run", target, override, "--profile", "smoke", "--json", out=tmp_path, code=2)
-    assert message in json.dumps(done.document)
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("evaluate.sets.x={split: nowhere}", "no split 'nowhere'"),
-        ("data.transforms=[{name: label_noise, splits: [nowhere]}]", "no split 'nowhere'"),
-        ("evaluate.sets.x={data: {name: bffhq}}", "evaluate.sets.x"),
-        ("evaluate.sets.test_again={transforms: [{name: tempo}]}", "SpeechInfo"),
-    ],
-)
-def test_rows_that_do_not_fit_are_exit_code_3(cli: CommandLine, tmp_path: Path, override: str, message: str) -> None:
-    target = _written(tmp_path, ROBUST)
-    done = cli.here("run", target, override, "--profile", "smoke", "--json", out=tmp_path, code=3)
+    done = cli.here("run", target, override, "--profile", "smoke", "--json", out=tmp_path, code=code)
     assert message in json.dumps(done.document)
 
 

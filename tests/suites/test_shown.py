@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from holdfast.suites.config import catalog
-from holdfast.suites.runtime.identity import changed_of, colour_of, command, finals_of
+from holdfast.suites.runtime.identity import changed_of, colour_of, command, experiment_note, finals_of
 from holdfast.suites.tracking.shown import MOST, Shown, link, view_state
 from holdfast.suites.tracking.store import SQLITE, links
 from mlflow.tracking import MlflowClient
@@ -127,6 +127,25 @@ def test_the_pages_of_an_invocation(cli: CommandLine, tmp_path: Path) -> None:
     after = client.get_run(parent.info.run_id).data
     assert (after.metrics, after.params) == (before.metrics, before.params)
     assert len(client.get_metric_history(parent.info.run_id, "accuracy/average/er")) == 1
+
+
+def test_a_damaged_invocation_does_not_keep_others_from_the_store(cli: CommandLine, tmp_path: Path) -> None:
+    for _ in range(2):
+        cli("run", "supremix_agedb", *SMALL, "--method", "l1", out=tmp_path)
+    damaged, whole = sorted(path.parent for path in tmp_path.glob("*/invocation.json"))
+    (damaged / "invocation.json").write_text("{ no JSON")
+    done = cli("sync", "--json", out=tmp_path, code=4)
+    problems = {row["folder"]: row["problem"] for row in done.document["invocations"]}
+    assert problems[str(whole)] is None
+    assert "invocation.json is damaged" in problems[str(damaged)]
+
+
+def test_a_command_names_what_can_be_run(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("schema: 2\nextends: cdvg_cmnist\nname: mine\n")
+    mine = catalog.recipe(str(path), "smoke")
+    assert command(mine, ["erm"], [0], {"train.lr": "1"}) == "suites run recipe.yaml --method erm --seed 0"
+    assert "suites show mine" not in experiment_note(mine)
 
 
 def test_all_points_where_the_recipe_asks(cli: CommandLine, tmp_path: Path) -> None:
