@@ -32,9 +32,9 @@ def field_of(size: Any) -> str:
 
 
 def migrated(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document of schema 1 as one of schema 2; others as they are."""
+    """A stored document of schema 1 as one of schema 2; of one of schema 2 only the names that have changed since."""
     if document.get("schema") != 1:
-        return dict(document)
+        return dict(_renamed(document))
     new: dict[str, Any] = {**_renamed(document), "schema": 2}
     data, family, unequal = new.get("data"), str(new.get("family", "")), new.get("unequal")
     entries = [e for e in (new.get("methods") or {}).values() if isinstance(e, dict)]

@@ -102,3 +102,5 @@ def test_a_loss_weight_that_has_another_name(tmp_path: Path) -> None:
     assert list(new["sweep"]["params"]) == ["methods.cdvg_content.lambda_content"]
     assert "# lambda_reader stays in a comment" in migrate_text(text)
     assert migrated(yaml.safe_load(text)) == new
+    stored = yaml.safe_load(text) | {"schema": 2}
+    assert migrated(stored) == new, "a run's recipe from before the names changed"
