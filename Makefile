@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(shell for p in python3.12 python3.11 python3; do $$p -c 
 STAMP := $(VENV)/.holdfast-installed
 BIN := $(abspath $(VENV))/bin
 
-.PHONY: help install demo smoke test test-slow lint types benchmarks
+.PHONY: help install demo smoke test test-slow lint types docs benchmarks
 help: ## this text
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -12,7 +12,8 @@ $(STAMP): constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Holdfast needs Python 3.11 or 3.12 on the PATH"; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/bin/python -m pip install --quiet --requirement constraints.txt setuptools==81.0.0
+	@# without dependencies: the file names all that is needed, and leaves out solvers that Avalanche asks for and never calls here
+	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement constraints.txt setuptools==81.0.0
 	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
@@ -30,5 +31,7 @@ test: $(STAMP) lint types ## environment + checks + tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(JOBS) --dist worksteal
 test-slow: $(STAMP) ## what takes longer than a minute
 	$(BIN)/pytest -m slow
+docs: $(STAMP) ## the documentation as a site in site/, links checked
+	$(BIN)/mkdocs build --quiet
 benchmarks: $(STAMP) ## speed beside named peers (about fifteen minutes)
 	cd /tmp && for each in loop supcon supremix encoder sweep tracking; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("suites", "methods", "datasets", "analysis")
@@ -149,3 +150,16 @@ def test_every_pin_is_exact_and_names_no_index() -> None:
             assert "://" not in line, line
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"suites": "holdfast.suites.cli.app:main"}
+
+
+def test_the_pins_are_complete() -> None:
+    """The Makefile installs them without looking for what else they need."""
+    pins = {canonicalize_name(line.partition("==")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    missing = {}
+    for name in sorted(pins):
+        for line in metadata.requires(name) or []:
+            requirement = Requirement(line)
+            holds = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if holds and canonicalize_name(requirement.name) not in pins | {"setuptools"}:
+                missing[name] = requirement.name
+    assert missing == {}
