@@ -142,19 +142,18 @@ def test_the_commands_of_the_tables_can_be_run(name: str) -> None:
     assert wrong == []
 
 
-SMALL = {
-    "title": "A",
-    "summary": "a",
-    "content": [
-        {
-            "command": "suites run coconut_slurp",
-            "runs": "a.csv",
-            "than": "er",
-            "rows": {"er": None, "mm": None},
-            "columns": [{"title": "MAE", "show": "interval", "metric": "mae"}],
-        }
-    ],
+TABLE: dict[str, Any] = {
+    "command": "suites run coconut_slurp",
+    "runs": "a.csv",
+    "than": "er",
+    "rows": {"er": None, "mm": None},
+    "columns": [{"title": "MAE", "show": "interval", "metric": "mae"}],
 }
+
+
+def source(folder: Path, **change: Any) -> None:
+    """A source of one table, as ``TABLE`` but for the change."""
+    (folder / "a.yaml").write_text(yaml.safe_dump({"title": "A", "summary": "a", "content": [TABLE | change]}))
 
 
 @pytest.mark.parametrize(
@@ -174,10 +173,9 @@ def test_a_wrong_source_is_one_message(change: dict[str, Any], message: str, tmp
     (tmp_path / "a.csv").write_text(
         "data,method,seed,data_seed,mae\n,er,0,0,0.5\n,er,1,0,0.6\n,mm,0,0,0.4\n,mm,1,0,0.6\n"
     )
-    source = {**SMALL, "content": [SMALL["content"][0] | change]}  # type: ignore[index]
-    (tmp_path / "a.yaml").write_text(yaml.safe_dump(SMALL))
+    source(tmp_path)
     assert "| mm | 0.500 ± 1.271 |" in generate.pages(tmp_path)["a.md"]
-    (tmp_path / "a.yaml").write_text(yaml.safe_dump(source))
+    source(tmp_path, **change)
     with pytest.raises(Fault) as caught:
         generate.pages(tmp_path)
     assert message in caught.value.what
@@ -185,8 +183,7 @@ def test_a_wrong_source_is_one_message(change: dict[str, Any], message: str, tmp
 
 def test_figures_as_published_stand_where_runs_are_missing(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("data,method,seed,data_seed,mae\n,er,0,0,0.5\n,er,1,0,0.6\n")
-    change = {"published": "method | MAE\nmm | 0.345 ± 0.1\ner | 9.9 ± 0.1"}
-    (tmp_path / "a.yaml").write_text(yaml.safe_dump({**SMALL, "content": [SMALL["content"][0] | change]}))  # type: ignore[index]
+    source(tmp_path, published="method | MAE\nmm | 0.345 ± 0.1\ner | 9.9 ± 0.1")
     text = generate.pages(tmp_path)["a.md"]
     assert "| mm † | 0.345 ± 0.1 |" in text
     assert "† Figures as published; the runs are not kept." in text
@@ -199,7 +196,13 @@ def finished(out: Path, method: str, seed: int, value: float) -> None:
     run = folder / f"{method}-s{seed}"
     run.mkdir(parents=True)
     recipe = {"data": {"name": "digits", "options": {"seed": 5, "file": "a.csv"}}}
-    plan = {"suite": "s", "uid": "u", "profile": None, "recipe": yaml.safe_dump(recipe), "data": {"source": "real"}}
+    plan: dict[str, Any] = {
+        "suite": "s",
+        "uid": "u",
+        "profile": None,
+        "recipe": yaml.safe_dump(recipe),
+        "data": {"source": "real"},
+    }
     plan |= {"device": "cpu", "tracking_uri": None, "recipe_digest": "d", "schema": 1}
     (folder / "invocation.json").write_text(
         json.dumps(plan | {"runs": [{"folder": run.name, "method": method, "seed": seed}]})
