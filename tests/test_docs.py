@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+DOCUMENTS = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 NAMED = re.compile(r"`(?:python )?((?:suites|methods|datasets|analysis|tests|docs)/[\w./-]+)")
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_files_that_a_document_names_exist(path: Path) -> None:
     named = [name.rstrip("./") for name in NAMED.findall(path.read_text(encoding="utf-8"))]
     missing = sorted({name for name in named if not (ROOT / name).exists()})

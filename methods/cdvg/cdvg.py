@@ -47,7 +47,7 @@ class CdvgConfig(ViewsConfig):
         description=(
             "shallow: of the reach below; stargan: StarGAN v1, sees and redraws everything; colour_map: sees "
             "everything, changes colours smoothly; auto: shallow up to 16 px, StarGAN v1 above (for a local bias "
-            "shallow is better there too: docs/results.md)"
+            "shallow is better there too: docs/results/cdvg.md)"
         ),
     )
     reach: Literal[1, 3, 5, 9] = Field(3, description="receptive field of the shallow translator in pixels")
