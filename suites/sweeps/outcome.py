@@ -159,7 +159,7 @@ def _objective(study: Study, objective: Any) -> Any:
     from ...analysis.plots.study import Objective
 
     known = measures.of_recipe(study.recipe)
-    metric = known[objective.name] if objective.name in known else None
+    metric = known.get(objective.name)
     higher = objective.direction == "maximize"
     words = "higher is better" if higher else "lower is better"
     return Objective(measure(objective.name, words, metric.unit if metric is not None else ""), higher)
