@@ -41,7 +41,6 @@ def draw_confusion(counts: Any, rows: Sequence[str], columns: Sequence[str], tit
     with np.errstate(invalid="ignore"):
         share = counts / counts.sum(1, keepdims=True)
     width = SINGLE if len(columns) <= 10 else DOUBLE
-    most = 25 if width == SINGLE else 40
     longest = min(TICK, max(len(name) for name in (*rows, *columns)))
     figure, axes = new_figure(width, max(2.3, min(0.85 * width, 1.0 + 0.22 * len(rows)) + 0.06 * longest))
     image = axes.imshow(
@@ -49,7 +48,7 @@ def draw_confusion(counts: Any, rows: Sequence[str], columns: Sequence[str], tit
     )
     for y, k in np.argwhere(counts > 0) if counts.size <= CELLS else ():
         axes.text(k, y, f"{counts[y, k]:.0f}", ha="center", va="center", color=ink(image, share[y, k]))
-    across, down = ticks(len(columns), most), ticks(len(rows), most)
+    across, down = ticks(len(columns)), ticks(len(rows))
     axes.set(xlabel=f"predicted {kind}", ylabel=f"true {kind}", xticks=across, yticks=down)
     crowded = sum(min(TICK, len(columns[k])) + 1 for k in across) > (30 if width == SINGLE else 76)
     axes.set_xticklabels([short(columns[k], TICK) for k in across], rotation=90 if crowded else 0)

@@ -49,7 +49,6 @@ def matrix_heatmap(
     *,
     name: str = "",
     unit: str = "",
-    words: str = "",
     higher_is_better: bool | None = True,
 ) -> None:
     """The matrix of the main metric: rows = after experience t, columns = test experience j; cells never measured stay
@@ -87,7 +86,7 @@ def matrix_heatmap(
     )
     axes.set_xticklabels(labels)
     titled(axes, title)
-    colour_bar(figure, image, axes, measure(name, words, unit), higher_is_better)
+    colour_bar(figure, image, axes, measure(name, "", unit), higher_is_better)
     save(figure, path)
 
 
@@ -216,17 +215,16 @@ class Panel:
     label: str
     rows: Sequence[Row]
     bounds: tuple[float, float] | None = None  # beyond which no value can lie, though an interval may
+    over: str = "seeds"  # what a value is of
 
 
 def panel_of(metric: Metric, rows: Sequence[Row], about: str = "", over: str = "seeds") -> Panel:
     """The panel of a metric, of which one way is better; ``about`` says of what (a data set)."""
     ordered = sorted(rows, key=lambda row: row.mean, reverse=bool(metric.higher_is_better))
-    several = max(len(row.values) for row in rows)
-    how = f"; mean and 95 % interval over {several} {over}" if several > 1 else f"; one {over.removesuffix('s')}"
-    title = f"{about and f'{about}, '}{metric.name}: {metric.words}{how}"
+    title = f"{about and f'{about}, '}{metric.name}: {metric.words}"
     signed = metric.name.endswith(("/bwt", "/forgetting"))
     bounds = ((-1.0 if signed else 0.0), 1.0) if metric.unit == "share" else None
-    return Panel(title, measure(metric.name, "", metric.unit), ordered, bounds)
+    return Panel(title, measure(metric.name, "", metric.unit), ordered, bounds, over)
 
 
 @styled
@@ -241,7 +239,7 @@ def metric_by_method(
     shown = list(comparisons)[:PANELS]
     lines = [min(most, len(panel.rows)) for panel in shown]
     wide = max(len(short(row.name)) for panel in shown for row in panel.rows) > TICK
-    figure = panels(DOUBLE if wide else SINGLE, 0.3 + sum(0.85 + 0.2 * n for n in lines))
+    figure = panels(DOUBLE if wide else SINGLE, 0.5 + sum(0.75 + 0.2 * n for n in lines))
     grid = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[0.5 + n for n in lines])[:, 0]
     for panel, axes in zip(shown, grid, strict=True):
         rows = panel.rows[:most]
@@ -254,11 +252,15 @@ def metric_by_method(
             axes.errorbar(row.mean, at, xerr=half, fmt=marker, color=tint, capsize=2.5, markersize=4.5, elinewidth=1.2)
         if panel.bounds is not None:
             low, high = axes.get_xlim()
-            margin = 0.02 * (panel.bounds[1] - panel.bounds[0])
+            margin = 0.03 * (high - low)
             axes.set_xlim(max(low, panel.bounds[0] - margin), min(high, panel.bounds[1] + margin))
         left = len(panel.rows) - len(rows)
         axes.set(xlabel=panel.label, yticks=range(len(rows)), ylim=(len(rows) - 0.5, -0.5))
         axes.set_yticklabels([short(row.name) for row in rows])
         axes.grid(axis="x")
         titled(axes, panel.title + (f" (the best {len(rows)}, {left} more)" if left else ""))
+    several = max(len(row.values) for panel in shown for row in panel.rows)
+    over = shown[0].over
+    how = f"small dots: {several} {over}; mean and 95 % interval" if several > 1 else f"one {over.removesuffix('s')}"
+    figure.supxlabel(how, fontsize=8)
     save(figure, path)

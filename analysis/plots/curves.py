@@ -77,13 +77,15 @@ def training_curves(
     unit: str = "",
 ) -> None:
     """Above the training losses, a line a stage or term; below the main metric ``name`` on validation rows after each
-    epoch where weights were chosen by it, and after each experience on validation and test rows.
+    epoch where weights were chosen by it, and after each experience on validation and test rows (nothing where each of
+    these is a single point). Raises ValueError where there is no curve at all.
     """
-    measured = [one for one in (curves.epoch, curves.valid, curves.test) if one[0]]
+    measured = any(len(one[0]) > 1 for one in (curves.epoch, curves.valid, curves.test))
     kinds = [kind for kind, there in (("loss", curves.losses), ("metric", measured)) if there]
     if not kinds:
-        raise ValueError("the journal holds no loss and no metric")
-    figure = panels(SINGLE if len(curves.losses) <= 4 else DOUBLE, 0.6 + 1.75 * len(kinds))
+        raise ValueError("the journal holds no loss and no curve of a metric")
+    wide = len(curves.losses) > 2
+    figure = panels(DOUBLE if wide else SINGLE, 0.6 + 1.75 * len(kinds))
     grid = figure.subplots(len(kinds), 1, squeeze=False, sharex=True)[:, 0]
     for kind, axes in zip(kinds, grid, strict=True):
         if kind == "loss":
@@ -94,14 +96,10 @@ def training_curves(
             for end in curves.ends[:-1]:
                 axes.axvline(end, color="#BBBBBB", linewidth=0.5, zorder=0)
         axes.grid(axis="y")
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5)) if _crowded(axes) else axes.legend(loc="best")
+        axes.legend(**({"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if wide else {"loc": "best"}))
     several = 1 < len(curves.ends) <= ENDS
     grid[-1].set_xlabel("training step" + (" (grey lines: experiences end)" if several else ""))
     save(figure, path)
-
-
-def _crowded(axes: Any) -> bool:
-    return len(axes.get_legend_handles_labels()[1]) > 4
 
 
 def _losses(axes: Any, losses: Mapping[str, Curve]) -> None:
@@ -115,11 +113,11 @@ def _losses(axes: Any, losses: Mapping[str, Curve]) -> None:
         words = "all terms" if one == "loss" and len(names) > 1 else one.removeprefix("loss/")
         marker = "." if len(steps) <= 30 else ""
         axes.plot(steps, drawn, color=colour(number), marker=marker, label=short(words, 20))
-    every = np.concatenate(values)
+    every = np.concatenate([*values, np.zeros(0)])
     if len(every) and every.min() > 0 and every.max() > 100 * every.min():
         axes.set_yscale("log")
     elif len(every) and every.min() >= 0:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * every.max() if every.max() > 0 else 1)
     axes.set_ylabel("loss")
     left = len(names) - CURVES
     titled(axes, "training loss" + (f" ({CURVES} of {len(names)} terms)" if left > 0 else "") + ": lower is better")
@@ -137,5 +135,8 @@ def _metric(axes: Any, curves: Curves, label: str, title: str) -> None:
         steps, values = thinned(curve)
         many = len(steps) > 60
         axes.plot(steps, values, color=colour(number), linestyle=line, marker="" if many else marker, label=words)
+    every = [value for one in (curves.epoch, curves.valid, curves.test) for value in one[1] if value == value]
+    if every and min(every) >= 0:
+        axes.set_ylim(0, 1.08 * max(every) if max(every) > 0 else 1)
     axes.set_ylabel(label)
     titled(axes, title)

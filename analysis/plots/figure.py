@@ -18,6 +18,7 @@ from typing import Any, ParamSpec
 SINGLE, DOUBLE = 3.4, 7.0  # inches: one and two columns of a paper
 SIDE = 9.0  # inches that a picture is high at most, whatever it shows
 DPI = 200
+SIZE = 9.0  # points of a heading; all else has 8
 CELLS = 144  # of a matrix that carry their number
 POINTS = 20_000  # of a scatter
 LABEL = 40  # characters of a name
@@ -32,7 +33,7 @@ STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
-    "figure.titlesize": 9,
+    "figure.titlesize": SIZE,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
     "legend.fontsize": 8,
@@ -123,20 +124,20 @@ def save(figure: Any, path: Path) -> None:
     """
     heading = _heading.get()
     if heading:
-        figure.suptitle(wrapped(heading, figure, bold=True), fontweight="bold")
+        figure.suptitle(wrapped(heading, figure, SIZE))  # no second font: it would cost a tenth of a second
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="constrained_layout not applied")  # names longer than the picture
         warnings.filterwarnings("ignore", message="Glyph")  # a name in letters that the font lacks
-        figure.draw_without_rendering()
+        figure.get_layout_engine().execute(figure)
         figure.set_layout_engine("none")  # placed once for both files
         for suffix in FORMATS if path.suffix == ".png" else (path.suffix,):
             figure.savefig(path.with_suffix(suffix), dpi=DPI, metadata=_METADATA.get(suffix))
 
 
-def wrapped(text: str, figure: Any, lines: int = 3, bold: bool = False) -> str:
-    """``text`` in as many lines as the figure's width asks for, ``lines`` at most."""
-    width = int(figure.get_figwidth() * (13.5 if bold else 16))
-    return textwrap.fill(text, width, max_lines=lines, placeholder=" …")
+def wrapped(text: str, figure: Any, size: float = 8) -> str:
+    """``text`` of ``size`` points in as many lines as the figure's width asks for, at most three."""
+    width = int(figure.get_figwidth() * 112 / size)
+    return textwrap.fill(text, width, max_lines=3, placeholder=" …", break_on_hyphens=False)
 
 
 def titled(axes: Any, text: str) -> None:

@@ -44,7 +44,7 @@ def translation_grid(grid: Any, path: Path, *, title: str = "an image and its tr
     rows, columns, _, size, _ = grid.shape
     picture = ((grid + 1) / 2).clip(0, 1).transpose(0, 3, 1, 4, 2).reshape(rows * size, columns * size, -1)
     width = SINGLE if columns <= 6 else DOUBLE
-    figure, axes = new_figure(width, 0.7 + (width - 0.2) * rows / columns)
+    figure, axes = new_figure(width, 0.65 + width * rows / columns)
     axes.imshow(picture if picture.shape[2] == 3 else picture[..., 0], interpolation="nearest", cmap="gray")
     axes.set(xticks=[(k + 0.5) * size for k in range(columns)], yticks=[], xlabel="the image, and the mode")
     axes.set_xticklabels(["image", *(str(k) for k in range(columns - 1))])

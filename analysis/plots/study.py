@@ -17,10 +17,14 @@ PARAMETERS = 12  # panels of slices, bars of importances
 
 @dataclass(frozen=True)
 class Objective:
-    """What trials are judged by; ``label`` says name, unit and direction."""
+    """What trials are judged by; ``label`` says name and unit."""
 
     label: str
     higher_is_better: bool
+
+    @property
+    def words(self) -> str:
+        return "higher is better" if self.higher_is_better else "lower is better"
 
 
 @styled
@@ -38,7 +42,7 @@ def history(values: Mapping[int, float], objective: Objective, path: Path) -> No
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(axis="y")
     figure.legend(loc="outside lower center", ncols=2)
-    titled(axes, f"value of {len(numbers)} trials on validation rows")
+    titled(axes, f"{len(numbers)} trials: {objective.words}")
     save(figure, path)
 
 
@@ -84,19 +88,27 @@ def slices(
             axes.set_xticks(range(len(known)), [short(text, TICK) for text in known], rotation=90 if long else 0)
             axes.set_xlim(-0.5, len(known) - 0.5)
         elif name in logarithmic:
-            axes.set_xscale("log")
+            _logarithmic(axes, places)
         shades = [0.25 + 0.75 * k / max(1, len(points) - 1) for k in range(len(points))]
         axes.scatter(places, [value for _, value in points], s=10, c=shades, cmap="Blues", vmin=0, vmax=1)
         axes.set_xlabel(_tail(name))
         axes.grid(axis="y")
         if number % columns == 0:
-            axes.set_ylabel(objective.label if rows == 1 and len(objective.label) < 32 else _narrow(objective.label))
-    titled(grid[0, 0], "later trials are darker")
+            axes.set_ylabel(objective.label)
+    words = f"later trials are darker; {objective.words}"
+    titled(grid[0, 0], words) if columns == 1 else figure.supxlabel(words, fontsize=8)
     save(figure, path)
 
 
-def _narrow(label: str) -> str:
-    return label.replace(", ", ",\n")
+def _logarithmic(axes: Any, places: Sequence[float]) -> None:
+    """A logarithmic axis with three numbers below it: marks of its own would run into each other."""
+    import numpy as np
+
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    low, high = min(places), max(places)
+    marks = np.geomspace(low, high, 3) if high > low else [low]
+    axes.set_xticks(marks, [f"{mark:.2g}" for mark in marks])
 
 
 @styled
@@ -109,7 +121,10 @@ def front(points: Sequence[tuple[Sequence[float], bool]], objectives: Sequence[O
         for best, words, tint in ((False, "trial", "#AAAAAA"), (True, "not dominated", COLOURS[1])):
             shown = [values for values, of_front in points if of_front is best]
             axes.plot([v[a] for v in shown], [v[b] for v in shown], "o", color=tint, markersize=4, label=words)
-        axes.set(xlabel=objectives[a].label, ylabel=objectives[b].label)
+        axes.set(
+            xlabel=f"{objectives[a].label}\n{objectives[a].words}",
+            ylabel=f"{objectives[b].label}\n{objectives[b].words}",
+        )
         axes.grid()
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     titled(grid[0], f"front of {len(points)} trials")

@@ -28,9 +28,8 @@ def picture(document: Mapping[str, Any], path: Path) -> None:
         what = f"no run has a finite {document['metric']}: there is nothing to draw"
         raise Fault.usage(what, "--picture", "suites compare ... --metric NAME")
     suites = dict.fromkeys(task["task"].partition(" ")[0] for task in document["tasks"])
-    profiles = dict.fromkeys(document.get("profiles", ()))
     try:
-        with headed(", ".join(suites), *profiles):
+        with headed(*suites):
             (_over_field if len(documents) == 1 and document["over"] is not None else _beside)(documents, path)
     except OSError as error:
         what = f"cannot write {path.name}: {error.strerror or error}"

@@ -41,11 +41,11 @@ def of_run(run: Run) -> None:
     from ...analysis.plots.figure import spared
 
     folder, main, evaluation = run.pictures, run.metrics.main, run.evaluation
-    facts = {"name": main.name, "words": main.words, "unit": main.unit}
+    facts = {"name": main.name, "unit": main.unit}
     with heading(run.recipe, run.streams.source.source, run.name, run.seed):
         with spared(folder / TRAINING, run.warn) as path:
             drawn = curves.Curves.of(read(run.folder / "journal.jsonl"), main.name)
-            curves.training_curves(drawn, path, **facts)
+            curves.training_curves(drawn, path, words=main.words, **facts)
         if len(run.matrix.cells) > 1:
             with spared(folder / "matrix.png", run.warn) as path:
                 better: dict[str, Any] = {**facts, "higher_is_better": main.higher_is_better}

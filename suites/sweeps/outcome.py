@@ -160,9 +160,8 @@ def _objective(study: Study, objective: Any) -> Any:
 
     known = measures.of_recipe(study.recipe)
     metric = known.get(objective.name)
-    higher = objective.direction == "maximize"
-    words = "higher is better" if higher else "lower is better"
-    return Objective(measure(objective.name, words, metric.unit if metric is not None else ""), higher)
+    label = measure(objective.name, "", metric.unit if metric is not None else "")
+    return Objective(label, objective.direction == "maximize")
 
 
 def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -> str | None:
