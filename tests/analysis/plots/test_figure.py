@@ -78,7 +78,7 @@ DRAWN: list[tuple[str, Callable[[Path], None]]] = [
         "confusion_matrix",
         lambda p: classification.confusion_matrix(np.eye(1000), [f"{k} {LONG}" for k in range(1000)], p),
     ),
-    ("reliability", lambda p: classification.reliability(*[np.ones(15)] * 3, 0.1, p)),
+    ("reliability", lambda p: classification.reliability(np.ones(15), np.ones(15), np.ones(15), 0.1, p)),
     ("training_curves", lambda p: training_curves(journal(10**5, MANY, 40), p, name=LONG)),
     (
         "metric_by_method",
@@ -180,7 +180,6 @@ def test_the_style_stays_within_the_picture(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     matrix_heatmap(triangle(3), "accuracy", tmp_path / "m.png")
     assert dict(matplotlib.rcParams) == before
-    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
 
 
 def test_curves_are_read_from_the_journal_in_its_order() -> None:
