@@ -48,7 +48,6 @@ STYLE = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
     "figure.dpi": 100,
-    "pdf.fonttype": 42,  # journals refuse Type 3 fonts
     "text.usetex": False,
     "axes.formatter.useoffset": False,
 }
@@ -57,19 +56,25 @@ _METADATA: dict[str, dict[str, None]] = {
     ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
     ".svg": {"Date": None},
 }
+PAPER, DRAFT = 42, 3  # fonts of a PDF: journals refuse Type 3, which takes half the time
 _heading: ContextVar[str] = ContextVar("heading", default="")
+_fonts: ContextVar[int] = ContextVar("fonts", default=PAPER)
 
 P = ParamSpec("P")
 
 
 @contextmanager
-def headed(*parts: str) -> Iterator[None]:
-    """What is drawn inside bears ``parts`` above its title: the suite, the method, the seed."""
-    token = _heading.set(", ".join(part for part in parts if part))
+def headed(*parts: str, draft: bool = False) -> Iterator[None]:
+    """What is drawn inside bears ``parts`` above its title: the suite, the method, the seed. ``draft``: it is for no
+    paper, and drawn faster.
+    """
+    heading = _heading.set(", ".join(part for part in parts if part))
+    fonts = _fonts.set(DRAFT if draft else PAPER)
     try:
         yield
     finally:
-        _heading.reset(token)
+        _heading.reset(heading)
+        _fonts.reset(fonts)
 
 
 def styled(draw: Callable[P, None]) -> Callable[P, None]:
@@ -125,7 +130,9 @@ def save(figure: Any, path: Path) -> None:
     heading = _heading.get()
     if heading:
         figure.suptitle(wrapped(heading, figure, SIZE))  # no second font: it would cost a tenth of a second
-    with warnings.catch_warnings():
+    import matplotlib
+
+    with warnings.catch_warnings(), matplotlib.rc_context({"pdf.fonttype": _fonts.get()}):
         warnings.filterwarnings("ignore", message="constrained_layout not applied")  # names longer than the picture
         warnings.filterwarnings("ignore", message="Glyph")  # a name in letters that the font lacks
         figure.get_layout_engine().execute(figure)

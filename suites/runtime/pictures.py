@@ -30,7 +30,8 @@ def heading(recipe: Recipe, source: str, method: str = "", seed: int | None = No
     from ...analysis.plots.figure import headed
 
     seeded = "" if seed is None else f"seed {seed}"
-    return headed(recipe.name, method, seeded, str(recipe.profile or ""), "stand-in data" if source != "real" else "")
+    data = "stand-in data" if source != "real" else ""
+    return headed(recipe.name, method, seeded, str(recipe.profile or ""), data, draft=recipe.profile == "smoke")
 
 
 def of_run(run: Run) -> None:

@@ -147,7 +147,9 @@ def draw_pictures(study: Study, optuna_study: Any, console: Console) -> None:
         trials = [(t.values, t.number in best) for t in done]
         pictures["pareto.png"] = lambda path: plots.front(trials, objectives, path)
     profile = str(study.recipe.profile or "")
-    with headed(study.plan["suite"], study.plan["method"], f"study {study.plan['study']}", profile):
+    with headed(
+        study.plan["suite"], study.plan["method"], f"study {study.plan['study']}", profile, draft=profile == "smoke"
+    ):
         for name, picture in pictures.items():
             with spared(folder / name, console.warning) as path:
                 picture(path)

@@ -174,6 +174,13 @@ def test_the_same_numbers_give_the_same_files(tmp_path: Path, monkeypatch: pytes
     assert b"CreationDate" not in files[0][1]
 
 
+def test_a_paper_gets_fonts_that_journals_take(tmp_path: Path) -> None:
+    for draft in (False, True):
+        with headed("suite", draft=draft):
+            matrix_heatmap(triangle(3), "accuracy", tmp_path / "m.png")
+        assert (b"/Type3" in (tmp_path / "m.pdf").read_bytes()) is draft
+
+
 def test_the_style_stays_within_the_picture(tmp_path: Path) -> None:
     import matplotlib
 
