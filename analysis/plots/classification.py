@@ -43,9 +43,7 @@ def draw_confusion(counts: Any, rows: Sequence[str], columns: Sequence[str], tit
     width = SINGLE if len(columns) <= 10 else DOUBLE
     longest = min(TICK, max(len(name) for name in (*rows, *columns)))
     figure, axes = new_figure(width, max(2.3, min(0.85 * width, 1.0 + 0.22 * len(rows)) + 0.06 * longest))
-    image = axes.imshow(
-        np.ma.masked_invalid(share), vmin=0, vmax=1, cmap=AMOUNT, aspect="auto", interpolation="nearest"
-    )
+    image = axes.imshow(np.ma.masked_invalid(share), vmin=0, vmax=1, cmap=AMOUNT, aspect="auto")
     for y, k in np.argwhere(counts > 0) if counts.size <= CELLS else ():
         axes.text(k, y, f"{counts[y, k]:.0f}", ha="center", va="center", color=ink(image, share[y, k]))
     across, down = ticks(len(columns)), ticks(len(rows))

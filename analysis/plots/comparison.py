@@ -68,9 +68,7 @@ def matrix_heatmap(
     figure, axes = new_figure(width, max(2.4, min(1.4 + 0.32 * rows, 0.85 * width)))
     top = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
     top = 1.0 if unit == "share" or top <= 0 else top
-    image = axes.imshow(
-        values, vmin=0, vmax=top, cmap=quality(higher_is_better), aspect="auto", interpolation="nearest"
-    )
+    image = axes.imshow(values, vmin=0, vmax=top, cmap=quality(higher_is_better), aspect="auto")
     for (t, j), (value, _) in cells.items() if few else ():
         axes.text(
             j, t, f"{value:.3g}" if top > 1 else f"{value:.2f}", ha="center", va="center", color=ink(image, value)

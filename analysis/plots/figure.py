@@ -195,6 +195,6 @@ def legend(figure: Any, axes: Any) -> None:
     more = len(handles) - LINES
     if more > 0:
         handles, labels = handles[:LINES], [*labels[: LINES - 1], f"{labels[LINES - 1]} (+ {more} more)"]
-    widest = max(len(label) for label in labels) + 6
-    columns = max(1, min(len(labels), int(figure.get_figwidth() * 16 / widest)))
+    widest = max(len(label) for label in labels) + 9  # characters, with the line before the name
+    columns = max(1, min(len(labels), int(figure.get_figwidth() * 14.5 / widest)))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)

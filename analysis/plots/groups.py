@@ -17,9 +17,7 @@ def group_heatmap(matrix: Any, path: Path) -> None:
     rows, columns = matrix.shape
     width = SINGLE if columns <= 6 else DOUBLE
     figure, axes = new_figure(width, max(1.8, min(1.1 + 0.24 * rows, 0.85 * width)))
-    image = axes.imshow(
-        np.ma.masked_invalid(matrix), vmin=0, vmax=1, cmap=quality(True), aspect="auto", interpolation="nearest"
-    )
+    image = axes.imshow(np.ma.masked_invalid(matrix), vmin=0, vmax=1, cmap=quality(True), aspect="auto")
     axes.set(xlabel="bias", ylabel="class", xticks=ticks(columns), yticks=ticks(rows))
     titled(axes, "accuracy by group: higher is better")
     if matrix.size <= CELLS:

@@ -201,9 +201,8 @@ def test_curves_are_read_from_the_journal_in_its_order() -> None:
     assert list(curves.losses) == ["loss/pretrain", "loss/fit"]
     assert curves.losses["loss/pretrain"][0] == [2, 4]
     assert np.isnan(curves.losses["loss/pretrain"][1][1])
-    assert curves.epoch == ([2], [5.0])
-    assert curves.valid == ([4], [7.0]), "at the step that its experience ended with"
-    assert curves.test == ([4, 6], [6.0, 4.0])
+    measured = [curves.epoch, curves.valid, curves.test]  # the last two at the steps that experiences ended with
+    assert measured == [([2], [5.0]), ([4], [7.0]), ([4, 6], [6.0, 4.0])]
     assert curves.ends == [4, 6]
 
 
