@@ -5,20 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .figure import POINTS, new_figure
+from .figure import (
+    POINTS,
+    SINGLE,
+    colour_bar,
+    new_figure,
+    save,
+    short,
+    styled,
+    titled,
+)
+from .palette import colour
+
+DOTS = 2000  # a PDF holds more of them as an image: no viewer draws ten thousand shapes in time
 
 
+@styled
 def prediction_against_truth(value: Any, label: Any, name: str, path: Path) -> None:
     """Predicted over true labels [N], with the diagonal; of many rows :data:`POINTS`."""
     from ..metrics.regression import thin
 
-    figure, axes = new_figure(4.8, 4.8)
+    figure, axes = new_figure(SINGLE, 3.3)
     low, high = min(value.min(), label.min()), max(value.max(), label.max())
-    axes.plot([low, high], [low, high], color="grey", linewidth=1)
+    axes.plot([low, high], [low, high], color="#7F7F7F", linewidth=0.8, linestyle="--")
     rows = thin(len(value), POINTS)
-    axes.scatter(label[rows], value[rows], s=8, alpha=0.5)
-    axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
-    figure.savefig(path, dpi=120)
+    axes.scatter(
+        label[rows], value[rows], s=6, alpha=0.5, color=colour(0), linewidths=0, rasterized=len(label[rows]) > DOTS
+    )
+    axes.set(xlabel=f"true {short(name)}", ylabel=f"predicted {short(name)}", aspect="equal")
+    titled(axes, "predictions on test rows; dashed: no error")
+    save(figure, path)
 
 
 def _bins(*labels: Any, most: int = 40) -> Any:
@@ -33,6 +49,7 @@ def _bins(*labels: Any, most: int = 40) -> Any:
     return np.linspace(low, high if high > low else low + 1, most + 1)
 
 
+@styled
 def error_over_label(value: Any, label: Any, train: Any, name: str, path: Path) -> None:
     """Mean absolute error by label bin, with the counts of training labels [n_train] behind it."""
     import numpy as np
@@ -42,18 +59,21 @@ def error_over_label(value: Any, label: Any, train: Any, name: str, path: Path) 
     bins = np.clip(np.digitize(label, edges) - 1, 0, len(centre) - 1)
     shown = np.unique(bins)
     error = [np.abs(value - label)[bins == b].mean() for b in shown]
-    figure, axes = new_figure(6.4, 4.0)
+    figure, axes = new_figure(SINGLE, 2.6)
     behind = axes.twinx()
-    behind.bar(centre, np.histogram(train, edges)[0], width=np.diff(edges), color="lightgrey", zorder=0)
-    behind.set_ylabel("training rows")
+    behind.bar(centre, np.histogram(train, edges)[0], width=np.diff(edges), color="#DDDDDD", zorder=0)
+    behind.set_ylabel("training rows (grey bars)")
+    behind.spines["right"].set_visible(True)
     axes.set_zorder(behind.get_zorder() + 1)
     axes.patch.set_visible(False)
-    axes.plot(centre[shown], error, marker="o", markersize=3)
-    axes.set(xlabel=name, ylabel="mean absolute error")
+    axes.plot(centre[shown], error, marker="o", markersize=3, color=colour(0))
+    axes.set(xlabel=short(name), ylabel="mean absolute error")
     axes.set_ylim(bottom=0)
-    figure.savefig(path, dpi=120)
+    titled(axes, "mean absolute error by label: lower is better")
+    save(figure, path)
 
 
+@styled
 def embedding_by_label(embedding: Any, label: Any, name: str, path: Path, of: str) -> None:
     """The first two principal components of unit-length embeddings [N, d], coloured by label; ``of`` names them; of
     many rows :data:`POINTS`.
@@ -69,14 +89,23 @@ def embedding_by_label(embedding: Any, label: Any, name: str, path: Path, of: st
         directions = np.vstack([directions, np.zeros_like(directions)])
     shown = z @ directions[:2].T
     share = (s**2)[:2].sum() / max((s**2).sum(), 1e-12)
-    figure, axes = new_figure(5.4, 4.6)
+    figure, axes = new_figure(SINGLE, 2.8)
     rows = thin(len(shown), POINTS)
-    points = axes.scatter(shown[rows, 0], shown[rows, 1], c=label[rows], s=8, cmap="viridis")
-    axes.set(xlabel="first component", ylabel="second component", title=f"{of}: {share:.0%} of the variance")
-    figure.colorbar(points, ax=axes, label=name)
-    figure.savefig(path, dpi=120)
+    points = axes.scatter(
+        *(shown[rows, 0], shown[rows, 1]),
+        c=label[rows],
+        s=6,
+        cmap="cividis",
+        linewidths=0,
+        rasterized=len(label[rows]) > DOTS,
+    )
+    axes.set(xlabel="first principal component", ylabel="second")
+    titled(axes, f"{of} in the plane of {share:.0%} of their variance")
+    colour_bar(figure, points, axes, name)
+    save(figure, path)
 
 
+@styled
 def ordinality(distance: Any, dissimilarity: Any, name: str, path: Path, of: str) -> None:
     """Median and middle half of 1 - cos over bins of label distance; both [pairs]; ``of`` says of what."""
     import numpy as np
@@ -86,8 +115,12 @@ def ordinality(distance: Any, dissimilarity: Any, name: str, path: Path, of: str
     shown = np.unique(bins)
     quartiles = np.array([np.quantile(dissimilarity[bins == b], [0.25, 0.5, 0.75]) for b in shown])
     centre = np.array([distance[bins == b].mean() for b in shown])
-    figure, axes = new_figure(5.4, 4.0)
-    axes.plot(centre, quartiles[:, 1], marker="o", markersize=3)
-    axes.fill_between(centre, quartiles[:, 0], quartiles[:, 2], alpha=0.2)
-    axes.set(xlabel=f"distance in {name}", ylabel=f"1 - cosine of the {of}")
-    figure.savefig(path, dpi=120)
+    figure, axes = new_figure(SINGLE, 2.6)
+    axes.plot(centre, quartiles[:, 1], marker="o", markersize=3, color=colour(0), label="median")
+    axes.fill_between(
+        centre, quartiles[:, 0], quartiles[:, 2], alpha=0.2, color=colour(0), linewidth=0, label="middle half"
+    )
+    axes.set(xlabel=f"distance in {short(name)}", ylabel="1 − cosine")
+    axes.legend(loc="upper left")
+    titled(axes, f"distance of the {of} over that of the labels: rising is better")
+    save(figure, path)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .figure import new_figure, short
+from .classification import draw_confusion
+from .figure import styled
 
 
+@styled
 def confusion(pairs: Mapping[tuple[str, str], int], path: Path, most: int = 30) -> None:
     """Counts of (gold, predicted) labels ``pairs``, rows normalised; predictions outside the gold labels share the
     column ``other``.
@@ -28,21 +30,5 @@ def confusion(pairs: Mapping[tuple[str, str], int], path: Path, most: int = 30) 
     for (label, said), count in pairs.items():
         if label in column:
             counts[column[label], column.get(said, len(names))] += count
-    share = counts / np.maximum(1, counts.sum(1, keepdims=True))
-    side = 2 + 0.32 * len(columns)
-    figure, axes = new_figure(side, side)
-    axes.imshow(share, vmin=0, vmax=1, cmap="viridis")
-    for i, j in zip(*np.nonzero(counts), strict=True):
-        axes.text(
-            j,
-            i,
-            f"{counts[i, j]:.0f}",
-            ha="center",
-            va="center",
-            fontsize=6,
-            color="black" if share[i, j] > 0.6 else "white",
-        )
-    axes.set(xlabel="predicted", ylabel="true", xticks=range(len(columns)), yticks=range(len(names)))
-    axes.set_xticklabels([short(name) for name in columns], rotation=90, fontsize=7)
-    axes.set_yticklabels([short(name) for name in names], fontsize=7)
-    figure.savefig(path, dpi=120)
+    some = f", the {most} most frequent of {len(gold)}" if len(gold) > most else ""
+    draw_confusion(counts, names, columns, f"scenarios: rows by true and predicted one{some}", "scenario", path)

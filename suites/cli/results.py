@@ -20,7 +20,8 @@ Metric = Annotated[
     typer.Option("--metric", help="Name in the summary (default: the main one, last); may be repeated."),
 ]
 Picture = Annotated[
-    Path | None, typer.Option("--picture", help="A PNG of the metric over the field in which the data differ.")
+    Path | None,
+    typer.Option("--picture", help="A picture of it: FILE.png (and FILE.pdf beside it), FILE.pdf or FILE.svg."),
 ]
 
 
@@ -40,12 +41,12 @@ def compare(
 ) -> None:
     """Which method is better and how sure that is. Example: suites compare last --than er
 
-    Several data sets (or values of one field of the data) also give average ranks, and with --picture the metric
-    over that field.
+    Several data sets (or values of one field of the data) also give average ranks. --picture draws a dot for each seed
+    and intervals; where the data differ in one field, the metric over that field.
     """
     from .. import api
-    from ..reports import compare as reports
     from ..reports import compared
+    from ..reports.picture import picture as draw
 
     of: dict[str, Any] = {"suite": suite, "profile": profile, "latest": latest}
     document = api.compare(*(targets or []), metric=metric or None, than=than, out=out, **of)
@@ -53,7 +54,7 @@ def compare(
     if document["not_finished"]:
         console.warning(f"left out, not finished: {', '.join(document['not_finished'])}")
     if picture is not None:
-        reports.picture(document, picture)
+        draw(document, picture)
     if json:
         return print_json(document)
     if markdown:

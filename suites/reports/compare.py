@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...analysis.plots.palette import colour
 from ..config import catalog, measures, protocol, registry
 from ..config.documents import flat, read_yaml
 from ..config.errors import Fault
@@ -37,6 +38,7 @@ class Entrant:
     folders: dict[Key, Path] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)  # protocol field -> why it differs, as its recipe says
+    colour: str = ""  # of the method in pictures and in MLflow
 
 
 @dataclass
@@ -109,6 +111,7 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
             settings["data.hidden_from_training"] = hidden  # what a method may see is its affair, not the task's
             one = _enter(task, entry["method"], settings, (int(entry["seed"]), data_seed), folder)
             one.protocol, one.reasons = catalog.protocol_of(recipe, entry["method"])
+            one.colour = one.colour or colour(list(recipe["methods"]).index(entry["method"]))
     return list(tasks.values()), left_out
 
 
@@ -210,6 +213,7 @@ def _compared(tasks: Sequence[Task], metric: str | None, than: str | None) -> di
         "metric": metric,
         "higher_is_better": declared.higher_is_better,
         "direction": declared.words,
+        "unit": declared.unit,
         "tasks": documents,
         "over": over,
         "ranks": _ranks(documents, bool(declared.higher_is_better)) if len(documents) > 1 else None,
@@ -237,7 +241,8 @@ def _task_document(task: Task, name: str, metric: str, declared: Metric, than: s
     adjusted = dict(zip(differences, statistics.holm([d.p for d in differences.values()]), strict=True))
     rows = []
     for label in sorted(means, key=lambda label: means[label].mean, reverse=bool(declared.higher_is_better)):
-        row = {"method": label, **asdict(means[label])}
+        each = [float(value) for _, value in sorted(values[label].items())]
+        row = {"method": label, **asdict(means[label]), "values": each, "colour": entrants[label].colour}
         if label != base:
             verdict = _verdict(differences[label].mean, adjusted[label], declared)
             row |= {"difference": asdict(differences[label]), "p_holm": adjusted[label], "verdict": verdict}
@@ -308,24 +313,3 @@ def _ranks(documents: list[dict[str, Any]], higher: bool) -> dict[str, Any] | No
         "friedman_p": statistics.friedman(table),
         "critical_difference": statistics.critical_difference(len(common), len(means)),
     }
-
-
-def picture(document: Mapping[str, Any], path: Path) -> None:
-    """The metric over the field in which the tasks differ, a line a method. Raises Fault where they differ in no or
-    several fields."""
-    from ...analysis.plots.comparison import metric_over_field
-
-    if document["over"] is None:
-        what = f"{len(document['tasks'])} tasks do not differ in one field of the data"
-        next_step = "compare runs whose data.options differ in one field, data.options.rho say"
-        raise Fault.usage(f"{what}: there is nothing to draw the metric over", "--picture", next_step)
-    series: dict[str, list[tuple[str, float, float]]] = {}
-    for task in document["tasks"]:
-        for row in task["methods"]:
-            series.setdefault(row["method"], []).append((task["at"], row["mean"], row["half"]))
-    metric_over_field(
-        series,
-        document["over"],
-        f"{document['metric']} ({document['direction']}), 95 % interval over {document['tasks'][0]['unit']}",
-        path,
-    )

@@ -9,14 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import measures
 from ..config.errors import Fault
 from ..config.names import refuse_links
 from ..tracking import delivery
 from ..tracking.files import write_atomic
 from ..tracking.journal import forget_sent, read
 from ..tracking.store import resolve_uri
-from . import build, folders
+from . import build, folders, pictures
 from . import warm_start as weights
 from .identity import identity
 from .plan import Invocation
@@ -46,7 +45,7 @@ def proceed(
             continue
         with folders.locked(folder, patience):
             _Execution(invocation, entry, streams, console, after_row).carry_out()
-    draw(invocation, console)
+    pictures.of_invocation(invocation, console)
 
 
 class _Execution:
@@ -142,24 +141,3 @@ def _active(folder: Path, state: dict[str, Any]) -> int:
         return active
     last = max((point["t"] for point in read(folder / "journal.jsonl")), default=session)
     return active + max(0, int(last) - int(session))
-
-
-def draw(invocation: Invocation, console: Console) -> None:
-    """The picture of all methods of the invocation together, once all are finished."""
-    from ...analysis.plots.comparison import metric_over_experiences
-    from ...analysis.plots.figure import spared
-
-    metric = measures.metrics(invocation.recipe.problem).main
-    series: dict[str, list[list[float]]] = {}
-    for entry in invocation.plan["runs"]:
-        folder = invocation.run_folder(entry)
-        if folders.status(folder) != "finished":
-            return
-        points = [p["value"] for p in read(folder / "journal.jsonl") if p["name"] == f"{metric.name}/pooled"]
-        series.setdefault(entry["method"], []).append(points)
-    plots: Path = invocation.folder / "plots"
-    plots.mkdir(exist_ok=True)
-    if max(len(points) for runs in series.values() for points in runs) > 1:
-        title = f"{metric.name} on all experiences seen so far ({metric.words})"
-        with spared(plots / f"{metric.name}.png", console.warning) as path:
-            metric_over_experiences(series, title, path)

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from ...analysis.plots.palette import colour
 from ..config import catalog, measures, registry
 from ..config.documents import flat
 from ..config.errors import Fault
@@ -16,10 +17,6 @@ from ..tracking.sender import RunIdentity
 from ..tracking.shown import LOSSES, MOST, Shown, view_state
 
 SECTIONS = ("data", "model", "train", "evaluate", "diagnostics")
-COLOURS = (
-    *("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2"),
-    *("#bcbd22", "#393b79", "#637939", "#7f7f7f", "#843c39", "#7b4173", "#3182bd", "#31a354"),
-)
 
 
 def identity(
@@ -90,8 +87,8 @@ def finals_of(recipe: Recipe) -> list[str]:
 
 
 def colour_of(recipe: Recipe, method: str) -> str:
-    """The colour of a method in all pages of its suite."""
-    return COLOURS[list(recipe.methods).index(method) % len(COLOURS)]
+    """The colour of a method in all pages and pictures of its suite."""
+    return colour(list(recipe.methods).index(method))
 
 
 def command(recipe: Recipe, methods: list[str], seeds: list[int], changed: Mapping[str, str]) -> str:

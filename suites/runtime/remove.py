@@ -21,6 +21,7 @@ RUN_FILES = {
 INVOCATION_FILES = {"invocation.json", "worker.pid"}
 _QUESTION = re.compile(r"(ask|answer)-\d+\.json")  # of a trial that a pruner watches
 _UNFINISHED = re.compile(r"\.(?P<name>.+?)(\.\d+)?\.part")  # a file that a killed process was writing
+PICTURES = {".png", ".pdf"}
 _CHECKPOINT = re.compile(r"\d+\.(pt|json)")
 
 
@@ -95,7 +96,7 @@ def _of_run(parts: tuple[str, ...], is_folder: bool) -> bool:
         return name in ({"plots", "checkpoint"} if is_folder else RUN_FILES)
     if len(parts) != 2 or is_folder:
         return False
-    return PurePath(name).suffix == ".png" if parts[0] == "plots" else _CHECKPOINT.fullmatch(name) is not None
+    return PurePath(name).suffix in PICTURES if parts[0] == "plots" else _CHECKPOINT.fullmatch(name) is not None
 
 
 def _of_invocation(runs: set[str]) -> Any:
@@ -105,6 +106,6 @@ def _of_invocation(runs: set[str]) -> Any:
         name = _UNFINISHED.sub(r"\g<name>", parts[-1])
         if len(parts) == 1:
             return name == "plots" if is_folder else name in INVOCATION_FILES or _QUESTION.fullmatch(name) is not None
-        return parts[0] == "plots" and len(parts) == 2 and not is_folder and PurePath(name).suffix == ".png"
+        return parts[0] == "plots" and len(parts) == 2 and not is_folder and PurePath(name).suffix in PICTURES
 
     return ours

@@ -14,7 +14,7 @@ from ..config.errors import Fault
 from ..config.killpoints import reach
 from ..config.recipe import Recipe
 from ..tracking.files import write_atomic
-from . import build, folders
+from . import build, folders, pictures
 from . import warm_start as weights
 from .checkpoints import Checkpoints
 from .evaluation import Evaluation
@@ -106,7 +106,8 @@ class Run:
             if probe.stage != stage.name:
                 continue
             try:
-                measured = probe.after_stage(strategy.method, rows, self.pictures)
+                with pictures.heading(self.recipe, self.streams.source.source, self.name, self.seed):
+                    measured = probe.after_stage(strategy.method, rows, self.pictures)
             except GateError as error:
                 next_step = f"see plots/ there; suites show {self.recipe.name}"
                 raise Fault.run_failed(str(error), str(self.folder), next_step) from error
@@ -285,21 +286,8 @@ class Run:
         return folder
 
     def draw(self) -> None:
-        """The matrix and what the problem draws of the last evaluation. A picture that fails is a warning."""
-        from ...analysis.plots.comparison import matrix_heatmap
-        from ...analysis.plots.figure import spared
-
-        folder, main, evaluation = self.pictures, self.metrics.main, self.evaluation
-        title = f"{self.name}, seed {self.seed}: {main.name} ({main.words})"
-        with spared(folder / "matrix.png", self.warn) as path:
-            matrix_heatmap(self.matrix.cells, title, path)
-        with spared(folder, self.warn):
-            last = evaluation.last  # None: resumed after the last evaluation
-            if last is None:
-                last = evaluation.measure("test", range(len(evaluation.scenario.streams["test"])))
-            for name, picture in last.pictures():
-                with spared(folder / name, self.warn) as path:
-                    picture(path)
+        """Curves, the matrix and what the problem draws of the last evaluation. A picture that fails is a warning."""
+        pictures.of_run(self)
 
 
 @dataclass(frozen=True)

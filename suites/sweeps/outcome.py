@@ -117,41 +117,53 @@ def write(study: Study, optuna_study: Any, document: dict[str, Any], console: Co
 
 
 def draw_pictures(study: Study, optuna_study: Any, console: Console) -> None:
-    """History, importances, slices, or the Pareto front, as PNG files."""
-    import warnings
-
+    """History, importances and slices, or the Pareto front. One that fails is a warning."""
     from optuna.trial import TrialState
 
-    if sum(t.state == TrialState.COMPLETE for t in optuna_study.get_trials(deepcopy=False)) < 2:
+    from ...analysis.plots import study as plots
+    from ...analysis.plots.figure import headed, spared
+
+    done = optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(done) < 2:
         return
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-    from optuna.visualization import matplotlib as draw
-
     folder = study.folder / "plots"
     folder.mkdir(exist_ok=True)
-    if len(study.objectives) == 1:
-        pictures = {
-            "history": draw.plot_optimization_history,
-            "slice": draw.plot_slice,
-            "importances": lambda s: draw.plot_param_importances(s, evaluator=_evaluator(study.plan["seed"])).set_title(
-                f"Importances by {FANOVA}"
-            ),
-        }
+    objectives = [_objective(study, o) for o in study.objectives]
+    pictures: dict[str, Any] = {}
+    if len(objectives) == 1:
+        values = {t.number: t.value for t in done}
+        pictures["history.png"] = lambda path: plots.history(values, objectives[0], path)
+        points: dict[str, list[tuple[Any, float]]] = {}
+        for t in done:
+            for name, value in t.params.items():
+                points.setdefault(name, []).append((value, t.value))
+        log = {name for t in done for name, kind in t.distributions.items() if getattr(kind, "log", False)}
+        pictures["slice.png"] = lambda path: plots.slices(points, log, objectives[0], path)
+        shares = importances(optuna_study, study.plan["seed"])  # None: equal values leave nothing to explain
+        if shares is not None:
+            pictures["importances.png"] = lambda path: plots.importances(shares["values"], shares["evaluator"], path)
     else:
-        pictures = {"pareto": draw.plot_pareto_front} if len(study.objectives) <= 3 else {}
-    for name, make in pictures.items():
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                make(optuna_study)
-                pyplot.gcf().savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
-        except Exception as error:  # equal values leave nothing to rank
-            console.note(f"no picture of {name}: {error}")
-        finally:
-            pyplot.close("all")
+        best = {t.number for t in optuna_study.best_trials}
+        trials = [(t.values, t.number in best) for t in done]
+        pictures["pareto.png"] = lambda path: plots.front(trials, objectives, path)
+    profile = str(study.recipe.profile or "")
+    with headed(
+        study.plan["suite"], study.plan["method"], f"study {study.plan['study']}", profile, draft=profile == "smoke"
+    ):
+        for name, picture in pictures.items():
+            with spared(folder / name, console.warning) as path:
+                picture(path)
+
+
+def _objective(study: Study, objective: Any) -> Any:
+    """An objective with its unit, as pictures name it."""
+    from ...analysis.plots.figure import measure
+    from ...analysis.plots.study import Objective
+
+    known = measures.of_recipe(study.recipe)
+    metric = known.get(objective.name)
+    label = measure(objective.name, "", metric.unit if metric is not None else "")
+    return Objective(label, objective.direction == "maximize")
 
 
 def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -> str | None:

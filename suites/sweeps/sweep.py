@@ -233,8 +233,8 @@ def _prepare_data(study: Study, console: Console) -> None:
 def _ahead(study: Study) -> None:
     """While the driver waits for its first trials: import what the study's end needs, and make the store's tables."""
     with suppress(Exception):  # whoever needs them meets the error
+        import matplotlib.backends.backend_agg  # noqa: F401
         import sklearn.ensemble  # noqa: F401
-        from optuna.visualization import matplotlib  # noqa: F401
 
         make_local_store(study.plan["tracking_uri"])
 

@@ -51,7 +51,8 @@ def send(folder: Path, identity: RunIdentity, uri: str, summary: Summary) -> str
                 client.set_tag(parent, key, text)
         for path in summary.paths:
             if path.is_dir():
-                client.log_artifacts(parent, str(path), artifact_path=path.name)
+                for picture in sorted(path.glob("*.png")):  # their PDFs are for papers, and stay
+                    client.log_artifact(parent, str(picture), artifact_path=path.name)
             elif path.exists():
                 client.log_artifact(parent, str(path))
         if summary.table is not None:

@@ -275,7 +275,8 @@ class Sender:
                 continue
             client = self.client()
             if path.is_dir():
-                client.log_artifacts(self.state["run_id"], str(path), artifact_path=path.name)
+                for picture in sorted(path.glob("*.png")):  # their PDFs are for papers, and stay
+                    client.log_artifact(self.state["run_id"], str(picture), artifact_path=path.name)
             else:
                 client.log_artifact(self.state["run_id"], str(path))
             self.state["artifacts"][path.name] = content

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from holdfast.analysis.plots.palette import COLOURS
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.reports import compare, compared
+from holdfast.suites.reports.picture import picture
 from scipy import stats
 
 from .process import CommandLine
@@ -238,8 +240,28 @@ def test_the_picture_is_drawn_over_the_field_that_differs(tmp_path: Path, cli: C
     assert document["over"] == "data.options.file"
     assert {task["at"] for task in document["tasks"]} == {"0.95", "0.995", "1.0"}
     assert np.asarray(Image.open(tmp_path / "p.png").convert("L")).std() > 10
-    _, errors = screen(cli, str(tmp_path / "1.0"), "--picture", str(tmp_path / "q.png"), code=2)
-    assert "1 tasks do not differ in one field" in errors
+    assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_picture_of_one_suite_has_a_dot_a_seed(
+    tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from holdfast.analysis.plots import comparison
+
+    given: list[Any] = []
+    monkeypatch.setattr(comparison, "metric_by_method", lambda panels, path, **options: given.append((panels, options)))
+    invocation(tmp_path, "a", {"l1": [1.0, 1.2], "mse": [2.0, 2.1]})
+    document = compare.compare([str(tmp_path / "a")], tmp_path, None, None)
+    picture(document, tmp_path / "p.png")
+    (((panel,), options),) = given
+    assert "lower is better" in panel.title
+    assert [(row.name, list(row.values)) for row in panel.rows] == [("l1", [1.0, 1.2]), ("mse", [2.0, 2.1])]
+    assert options["colours"] == {"l1": COLOURS[0], "mse": COLOURS[1]}, "by the recipe's order, as in MLflow"
+    monkeypatch.undo()
+    screen(cli, str(tmp_path / "a"), "--picture", str(tmp_path / "q.svg"))
+    assert "<svg" in (tmp_path / "q.svg").read_text()
+    for name, words in (("no/p.png", "cannot write p.png"), ("p.gif", "a picture ends in .png, .pdf, .svg")):
+        assert words in screen(cli, str(tmp_path / "a"), "--picture", str(tmp_path / name), code=2)[1]
 
 
 def test_what_is_not_finished_or_nan_is_left_out_and_named(tmp_path: Path, cli: CommandLine) -> None:

@@ -63,22 +63,26 @@ def test_equal_or_too_few_trials_have_no_importances() -> None:
         assert outcome.importances(made, 0) is None
 
 
-def test_the_picture_of_importances_names_its_evaluator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from optuna.visualization import matplotlib as draw
+def test_the_pictures_name_the_objective_its_direction_and_the_evaluator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     titles: list[str] = []
-    real = draw.plot_param_importances
-
-    def caught(*arguments: Any, **options: Any) -> Any:
-        axes = real(*arguments, **options)
-        monkeypatch.setattr(axes, "set_title", titles.append)
-        return axes
-
-    monkeypatch.setattr(draw, "plot_param_importances", caught)
+    monkeypatch.setattr(Axes, "set_title", lambda self, text, **options: titles.append(text))
+    monkeypatch.setattr(Figure, "supxlabel", lambda self, text, **options: titles.append(text))
     made = study(tmp_path)
     outcome.draw_pictures(made, deciding(8), Console(json=True, quiet=True))
-    assert titles == ["Importances by fANOVA"]
-    assert (made.folder / "plots" / "importances.png").exists()
+    assert titles == [
+        "8 trials: lower is better",
+        "later trials are darker; lower is better",
+        "Importances by fANOVA",
+    ]
+    names = ("history", "slice", "importances")
+    assert {path.name for path in (made.folder / "plots").iterdir()} == {
+        f"{name}.{suffix}" for name in names for suffix in ("png", "pdf")
+    }
 
 
 @pytest.mark.parametrize(

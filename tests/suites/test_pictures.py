@@ -80,12 +80,30 @@ def test_the_picture_of_all_methods_fails_alone(out: Path, monkeypatch: pytest.M
     assert "no picture plots/accuracy.png" in capsys.readouterr().err
 
 
+def test_every_run_and_invocation_has_its_pictures(out: Path) -> None:
+    """Both formats in the folders, PNG alone in MLflow; no matrix of one experience, and each method in its colour."""
+    recipe = catalog.recipe("supremix_tabular", "smoke", ["train.threads=1"])
+    started = invocation.start(
+        recipe, methods=["l1", "mse"], seeds=[0], device="cpu", out=out, tracking_uri=None, console=Console(json=True)
+    )
+    (alone,) = start(out, "supremix_tabular", "l1")["runs"]
+    run, whole = Path(alone["folder"]), {"training", "predictions", "error", "embedding", "ordinality"}
+    assert {file.name for file in (run / "plots").iterdir()} == {f"{n}.{s}" for n in whole for s in ("png", "pdf")}
+    for name in ("training.png", "training.pdf"):
+        assert (run.parent / "plots" / name).read_bytes() == (run / "plots" / name).read_bytes()
+    plots = started.folder / "plots"
+    assert {file.name for file in plots.iterdir()} == {"comparison.png", "comparison.pdf"}
+    sent = {file.suffix for file in (out / "mlartifacts").rglob("plots/*")}
+    assert sent == {".png"}
+    assert b"Subtype /Image" not in (run / "plots" / "training.pdf").read_bytes(), "lines stay lines"
+
+
 @pytest.mark.parametrize("how", ["killed", "ctrl-c"])
 def test_a_run_that_ends_while_it_draws_is_finished(how: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill (for memory, say) inside a picture costs the picture; Ctrl-C does not begin the next run."""
     seen: list[str] = []
 
-    def draw(cells: Any, title: str, path: Path) -> None:
+    def draw(cells: Any, title: str, path: Path, **options: Any) -> None:
         seen.append(folders.status(path.parents[1]))
         if how == "killed":
             raise SystemExit

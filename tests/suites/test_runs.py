@@ -57,7 +57,8 @@ def test_smoke_of_every_suite(name: str, tmp_path: Path, cli: CommandLine) -> No
             "matrix.csv",
             "summary.json",
             "log.txt",
-            "plots/matrix.png",
+            "plots/training.png",
+            "plots/training.pdf",
         ):
             assert (folder / file).stat().st_size > 0, file
         known = measures.of_recipe(catalog.recipe(name, "smoke"))

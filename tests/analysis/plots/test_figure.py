@@ -5,16 +5,27 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from holdfast.analysis.plots import comparison, groups, regression, speech
-from holdfast.analysis.plots.comparison import matrix_heatmap, metric_over_experiences, metric_over_field
-from holdfast.analysis.plots.figure import SIDE, spared
+from holdfast.analysis.metrics.metric import Metric
+from holdfast.analysis.plots import classification, comparison, curves, groups, regression, speech, study
+from holdfast.analysis.plots.comparison import (
+    Row,
+    matrix_heatmap,
+    metric_by_method,
+    metric_over_experiences,
+    metric_over_field,
+    panel_of,
+)
+from holdfast.analysis.plots.curves import Curves, thinned, training_curves
+from holdfast.analysis.plots.figure import DOUBLE, DPI, FORMATS, SIDE, SINGLE, headed, spared
 from holdfast.analysis.plots.groups import group_heatmap, translation_grid
 from holdfast.analysis.plots.regression import (
     embedding_by_label,
@@ -24,11 +35,9 @@ from holdfast.analysis.plots.regression import (
 )
 from holdfast.analysis.plots.speech import confusion
 from matplotlib.image import imread
+from matplotlib.text import Text
 
 MANY = 200
-
-
-MOST = int(SIDE * 120)  # pixels a side
 
 
 def triangle(n: int) -> dict[tuple[int, int], tuple[float, int]]:
@@ -40,6 +49,15 @@ def labels(n: int) -> np.ndarray:
 
 
 LONG = "a name that does not end " * 400
+ERROR = study.Objective(LONG, higher_is_better=False)
+
+
+def journal(points: int, experiences: int, terms: int) -> Curves:
+    """Of a run with so many points of each loss."""
+    curves = Curves(losses={f"loss/{k} {LONG}": ([*range(points)], [1.0] * points) for k in range(terms)})
+    curves.ends = [points * (k + 1) / experiences for k in range(experiences)]
+    curves.test = (curves.ends, [0.5] * experiences)
+    return curves
 
 
 DRAWN: list[tuple[str, Callable[[Path], None]]] = [
@@ -56,6 +74,25 @@ DRAWN: list[tuple[str, Callable[[Path], None]]] = [
         "confusion",
         lambda p: confusion({(f"{i} {LONG}", f"{i} {LONG}"): 2 for i in range(900)}, p),
     ),
+    (
+        "confusion_matrix",
+        lambda p: classification.confusion_matrix(np.eye(1000), [f"{k} {LONG}" for k in range(1000)], p),
+    ),
+    ("reliability", lambda p: classification.reliability(np.ones(15), np.ones(15), np.ones(15), 0.1, p)),
+    ("training_curves", lambda p: training_curves(journal(10**5, MANY, 40), p, name=LONG)),
+    (
+        "metric_by_method",
+        lambda p: metric_by_method(
+            [panel_of(Metric(LONG, True), [Row(f"{k} {LONG}", [0.5] * 50, 0.5, 0.1) for k in range(MANY)])] * 20, p
+        ),
+    ),
+    ("history", lambda p: study.history(dict.fromkeys(range(2000), 0.5), ERROR, p)),
+    ("importances", lambda p: study.importances({f"{k} {LONG}": 0.1 for k in range(90)}, "fANOVA", p)),
+    (
+        "slices",
+        lambda p: study.slices({f"{k}": [(LONG, 0.5), (k + 1, 0.4)] * 500 for k in range(90)}, {"3"}, ERROR, p),
+    ),
+    ("front", lambda p: study.front([((k, -k), k < 5) for k in range(2000)], [ERROR, ERROR], p)),
     ("prediction_against_truth", lambda p: prediction_against_truth(labels(10**6), labels(10**6), "age", p)),
     ("error_over_label", lambda p: error_over_label(labels(10**6), labels(10**6), labels(10**6), "age", p)),
     (
@@ -72,22 +109,123 @@ DRAWN: list[tuple[str, Callable[[Path], None]]] = [
 
 @pytest.mark.parametrize(("name", "draw"), DRAWN, ids=[name for name, _ in DRAWN])
 def test_a_picture_is_bounded_whatever_it_shows(name: str, draw: Callable[[Path], None], tmp_path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of matplotlib, about room for names
+    """The width is that of one or two columns of a paper, in both formats; the title names whose picture it is."""
+    start = time.monotonic()
+    with headed("split_digits", "er", "seed 3"), warnings.catch_warnings():
+        warnings.simplefilter("error")
         draw(tmp_path / "picture.png")
+    assert time.monotonic() - start < 20
+    assert sorted(file.suffix for file in tmp_path.iterdir()) == sorted(FORMATS)
     height, width = imread(tmp_path / "picture.png").shape[:2]
-    assert max(height, width) <= MOST
-    assert min(height, width) > 50
+    assert width in (int(SINGLE * DPI), int(DOUBLE * DPI))
+    assert 50 < height <= SIDE * DPI
 
 
 def test_every_plot_is_among_those() -> None:
     kinds = {
         name
-        for module in (comparison, groups, regression, speech)
+        for module in (classification, comparison, curves, groups, regression, speech, study)
         for name, f in vars(module).items()
-        if callable(f) and getattr(f, "__module__", "") == module.__name__ and not name.startswith("_")
+        if hasattr(f, "__wrapped__") and getattr(f, "__module__", "") == module.__name__
     }
     assert kinds == {name for name, _ in DRAWN}
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures that are saved."""
+    from matplotlib.figure import Figure
+
+    kept: list[Any] = []
+    real = Figure.savefig
+
+    def keep(self: Any, path: Path, **options: Any) -> None:
+        kept.append(self)
+        real(self, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return kept
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_the_good_end_of_the_scale_is_bright_and_at_the_top(higher: bool, tmp_path: Path, figures: list[Any]) -> None:
+    with headed("split_digits", "er", "seed 3"):
+        matrix_heatmap(triangle(3), "mae: lower is better", tmp_path / "m.png", name="mae", higher_is_better=higher)
+    figure = figures[0]
+    axes, bar = figure.axes
+    assert figure.get_suptitle() == "split_digits, er, seed 3"
+    assert axes.get_title() == "mae: lower is better"
+    image = axes.images[0]
+    low, high = image.get_clim()
+    good, bad = (high, low) if higher else (low, high)
+    assert sum(image.cmap(image.norm(good))[:3]) > sum(image.cmap(image.norm(bad))[:3]) + 0.5
+    assert bar.yaxis_inverted() is not higher
+    sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text()}
+    assert sizes == {8.0, 9.0}
+
+
+def test_the_same_numbers_give_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = []
+    for day in ("0", "1700000000"):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", day)
+        matrix_heatmap(triangle(3), "accuracy", tmp_path / "m.png")
+        files.append([(tmp_path / "m").with_suffix(suffix).read_bytes() for suffix in FORMATS])
+    assert files[0] == files[1]
+    assert b"CreationDate" not in files[0][1]
+
+
+def test_a_paper_gets_fonts_that_journals_take(tmp_path: Path) -> None:
+    for draft in (False, True):
+        with headed("suite", draft=draft):
+            matrix_heatmap(triangle(3), "accuracy", tmp_path / "m.png")
+        assert (b"/Type3" in (tmp_path / "m.pdf").read_bytes()) is draft
+
+
+def test_the_style_stays_within_the_picture(tmp_path: Path) -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    matrix_heatmap(triangle(3), "accuracy", tmp_path / "m.png")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_curves_are_read_from_the_journal_in_its_order() -> None:
+    def point(name: str, value: float | str, step: int, axis: str = "iteration") -> dict[str, Any]:
+        return {"name": name, "value": value, "step": step, "axis": axis}
+
+    points = [point("loss/pretrain", 3.0, 2), point("valid/mae/epoch", 5.0, 2), point("cost/seconds_per_step", 1.0, 2)]
+    points += [point("loss/pretrain", "nan", 4), point("mae/pooled", 6.0, 0, "experience")]
+    points += [point("valid/mae", 7.0, 0, "experience"), point("loss/fit", 1.0, 6)]
+    points += [point("mae/pooled", 4.0, 1, "experience"), point("mae/last", 4.0, 1, "experience")]
+    curves = Curves.of(points, "mae")
+    assert list(curves.losses) == ["loss/pretrain", "loss/fit"]
+    assert curves.losses["loss/pretrain"][0] == [2, 4]
+    assert np.isnan(curves.losses["loss/pretrain"][1][1])
+    measured = [curves.epoch, curves.valid, curves.test]  # the last two at the steps that experiences ended with
+    assert measured == [([2], [5.0]), ([4], [7.0]), ([4, 6], [6.0, 4.0])]
+    assert curves.ends == [4, 6]
+
+
+def test_a_long_curve_keeps_its_mean() -> None:
+    steps, values = thinned(([*range(10_001)], [*map(float, range(10_001))]), 400)
+    assert len(steps) == 400
+    assert np.array_equal(steps, values)
+    assert np.all(np.diff(steps) > 20)
+
+
+def test_methods_are_beside_each_other_best_first_with_a_dot_a_seed(tmp_path: Path, figures: list[Any]) -> None:
+    rows = [Row("worse", [4.0, 6.0], 5.0, 1.0), Row("better", [1.0, 2.0], 1.5, 0.5), Row("one", [3.0], 3.0)]
+    colours = {"worse": "#111111", "better": "#222222", "one": "#333333"}
+    panel = panel_of(Metric("mae/last", False, "years"), rows)
+    metric_by_method([panel], tmp_path / "c.png", colours=colours)
+    (axes,) = figures[0].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["better", "one", "worse"]
+    assert axes.get_title() == "mae/last: lower is better"
+    assert axes.get_xlabel() == "mae/last (years)"
+    dots = [line for line in axes.lines if line.get_alpha()]
+    assert [sorted(line.get_xdata()) for line in dots] == [[1.0, 2.0], [3.0], [4.0, 6.0]]
+    assert [line.get_color() for line in dots] == ["#222222", "#333333", "#111111"]
+    assert len(axes.collections[0].get_segments()) == 1, "an interval"
 
 
 MEMORY = """
@@ -138,6 +276,7 @@ def test_few_experiences_still_show_their_numbers(tmp_path: Path, monkeypatch: p
 def fail(path: Path, error: BaseException) -> None:
     """A plot that dies in the middle of writing."""
     path.write_bytes(b"half")
+    path.with_suffix(".pdf").write_bytes(b"half")
     raise error
 
 
@@ -147,7 +286,7 @@ def test_a_picture_that_fails_is_told_and_leaves_nothing(tmp_path: Path) -> None
     with spared(tmp_path / "plots" / "matrix.png", warnings_given.append) as path:
         fail(path, MemoryError("no room\nfor this"))
     assert warnings_given == ["no picture plots/matrix.png: MemoryError: no room"]
-    assert not path.exists()
+    assert list(path.parent.iterdir()) == []
     with (
         pytest.warns(UserWarning, match=r"no picture plots/other\.png: ValueError"),
         spared(path.with_name("other.png")),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from holdfast.analysis.plots import classification as plots
-from holdfast.analysis.plots.figure import new_figure
+from holdfast.analysis.plots.figure import DOUBLE, DPI, SIDE, new_figure
 from holdfast.analysis.problems.classification import Classification
 from holdfast.datasets.core.errors import DataError
 from PIL import Image
@@ -70,7 +70,8 @@ def test_pictures_have_a_bounded_size_and_the_names_of_classes(
         picture(tmp_path / name)
         drawn.append(name)
         with Image.open(tmp_path / name) as image:
-            assert max(image.size) <= 1440
+            assert image.width <= DOUBLE * DPI
+            assert image.height <= SIDE * DPI
     assert drawn == ["confusion.png", "reliability.png"]
     (_, axes), (_, reliability) = figures
     shown = [label.get_text() for label in axes.get_yticklabels()]
