@@ -154,7 +154,10 @@ def _note(recipe: Recipe, method: str, seed: int, data: Mapping[str, Any], chang
         f"**{method}**: {summary}. Suite {recipe.name} ({recipe.title}), seed {seed}, "
         f"data: {data['source']} ({rows}).\n\n"
         f"`{command(recipe, [method], [seed], changed)}`\n\n"
-        "All points are in the run's `journal.jsonl`, the whole recipe in `recipe.yaml`."
+        "All points are in the run's `journal.jsonl`, the whole recipe in `recipe.yaml`.\n\n"
+        "Predictions of single rows are not kept. Of test rows they are made again, from the run's checkpoint, by "
+        f'`holdfast.suites.api.load_run("FOLDER").predict(range(100))`; FOLDER: `{method}-s{seed}` in that of the '
+        "invocation."
     )
 
 

@@ -119,6 +119,7 @@ def test_the_pages_of_an_invocation(cli: CommandLine, tmp_path: Path) -> None:
         assert "train.epochs" not in run.data.params, "it is the suite's"
         assert {run.data.tags[key] for key in ("suite", "profile", "data")} == {"coconut_slurp", "smoke", "stand-in"}
         assert "suites run coconut_slurp" in run.data.tags["mlflow.note.content"]
+        assert "Predictions of single rows are not kept" in run.data.tags["mlflow.note.content"]
         curve = client.get_metric_history(run.info.run_id, "accuracy/after_experience")
         assert sorted(m.step for m in curve) == [0, 1, 2]
         assert [m.step for m in client.get_metric_history(run.info.run_id, "accuracy/average")] == [0]
