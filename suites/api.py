@@ -377,6 +377,7 @@ def run_study(
     document = sweep.drive(study, console, Workers(workers, engine, address), timeout)
     if rerun_seeds:
         document["rerun"] = outcome.rerun_best(study, document, rerun_seeds, console)
+        outcome.keep_rerun(study, document, console)
     return document
 
 

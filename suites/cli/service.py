@@ -27,7 +27,8 @@ def sync(
     else:
         for row in document["runs"]:
             problem = f": {row['problem']}" if row["problem"] else ""
-            console_of(False).line(f"{row['folder']}: {row['undelivered']} points left{problem}")
+            warning = f" ({row['warning']})" if row["warning"] else ""
+            console_of(False).line(f"{row['folder']}: {row['undelivered']} points left{problem}{warning}")
     if any(
         row["problem"] or row.get("undelivered")
         for row in [*document["runs"], *document["invocations"], *document["studies"]]

@@ -107,6 +107,8 @@ class _Execution:
         if outcome.undelivered or outcome.problem:
             left = f"{outcome.undelivered} points are not in MLflow yet ({outcome.problem})"
             self.console.warning(f"{left}: suites sync {self.invocation.folder}")
+        if outcome.warning:
+            self.console.warning(f"{self.folder.name}: {outcome.warning}")
 
     def carry_out(self) -> None:
         """Train, evaluate and draw. Raises Fault for what goes wrong; the status is written in every case."""

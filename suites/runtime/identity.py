@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import getpass
+import hashlib
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from ..config.recipe import Recipe
 from ..tracking.sender import RunIdentity
 from ..tracking.shown import LOSSES, MOST, Shown, view_state
 
+MOST_MODELS = 50  # experiences up to which each is a model in MLflow
 SECTIONS = ("data", "model", "train", "evaluate", "diagnostics")
 
 
@@ -50,7 +52,9 @@ def identity(
         params |= {f"sweep.{name}": _text(value) for name, value in trial["params"].items()}
     main = measures.metrics(recipe.problem, sets=recipe.evaluate.sets).main
     finals = finals_of(recipe)
-    shown = Shown(main.name, tuple(finals), recipe.data.experiences > 1, recipe.tracking.metrics == "all")
+    every = recipe.tracking.metrics == "all"
+    shown = Shown(main.name, tuple(finals), recipe.data.experiences > 1, every, main.higher_is_better)
+    leading = f"{main.name}/{'average' if shown.curves else 'last'}"
     return RunIdentity(
         run_uid=state["uid"],
         suite=recipe.name,
@@ -64,10 +68,26 @@ def identity(
         parent_name=trial.get("study", ""),
         note=_note(recipe, method, seed, data, changed),
         experiment_note=experiment_note(recipe),
-        view=view_state(f"{main.name}/{'average' if shown.curves else 'last'}", finals, main.higher_is_better),
+        view=view_state(leading, [shown.final(name) for name in finals], main.higher_is_better),
         shown={**vars(shown), "finals": list(shown.finals)},
         started=state["started"],
+        matrix=None if trial else test_experiences(recipe, data["checksum"]),
     )
+
+
+def test_experiences(recipe: Recipe, checksum: str) -> list[dict[str, str]] | None:
+    """Name and digest of each test experience; None of a single one, or of too many for MLflow's pages (``matrix.csv``
+    holds them).
+
+    The digest is of data and split. It is the same for all seeds: MLflow's table of models has a column a digest. Which
+    classes a seeded order puts into an experience follows from the model's parameter ``seed``.
+    """
+    data = recipe.data
+    if not 1 < data.experiences <= MOST_MODELS:
+        return None
+    rows = f"{checksum}/{data.experiences}/{data.split}/{data.class_order}"
+    digests = [hashlib.sha256(f"{rows}/{j}".encode()).hexdigest()[:16] for j in range(data.experiences)]
+    return [{"name": f"{data.name}/test/exp_{j}", "digest": digest} for j, digest in enumerate(digests)]
 
 
 def source_name(verb: str) -> str:
@@ -83,7 +103,9 @@ def finals_of(recipe: Recipe) -> list[str]:
     names = [*problem.table, *(f"{name}/{problem.main}/last" for name in recipe.evaluate.sets)]
     if recipe.data.experiences == 1:
         names = [name for name in names if not name.endswith(("/average", "/forgetting"))]
-    return [name for name in names if not name.startswith("cost/")][: MOST - LOSSES - 2]
+    curves = 4 if recipe.data.experiences > 1 else 0  # after experiences, validation, by experience, best
+    epochs = (1 if curves else 2) if recipe.train.selection == "validation" else 0
+    return [name for name in names if not name.startswith("cost/")][: MOST - LOSSES - max(2, curves + epochs)]
 
 
 def colour_of(recipe: Recipe, method: str) -> str:
@@ -129,7 +151,10 @@ def _note(recipe: Recipe, method: str, seed: int, data: Mapping[str, Any], chang
         f"**{method}**: {summary}. Suite {recipe.name} ({recipe.title}), seed {seed}, "
         f"data: {data['source']} ({rows}).\n\n"
         f"`{command(recipe, [method], [seed], changed)}`\n\n"
-        "All points are in the run's `journal.jsonl`, the whole recipe in `recipe.yaml`."
+        "All points are in the run's `journal.jsonl`, the whole recipe in `recipe.yaml`.\n\n"
+        "Predictions of single rows are not kept. Of test rows they are made again, from the run's checkpoint, by "
+        f'`holdfast.suites.api.load_run("FOLDER").predict(range(100))`; FOLDER: `{method}-s{seed}` in that of the '
+        "invocation."
     )
 
 

@@ -17,6 +17,7 @@ from ..config.recipe import Recipe, to_yaml
 from ..runtime import folders, invocation, recipes
 from ..tracking import parents
 from ..tracking.sender import RunIdentity
+from . import page
 from .board import values_text
 from .studies import Study, read
 
@@ -167,25 +168,7 @@ def _objective(study: Study, objective: Any) -> Any:
 
 
 def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -> str | None:
-    """The study's own run in MLflow: its best value, recipes and pictures; what went wrong, where a store does not
-    answer."""
-    best = document["best"]
-    values = {} if not isinstance(best, dict) else {f"best/{study.objectives[0].name}": best["value"]}
-    important = document.get("importances")
-    if important:
-        values |= {f"importance/{name}": value for name, value in important["values"].items()}
-    params = {
-        "method": study.plan["method"],
-        "sampler": study.plan["sampler"],
-        "pruner": study.plan["pruner"],
-        "trials": str(len(document["trials"])),
-        **({"importances": f"{important['evaluator']}, seed {important['seed']}"} if important else {}),
-    }
-    paths = [
-        study.folder / "result.json",
-        study.folder / "plots",
-        *study.folder.glob("best*.yaml"),
-    ]
+    """The study's own run in MLflow (:mod:`.page`); what went wrong, where a store does not answer."""
     identity = RunIdentity(
         run_uid="",
         suite=study.plan["suite"],
@@ -197,10 +180,7 @@ def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -
         dataset={},
         parent_name=study.plan["study"],
     )
-    summary = parents.Summary(
-        values, params, {"holdfast.study": study.plan["study"]}, paths=[p for p in paths if p.exists()]
-    )
-    return parents.send(study.folder, identity, uri or study.plan["tracking_uri"], summary)
+    return parents.send(study.folder, identity, uri or study.plan["tracking_uri"], page.summary(study, document))
 
 
 def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Console) -> dict[str, Any]:
@@ -215,7 +195,8 @@ def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Cons
     known = measures.of_recipe(study.recipe)
     metric = known[f"{known.main.name}/average"]
     fresh = [study.plan["seed"] + 1000 + i for i in range(seeds)]
-    out: dict[str, Any] = {"seeds": fresh, "metric": metric.name, "direction": metric.words}
+    out: dict[str, Any] = {"seeds": fresh, "metric": metric.name, "direction": metric.words, "runs": {}}
+    out["trial"] = document["best"]["number"]
     for name, recipe in (("best", best_recipe(study, document["best"])), ("default", study.recipe)):
         catalog.resolve(recipe)
         started = invocation.start(
@@ -227,13 +208,26 @@ def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Cons
             tracking_uri=study.plan["tracking_uri"],
             console=console,
         )
-        out[name] = [run["metrics"][metric.name] for run in started.document()["runs"]]
+        runs = started.document()["runs"]
+        out[name] = [run["metrics"][metric.name] for run in runs]
+        out["runs"][name] = [
+            {"seed": run["seed"], "folder": str(Path(run["folder"]).relative_to(study.folder))} for run in runs
+        ]
     gain = paired(dict(zip(fresh, out["best"], strict=True)), dict(zip(fresh, out["default"], strict=True)))
     each = [a - b for a, b in zip(out["best"], out["default"], strict=True)]
     out["difference"] = {"mean": gain.mean, "each": each, "best_is": metric.judge(gain.mean)}
     if gain.n > 1:
         out["difference"] |= {"low": gain.mean - gain.half, "high": gain.mean + gain.half}
     return out
+
+
+def keep_rerun(study: Study, document: dict[str, Any], console: Console) -> None:
+    """Write what :func:`rerun_best` gave (``document["rerun"]``) into the study's folder, and bring its page up to
+    date."""
+    folders.write_json(study.folder / page.RERUN, document["rerun"])
+    problem = parent_run(study, document)
+    if problem:
+        console.warning(f"the reruns are not on the study's page in MLflow ({problem}): suites sync {study.folder}")
 
 
 def table(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
@@ -272,10 +266,6 @@ def closing(document: Mapping[str, Any]) -> Iterator[str]:
         shares = ", ".join(f"{name} {value:.2f}" for name, value in important["values"].items())
         yield f"importances by {important['evaluator']}: {shares}"
     if rerun:
-        d = rerun["difference"]
-        interval = f" (95 %: {d['low']:+.4f} to {d['high']:+.4f})" if "low" in d else ""
-        sure = "" if "low" in d and not d["low"] <= 0 <= d["high"] else ", not significant"
-        how = f"best - untuned = {d['mean']:+.4f}{interval}: {d['best_is']}{sure}"
-        yield f"fresh seeds, {rerun['metric']} ({rerun['direction']}): {how}"
+        yield f"fresh seeds, {page.rerun_text(rerun)}"
     if folder:
         yield f"study:  {folder}"

@@ -27,7 +27,7 @@ from ..runtime import executors as engines
 from ..runtime import warm_start as weights
 from ..runtime.executors import ATTEMPTS, HERE, Engine, WorkerDiedError, Workers
 from ..tracking.store import make_local_store
-from . import outcome, search
+from . import attributes, outcome, search
 from .board import Board, values_text
 from .studies import Study, open_storage
 
@@ -264,6 +264,8 @@ def _record(study: Study, optuna_study: Any, trial: Any, answer: dict[str, Any])
     if state == TrialState.FAIL:
         trial.set_user_attr("error", problem[:1000])
         values = None
+    known = optuna_study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    attributes.record(study, trial, answer, known)
     optuna_study.tell(trial.number, values, state=state)
     if optuna_study.get_trials(deepcopy=False)[trial.number].state != state:
         what = f"the storage did not keep the result of trial {trial.number}"

@@ -16,7 +16,6 @@ from ..config.private import complete, stored
 from . import state as tracker
 from .files import write_atomic
 from .sender import RunIdentity, Sender
-from .shown import Shown
 from .store import SQLITE, DeletedError, problem_of, to_store
 
 LOCAL = 25.0  # seconds more that the end of a run waits for a SQLite file
@@ -33,12 +32,14 @@ class Outcome:
     delivered: int
     undelivered: int
     problem: str | None
+    warning: str | None = None
 
 
 class Delivery:
     """The thread of one run. None of its methods waits for the store but :meth:`finish`, and that for a time."""
 
     def __init__(self, folder: Path, identity: RunIdentity, uri: str) -> None:
+        identity = _as_begun(folder, identity)
         document = {**dataclasses.asdict(identity.public()), "uri": stored(uri)}
         write_atomic(folder / "identity.json", json.dumps(document).encode())
         self._sender = Sender(folder, identity, uri)
@@ -108,7 +109,18 @@ class Delivery:
             self._sender.state["delivered"],
             self._sender.left(self._covered),
             None if self._done.is_set() else problem,
+            self._sender.warning,
         )
+
+
+def _as_begun(folder: Path, identity: RunIdentity) -> RunIdentity:
+    """With the names in MLflow that the run began with: a later version's would double its points."""
+    try:
+        begun = json.loads((folder / "identity.json").read_text())
+    except (OSError, ValueError):
+        return identity
+    known = isinstance(begun, dict) and begun.get("run_uid") == identity.run_uid
+    return dataclasses.replace(identity, shown=begun.get("shown")) if known else identity
 
 
 def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -> dict[str, Any]:
@@ -132,6 +144,7 @@ def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -
                 "mlflow_run_id": sender.state["run_id"],
                 "undelivered": sender.left(stop),
                 "problem": problem,
+                "warning": sender.warning,
             }
         )
     return {"runs": rows, "undelivered": sum(row["undelivered"] for row in rows)}
@@ -172,12 +185,15 @@ def compare_store(folder: Path, database: Path | None = None, uri: str | None = 
         rows = connection.execute(
             "select key, value, step, timestamp from metrics where run_uuid = ?", (known[address]["run_id"],)
         ).fetchall()
-    shown = Shown.of(json.loads((folder / "identity.json").read_text()).get("shown"))
+    identity = json.loads((folder / "identity.json").read_text())
+    identity.pop("uri")
+    sender = Sender(folder, RunIdentity(**identity), address)
     journal = Counter(
         (to[0], float(p["value"]), to[1], p["t"])
         for p in read(folder / "journal.jsonl")
-        if math.isfinite(float(p["value"])) and (to := shown.point(p)) is not None
+        if math.isfinite(float(p["value"])) and (to := sender.shown.point(p)) is not None
     )
+    journal.update((name, value, step, t) for name, value, t, step in sender.rows())
     store = Counter((name, float(value), step, t) for name, value, step, t in rows)
     return [
         *(f"{n}x {row} only in the journal" for row, n in (journal - store).items()),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.private import written
+from . import state as tracker
 from .sender import NOTE, RunIdentity, Sender
 from .store import problem_of
 
@@ -18,7 +19,8 @@ TABLE = "table.json"
 @dataclass(frozen=True)
 class Summary:
     """What the run above others holds: metrics, parameters, tags, a note in Markdown, files, a table (``columns`` and
-    ``data``, rows of texts), and when the last of its runs ended (milliseconds since 1970; None: now).
+    ``data``, rows of texts), when the last of its runs ended (milliseconds since 1970; None: now), and titles and
+    folders of runs that the note leads to.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
@@ -28,6 +30,7 @@ class Summary:
     paths: Sequence[Path] = ()
     table: Mapping[str, Any] | None = None
     ended: int | None = None
+    links: Sequence[tuple[str, Path]] = ()
 
 
 def send(folder: Path, identity: RunIdentity, uri: str, summary: Summary) -> str | None:
@@ -36,10 +39,13 @@ def send(folder: Path, identity: RunIdentity, uri: str, summary: Summary) -> str
     Sent twice it changes nothing. ``folder``: of a run below it, or of the study. No password and no home leaves the
     machine with it.
     """
-    params, tags = written(dict(summary.params)), written({**summary.tags, NOTE: summary.note})
     try:
         client, parent = Sender(folder, identity, uri).parent()
-        known = client.get_run(parent).data
+        run = client.get_run(parent)
+        known, links = run.data, _links(summary.links, run.info.experiment_id, uri)
+        first, gap, rest = summary.note.partition("\n\n")  # MLflow folds all but the first lines
+        note = f"{first}{links}{gap}{rest}"
+        params, tags = written(dict(summary.params)), written({**summary.tags, NOTE: note})
         for key, text in params.items():
             if key not in known.params:
                 client.log_param(parent, key, text[:6000])
@@ -62,3 +68,13 @@ def send(folder: Path, identity: RunIdentity, uri: str, summary: Summary) -> str
     except Exception as error:
         return problem_of(error)
     return None
+
+
+def _links(runs: Sequence[tuple[str, Path]], experiment: str, uri: str) -> str:
+    """Links to runs that the store at ``uri`` holds, within its own pages."""
+    links = []
+    for title, folder in runs:
+        run_id = tracker.state_of(folder, uri)["run_id"]
+        if run_id is not None:
+            links.append(f"[{title}](#/experiments/{experiment}/runs/{run_id})")
+    return f"\n\nRuns: {', '.join(links)}" if links else ""

@@ -16,8 +16,10 @@ from typing import Any
 
 from ..config.killpoints import reach
 from ..config.private import complete, stored, written
+from . import matrix
 from . import state as tracker
-from .shown import VIEW, Shown
+from .journal import read
+from .shown import VIEW, Row, Shown
 from .store import SQLITE, DeletedError, StoreError, client_class, identifier, is_gone, opened
 
 BATCH = 900  # points a request; MLflow takes 1000
@@ -44,6 +46,7 @@ class RunIdentity:
     view: str = ""  # of the experiment's runs (:func:`.shown.view_state`)
     shown: dict[str, Any] | None = None  # which points are sent (:class:`.shown.Shown`); None: all
     started: int | None = None  # milliseconds since 1970
+    matrix: list[dict[str, str]] | None = None  # name and digest of each test experience; None: no matrix is sent
 
     def public(self) -> RunIdentity:
         """As it may leave the machine: no passwords, no home."""
@@ -74,6 +77,7 @@ class Sender:
         self.folder, self.identity, self.uri = folder, identity.public(), complete(uri)
         self.state = tracker.state_of(folder, uri)
         self.shown = Shown.of(self.identity.shown)
+        self.warning: str | None = None  # what this store cannot take, where all else is delivered
         self._client: Any = None
         self._ids: dict[str, str] = {}  # what the store answered: a lost connection later does not ask again
 
@@ -175,16 +179,34 @@ class Sender:
                 "or delete it for good (mlflow gc) and it is made again"
             )
         if self.state["delivered"]:
+            whole = self.rows()
             held = {m.key: (m.step, m.timestamp) for m in run.data.to_proto().metrics}
             sent: dict[str, tuple[int, int]] = {}
+            for name, _, t, step in whole:
+                sent[name] = max(sent.get(name, (-1, -1)), (step, t))
             for p in points_between(self.journal, 0, self.state["delivered"], most=2**62)[0]:
                 sent_as = self.shown.point(p)
                 if sent_as is not None and not isinstance(p["value"], str):
                     name, step = sent_as
                     sent[name] = max(sent.get(name, (-1, -1)), (step, p["t"]))
             if any(held.get(name, (-1, -1)) < last for name, last in sent.items()):  # an older copy of the store
-                self.state |= {"delivered": 0, "artifacts": {}, "ended": None, "inputs": False}
+                self.state = {**tracker.new_state(), "run_id": run_id}
                 self.save()
+
+    def _best(self, there: bool = True) -> list[Row]:
+        return self.shown.best(read(self.journal)) if there else []
+
+    def _cells(self, there: bool = True) -> list[Row]:
+        """The matrix as points of the run (see :mod:`.matrix`)."""
+        datasets = self.identity.matrix if there else None
+        if datasets is None:
+            return []
+        measured = matrix.cells(self.shown, read(self.journal))
+        return [cell.row for cell in measured if cell.on is not None]  # the others are the curve's points again
+
+    def rows(self) -> list[Row]:
+        """What the store holds besides points of the journal: made of the whole of it, at the run's end."""
+        return [*self._best(self.state["best"]), *self._cells(self.state["matrix"])]
 
     def _experiment(self, client: Any) -> str:
         """The suite's experiment, found by its name or made. Raises DeletedError for one in the bin."""
@@ -262,8 +284,31 @@ class Sender:
         self.client()
         while self.send(stop) and time.monotonic() < until:
             pass
+        if status == "FINISHED" and self.state["delivered"] >= stop:
+            self._send_whole()
         self._send_artifacts(paths)
         self._end(status, how)
+
+    def _send_whole(self) -> None:
+        """What is made of the whole journal: best value and matrix. Of a store that does not know models a warning."""
+        from mlflow.entities import Metric
+
+        client, run_id = self.client(), self.state["run_id"]
+        if not self.state["best"]:
+            best = [Metric(name, value, t, step) for name, value, t, step in self._best()]
+            client.log_batch(run_id, metrics=best)
+            self.state["best"] = True
+            self.save()
+        self.warning = None
+        if self.identity.matrix is None or self.state["matrix"]:
+            return
+        try:
+            matrix.send(client, run_id, self.identity, matrix.cells(self.shown, read(self.journal)))
+        except matrix.UnknownModelsError as error:
+            self.warning = str(error)
+            return
+        self.state["matrix"] = True
+        self.save()
 
     def _send_artifacts(self, paths: list[Path]) -> None:
         """Files and folders that the store does not have as they are now."""

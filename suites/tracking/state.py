@@ -14,8 +14,16 @@ FILE = "tracker.json"
 
 def new_state() -> dict[str, Any]:
     """Nothing is known of the run in a store. ``delivered``: the byte of the journal up to which the store holds the
-    points."""
-    return {"run_id": None, "delivered": 0, "artifacts": {}, "ended": None, "inputs": False}
+    points. ``best`` and ``matrix``: whether it holds what is made of the whole journal."""
+    return {
+        "run_id": None,
+        "delivered": 0,
+        "artifacts": {},
+        "ended": None,
+        "inputs": False,
+        "best": False,
+        "matrix": False,
+    }
 
 
 def _checked(state: Any) -> dict[str, Any]:

@@ -102,7 +102,11 @@ def test_the_best_again_on_fresh_seeds_is_called_better_or_worse(
 
     def start(recipe: Any, *, seeds: Any, out: Path, **options: Any) -> Any:
         values = best if out.name == "rerun-best" else default
-        return SimpleNamespace(document=lambda: {"runs": [{"metrics": {"mae/average": value}} for value in values]})
+        runs = [
+            {"metrics": {"mae/average": v}, "seed": s, "folder": f"{out}/s{s}"}
+            for s, v in zip(seeds, values, strict=True)
+        ]
+        return SimpleNamespace(document=lambda: {"runs": runs})
 
     monkeypatch.setattr(invocation, "start", start)
     document = {"best": {"params": {}, "number": 0}}

@@ -26,10 +26,10 @@ def point(name: str, step: int = 3, axis: str = "experience") -> dict[str, Any]:
 def test_few_points_are_shown_and_all_where_asked() -> None:
     shown = Shown("mae", ("mae/average", "cost/x"))
     assert shown.point(point("mae/average")) == ("mae/average", 0)
-    assert shown.point(point("mae/pooled")) == ("mae", 3)
+    assert shown.point(point("mae/pooled")) == ("mae/after_experience", 3)
     assert shown.point(point("valid/mae")) == ("valid/mae", 3)
     assert shown.point(point("valid/mae/epoch", 40, "iteration")) == ("valid/mae/epoch", 40)
-    assert shown.point(point("loss/first", 20, "iteration")) == ("loss/first", 20)
+    assert shown.point(point("loss/first", 20, "iteration")) == ("train/loss/first", 20)
     for name, axis in (("mae/exp_0", "experience"), ("rmse/pooled", "experience"), ("cost/x", "iteration")):
         assert shown.point(point(name, axis=axis)) is None
     one = Shown("mae", ("mae/last",), curves=False)
@@ -37,6 +37,19 @@ def test_few_points_are_shown_and_all_where_asked() -> None:
     assert Shown("mae", every=True).point(point("mae/exp_0")) == ("mae/exp_0", 3)
     assert Shown.of(None).point(point("anything", 7)) == ("anything", 7), "a run of an earlier version"
     assert Shown.of({**vars(shown), "finals": list(shown.finals)}) == shown
+
+
+def test_the_main_metric_has_the_first_of_all_names_but_a_run_keeps_those_it_began_with() -> None:
+    finals = ("mae/last", "few/mae/last", "projection/ordinality/last", "fog/mae/last")
+    shown = Shown("mae", finals)
+    names = [shown.point(point(name)) for name in finals]
+    assert names == [(n, 0) for n in ("mae/last", "mae/last/few", "projection/ordinality/last", "mae/last/fog")]
+    sent = [shown.point(point(name, axis="iteration")) for name in ("loss", "loss/a")]
+    assert sent == [("train/loss", 3), ("train/loss/a", 3)]
+    before = Shown.of({"main": "mae", "finals": list(finals), "curves": True, "every": False})
+    assert before.point(point("few/mae/last")) == ("few/mae/last", 0)
+    assert before.point(point("mae/pooled")) == ("mae", 3)
+    assert before.point(point("loss", axis="iteration")) == ("loss", 3)
 
 
 @pytest.mark.parametrize("name", ["coconut_slurp", "cdvg_cmnist", "supremix_agedb"])
@@ -99,14 +112,19 @@ def test_the_pages_of_an_invocation(cli: CommandLine, tmp_path: Path) -> None:
     assert len(runs) == 2
     for run in runs:
         assert len(run.data.metrics) <= MOST
-        assert {"accuracy", "accuracy/average", "valid/accuracy", "loss"} <= set(run.data.metrics)
+        assert {"accuracy/after_experience", "accuracy/average", "valid/accuracy", "train/loss"} <= set(
+            run.data.metrics
+        )
         assert run.data.params["train.lr"] == "0.0031"
         assert "train.epochs" not in run.data.params, "it is the suite's"
         assert {run.data.tags[key] for key in ("suite", "profile", "data")} == {"coconut_slurp", "smoke", "stand-in"}
         assert "suites run coconut_slurp" in run.data.tags["mlflow.note.content"]
-        curve = client.get_metric_history(run.info.run_id, "accuracy")
+        assert "Predictions of single rows are not kept" in run.data.tags["mlflow.note.content"]
+        curve = client.get_metric_history(run.info.run_id, "accuracy/after_experience")
         assert sorted(m.step for m in curve) == [0, 1, 2]
         assert [m.step for m in client.get_metric_history(run.info.run_id, "accuracy/average")] == [0]
+        assert run.data.metrics["best/accuracy"] == max(m.value for m in curve)
+        assert min(run.data.metrics).startswith("accuracy/")
         state = json.loads((Path(document["out"]) / run.info.run_name / "run.json").read_text())
         assert run.info.start_time == state["started"]
         assert abs(run.info.end_time - state["started"] - state["active"]) < 100
@@ -168,6 +186,8 @@ def test_validation_after_each_epoch_is_a_curve(cli: CommandLine, tmp_path: Path
     steps = [m.step for m in curve]
     assert len(steps) >= 2
     assert steps == sorted(set(steps))
+    assert run.data.metrics["best/valid/mae"] == min(m.value for m in curve)
+    assert len(run.data.metrics) <= MOST
 
 
 def test_a_killed_run_does_not_count_the_hours_until_its_resume(cli: CommandLine, tmp_path: Path) -> None:

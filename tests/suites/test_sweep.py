@@ -181,6 +181,44 @@ def test_a_study_at_its_end(tmp_path: Path) -> None:
             "select value from metrics where run_uuid = ? and key = 'best/valid/wer/average'", parents
         ).fetchall()
         assert best_values == [(document["best"]["value"],)]
+        note = tags[parents[0]]["mlflow.note.content"]
+        assert "minimize valid/wer/average" in note
+        params = dict(store.execute("select key, value from params where run_uuid = ?", parents))
+        for path, text in search.describe(search.space(made.recipe, "er")):
+            assert params[f"space.{path}"] == text
+            assert f"| {path} | {text} |" in note
+        (best_run,) = [run for run, t in tags.items() if t["mlflow.runName"] == f"trial-{document['best']['number']}"]
+        assert f"/runs/{best_run})" in note.split("\n\n")[1], "a link that is not folded away"
+    (table,) = (tmp_path / "mlartifacts").rglob("table.json")
+    held = json.loads(table.read_text())
+    assert held["columns"][:3] == ["trial", "state", "valid/wer/average"]
+    assert len(held["data"]) == 3
+
+
+@pytest.mark.usefixtures("in_process")
+def test_optunas_own_tools_find_seed_folder_metrics_and_intermediate_values(tmp_path: Path) -> None:
+    """Through Optuna alone, as ``optuna-dashboard`` reads the journal; there is no pruner."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    params = "sweep.params={methods.er.memory_rows: {choices: [24, 1]}}"
+    rows = ["methods.er.memory_share=null", "methods.er.memory_rows=24"]
+    made = study(tmp_path, 2, name="shown", sampler="grid", overrides=[*rows, params])
+    document = drive(made)
+    storage = JournalStorage(JournalFileBackend(str(made.folder / "optuna.journal")))
+    whole, failed = optuna.load_study(study_name="shown", storage=storage).trials
+    run = made.folder / whole.user_attrs["folder"]
+    summary = folders.read_json(run / "summary.json")
+    assert whole.user_attrs["seed"] == 0
+    assert whole.user_attrs["mlflow_run_id"] == folders.read_json(run / "run.json")["mlflow_run_id"]
+    for name in ("accuracy/average", "accuracy/forgetting", "valid/wer/average"):
+        assert whole.user_attrs[name] == summary[name]
+    assert sorted(whole.intermediate_values) == [0, 1, 2]
+    assert whole.intermediate_values[2] == pytest.approx(whole.value)
+    assert failed.user_attrs["error"] == document["trials"][1]["error"]
+    assert (made.folder / failed.user_attrs["folder"]).is_dir()
+    assert "valid/wer/average" not in failed.user_attrs
 
 
 @pytest.mark.usefixtures("in_process")
@@ -262,3 +300,13 @@ def test_the_best_is_run_again_on_fresh_seeds_beside_the_untuned(tmp_path: Path)
     assert len(again["best"]) == len(again["default"]) == 2
     d = again["difference"]
     assert d["low"] <= d["mean"] <= d["high"]
+    outcome.keep_rerun(made, document | {"rerun": again}, Console(json=True, quiet=True))
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
+        notes = "select t.value from tags t join runs r using (run_uuid) where r.name = ? and t.key = ?"
+        (note,) = store.execute(notes, (made.plan["study"], "mlflow.note.content")).fetchone()
+        fresh = "select run_uuid from tags where key = 'seed' and value in ('1000', '1001')"
+        ids = [run for (run,) in store.execute(fresh)]
+    assert len(ids) == 4
+    assert all(f"/runs/{run})" in note for run in ids), "reruns of the best and of the untuned recipe"
+    assert f"Trial {document['best']['number']} beside the untuned recipe" in note
+    assert outcome.deliver(tmp_path, f"sqlite:///{tmp_path / 'other.db'}")[0]["problem"] is None
