@@ -15,7 +15,7 @@ from ..tracking.journal import SENT
 from . import folders
 
 RUN_FILES = {
-    *("run.json", "recipe.yaml", "environment.json", "identity.json", "tracker.json", "model.json"),
+    *("run.json", "recipe.yaml", "environment.json", "identity.json", "tracker.json", "model.json", "data.json"),
     *("journal.jsonl", SENT, "matrix.csv", "summary.json", "log.txt", "lock"),
 }
 INVOCATION_FILES = {"invocation.json", "worker.pid"}
