@@ -69,7 +69,7 @@ class TrainedRun:
     @cached_property
     def recipe(self) -> Recipe:
         """The resolved recipe that the run was started with."""
-        return recipes.parse((self.folder / "recipe.yaml").read_text(encoding="utf-8"))
+        return recipes.of_run(self.folder)
 
     @cached_property
     def data(self) -> Source:
