@@ -6,6 +6,7 @@
     done.frame                                  # a row a run: suite, profile, method, seed, status, metrics
     trained = load_run(done.folders[0])
     trained.predict([0, 1, 2])                  # rows of the test split
+    trained.predict(["one.png", "folder"])      # files of one's own
 
 What is wrong is raised as :class:`~holdfast.suites.config.errors.Fault` (``what``, ``where``, ``next``). Nothing is
 printed unless ``verbose=True``: warnings go to the logger ``holdfast``.
@@ -13,7 +14,7 @@ printed unless ``verbose=True``: warnings go to the logger ``holdfast``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +22,16 @@ from .config.errors import Fault
 from .reports.results import Results, results_of
 from .runtime import asked
 from .runtime.asked import Overrides, out_of
+from .runtime.data import check_data, init_data, prepare_data
 
 if TYPE_CHECKING:
-    from ..datasets.core.source import Source
     from .config.recipe import Recipe
     from .reports.fields import Shown
     from .runtime.console import Console
     from .runtime.loading import TrainedRun
     from .sweeps.studies import Search, Study
 
-__all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "compare", "dry_run", "sync"]
+__all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict", "compare", "dry_run", "sync"]
 __all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate"]
 __all__ += ["out_of", "prepare_data", "check_data", "init_data", "start_study", "search_space", "study_of", "run_study"]
 
@@ -100,56 +101,6 @@ def validate(target: str | None = None) -> list[dict[str, Any]]:
     from .config import catalog
 
     return catalog.validate(None if target is None else str(target))
-
-
-# -- data --------------------------------------------------------------------------------------------------------------
-
-
-def prepare_data(
-    target: str,
-    profile: str | None = None,
-    overrides: Overrides = (),
-    data_root: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Source:
-    """A suite's data as its runs have it, made now (profile None: demo)."""
-    from .runtime import build
-
-    return build.prepare(load_recipe(target, profile or "demo", overrides, data_root), progress)
-
-
-def check_data(
-    target: str, profile: str | None = None, overrides: Overrides = (), data_root: str | Path | None = None
-) -> dict[str, Any]:
-    """Rows, classes and ``faults`` of a suite's data (profile None: demo)."""
-    from .runtime import build
-
-    return build.check(load_recipe(target, profile or "demo", overrides, data_root))
-
-
-def init_data(
-    folder: str | Path,
-    *,
-    pattern: str | None = None,
-    valid: float = 0.1,
-    test: float = 0.2,
-    seed: int = 0,
-    force: bool = False,
-) -> dict[str, Any]:
-    """Write the manifest of a folder of recordings, or the index of one of images, with splits.
-
-    Args:
-        pattern: which parts of the paths (without suffix) say what: ``{label}_{speaker}_*``; None: folders say it.
-        valid, test: shares drawn with ``seed`` where nothing names a split: whole speakers or subjects where three or
-            more are known.
-        force: overwrite the file.
-
-    Returns:
-        ``file``, ``suite`` that reads it, ``rows`` of each split, ``classes``, ``groups``, ``grouped``, ``warnings``.
-    """
-    from .runtime import new_listing
-
-    return new_listing.write(Path(folder), pattern, valid, test, seed, force)
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
@@ -268,13 +219,33 @@ def results(target: str | Path = "last", out: str | Path | None = None) -> Resul
 
 def load_run(target: str | Path, out: str | Path | None = None) -> TrainedRun:
     """A run from its folder (a path, a name under ``out``, or ``last``): ``recipe``, ``method`` with the weights of
-    its end, ``model``, ``data``, ``metrics``, and ``predict(batch_or_rows)``.
+    its end, ``model``, ``data``, ``metrics``, and ``predict(batch_or_rows_or_files)``.
 
     Raises Fault for an invocation of several runs.
     """
     from .runtime.loading import TrainedRun, folder_of
 
     return TrainedRun(folder_of(str(target), out_of(out)))
+
+
+def predict(
+    target: str | Path,
+    files: Sequence[str | Path] = (),
+    *,
+    split: str | None = None,
+    rows: Sequence[int] | None = None,
+    top: int = 5,
+    level: float = 0.9,
+    out: str | Path | None = None,
+    verbose: bool = False,
+    console: Console | None = None,
+) -> Iterator[dict[str, Any]]:
+    """What a run says of files, or of rows of its own data, as ``suites predict`` does: a document a row, as
+    :meth:`~holdfast.suites.runtime.loading.TrainedRun.documents` describes it; arguments as there and as of
+    :func:`load_run`.
+    """
+    shown = console or asked.console(verbose)
+    return load_run(target, out).documents(files, split=split, rows=rows, top=top, level=level, console=shown)
 
 
 def compare(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from .errors import DataError
+from .inputs import ImageInputs
 from .source import Colours, ImageInfo, Source
 from .table import Table
 
@@ -93,6 +94,7 @@ def image_source(
             usual=tuple(usual),
             biases=tuple(biases),
             colours=colours,
+            inputs=ImageInputs(column="image", size=height, channels=channels),
         ),
         source=source,
         checksum=digest.hexdigest(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, cast
 from typing_extensions import TypeVar
 
 from .errors import DataError
+from .inputs import Inputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +28,11 @@ class DataInfo:
     subclass that it reads with :func:`require`.
 
     A subclass with facts of each row overrides :meth:`with_rows`, so that they follow the rows.
+
+    ``inputs``: how a file becomes a row, for ``suites predict``; None: the data set does not say.
     """
+
+    inputs: Inputs | None = None
 
     def with_rows(self, split: str, other: DataInfo, other_split: str, rows: Tensor | None = None) -> Self:
         """These facts, where the rows of ``split`` are the rows ``rows`` [M] (None: all) of ``other_split`` in a data

@@ -10,6 +10,8 @@ from ..core.errors import DataError, refuse
 from ..core.paths import within
 from .csv import number, read_text
 
+MISSING = ("", "na", "nan", "null", "?")  # what stands for no value, in lower case
+
 
 def table_file(root: Path, name: str | None) -> Path:
     """The table under ``root``, or the root itself where it is a file; ``name`` None: the only one there.
@@ -37,12 +39,13 @@ def table_file(root: Path, name: str | None) -> Path:
 
 
 def read_table(
-    path: Path, delimiter: str | None = None, header: bool | None = None
+    path: Path, delimiter: str | None = None, header: bool | None = None, least: int = 4
 ) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """Names of the columns, and the rows, each with its file and line in words.
 
     ``delimiter`` None: whichever of tab, semicolon, comma and blanks the first line has; ``header`` None: the first
-    line holds names where it holds no number. Raises DataError for an empty or ragged table.
+    line holds names where it holds no number; fewer than ``least`` rows are an error. Raises DataError for an empty or
+    ragged table.
     """
     lines = [(n, line) for n, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
     if not lines:
@@ -65,8 +68,9 @@ def read_table(
     refuse(
         str(path), [f"{where}: {len(row)} fields, not {len(names)}" for where, row in rows if len(row) != len(names)]
     )
-    if len(rows) < 4:
-        raise DataError(f"{path}: {len(rows)} rows of data; training, validation and test need four or more")
+    if len(rows) < least:
+        why = "; training, validation and test need four or more" if least == 4 else ""
+        raise DataError(f"{path}: {len(rows)} rows of data{why}")
     return names, rows
 
 

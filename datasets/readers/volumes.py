@@ -7,7 +7,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
 from ..core.errors import DataError
 from .arrays import load_array
@@ -55,3 +58,10 @@ def nifti(path: Path) -> NDArray[np.float64]:
     if not np.isfinite(values).all():
         raise DataError(f"{path}: holds NaN or infinities")
     return values
+
+
+def resample(volume: NDArray[np.float32], size: int) -> Tensor:
+    """[1, size, size, size] with mean 0 and deviation 1."""
+    x = torch.from_numpy(np.ascontiguousarray(volume))[None, None]
+    x = F.interpolate(x, (size, size, size), mode="trilinear", align_corners=False)[0]
+    return (x - x.mean()) / x.std().clamp(min=1e-6)

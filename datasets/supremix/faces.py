@@ -19,8 +19,10 @@ from torch.nn import functional as F
 
 from ..core import cache, fingerprints, paths
 from ..core.errors import DataError, refuse
+from ..core.inputs import ImageInputs
 from ..core.source import RegressionInfo, ShotBins, Source
 from ..readers.csv import SPLITS, read_rows, split_of, target
+from ..readers.images import stretched
 from .regression import RegressionData, finish
 
 ANGLES = 61
@@ -54,7 +56,8 @@ def stand_in(config: FacesConfig) -> Source[RegressionInfo]:
         chosen = torch.from_numpy(digits[part[g.integers(0, len(part), count)]])[:, None]
         splits[split] = {"x": rotate(chosen, torch.from_numpy(angle).float()), "label": torch.from_numpy(angle)}
     shots = ShotBins(many_above=29, few_below=10)
-    info = RegressionInfo(modality="image", input_shape=(1, 16, 16), label_name="angle", shots=shots)
+    inputs = ImageInputs(column="x", size=16, channels=1, fit="stretch")
+    info = RegressionInfo(modality="image", input_shape=(1, 16, 16), label_name="angle", shots=shots, inputs=inputs)
     plain = config.model_copy(update={"imbalanced": False})  # the skew is in the angles already, at the full size
     return replace(finish(plain, splits, info, "stand-in"), random_split=True)
 
@@ -96,14 +99,13 @@ def released(
         images = _images([path for path, _ in rows[split]], config.size, progress)
         splits[split] = {"x": images, "label": torch.tensor([age for _, age in rows[split]], dtype=torch.float64)}
     shape, shots = (3, config.size, config.size), ShotBins(many_above=100, few_below=20)
-    info = RegressionInfo(modality="image", input_shape=shape, label_name="age", flip=True, shots=shots)
+    inputs = ImageInputs(column="x", size=config.size, fit="stretch")
+    info = RegressionInfo(modality="image", input_shape=shape, label_name="age", flip=True, shots=shots, inputs=inputs)
     return finish(config, splits, info, "real")
 
 
 def _images(files: list[Path], size: int, progress: Callable[[int, int], None] | None) -> Tensor:
     """[N, 3, size, size] uint8. Raises DataError where a file is no image."""
-    from PIL import Image
-
     if not files:
         return torch.empty(0, 3, size, size, dtype=torch.uint8)
     content = fingerprints.of(files, progress)
@@ -113,10 +115,9 @@ def _images(files: list[Path], size: int, progress: Callable[[int, int], None] |
         faults = []
         for i, path in enumerate(files):
             try:
-                with Image.open(path) as image:
-                    out[i] = np.asarray(image.convert("RGB").resize((size, size))).transpose(2, 0, 1)
-            except OSError as error:
-                faults.append(f"{path}: no readable image ({error})")
+                out[i] = stretched(path, size).transpose(2, 0, 1)
+            except DataError as error:
+                faults.append(str(error))
             if progress is not None:
                 progress(i + 1, len(files))
         refuse(f"{len(files)} images", faults)

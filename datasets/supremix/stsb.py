@@ -7,7 +7,6 @@ Words are those of training; 0 pads, 1 is unknown.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +16,11 @@ import torch
 from pydantic import Field
 
 from ..core.errors import DataError, refuse
+from ..core.inputs import TextInputs
 from ..core.source import RegressionInfo, ShotBins, Source, TextPairs
 from ..core.table import Ragged
 from ..readers.csv import SPLITS, read_text, target
+from ..readers.words import numbered, words
 from .regression import RegressionData, finish, kept
 
 FILES = {"train": "train", "valid": "dev", "test": "test"}
@@ -78,8 +79,7 @@ def load(
     known = {word: i for i, word in enumerate(sorted(w for w, n in counts.items() if n >= config.min_count), 2)}
 
     def column(texts: list[str]) -> Ragged:
-        rows = [[known.get(w, 1) for w in words(text, config.max_words)] or [1] for text in texts]
-        return Ragged.from_list([torch.tensor(row) for row in rows])
+        return Ragged.from_list([numbered(text, known, config.max_words) for text in texts])
 
     splits: dict[str, dict[str, torch.Tensor | Ragged]] = {}
     texts: dict[str, list[tuple[str, str]]] = {}
@@ -95,13 +95,14 @@ def load(
         }
         stay = kept(config, label).tolist() if name == "train" else range(len(rows))
         texts[name] = [rows[i][:2] for i in stay]
-    info = RegressionInfo(modality="text", label_name="similarity", shots=SHOTS, pairs=TextPairs(known, texts))
+    info = RegressionInfo(
+        modality="text",
+        label_name="similarity",
+        shots=SHOTS,
+        pairs=TextPairs(known, texts),
+        inputs=TextInputs(max_words=config.max_words),
+    )
     return finish(config, splits, info, "stand-in" if root is None else "real")
-
-
-def words(text: str, most: int) -> list[str]:
-    """Lower-case words and numbers."""
-    return re.findall(r"[^\W_]+", text.lower())[:most]
 
 
 def stand_in(config: Config) -> dict[str, list[Pair]]:

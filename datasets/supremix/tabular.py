@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..core.errors import DataError, refuse
+from ..core.inputs import TableColumn, TableInputs
 from ..core.source import RegressionInfo, ShotBins, Source
 from ..readers.csv import SPLITS, number, split_of, target
-from ..readers.tables import column_of, read_table, table_file
+from ..readers.tables import MISSING, column_of, read_table, table_file
 from .regression import RegressionData, equal_bins, finish, seeded_split, standardise
-
-MISSING = ("", "na", "nan", "null", "?")
 
 
 class Config(RegressionData):
@@ -76,11 +75,16 @@ def stand_in(config: Config) -> Source[RegressionInfo]:
         x = g.uniform(size=(count, 10))
         y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
         splits[split] = (x, y + config.noise * g.normal(size=count))
-    return _finish(config, splits, "stand-in", "y")
+    columns = tuple(TableColumn(name=f"x{k}") for k in range(10))
+    return _finish(config, splits, "stand-in", "y", columns)
 
 
 def _finish(
-    config: Config, splits: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]], source: str, name: str
+    config: Config,
+    splits: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    source: str,
+    name: str,
+    columns_in: tuple[TableColumn, ...],
 ) -> Source[RegressionInfo]:
     if not len(splits["train"][0]):
         raise DataError("there is no row in the split 'train'")
@@ -92,7 +96,14 @@ def _finish(
     label = columns["train"]["label"]
     integers = bool((label == label.round()).all()) and float(label.max() - label.min()) <= 200
     shots = ShotBins(many_above=100, few_below=20) if integers else equal_bins(label)
-    info = RegressionInfo(modality="table", input_shape=(len(mean),), label_name=name, shots=shots)
+    inputs = TableInputs(
+        columns=columns_in,
+        mean=tuple(mean.tolist()),
+        std=tuple(std.tolist()),
+        header=config.header,
+        delimiter=config.delimiter,
+    )
+    info = RegressionInfo(modality="table", input_shape=(len(mean),), label_name=name, shots=shots, inputs=inputs)
     return finish(config, columns, info, source)
 
 
@@ -112,10 +123,10 @@ def from_rows(config: Config, names: list[str], rows: list[tuple[str, list[str]]
     if rows and all(number(row[at]) is None for _, row in rows):
         numeric = [name for k, name in enumerate(names) if k not in left_out and number(rows[0][1][k]) is not None]
         example = f", for example data.options.target={numeric[-1]}" if numeric else ""
-        columns = ", ".join(numeric[:20]) or "none"
+        listed = ", ".join(numeric[:20]) or "none"
         raise DataError(
             f"the target column '{names[at]}' holds text ('{rows[0][1][at][:40]}'), and a regression needs numbers; "
-            f"name another with data.options.target=NAME{example}; columns of numbers: {columns}"
+            f"name another with data.options.target=NAME{example}; columns of numbers: {listed}"
         )
     y = np.array([target(row[at], where, names[at], faults) for where, row in rows])
     if split_at is None:
@@ -124,22 +135,26 @@ def from_rows(config: Config, names: list[str], rows: list[tuple[str, list[str]]
         said = np.array([split_of(row[split_at], where, faults) for where, row in rows])
         parts = {name: np.flatnonzero(said == name) for name in SPLITS}
     inputs: list[NDArray[np.float64]] = []
+    columns: list[TableColumn] = []
     for k, name in enumerate(names):
         if k not in left_out:
-            inputs += _column(config, name, [(where, row[k]) for where, row in rows], parts["train"], faults)
+            column, values = _column(config, name, [(where, row[k]) for where, row in rows], parts["train"], faults)
+            columns.append(column)
+            inputs += values
     refuse("the table", faults)
     if not inputs:
         raise DataError("the table has no input column besides its target")
     x = np.stack(inputs, 1)
-    source = _finish(config, {name: (x[rows_], y[rows_]) for name, rows_ in parts.items()}, "real", names[at])
+    splits = {name: (x[rows_], y[rows_]) for name, rows_ in parts.items()}
+    source = _finish(config, splits, "real", names[at], tuple(columns))
     return replace(source, random_split=split_at is None)
 
 
 def _column(
     config: Config, name: str, cells: list[tuple[str, str]], train: NDArray[Any], faults: list[str]
-) -> list[NDArray[np.float64]]:
-    """Input columns [N] of a column of text: itself where it is numeric, an indicator for each training category
-    otherwise.
+) -> tuple[TableColumn, list[NDArray[np.float64]]]:
+    """What is kept of a column of text, and its input columns [N]: itself where it is numeric, an indicator for each
+    training category otherwise.
     """
     empty = np.array([text.lower() in MISSING for _, text in cells])
     values = [None if gone else number(text) for (_, text), gone in zip(cells, empty, strict=True)]
@@ -151,7 +166,8 @@ def _column(
                 if gone
             ]
         words = sorted({cells[i][1] for i in train})
-        return [np.array([float(text == word) for _, text in cells]) for word in words]
+        column = TableColumn(name=name, words=tuple(words), missing=config.missing != "error")
+        return column, [np.array([float(text == word) for _, text in cells]) for word in words]
     for (where, text), value, gone in zip(cells, values, empty, strict=True):
         if gone and config.missing == "error":
             faults.append(f"{where}: no value in column '{name}'; set data.options.missing=median to fill it in")
@@ -163,7 +179,7 @@ def _column(
         elif value is not None and not np.isfinite(value):
             faults.append(f"{where}: {text} in column '{name}'")
     array = np.array([np.nan if v is None else v for v in values])
-    if empty.any():
-        known = array[train][~np.isnan(array[train])]
-        array[np.isnan(array)] = np.median(known) if len(known) else 0.0
-    return [array]
+    known = array[train][~np.isnan(array[train])]
+    fill = float(np.median(known)) if len(known) else 0.0
+    array[np.isnan(array)] = fill
+    return TableColumn(name=name, fill=None if config.missing == "error" else fill), [array]

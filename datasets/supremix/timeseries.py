@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..core.errors import DataError, refuse
+from ..core.inputs import SeriesInputs
 from ..core.source import RegressionInfo, ShotBins, Source
 from ..readers.arrays import load_array
 from ..readers.csv import SPLITS, labelled_files, number
@@ -60,12 +61,14 @@ def load(
         return _finish(config, stand_in(config), "stand-in", "frequency")
     if (root / "labels.csv").is_file():
         return _finish(config, recordings(config, root), "real", "age")
-    parts, name = windows(config, root)
-    return _finish(config, parts, "real", name)
+    parts, name, channels = windows(config, root)
+    return _finish(config, parts, "real", name, channels)
 
 
-def _finish(config: Config, parts: Parts, source: str, name: str) -> Source[RegressionInfo]:
-    """Channels standardised by the training rows; labels in bins."""
+def _finish(
+    config: Config, parts: Parts, source: str, name: str, channels: tuple[str, ...] = ()
+) -> Source[RegressionInfo]:
+    """Channels standardised by the training rows; labels in bins. ``channels``: names, of a CSV series."""
     x = parts["train"]["x"]
     if not len(x):
         raise DataError("there is no row in the split 'train'")
@@ -74,7 +77,18 @@ def _finish(config: Config, parts: Parts, source: str, name: str) -> Source[Regr
     columns = {split: {**part, "x": ((part["x"] - mean) / std).float()} for split, part in parts.items()}
     label = parts["train"]["label"]
     shots = ShotBins(many_above=100, few_below=20) if name == "age" else equal_bins(label)
-    info = RegressionInfo(modality="series", input_shape=tuple(x.shape[1:]), label_name=name, shots=shots)
+    inputs = SeriesInputs(
+        length=x.shape[2],
+        mean=tuple(mean.flatten().tolist()),
+        std=tuple(std.flatten().tolist()),
+        channels=channels,
+        relative=config.relative,
+        stride=config.stride,
+        dtype="float32" if x.dtype == torch.float32 else "float64",
+    )
+    info = RegressionInfo(
+        modality="series", input_shape=tuple(x.shape[1:]), label_name=name, shots=shots, inputs=inputs
+    )
     return finish(config, columns, info, source)
 
 
@@ -94,9 +108,9 @@ def stand_in(config: Config, length: int = 96) -> Parts:
     return parts
 
 
-def windows(config: Config, root: Path) -> tuple[Parts, str]:
+def windows(config: Config, root: Path) -> tuple[Parts, str, tuple[str, ...]]:
     """Windows [n, C, window] of a CSV series and the target ``horizon`` steps after each; a window's target lies in its
-    own split.
+    own split. The target's name and those of the channels.
     """
     path = table_file(root, config.file)
     names, rows = read_table(path)
@@ -131,7 +145,7 @@ def windows(config: Config, root: Path) -> tuple[Parts, str]:
             x = x - x[:, :, -1:]
         parts[split] = {"x": x, "label": label}
     name = names[start + at]
-    return parts, f"change of {name}" if config.relative else name
+    return parts, f"change of {name}" if config.relative else name, tuple(names[start:])
 
 
 def _cut(values: NDArray[np.float64], starts: NDArray[np.int64], window: int) -> Tensor:

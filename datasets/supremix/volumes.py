@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
+from ..core.inputs import VolumeInputs
 from ..core.source import RegressionInfo, ShotBins, Source
 from ..readers.csv import SPLITS, labelled_files
-from ..readers.volumes import read_volume
+from ..readers.volumes import read_volume, resample
 from .regression import RegressionData, finish
 
 
@@ -49,7 +48,8 @@ def load(
     shape = (1, config.size, config.size, config.size)
     shots = ShotBins(many_above=100, few_below=20) if root is not None else ShotBins(many_above=9, few_below=4)
     name = "age" if root is not None else "size"
-    info = RegressionInfo(modality="volume", input_shape=shape, label_name=name, shots=shots)
+    inputs = VolumeInputs(size=config.size, standardise=root is not None)
+    info = RegressionInfo(modality="volume", input_shape=shape, label_name=name, shots=shots, inputs=inputs)
     return finish(config, parts, info, "stand-in" if root is None else "real")
 
 
@@ -67,10 +67,3 @@ def blobs(count: int, size: int, g: np.random.Generator) -> dict[str, Tensor]:
         square = square + np.square(distance).reshape(count, *shape[1:])
     x = 1 / (1 + np.exp((np.sqrt(square) - radius) / 0.08)) + 0.2 * g.normal(size=square.shape)
     return {"x": torch.from_numpy(x[:, None].astype(np.float32)), "label": torch.from_numpy(label.astype(np.float64))}
-
-
-def resample(volume: NDArray[np.float32], size: int) -> Tensor:
-    """[1, size, size, size] with mean 0 and deviation 1."""
-    x = torch.from_numpy(np.ascontiguousarray(volume))[None, None]
-    x = F.interpolate(x, (size, size, size), mode="trilinear", align_corners=False)[0]
-    return (x - x.mean()) / x.std().clamp(min=1e-6)

@@ -37,7 +37,8 @@ def fields(model: type[BaseModel]) -> str:
     for name, field in model.model_fields.items():
         row = facts(field)
         default = "required" if row["required"] else code(json.dumps(row["default"], ensure_ascii=False))
-        rows.append([code(field.alias or name), cell(", ".join(part for part in (row["type"], row["range"]) if part)), default, cell(row["description"] or "")])
+        admits = ", ".join(part for part in (row["type"], row["range"]) if part)
+        rows.append([code(field.alias or name), cell(admits), default, cell(row["description"] or "")])
     return table(["field", "type and range", "default", "meaning"], rows) if rows else "No fields.\n"
 
 

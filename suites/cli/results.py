@@ -1,15 +1,14 @@
-"""``suites compare`` and ``suites predict``: what runs came to, and what they say."""
+"""``suites compare``: what runs came to."""
 
 from __future__ import annotations
 
-import json as json_
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .shared import Json, Out, ProfileOption, console_of, out_of, print_json, suites_beginning
+from .shared import Json, Out, ProfileOption, console_of, print_json, suites_beginning
 
 Targets = Annotated[
     list[str] | None,
@@ -63,20 +62,3 @@ def compare(
     for title, header, rows in compared.tables(document):
         console.table(title, header, rows)
     return None
-
-
-def predict(
-    target: Annotated[str, typer.Argument(metavar="RUN")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE.wav...")],
-    out: Out = None,
-) -> None:
-    """What a run says of recordings. A JSON line each: scenario, action, entities, transcript.
-    Example: suites predict RUN order.wav"""
-    from ..runtime.predict import predict as predictions
-
-    broken = 0
-    for document in predictions(target, files, out_of(out)):
-        broken += "error" in document
-        sys.stdout.write(json_.dumps(document, ensure_ascii=False) + "\n")
-    if broken:
-        raise typer.Exit(3)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from . import fitness, layers, measures, protocol, registry, sources, training
+from . import fitness, layers, measures, protocol, registry, scratch, sources, training
 from .documents import suggestion
 from .errors import Fault
 from .recipe import Recipe, build, fault, new_messages, unknown_names
@@ -59,7 +59,7 @@ def recipe(target: str, profile: str | None, overrides: Iterable[str] = ()) -> R
     Where overrides make the methods differ in a protocol field, the recipe says so under ``unequal``
     (:func:`protocol.by_hand`).
     """
-    given, document = list(overrides), layers.merged(sources.layers(target))
+    given, document = [scratch.pin_override(text) for text in overrides], layers.merged(sources.layers(target))
     changed = build(document, profile, given, target, _fields)
     if not given:
         return changed

@@ -19,6 +19,7 @@ from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any, Literal
 
+from . import scratch
 from .documents import suggestion
 from .errors import Fault
 
@@ -145,6 +146,8 @@ def _names(every: Iterable[Entry], family: str) -> set[str]:
 
 def _load(kind: Kind, name: str, family: str) -> Any:
     """What the entry defines, imported. Raises Fault where a third party's is broken or lacks a part."""
+    if scratch.reference(name) is not None:
+        return _of_file(kind, name)
     entry, location = find(kind, name, family), LOCATIONS[kind]
     if entry.module is not None:
         return importlib.import_module(entry.module)
@@ -164,6 +167,16 @@ def _load(kind: Kind, name: str, family: str) -> Any:
             location.where,
             "see docs/contracts.md, 'Your own package'",
         )
+    return given
+
+
+def _of_file(kind: Kind, name: str) -> Any:
+    """What a file of the user's own defines: a method's class, or the module of a data set."""
+    location, given = LOCATIONS[kind], scratch.load(name)
+    lacks = [part for part in location.needs if not isinstance(given, type) and not hasattr(given, part)]
+    if kind not in ("methods", "datasets") or lacks:
+        what = f"{scratch.short(name)} defines no {', '.join(lacks)}" if lacks else f"no {location.word} is a file"
+        raise Fault.recipe(what, location.where, "suites new method NAME, or: suites new data NAME")
     return given
 
 

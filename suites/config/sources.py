@@ -8,7 +8,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from . import registry
+from . import registry, scratch
 from .documents import suggestion
 from .errors import Fault
 from .layers import Layer, chain
@@ -80,14 +80,23 @@ def read_file(path: Path) -> str:
 
 def layers(target: str) -> list[Layer]:
     """The recipe of a name or a file, and below it all that it extends."""
-    if is_file(target):
-        return chain(read_file(Path(target)), target, _Locator({}, {target: Path(target).parent}))
-    return layers_of(find(target))
+    if not is_file(target):
+        return layers_of(find(target))
+    locator = _Locator({}, {target: Path(target).parent})
+    return _pinned(chain(read_file(Path(target)), target, locator), locator)
 
 
 def layers_of(recipe: Stored) -> list[Layer]:
     """A stored recipe, and below it all that it extends."""
-    return chain(recipe.text, recipe.name, _Locator({recipe.name: recipe.folder}, {}))
+    locator = _Locator({recipe.name: recipe.folder}, {})
+    return _pinned(chain(recipe.text, recipe.name, locator), locator)
+
+
+def _pinned(layers: list[Layer], locator: _Locator) -> list[Layer]:
+    """The layers, with the files of the user's own that they name (:mod:`.scratch`) by whole path and hash."""
+    for layer in layers:
+        scratch.pin_document(layer.document, locator.own.get(layer.where), layer.where)
+    return layers
 
 
 class _Locator:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from ..config import display, registry
+from ..config import display, registry, scratch
 from ..config.errors import Fault
 from ..config.recipe import Recipe
 from ..config.sections import SplitTransformSection
@@ -163,7 +163,8 @@ def _fields_of_methods(recipe: Recipe, methods: Mapping[str, Mapping[str, Any]])
     """Each field once, with the methods that have it; variants (``use``) have the fields of what they use."""
     owners: dict[str, list[str]] = {}
     shown: dict[str, dict[str, Any]] = {}
-    kinds = {str(recipe.methods[name].get("use", name)): entry["fields"] for name, entry in methods.items()}
+    used = {name: scratch.short(str(recipe.methods[name].get("use", name))) for name in methods}
+    kinds = {used[name]: entry["fields"] for name, entry in methods.items()}
     for kind, fields in kinds.items():
         for name, row in fields.items():
             same = {key: row[key] for key in ("type", "range", "default", "description", "protocol", "required")}

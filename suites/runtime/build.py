@@ -4,7 +4,7 @@ the device."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from . import imports
 
 if TYPE_CHECKING:
     from ...datasets.core.source import DataInfo, Source
+    from ...datasets.core.table import Batch, Table
     from ...datasets.core.transforms import Transform
     from ...methods.base import Method
     from ...methods.training.settings import TrainingSettings
@@ -97,6 +98,14 @@ def check(recipe: Recipe) -> dict[str, Any]:
     root = Path(recipe.data.root) if recipe.data.root else None
     document: dict[str, Any] = module.check(module.Config(**recipe.data.options), root)
     return document
+
+
+def batch_of(table: Table, rows: Sequence[int]) -> Batch:
+    """The batch of rows of a table, as an evaluation has it."""
+    import torch
+
+    part = torch.tensor(rows, dtype=torch.int64)
+    return {**table.gather(part), "is_memory": torch.zeros(len(part), dtype=torch.bool)}
 
 
 class Streams:

@@ -9,13 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config import scratch
 from ..config.errors import Fault
 from ..config.names import refuse_links
 from ..tracking import delivery
 from ..tracking.files import write_atomic
 from ..tracking.journal import forget_sent, read
 from ..tracking.store import resolve_uri
-from . import build, folders, pictures
+from . import build, folders, pictures, recipes
 from . import warm_start as weights
 from .identity import identity
 from .plan import Invocation
@@ -63,16 +64,17 @@ class _Execution:
         self.folder = invocation.run_folder(entry)
         plan, recipe = invocation.plan, invocation.recipe
         name, seed = entry["method"], entry["seed"]
-        data = {"name": recipe.data.name, **build.facts_of(streams.source)}
+        data = {"name": scratch.short(recipe.data.name), **build.facts_of(streams.source)}
         now = time.time_ns() // 1_000_000
         if (self.folder / "run.json").exists():
             begun = folders.read_json(self.folder / "run.json")
         else:
             begun = {"schema": 1, "uid": secrets.token_hex(16), "started": now, **weights.facts(recipe, name, seed)}
         times = {"started": begun.get("started", now), "active": _active(self.folder, begun), "session": now}
-        self.state = {**begun, **times, "status": "running", "method": name, "seed": seed, "suite": recipe.name}
+        code = recipes.code_of(recipe, name)
+        self.state = {**begun, **times, **code, "status": "running", "method": name, "seed": seed, "suite": recipe.name}
         folders.write_json(self.folder / "run.json", self.state)
-        write_atomic(self.folder / "recipe.yaml", plan["recipe"].encode())
+        write_atomic(self.folder / "recipe.yaml", recipes.kept(self.folder, recipe, plan["recipe"]).encode())
         environment = folders.environment(plan["device"], recipe.train.threads, data, begun.get("weights"))
         folders.write_json(self.folder / "environment.json", environment)
         whose = identity(plan, self.state, name, seed, recipe, data)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...analysis.plots.palette import colour
-from ..config import catalog, measures, registry
+from ..config import catalog, measures, registry, scratch
 from ..config.documents import flat
 from ..config.errors import Fault
 from ..config.recipe import Recipe
@@ -45,7 +45,7 @@ def identity(
         "holdfast.device": plan["device"],
         "holdfast.selection": recipe.train.selection,
     }
-    fields = {f"method.{name}": text for name, text in _texts(recipe.methods[method]).items()}
+    fields = {f"method.{name}": scratch.short(text) for name, text in _texts(recipe.methods[method]).items()}
     params = {"method": method, "seed": str(seed), "profile": str(recipe.profile), **fields, **changed}
     if trial:
         tags |= {"holdfast.study": trial["study"], "holdfast.trial": str(trial["number"])}
@@ -63,7 +63,7 @@ def identity(
         seed=seed,
         params=params,
         tags=tags,
-        dataset={"name": recipe.data.name, "source": data["source"], "digest": data["checksum"]},
+        dataset={"name": scratch.short(recipe.data.name), "source": data["source"], "digest": data["checksum"]},
         name=f"trial-{trial['number']}" if trial else "",
         parent_name=trial.get("study", ""),
         note=_note(recipe, method, seed, data, changed),
@@ -168,7 +168,7 @@ def changed_of(recipe: Recipe) -> dict[str, str]:
         section = getattr(recipe, name)
         default = _defaults(section) if base is None else _texts(getattr(base, name).model_dump())
         texts = _texts(section.model_dump())
-        changed |= {f"{name}.{path}": text for path, text in texts.items() if default.get(path) != text}
+        changed |= {f"{name}.{p}": scratch.short(text) for p, text in texts.items() if default.get(p) != text}
     return {path: text for path, text in changed.items() if path != "train.threads"}
 
 

@@ -11,7 +11,7 @@ from ..config import registry
 from ..config.errors import Fault
 from ..config.recipe import Recipe, digest, to_yaml
 from ..tracking.store import resolve_uri, to_store
-from . import build, folders, jobs, summary
+from . import build, folders, jobs, recipes, summary
 from . import warm_start as weights
 from .execution import proceed
 from .executors import HERE, Workers
@@ -73,6 +73,7 @@ def resume(target: str, *, out: Path, console: Console, workers: Workers = HERE)
     if plan["git"] != folders.git_state():
         console.warning(f"the code changed since this was started: then {plan['git']}, now {folders.git_state()}")
     recipe = invocation.recipe
+    recipes.check_code(recipe)
     build.device_of(plan["device"])
     source = _prepare(recipe, console)
     if source.checksum != plan["data"]["checksum"]:

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.errors import Fault
 from ..config.recipe import Recipe
-from . import build, folders, recipes
+from . import build, facts, folders, recipes
 from .checkpoints import Checkpoints
+from .console import Console, Silent
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ...datasets.core.source import Source
+    from ...datasets.core.source import DataInfo, Source
     from ...methods.base import Method
+
+
+PUT_BACK = "put the data back as it was, under the root that recipe.yaml names"
 
 
 def folder_of(target: str, out: Path, example: str = "suites runs list") -> Path:
@@ -65,7 +69,7 @@ class TrainedRun:
     @cached_property
     def recipe(self) -> Recipe:
         """The resolved recipe that the run was started with."""
-        return recipes.parse((self.folder / "recipe.yaml").read_text(encoding="utf-8"))
+        return recipes.of_run(self.folder)
 
     @cached_property
     def data(self) -> Source:
@@ -73,45 +77,108 @@ class TrainedRun:
         return build.prepare(self.recipe)
 
     @cached_property
+    def facts(self) -> facts.Facts:
+        """What the run kept of its data; of a run that kept nothing (an old one, recordings), from the data itself."""
+        return facts.load(self.folder) or facts.of(self.data)
+
+    def check_data(self) -> None:
+        """Raise Fault where the data cannot be had any more, or is not what the run was trained on."""
+        from ...datasets.core.errors import DataError
+
+        known = folders.read_json(self.folder / "environment.json")["data"]["checksum"]
+        try:
+            now = self.data.checksum
+        except (DataError, OSError) as error:
+            raise Fault.data(f"the run's data cannot be read: {error}", str(self.folder), PUT_BACK) from error
+        if now != known:
+            what = "the data is not what the run was trained on (its checksum differs)"
+            raise Fault.data(what, str(self.folder), PUT_BACK)
+
+    @cached_property
     def method(self) -> Method:
         """The method with the weights of the run's end, on the CPU, in eval mode."""
-        return trained(self.folder, self.recipe, self.data.info)
+        return self.method_for(self.facts.info)
+
+    def method_for(self, info: DataInfo) -> Method:
+        """The method for data of this ``info``. Raises Fault where there is no whole checkpoint."""
+        return trained(self.folder, self.recipe, info)
 
     @property
     def model(self) -> nn.Module:
         """The method's model."""
         return self.method.model
 
+    def documents(
+        self,
+        files: Sequence[str | Path] = (),
+        *,
+        split: str | None = None,
+        rows: Sequence[int] | None = None,
+        top: int = 5,
+        level: float = 0.9,
+        console: Console | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """What the method says of files, or of rows of the run's own data, in words.
+
+        Args:
+            files: files of the kind that the run was trained on (folders stand for those in them): images, recordings,
+                tables with the training table's columns, series, volumes, pairs of sentences. They become rows exactly
+                as the run's data did (size, channels, scales); ``data.transforms`` are not applied.
+            split: the split of the run's data whose ``rows`` (None: all) are taken in place of files.
+            top: classes that are named, the likeliest first.
+            level: share of rows that an interval is to hold.
+            console: where is said what intervals rest on.
+
+        Returns:
+            One document a row, made as it is asked for: ``file`` (and ``line`` of a table) or ``split``, ``row`` and
+            ``truth``; then, of classes, ``class``, ``probability`` and ``top`` (softmax, not calibrated); of a number,
+            ``label``, ``value`` in the label's unit, and ``interval`` with ``low``, ``high`` and ``level`` (split
+            conformal from the errors on the run's validation rows: for rows like those; None where there are none);
+            of speech, ``scenario``, ``action``, ``intent``, ``entities``, ``transcript``. What cannot be read has an
+            ``error`` instead.
+
+        Raises Fault at once where nothing or both are named, a folder is empty, or the run has no whole checkpoint.
+        """
+        from . import predict
+        from .answers import How
+
+        how, shown = How(top, level), console or Silent()
+        if split is None:
+            return predict.of_files(self, [Path(file) for file in files], how, shown)
+        if files:
+            raise Fault.usage("files and a split are named", "--split", "name files, or a split")
+        return predict.of_split(self, split, rows, how, shown)
+
     def predict(
-        self, batch_or_rows: Mapping[str, Tensor] | Sequence[int], split: str = "test"
+        self, batch_or_rows: Mapping[str, Tensor] | Sequence[int] | Sequence[str | Path], split: str = "test"
     ) -> dict[str, Tensor] | list[dict[str, Any]]:
         """What the method predicts, in eval mode and without gradients.
 
         Args:
             batch_or_rows: a batch of columns [B, ...] as ``data.splits[split].gather(rows)`` gives it, or row ids of
-                ``split``.
+                ``split``, or files.
             split: where row ids are from.
 
         Returns:
             Of a batch the method's outputs by name, [B, ...]; of row ids a mapping of arrays for each row, in their
-            order.
+            order; of files the documents of :meth:`documents`.
         """
         if isinstance(batch_or_rows, Mapping):
-            return self._outputs(batch_or_rows)
-        return list(self._rows(list(batch_or_rows), split))
+            return self.outputs(batch_or_rows)
+        if files := [item for item in batch_or_rows if isinstance(item, str | Path)]:
+            return list(self.documents(files))
+        return list(self._rows([int(row) for row in batch_or_rows], split))  # type: ignore[arg-type]
 
-    def _outputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def outputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The method's outputs of a batch by name, [B, ...], in eval mode and without gradients."""
         import torch
 
         with torch.no_grad():
             return dict(self.method.predict(dict(batch)))
 
     def _rows(self, rows: list[int], split: str) -> Iterator[dict[str, Any]]:
-        import torch
-
         table, size = self.data.splits[split], self.recipe.evaluate.batch_size
         for start in range(0, len(rows), size):
-            part = torch.tensor(rows[start : start + size], dtype=torch.int64)
-            batch = {**table.gather(part), "is_memory": torch.zeros(len(part), dtype=torch.bool)}
-            arrays = {name: value.numpy() for name, value in self._outputs(batch).items()}
+            part = rows[start : start + size]
+            arrays = {name: value.numpy() for name, value in self.outputs(build.batch_of(table, part)).items()}
             yield from ({name: value[i] for name, value in arrays.items()} for i in range(len(part)))

@@ -1,80 +1,154 @@
-"""What a trained run says about new recordings."""
+"""What a trained run says about files of one's own, or about rows of its own data."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import registry
 from ..config.errors import Fault
-from . import loading
+from . import answers, build, speech
+from .console import Console
 
 if TYPE_CHECKING:
-    from ...datasets.core.source import SpeechInfo
+    from ...datasets.core.table import Batch, Table
+    from ...datasets.readers.given import Row
+    from .loading import TrainedRun
 
-BATCH = 32
+Document = dict[str, Any]
 
 
-def predict(target: str, files: Sequence[Path], out: Path) -> Iterator[dict[str, Any]]:
-    """One document a file, in order: file, scenario, action, intent, entities, transcript; or file and error where
-    it cannot be read.
+def of_files(run: TrainedRun, files: Sequence[Path], how: answers.How, console: Console) -> Iterator[Document]:
+    """One document a row of the files, in order; ``file`` and ``error`` where one cannot be read.
 
-    Raises Fault where the run is no speech run or has no whole checkpoint.
+    Raises Fault at once where there is no file, or the run takes none.
     """
-    import torch
-
-    folder = loading.folder_of(target, out, "suites predict {} FILE.wav")
-    recipe = loading.TrainedRun(folder).recipe
-    if recipe.problem != "speech" or not (folder / "model.json").exists():
-        what = f"a run of '{recipe.name}' does not take recordings"
-        raise Fault.usage(what, str(folder), "name a run of a speech suite")
-    module = registry.network(recipe.model.name)
-    config = module.Config(**recipe.model.options)
-    info: SpeechInfo = module.from_document(json.loads((folder / "model.json").read_text()))
-    method = loading.trained(folder, recipe, info)
-    for start in range(0, len(files), BATCH):
-        part = list(files[start : start + BATCH])
-        features, errors = _features(part, info)
-        outputs: dict[Path, str] = {}
-        if features:
-            with torch.no_grad():
-                tokens = method.predict(module.batch_of(config, info, list(features.values())))["tokens"]
-            tokenizer = info.prepared.tokenizer
-            outputs = {file: tokenizer.decode(t.tolist()) for file, t in zip(features, tokens, strict=True)}
-        for file in part:
-            yield {"file": str(file), "error": errors[file]} if file in errors else _document(file, outputs[file])
-
-
-def _features(files: Sequence[Path], info: SpeechInfo) -> tuple[dict[Path, Any], dict[Path, str]]:
-    """Features of the recordings that can be read, and what is wrong with the others."""
     from ...datasets.core.errors import DataError
-    from ...datasets.readers import audio
-    from ...datasets.spoken import recordings
+    from ...datasets.readers import given
 
-    features: dict[Path, Any] = {}
-    errors: dict[Path, str] = {}
-    for file in files:
-        try:
-            if fault := audio.fault_of(file):
-                raise DataError(fault)
-            features[file] = recordings.features_of(file, info.features)
-        except DataError as error:
-            errors[file] = str(error)
-    return features, errors
+    if run.recipe.problem == "speech" and (run.folder / "model.json").exists():
+        return speech.of_files(run, _named(files))
+    facts = run.facts
+    if facts.info.inputs is None:
+        what = f"the data set '{run.recipe.data.name}' does not say how a file becomes a row"
+        raise Fault.usage(what, str(run.folder), f"suites predict {run.folder} --split test")
+    suffixes = given.SUFFIXES[facts.info.inputs.kind]
+    try:
+        listed = given.listed(_named(files), suffixes)
+    except DataError as error:
+        raise Fault.data(str(error), str(run.folder), f"name files that end in {', '.join(suffixes)}") from error
+    words = getattr(getattr(facts.info, "pairs", None), "words", {})
+    return _Predictions(run, how, console).given(given.read(facts.info.inputs, words, listed))
 
 
-def _document(file: Path, output: str) -> dict[str, Any]:
-    """An output of the model, taken apart."""
-    from ...datasets.core.transcript import parse
+def of_split(
+    run: TrainedRun, split: str, rows: Sequence[int] | None, how: answers.How, console: Console
+) -> Iterator[Document]:
+    """One document a row of a split of the run's own data: ``split``, ``row``, what is predicted, and ``truth``.
 
-    transcript = parse(output)
-    return {
-        "file": str(file),
-        "scenario": transcript.scenario,
-        "action": transcript.action,
-        "intent": transcript.intent,
-        "entities": [{"type": kind, "filler": filler} for kind, filler in transcript.entities],
-        "transcript": transcript.words,
-    }
+    Raises Fault at once where the data is not what the run was trained on, or there is no such split or row.
+    """
+    run.check_data()
+    splits = run.data.splits
+    if split not in splits:
+        raise Fault.usage(f"the data has no split '{split}'", "--split", f"--split {' or '.join(splits)}")
+    count = len(splits[split])
+    chosen = list(range(count)) if rows is None else list(rows)
+    if wrong := [row for row in chosen if not 0 <= row < count]:
+        raise Fault.usage(f"the split '{split}' has no row {wrong[0]}", "rows", f"rows are 0 to {count - 1}")
+    return _Predictions(run, how, console).rows(split, chosen)
+
+
+def _named(files: Sequence[Path]) -> list[Path]:
+    if not files:
+        raise Fault.usage("there is nothing to predict", "FILE", "name files or a folder, or: --split test")
+    return [Path(file) for file in files]
+
+
+class _Predictions:
+    """A run's answers, batch by batch, in the words of its problem."""
+
+    def __init__(self, run: TrainedRun, how: answers.How, console: Console) -> None:
+        self.run, self.how, self.console = run, how, console
+        _ = run.method  # what is wrong with the checkpoint is said before the first row
+
+    @cached_property
+    def _size(self) -> int:
+        return self.run.recipe.evaluate.batch_size
+
+    @cached_property
+    def _answer(self) -> answers.Answer:
+        """What turns outputs into documents; an interval's width is worked out once."""
+        return answers.answer_of(self.run, self.how, self.console)
+
+    def given(self, rows: Iterable[Row]) -> Iterator[Document]:
+        """Documents of rows that were read from files."""
+        stream = iter(rows)
+        while part := list(islice(stream, self._size)):
+            readable = [row for row in part if not row.error]
+            made = iter(self._documents(self._batch(readable), len(readable)) if readable else ())
+            for row in part:
+                where = {"file": str(row.file), **({} if row.line is None else {"line": row.line})}
+                yield {**where, "error": row.error} if row.error else {**where, **next(made)}
+
+    def _batch(self, rows: Sequence[Row]) -> Batch:
+        return build.batch_of(self._prepared(rows), range(len(rows)))
+
+    def _prepared(self, rows: Sequence[Row]) -> Table:
+        """The rows as the run's network prepared its data."""
+        from ...datasets.core.source import RegressionInfo, Source
+        from ...datasets.readers.given import stacked
+
+        recipe, facts, table = self.run.recipe, self.run.facts, stacked(rows)
+        network, info = registry.network(recipe.model.name), facts.info
+        if not hasattr(network, "prepare"):
+            return table
+        if isinstance(info, RegressionInfo) and info.pairs is not None:
+            texts = {"given": [row.texts for row in rows if row.texts is not None]}
+            info = replace(info, pairs=replace(info.pairs, texts=texts))
+        source = Source({"given": table}, facts.class_names, info, "given", "")
+        prepared: Table = network.prepare(network.Config(**recipe.model.options), source).splits["given"]
+        return prepared
+
+    def rows(self, split: str, rows: Sequence[int]) -> Iterator[Document]:
+        """Documents of rows of the run's own data."""
+        table = self.run.data.splits[split]
+        label: Any = None if self.run.recipe.problem == "speech" else table.columns.get("label")
+        for start in range(0, len(rows), self._size):
+            part = rows[start : start + self._size]
+            documents = self._documents(build.batch_of(table, part), len(part))
+            for row, document in zip(part, documents, strict=True):
+                truth = {} if label is None else {"truth": answers.truth(label[row].item(), self.run.facts)}
+                yield {"split": split, "row": row, **document, **truth}
+
+    def _documents(self, batch: Batch, count: int) -> Iterator[Document]:
+        outputs = {name: value.numpy() for name, value in self.run.outputs(batch).items()}
+        for k in range(count):
+            yield self._answer({name: value[k] for name, value in outputs.items()})
+
+
+def flat(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document as a row of a CSV: one value a column; ``top`` as ``class_2``, ``probability_2`` and so on."""
+    row: dict[str, Any] = {}
+    for name, value in document.items():
+        if name == "top":
+            for place, entry in enumerate(value[1:], 2):
+                row |= {f"class_{place}": entry["class"], f"probability_{place}": entry["probability"]}
+        elif name == "interval":
+            row |= value or {}
+        else:
+            row[name] = json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+    return row
+
+
+def unreadable(documents: Sequence[Mapping[str, Any]], of: int) -> Fault:
+    """One message of all inputs that could not be read."""
+    shown = "; ".join(str(document["error"]) for document in documents[:5])
+    more = f"; and {len(documents) - 5} more" if len(documents) > 5 else ""
+    what = shown if of == 1 else f"{len(documents)} of {of} inputs cannot be read: {shown}{more}"
+    return Fault.data(what, str(documents[0]["file"]), "correct these or leave them out")

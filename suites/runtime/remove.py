@@ -13,9 +13,10 @@ from ..config.errors import Fault
 from ..config.names import plain
 from ..tracking.journal import SENT
 from . import folders
+from .recipes import CODE
 
 RUN_FILES = {
-    *("run.json", "recipe.yaml", "environment.json", "identity.json", "tracker.json", "model.json"),
+    *("run.json", "recipe.yaml", "environment.json", "identity.json", "tracker.json", "model.json", "data.json"),
     *("journal.jsonl", SENT, "matrix.csv", "summary.json", "log.txt", "lock"),
 }
 INVOCATION_FILES = {"invocation.json", "worker.pid"}
@@ -93,10 +94,12 @@ def _of_run(parts: tuple[str, ...], is_folder: bool) -> bool:
     """Whether a path within a run's folder is one that we write."""
     name = _UNFINISHED.sub(r"\g<name>", parts[-1])
     if len(parts) == 1:
-        return name in ({"plots", "checkpoint"} if is_folder else RUN_FILES)
+        return name in ({"plots", "checkpoint", CODE} if is_folder else RUN_FILES)
     if len(parts) != 2 or is_folder:
         return False
-    return PurePath(name).suffix in PICTURES if parts[0] == "plots" else _CHECKPOINT.fullmatch(name) is not None
+    if parts[0] in ("plots", CODE):
+        return PurePath(name).suffix in (PICTURES if parts[0] == "plots" else {".py"})
+    return _CHECKPOINT.fullmatch(name) is not None
 
 
 def _of_invocation(runs: set[str]) -> Any:

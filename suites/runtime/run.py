@@ -14,7 +14,7 @@ from ..config.errors import Fault
 from ..config.killpoints import reach
 from ..config.recipe import Recipe
 from ..tracking.files import write_atomic
-from . import build, folders, pictures
+from . import build, facts, folders, pictures
 from . import warm_start as weights
 from .checkpoints import Checkpoints
 from .evaluation import Evaluation
@@ -187,6 +187,7 @@ class Run:
         module = registry.network(self.recipe.model.name)
         if hasattr(module, "to_document"):
             folders.write_json(self.folder / "model.json", module.to_document(source.info))
+        facts.save(self.folder, source)
         self.problem: Evaluator = registry.problem(self.recipe.problem)(source)
         self.probes = [check(name)(source) for name in method.checks]
         self.metrics = measures.of_recipe(self.recipe)

@@ -17,7 +17,7 @@ from .files import labels, series
 
 def test_windows_end_the_horizon_before_their_target_and_stay_in_their_split(tmp_path: Path) -> None:
     config = supremix_timeseries.Config(window=8, horizon=3, stride=2)
-    parts, name = supremix_timeseries.windows(config, series(tmp_path / "s.csv"))
+    parts, name, _ = supremix_timeseries.windows(config, series(tmp_path / "s.csv"))
     assert name == "OT"
     for split, low, high in (("train", 0, 140), ("valid", 140, 160), ("test", 160, 200)):
         x, y = parts[split]["x"], parts[split]["label"] / 10
@@ -35,9 +35,9 @@ def test_relative_windows_end_at_zero_and_their_label_is_the_change(tmp_path: Pa
     path = tmp_path / "s.csv"
     path.write_text("a,OT\n" + "".join(f"{i},{i * i}\n" for i in range(200)))
     config = supremix_timeseries.Config(window=8, horizon=3, stride=2)
-    plain, _ = supremix_timeseries.windows(config, path)
+    plain, _, _ = supremix_timeseries.windows(config, path)
     relative = config.model_copy(update={"relative": True})
-    changes, name = supremix_timeseries.windows(relative, path)
+    changes, name, _ = supremix_timeseries.windows(relative, path)
     assert name == "change of OT"
     for split, part in changes.items():
         x, last = plain[split]["x"], plain[split]["x"][:, :, -1:]
