@@ -23,6 +23,7 @@ from .reports.results import Results, results_of
 from .runtime import asked
 from .runtime.asked import Overrides, out_of
 from .runtime.data import check_data, init_data, prepare_data
+from .runtime.scaffold import new
 
 if TYPE_CHECKING:
     from .config.recipe import Recipe
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from .sweeps.studies import Search, Study
 
 __all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict", "compare", "dry_run", "sync"]
-__all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate"]
+__all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate", "new"]
 __all__ += ["out_of", "prepare_data", "check_data", "init_data", "start_study", "search_space", "study_of", "run_study"]
 
 

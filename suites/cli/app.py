@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from . import files, predict, recipes, results, run, service, sweep
+from . import files, new, predict, recipes, results, run, service, sweep
 from .errors import guarded
 from .shared import HELP, help_of_group, keep_output, output
 
@@ -51,6 +51,7 @@ for _verb in (
     app.command()(_verb)
 app.add_typer(files.data_app, name="data")
 app.add_typer(files.runs_app, name="runs")
+app.add_typer(new.new_app, name="new")
 
 
 def main() -> None:

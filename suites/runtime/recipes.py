@@ -34,8 +34,7 @@ def kept(folder: Path, recipe: Recipe, text: str) -> str:
     """The recipe for a run's folder: ``text``, or, where it names files of the user's own, one that names the copies
     which are made there. Raises Fault where a file is not what it was.
     """
-    used = [*(entry.get("use") for entry in recipe.methods.values()), recipe.data.name]
-    files = {use: given for use in used if (given := scratch.reference(use)) is not None}
+    files = {use: given for use in _used(recipe) if (given := scratch.reference(use)) is not None}
     if not files:
         return text
     (folder / CODE).mkdir(exist_ok=True)
@@ -56,6 +55,11 @@ def kept(folder: Path, recipe: Recipe, text: str) -> str:
     return to_yaml(recipe.model_copy(update={"methods": methods, "data": data}))
 
 
+def _used(recipe: Recipe) -> list[str]:
+    """What the methods and the data of a recipe name."""
+    return [*(str(entry.get("use", name)) for name, entry in recipe.methods.items()), recipe.data.name]
+
+
 def code_of(recipe: Recipe, method: str) -> dict[str, Any]:
     """For ``run.json``: path and sha256 of the files of the user's own that the run uses."""
     used = {"method": recipe.methods[method].get("use"), "data": recipe.data.name}
@@ -66,7 +70,7 @@ def code_of(recipe: Recipe, method: str) -> dict[str, Any]:
 
 def check_code(recipe: Recipe) -> None:
     """Raise Fault where a file of the user's own is not what it was when the recipe was read."""
-    for use in (*(entry.get("use") for entry in recipe.methods.values()), recipe.data.name):
+    for use in _used(recipe):
         if scratch.reference(use) is not None:
             try:
                 scratch.source_of(use)

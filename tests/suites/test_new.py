@@ -1,0 +1,73 @@
+"""``suites new``: what it writes runs at once, by the commands that it prints."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from holdfast.suites import api
+from holdfast.suites.config.errors import Fault
+
+from .process import CommandLine
+
+
+@pytest.mark.parametrize("kind", ["method", "suite", "data"])
+def test_the_printed_commands_run_as_they_stand(kind: str, tmp_path: Path, empty_store: Path, cli: CommandLine) -> None:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    shown = cli("new", kind, "mine", out=tmp_path).stdout.splitlines()
+    commands = [shlex.split(line) for line in shown[shown.index("next:") + 1 :]]
+    assert [command[:2] for command in commands] == [
+        ["suites", "validate"],
+        ["suites", "run"],
+        ["pytest", "test_mine.py"],
+    ]
+    assert all((tmp_path / line.removeprefix("wrote ")).is_file() for line in shown if line.startswith("wrote "))
+    for _, *arguments in commands[:2]:
+        cli(*arguments, out=tmp_path)
+    pytest_ = Path(sys.executable).with_name("pytest")
+    done = subprocess.run(
+        [pytest_, "-q", "-p", "no:cacheprovider", *commands[2][1:]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    left = {path.name for path in tmp_path.iterdir()} - {"runs", "mlflow.db", "mlartifacts", "__pycache__"}
+    assert {name for name in left if not name.startswith("mine-2")} == {
+        *("mine.yaml", "test_mine.py"),
+        *([] if kind == "suite" else ["mine.py"]),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Mine", "1st", "a-b", "a/b", "../a", "class", "test_a", "er", "split_digits", "ä", "a" * 51, "a\n"]
+)
+def test_names(name: str, tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="no name for a method|already") as raised:
+        api.new("method", name, tmp_path)
+    assert raised.value.exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_overwritten(tmp_path: Path, cli: CommandLine, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "a folder"
+    cli.here("new", "suite", "mine", "--dir", str(folder), out=tmp_path)
+    assert "suites validate '" in capfd.readouterr().out or (folder / "mine.yaml").exists()
+    before = (folder / "mine.yaml").read_text()
+    cli.here("new", "method", "mine", "--dir", str(folder), out=tmp_path, code=2)
+    assert "the file is there already" in capfd.readouterr().err
+    assert {path.name for path in folder.iterdir()} == {"mine.yaml", "test_mine.py"}
+    assert (folder / "mine.yaml").read_text() == before
+    (tmp_path / "file").write_text("")
+    cli.here("new", "suite", "mine", "--dir", str(tmp_path / "file"), out=tmp_path, code=2)
+
+
+def test_another_kind() -> None:
+    with pytest.raises(Fault, match="no template for a 'methd' - did you mean 'method'"):
+        api.new("methd", "mine")
