@@ -49,7 +49,7 @@ def test_the_printed_commands_run_as_they_stand(kind: str, tmp_path: Path, empty
     "name", ["", "Mine", "1st", "a-b", "a/b", "../a", "class", "test_a", "er", "split_digits", "ä", "a" * 51, "a\n"]
 )
 def test_names(name: str, tmp_path: Path) -> None:
-    with pytest.raises(Fault, match="no name for a method|already") as raised:
+    with pytest.raises(Fault, match=r"no name for a method|already") as raised:
         api.new("method", name, tmp_path)
     assert raised.value.exit_code == 2
     assert not list(tmp_path.iterdir())
