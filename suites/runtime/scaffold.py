@@ -54,7 +54,7 @@ def new(kind: str, name: str, folder: str | Path = ".") -> dict[str, Any]:
 def _check(kind: str, name: str) -> None:
     if not NAME.fullmatch(name) or keyword.iskeyword(name) or name.startswith("test_"):
         what = f"no name for a {kind}: {name[:60]!a} (small letters, digits and _, a letter first, at most 50)"
-        raise Fault.usage(what, "NAME", f"suites new {kind} mine")
+        raise Fault.usage(what, "NAME", "choose another name, for example mine")
     known = {
         "method": {entry.name.rpartition("/")[2] for entry in registry.entries("methods")},
         "data": {entry.name.rpartition("/")[2] for entry in registry.entries("datasets")},
@@ -62,7 +62,7 @@ def _check(kind: str, name: str) -> None:
     }
     if name in known[kind] or name in sources.stored():
         what = f"there is a suite or a {kind} called '{name}' already"
-        raise Fault.usage(what, "NAME", f"choose another: suites new {kind} my_{name}"[:90])
+        raise Fault.usage(what, "NAME", f"choose another name, for example my_{name}"[:90])
 
 
 def _text(template: str, name: str) -> str:

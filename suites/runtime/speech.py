@@ -52,7 +52,7 @@ def answer_of(run: TrainedRun) -> Answer:
     """What makes documents of a row's tokens."""
     from ...datasets.core.source import SpeechInfo, require
 
-    tokenizer = require(run.data.info, SpeechInfo, "suites predict").prepared.tokenizer
+    tokenizer = require(run.data.info, SpeechInfo, "a prediction").prepared.tokenizer
     return lambda outputs: _document(tokenizer.decode(outputs["tokens"].tolist()))
 
 

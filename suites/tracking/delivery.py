@@ -19,7 +19,7 @@ from .sender import RunIdentity, Sender
 from .store import SQLITE, DeletedError, problem_of, to_store
 
 LOCAL = 25.0  # seconds more that the end of a run waits for a SQLite file
-ATTEMPTS = 5  # of ``sync`` at a run, where the connection breaks
+ATTEMPTS = 5  # of ``sync`` at a run, where the connection breaks and none of them brings it further
 ENDS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "pruned": "KILLED"}
 FILES = ("recipe.yaml", "environment.json", "matrix.csv", "summary.json", "plots")  # of a run's folder, for its page
 
@@ -151,9 +151,10 @@ def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -
 
 
 def _finish(sender: Sender, stop: int, status: str, end: float) -> str | None:
-    """Deliver a run that has ended, in several attempts; what went wrong in the last one."""
-    problem = None
-    for attempt in range(ATTEMPTS):
+    """Deliver a run that has ended, in attempts as long as one in ``ATTEMPTS`` brings it further and there is time;
+    what went wrong in the last one."""
+    problem, attempt, held = None, 0, ""
+    while attempt < ATTEMPTS and (not attempt or time.monotonic() < end):
         try:
             sender.finish(stop, ENDS[status], status, [sender.folder / name for name in FILES], end)
             return None
@@ -163,7 +164,9 @@ def _finish(sender: Sender, stop: int, status: str, end: float) -> str | None:
         except Exception as error:
             problem = problem_of(error)
             sender.reset(error)
-            time.sleep(0.1 * 2**attempt if attempt < ATTEMPTS - 1 else 0)
+            now = json.dumps(sender.state)
+            attempt, held = (attempt + 1 if now == held else 1), now
+            time.sleep(0.05 * 2**attempt if attempt < ATTEMPTS else 0)
     return problem
 
 

@@ -7,9 +7,10 @@ that they are of, points bear the journal's times.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,18 +59,36 @@ def cells(shown: Shown, points: Iterable[Mapping[str, Any]]) -> list[Cell]:
     return made
 
 
-def send(client: Any, run_id: str, identity: RunIdentity, measured: Sequence[Cell]) -> None:
-    """Bring models, datasets and cells of a finished run to the store. Raises UnknownModelsError where it is too old
-    for them.
+def send(
+    client: Any,
+    run: tuple[str, str],
+    identity: RunIdentity,
+    measured: Sequence[Cell],
+    progress: dict[str, Any],
+    save: Callable[[], None],
+) -> None:
+    """Bring models, datasets and cells of a finished run to the store.
+
+    ``run``: the ids of its experiment and of itself. ``progress``: what the store answered to earlier attempts, which
+    are not made again; ``save`` is called after each change of it. Raises UnknownModelsError where the store is too
+    old for models.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric
 
+    def once(step: str, request: Callable[[], object]) -> None:
+        done = progress.setdefault("done", [])
+        if step not in done:
+            request()
+            done.append(step)
+            save()
+
+    _, run_id = run
     datasets = identity.matrix or []
-    models = _models(client, run_id, identity, sorted({cell.after for cell in measured}))
+    models = _models(client, run, identity, sorted({cell.after for cell in measured}), progress, save)
     use = [InputTag("mlflow.data.context", "test")]
     source = identity.dataset["source"]
     inputs = [DatasetInput(Dataset(d["name"], d["digest"], source, source), use) for d in datasets]
-    client.log_inputs(run_id, inputs)
+    once("inputs", lambda: client.log_inputs(run_id, inputs))
     metrics = []
     for cell in measured:
         dataset = datasets[cell.on] if cell.on is not None else {"name": None, "digest": None}
@@ -77,9 +96,10 @@ def send(client: Any, run_id: str, identity: RunIdentity, measured: Sequence[Cel
         model = models[cell.after]
         metrics.append(Metric(name, value, t, step, model, dataset["name"], dataset["digest"]))
     for start in range(0, len(metrics), POINTS):
-        client.log_batch(run_id, metrics=metrics[start : start + POINTS])
+        batch = metrics[start : start + POINTS]
+        once(f"points {start}", functools.partial(client.log_batch, run_id, metrics=batch))
     for model in models.values():
-        client.finalize_logged_model(model, "READY")
+        once(f"ready {model}", functools.partial(client.finalize_logged_model, model, "READY"))
     outputs = client.get_run(run_id).outputs
     linked = {output.model_id for output in outputs.model_outputs} if outputs is not None else set()
     missing = [LoggedModelOutput(model, after) for after, model in models.items() if model not in linked]
@@ -87,24 +107,32 @@ def send(client: Any, run_id: str, identity: RunIdentity, measured: Sequence[Cel
         client.log_outputs(run_id, missing)
 
 
-def _models(client: Any, run_id: str, identity: RunIdentity, experiences: Sequence[int]) -> dict[int, str]:
+def _models(
+    client: Any,
+    run: tuple[str, str],
+    identity: RunIdentity,
+    experiences: Sequence[int],
+    progress: dict[str, Any],
+    save: Callable[[], None],
+) -> dict[int, str]:
     """Experience -> id of the model after it: those that the store has, and new ones for the others."""
-    experiment = client.get_run(run_id).info.experiment_id
-    models: dict[int, str] = {}
-    try:
-        page = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=100)
-    except Exception as error:
-        if not _is_unknown(error):
-            raise
-        what = "the MLflow server is too old for models: the matrix is in matrix.csv alone; all else is there"
-        raise UnknownModelsError(what) from error
-    for model in page:
-        if AFTER in model.tags:
-            models.setdefault(int(model.tags[AFTER]), identifier(model.model_id, "model id"))
+    experiment, run_id = run
+    known: dict[str, str] = progress.setdefault("models", {})
+    if any(str(after) not in known for after in experiences):
+        try:
+            page = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=100)
+        except Exception as error:
+            if not _is_unknown(error):
+                raise
+            what = "the MLflow server is too old for models: the matrix is in matrix.csv alone; all else is there"
+            raise UnknownModelsError(what) from error
+        for model in page:
+            if AFTER in model.tags:
+                known.setdefault(str(int(model.tags[AFTER])), identifier(model.model_id, "model id"))
     facts = {key: identity.tags[key] for key in FACTS if key in identity.tags}
     name = re.sub(r"[/:.%\"']", "_", identity.name or f"{identity.method}-s{identity.seed}")
     for after in experiences:
-        if after not in models:
+        if str(after) not in known:
             made = client.create_logged_model(
                 experiment,
                 f"{name}-after-exp_{after}",
@@ -112,8 +140,9 @@ def _models(client: Any, run_id: str, identity: RunIdentity, experiences: Sequen
                 tags={**facts, AFTER: str(after)},
                 params={"method": identity.method, "seed": str(identity.seed), "after_experience": str(after)},
             )
-            models[after] = identifier(made.model_id, "model id")
-    return models
+            known[str(after)] = identifier(made.model_id, "model id")
+            save()
+    return {after: known[str(after)] for after in experiences}
 
 
 def _is_unknown(error: Exception) -> bool:

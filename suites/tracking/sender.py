@@ -93,10 +93,11 @@ class Sender:
         return len(points_between(self.journal, self.state["delivered"], stop, most=2**62)[0])
 
     def reset(self, error: Exception) -> None:
-        """After a failure: the next request connects anew, and asks again for what the store says it does not have."""
-        self._client = None
+        """After a failure: a file is opened anew, and a run that the store does not have is asked for again."""
         if is_gone(error):
             self._ids.clear()
+        if is_gone(error) or self.uri.startswith(SQLITE):
+            self._client = None
 
     def client(self) -> Any:
         """The client, with the run found, or made where the store has none (or has it no more).
@@ -303,29 +304,33 @@ class Sender:
         if self.identity.matrix is None or self.state["matrix"]:
             return
         try:
-            matrix.send(client, run_id, self.identity, matrix.cells(self.shown, read(self.journal)))
+            run = (self._experiment(client), run_id)
+            measured = matrix.cells(self.shown, read(self.journal))
+            matrix.send(client, run, self.identity, measured, self.state["sent"], self.save)
         except matrix.UnknownModelsError as error:
             self.warning = str(error)
             return
-        self.state["matrix"] = True
+        except Exception as error:
+            if is_gone(error):
+                self.state["sent"] = {}
+            raise
+        self.state["matrix"], self.state["sent"] = True, {}
         self.save()
 
     def _send_artifacts(self, paths: list[Path]) -> None:
-        """Files and folders that the store does not have as they are now."""
+        """Files, and pictures of folders (their PDFs are for papers, and stay), that the store does not have as they
+        are now."""
         for path in paths:
-            if not path.exists():
-                continue
-            content = _digest(path)
-            if self.state["artifacts"].get(path.name) == content:
-                continue
-            client = self.client()
-            if path.is_dir():
-                for picture in sorted(path.glob("*.png")):  # their PDFs are for papers, and stay
-                    client.log_artifact(self.state["run_id"], str(picture), artifact_path=path.name)
-            else:
-                client.log_artifact(self.state["run_id"], str(path))
-            self.state["artifacts"][path.name] = content
-            self.save()
+            folder = path.name if path.is_dir() else None
+            for file in sorted(path.glob("*.png")) if folder else [path]:
+                key = str(file.relative_to(path.parent))
+                if not file.exists():
+                    continue
+                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                if self.state["artifacts"].get(key) != content:
+                    self.client().log_artifact(self.state["run_id"], str(file), artifact_path=folder)
+                    self.state["artifacts"][key] = content
+                    self.save()
 
     def _end(self, status: str, how: str) -> None:
         if self.state["ended"] != status:
@@ -345,11 +350,3 @@ def ended(folder: Path) -> int | None:
         return int(document["started"]) + int(document["active"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _digest(path: Path) -> str:
-    """sha256 of a file, or of a folder's files with their names."""
-    digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-        digest.update(str(file.relative_to(path)).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()

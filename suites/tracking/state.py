@@ -14,7 +14,8 @@ FILE = "tracker.json"
 
 def new_state() -> dict[str, Any]:
     """Nothing is known of the run in a store. ``delivered``: the byte of the journal up to which the store holds the
-    points. ``best`` and ``matrix``: whether it holds what is made of the whole journal."""
+    points. ``best`` and ``matrix``: whether it holds what is made of the whole journal; ``sent``: what it holds of a
+    matrix that is not whole there."""
     return {
         "run_id": None,
         "delivered": 0,
@@ -23,6 +24,7 @@ def new_state() -> dict[str, Any]:
         "inputs": False,
         "best": False,
         "matrix": False,
+        "sent": {},
     }
 
 
@@ -35,8 +37,9 @@ def _checked(state: Any) -> dict[str, Any]:
     known = {name: state.get(name, value) for name, value in fields.items()}
     if not (isinstance(known["run_id"], str) and known["run_id"]):
         return fields
-    if not isinstance(known["artifacts"], dict):  # first version: names alone; they are sent again
-        known["artifacts"] = {}
+    for name in ("artifacts", "sent"):
+        if not isinstance(known[name], dict):  # first version: names of files alone; they are sent again
+            known[name] = {}
     return known
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -14,9 +16,11 @@ from holdfast.suites.config.errors import Fault
 
 from .process import CommandLine
 
+KINDS = ["method", "suite", "data"]
 
-@pytest.mark.parametrize("kind", ["method", "suite", "data"])
-def test_the_printed_commands_run_as_they_stand(kind: str, tmp_path: Path, empty_store: Path, cli: CommandLine) -> None:
+
+def written(kind: str, tmp_path: Path, empty_store: Path, cli: CommandLine) -> list[list[str]]:
+    """The commands that ``suites new`` prints."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     shown = cli("new", kind, "mine", out=tmp_path).stdout.splitlines()
     commands = [shlex.split(line) for line in shown[shown.index("next:") + 1 :]]
@@ -26,11 +30,39 @@ def test_the_printed_commands_run_as_they_stand(kind: str, tmp_path: Path, empty
         ["pytest", "test_mine.py"],
     ]
     assert all((tmp_path / line.removeprefix("wrote ")).is_file() for line in shown if line.startswith("wrote "))
-    for _, *arguments in commands[:2]:
+    return commands
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_printed_commands_and_the_written_tests_run(
+    kind: str, tmp_path: Path, empty_store: Path, cli: CommandLine
+) -> None:
+    for _, *arguments in written(kind, tmp_path, empty_store, cli)[:2]:
         cli(*arguments, out=tmp_path)
-    pytest_ = Path(sys.executable).with_name("pytest")
+    tests = {
+        name: test for name, test in runpy.run_path(str(tmp_path / "test_mine.py")).items() if name.startswith("test_")
+    }
+    assert tests
+    for name, test in tests.items():
+        folder = tmp_path / "tests" / name
+        folder.mkdir(parents=True)
+        shutil.copy(empty_store, folder / "mlflow.db")
+        test(*([folder] if inspect.signature(test).parameters else []))
+    left = {path.name for path in tmp_path.iterdir()} - {
+        *("runs", "mlflow.db", ".mlflow.db.lock", "mlartifacts", "__pycache__", "tests")
+    }
+    assert {name for name in left if not name.startswith("mine-2")} == {
+        *("mine.yaml", "test_mine.py"),
+        *([] if kind == "suite" else ["mine.py"]),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_pytest_as_printed(kind: str, tmp_path: Path, empty_store: Path, cli: CommandLine) -> None:
+    command, *arguments = written(kind, tmp_path, empty_store, cli)[2]
     done = subprocess.run(
-        [pytest_, "-q", "-p", "no:cacheprovider", *commands[2][1:]],
+        [Path(sys.executable).with_name(command), "-q", "-p", "no:cacheprovider", *arguments],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -38,11 +70,6 @@ def test_the_printed_commands_run_as_they_stand(kind: str, tmp_path: Path, empty
         timeout=280,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    left = {path.name for path in tmp_path.iterdir()} - {"runs", "mlflow.db", "mlartifacts", "__pycache__"}
-    assert {name for name in left if not name.startswith("mine-2")} == {
-        *("mine.yaml", "test_mine.py"),
-        *([] if kind == "suite" else ["mine.py"]),
-    }
 
 
 @pytest.mark.parametrize(
