@@ -95,6 +95,11 @@ class Views(Method[Classifier]):
         """The classes whose bias the translator knows."""
         return self._modes
 
+    @property
+    def untranslatable(self) -> bool:
+        """Views shall be translated, and one class leaves no other mode: cross-entropy alone, on two augmentations."""
+        return len(self._modes) < 2 and self.config.translate_views != "none"
+
     def translate(self, x: Tensor, mode: Tensor) -> Tensor:
         """x [B, 3, S, S] in [-1, 1] under the bias of class ``mode`` [B]; same shape and range."""
         raise NotImplementedError(f"{type(self).__name__} must define translate")
@@ -108,7 +113,7 @@ class Views(Method[Classifier]):
     def before_experience(self, view: ExperienceView) -> None:
         self._modes = self.modes_of(view)
         self._cache = None
-        if len(self._modes) < 2 and self.config.translate_views != "none":
+        if self.untranslatable:
             warnings.warn("one class has no other mode to be translated to: cross-entropy alone", stacklevel=2)
         if self.config.objective == "two_stage" and self.config.contrast == "none":
             raise UnfitError("objective two_stage trains the encoder by contrast alone: contrast must not be none")
@@ -118,7 +123,7 @@ class Views(Method[Classifier]):
         return epochs if config.objective == "joint" else 2 * epochs
 
     def stages(self, view: ExperienceView) -> list[Stage]:
-        if self.config.objective == "joint":
+        if self.config.objective == "joint" or self.untranslatable:
             return [Stage("classifier")]
         return [Stage("encoder", step=self.contrast_step), Stage("classifier", step=self.head_step)]
 
@@ -208,7 +213,7 @@ class Views(Method[Classifier]):
         ce_rows = o[: n * len(x)] if c.ce_on == "views" else o[n * len(x) :] if c.ce_on == "original" else o
         loss = views_ce(ce_rows, labels, weights)  # (4)
         logs = {"loss/ce": loss}
-        if c.lambda_con > 0 and c.contrast != "none":  # (5)
+        if c.lambda_con > 0 and c.contrast != "none" and not self.untranslatable:  # (5)
             contrast = self.contrast(self.project(h[: n * len(x)]), labels, n)
             loss = loss + c.lambda_con * contrast  # (6)
             logs["loss/contrast"] = contrast

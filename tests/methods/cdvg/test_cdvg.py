@@ -160,6 +160,21 @@ def test_one_class_trains_with_a_warning(source: Source) -> None:
     assert [s.name for s in stages] == ["classifier"]
 
 
+@pytest.mark.parametrize("objective", ["joint", "two_stage"])
+def test_one_class_trains_by_cross_entropy_alone(source: Source, objective: str) -> None:
+    view = view_of(source)
+    view.index = view.index[view.labels() == 3]
+    batch = next(view.batches())
+    config = CdvgConfig.model_validate({"width": 8, "critic_width": 8, "objective": objective})
+    method = Cdvg(config, make_model(source))
+    with pytest.warns(UserWarning, match="cross-entropy alone"):
+        method.before_experience(view)
+    assert [stage.name for stage in method.stages(view)] == ["classifier"]
+    logs = method.training_step(batch, StepContext(view, "c", 0, 0, generator(0, "a")))
+    assert set(logs) == {"loss", "loss/ce"}
+    assert torch.equal(logs["loss"], logs["loss/ce"])
+
+
 def test_bias_labels_do_not_reach_training(source: Source) -> None:
     """Another bias column, and none at all, leave every weight as it was."""
     results = []
