@@ -6,7 +6,6 @@ Each local worker is an executor of its own, so that a killed worker breaks its 
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import socket
@@ -79,8 +78,6 @@ class Local:
     """``workers`` processes on this machine."""
 
     def __init__(self, workers: int, threads: int = 1, gpus: int = 0) -> None:
-        if importlib.util.find_spec("loky") is None:
-            raise Fault.usage("sweeps and --workers need loky", "--workers", "pip install 'holdfast[sweep]'")
         self.slots, self.threads, self.gpus = workers, threads, gpus
         self._executors: dict[int, Any] = {}
 

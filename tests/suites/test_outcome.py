@@ -12,8 +12,6 @@ from holdfast.suites.runtime import invocation
 from holdfast.suites.runtime.console import Console
 from holdfast.suites.sweeps import outcome, studies
 
-pytest.importorskip("optuna")
-
 
 def study(out: Path) -> studies.Study:
     """Of an error: less is better."""

@@ -24,8 +24,6 @@ from rich import console
 from .process import CommandLine
 from .sweeps import drive, outcomes, study
 
-pytest.importorskip("optuna")
-
 
 @pytest.fixture
 def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
