@@ -108,10 +108,9 @@ def _show_results(results: Results, console: Any, json: bool) -> None:
 def _show_plan(recipe: Any, document: dict[str, Any], json: bool) -> None:
     if json:
         return print_json(document)
-    from ..config.recipe import to_yaml
     from ..reports import tables
 
     console = console_of(False)
-    console.line(to_yaml(recipe))
+    console.line(tables.text_of(recipe))
     console.table(*tables.of_plan(document))
     return None

@@ -19,7 +19,6 @@ from .shared import (
     Suite,
     TrackingUri,
     console_of,
-    out_of,
     print_json,
 )
 
@@ -69,7 +68,6 @@ def sweep(
     """Tune a method of a suite with Optuna. Example: suites sweep coconut_slurp --profile smoke --trials 8 --workers
     2"""
     from .. import api
-    from ..sweeps.studies import Search
 
     recipe: dict[str, Any] = {"profile": profile, "overrides": overrides or [], "data_root": data_root, "out": out}
     if show_space and not again:
@@ -80,9 +78,9 @@ def sweep(
             raise Fault.usage("--resume needs the name of the study", "--resume", next_step)
         chosen = api.study_of(study, out, storage)
         if chosen is None:
-            raise Fault.usage(f"there is no study '{study}'", str(out_of(out)), "leave --resume out to start it")
+            raise Fault.usage(f"there is no study '{study}'", str(api.out_of(out)), "leave --resume out to start it")
     else:
-        search = Search(method or [], trials, sampler, pruner, objective or [], seed, study, storage)
+        search = api.Search(method or [], trials, sampler, pruner, objective or [], seed, study, storage)
         chosen = api.start_study(target, search, **recipe, device=device, tracking_uri=tracking_uri)
     console = console_of(json)
     where: dict[str, Any] = {"workers": workers, "engine": engine, "address": address, "timeout": timeout}
@@ -101,12 +99,15 @@ def _show_space(space: dict[str, str], json: bool) -> None:
 
 
 def show_study(document: dict[str, Any], console: Any, json: bool) -> None:
-    """The trials of a study and what came out."""
+    """The trials of a study and what came out; with ``json`` the warnings alone beside the document."""
+    from ..sweeps import screen
+
+    warning = screen.tied(document)
+    if warning:
+        console.warning(warning)
     if json:
         return print_json(document)
-    from ..sweeps import outcome
-
-    console.table(*outcome.table(document))
-    for line in outcome.closing(document):
+    console.table(*screen.table(document))
+    for line in screen.closing(document):
         console.line(line)
     return None
