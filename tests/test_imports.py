@@ -39,6 +39,7 @@ FOR_CLI = (
     ("config", "private"),
     ("config", "sources"),  # names of suites for the shell's completion, which waits for nothing else
     ("runtime", "console"),
+    ("runtime", "messages"),
     ("sweeps", "screen"),
 )
 SHARED_METHODS = frozenset({"base", "training", "losses", "networks", "continual"})  # no families of methods

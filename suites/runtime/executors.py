@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..config.errors import Fault
+from . import messages
 
 Job = Callable[..., Any]
 ATTEMPTS = 3  # at a job whose worker dies
@@ -65,6 +66,7 @@ def _start_worker(driver: int, threads: int, gpu: str | None) -> None:
         os.environ[name] = str(threads)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    messages.install()
 
     def watch() -> None:
         while os.getppid() == driver:
@@ -215,6 +217,7 @@ def _without_cwd(job: Job, *arguments: Any) -> Any:
     """In a Ray task: its working directory must not hide packages (a folder ``datasets`` there would)."""
     import sys
 
+    messages.install()
     sys.path[:] = [folder for folder in sys.path if folder not in ("", os.getcwd())]
     return job(*arguments)
 

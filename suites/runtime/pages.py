@@ -13,6 +13,7 @@ from ..config.private import redact
 from ..tracking import store
 from . import folders
 from .asked import out_of
+from .messages import QUIET
 
 HOST = "127.0.0.1"  # this machine alone
 PORT = 5000
@@ -53,7 +54,8 @@ def ui(out: str | Path | None = None, port: int | None = None, tracking_uri: str
     address = f"http://{HOST}:{chosen}"
     mlflow = str(Path(sys.executable).with_name("mlflow"))
     arguments = [mlflow, "ui", "--host", HOST, "--port", str(chosen)]
-    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}  # not an option: everybody may see those
+    environment = {name: value for name, value in os.environ.items() if name not in QUIET}
+    environment["MLFLOW_BACKEND_STORE_URI"] = uri  # not an option: everybody may see those
     return Pages(address, chosen, store.links(uri, address), arguments, environment, note)
 
 

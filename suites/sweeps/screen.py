@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..runtime.board import values_text
 from . import page
-from .board import values_text
 
 
 def table(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
