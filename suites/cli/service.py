@@ -64,7 +64,12 @@ def doctor(out: Out = None, json: Json = False) -> None:
     if json:
         print_json(document)
     else:
-        rows = [[check["what"], check["found"], check["do"]] for check in document["checks"]]
-        console_of(False).table("doctor", ["what", "found", "do"], rows)
+        console = console_of(False)
+        width = max(len(check["what"]) for check in document["checks"])
+        for check in document["checks"]:
+            console.paragraph(f"{check['what']:<{width}}  ", check["found"])
+            if check["do"]:
+                console.paragraph(f"{'':<{width}}  do: ", check["do"])
+        console.line("all is well" if document["healthy"] else "something is to be done, see do: above")
     if not document["healthy"]:
         raise typer.Exit(4)

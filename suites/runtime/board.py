@@ -160,6 +160,7 @@ class Board:
 @contextmanager
 def shown(board: Board, console: Console) -> Iterator[None]:
     """The board on the screen, and the one that runs of this process report to."""
+    console.settle()
     before, console.board = console.board, board
     try:
         with board.live(console):

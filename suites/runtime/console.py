@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.cells import cell_len
 from rich.console import Console as Rich
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -78,6 +79,7 @@ class Console:
         self.rich = Rich(stderr=json, highlight=False)
         self.notes = Rich(stderr=True, highlight=False)
         self.board: board.Board | None = None  # of the runs that go on
+        self._waiting: Status | None = None
 
     def line(self, text: str) -> None:
         self.rich.print(redact(text), markup=False, soft_wrap=True)
@@ -91,13 +93,15 @@ class Console:
         self.notes.print(redact(f"warning: {text}"), markup=False, soft_wrap=True)
 
     def paragraph(self, label: str, text: str) -> None:
-        """Words after a label, wrapped below each other; words, and so paths, stay whole."""
-        width = max(self.rich.width, len(label) + 20)
+        """Words after a label, wrapped below each other; words, and so paths, stay whole. A label of more than half
+        of the line is no margin for what follows."""
+        width = max(self.rich.width, 20)
+        margin = len(label) if 2 * len(label) <= width else 4
         wrapped = textwrap.wrap(
             redact(text),
             width,
             initial_indent=label,
-            subsequent_indent=" " * len(label),
+            subsequent_indent=" " * margin,
             break_long_words=False,
             break_on_hyphens=False,
         )
@@ -135,6 +139,23 @@ class Console:
         return not self.quiet and self.notes.is_terminal and not self.notes.is_dumb_terminal
 
     @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Say at once, on a terminal, that something begins; until the next task says more."""
+        if self.lively:
+            self._waiting = self.notes.status(Text(text))
+            self._waiting.start()
+        try:
+            yield
+        finally:
+            self.settle()
+
+    def settle(self) -> None:
+        """Nothing is waited for any more."""
+        if self._waiting is not None:
+            self._waiting.stop()
+            self._waiting = None
+
+    @contextmanager
     def progress(self, text: str) -> Iterator[Callable[[int, int], None]]:
         """Say what is being done: in place on a terminal, elsewhere a line at once and one every few seconds; yields
         ``tick(done, total)``."""
@@ -145,6 +166,7 @@ class Console:
             finally:
                 self.board.doing = before
             return
+        self.settle()
         if self.lively:
             with self.notes.status(Text(text)) as status:
                 yield lambda done, total: status.update(Text(f"{text}: {done} of {total}"))

@@ -107,6 +107,8 @@ def read(folder: Path) -> Progress | None:
     """What a worker has written last; None where there is nothing, or nothing that can be read."""
     with suppress(OSError, ValueError, TypeError):
         document: Any = json.loads((folder / FILE).read_text())
-        known = {field.name for field in fields(Progress)} & set(document)
-        return Progress(**{name: document[name] for name in known})
+        if isinstance(document, dict):
+            return Progress(
+                **{field.name: document[field.name] for field in fields(Progress) if field.name in document}
+            )
     return None
