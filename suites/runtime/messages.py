@@ -16,8 +16,10 @@ from typing import Any
 
 from ..config.private import redact
 
-LIBRARIES = ("mlflow", "alembic", "sqlalchemy", "avalanche", "speechbrain", "torch", "optuna", "transformers", "ray")
-LIBRARIES += ("matplotlib", "huggingface_hub", "peft", "urllib3", "git")
+LIBRARIES = (
+    *("mlflow", "alembic", "sqlalchemy", "avalanche", "speechbrain", "torch", "optuna", "transformers", "ray"),
+    *("matplotlib", "huggingface_hub", "peft", "urllib3", "git"),
+)
 QUIET = {"MLFLOW_CONFIGURE_LOGGING": "false", "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1"}
 
 _runs: list[tuple[logging.Logger, Callable[[str], None]]] = []  # the log and the warnings of the run that goes on
