@@ -23,18 +23,22 @@ from .reports.results import Results, results_of
 from .runtime import asked
 from .runtime.asked import Overrides, out_of
 from .runtime.data import check_data, init_data, prepare_data
+from .runtime.disk import clean_data, data_root, doctor, list_data, list_runs, removal
+from .runtime.pages import ui
 from .runtime.scaffold import new
+from .sweeps.studies import Search, Study
 
 if TYPE_CHECKING:
     from .config.recipe import Recipe
     from .reports.fields import Shown
     from .runtime.console import Console
     from .runtime.loading import TrainedRun
-    from .sweeps.studies import Search, Study
 
 __all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict", "compare", "dry_run", "sync"]
 __all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate", "new"]
-__all__ += ["out_of", "prepare_data", "check_data", "init_data", "start_study", "search_space", "study_of", "run_study"]
+__all__ += ["prepare_data", "check_data", "init_data", "list_data", "clean_data", "data_root"]
+__all__ += ["Search", "Study", "start_study", "search_space", "study_of", "run_study"]
+__all__ += ["list_runs", "removal", "out_of", "ui", "doctor"]
 
 
 # -- recipes -----------------------------------------------------------------------------------------------------------

@@ -32,8 +32,9 @@ def test_our_folder_shadows_nobody() -> None:
 
 
 def test_our_folder_shadows_nobody_in_a_loky_worker() -> None:
-    loky = pytest.importorskip("loky")
-    executor = loky.get_reusable_executor(max_workers=1)
+    from loky import get_reusable_executor
+
+    executor = get_reusable_executor(max_workers=1)
     try:
         assert str(ROOT / "datasets") not in executor.submit(eval, WHERE).result(timeout=60)
     finally:

@@ -33,7 +33,12 @@ def _version(asked: bool) -> None:
 @app.callback(invoke_without_command=True)
 def options(
     context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", help="Show the traceback of a failure, and what libraries say (else in a run's log.txt)."
+        ),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
@@ -56,10 +61,10 @@ app.add_typer(new.new_app, name="new")
 
 def main() -> None:
     """Entry point: every failure is one message and one exit code."""
-    from ..runtime.console import plain_warnings
+    from ..runtime import messages
 
     wants_json = "--json" in sys.argv
-    plain_warnings()
+    messages.install()
     if wants_json:
         keep_output()
     code = guarded(lambda: app(standalone_mode=False), wants_json)

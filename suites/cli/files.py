@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..config.errors import Fault
-from .shared import Json, Out, Overrides, ProfileOption, Root, Suite, console_of, help_of_group, out_of, print_json
+from .shared import Json, Out, Overrides, ProfileOption, Root, Suite, console_of, help_of_group, print_json
 
 data_app = typer.Typer(
     callback=help_of_group, invoke_without_command=True, help="Data sets and the cache of prepared features."
@@ -21,15 +21,15 @@ runs_app = typer.Typer(callback=help_of_group, invoke_without_command=True, help
 @runs_app.command("list")
 def runs_list(out: Out = None, json: Json = False) -> None:
     """All runs under OUT, oldest first."""
-    from ..runtime import folders
+    from .. import api
 
-    rows = folders.list_runs(out_of(out))
+    rows = api.list_runs(out)
     if json:
         return print_json(rows)
     names = [f"{r['invocation']}/{r['method']}-s{r['seed']}" for r in rows]
     cells = [[r["profile"] or "", r["status"], r["mlflow_run_id"] or ""] for r in rows]
     table = [[name, *row] for name, row in zip(names, cells, strict=True)]
-    console_of(False).table(f"runs in {out_of(out)}", ["run", "profile", "status", "MLflow run"], table)
+    console_of(False).table(f"runs in {api.out_of(out)}", ["run", "profile", "status", "MLflow run"], table)
 
 
 @runs_app.command("remove")
@@ -41,9 +41,9 @@ def runs_remove(
     json: Json = False,
 ) -> None:
     """Delete an invocation or a run. What is not ours in it is named and stays; one that is written is refused."""
-    from ..runtime import remove
+    from .. import api
 
-    target = remove.target_of(path, out_of(out), outside)
+    target = api.removal(path, out, outside)
     console = console_of(json)
     for left in target.plan.left:
         console.line(f"not ours, stays: {left}")
@@ -63,15 +63,15 @@ def runs_remove(
 @data_app.command("list")
 def data_list(json: Json = False) -> None:
     """What the cache of prepared features holds."""
-    from ...datasets.core import cache
+    from .. import api
 
-    rows = cache.entries()
+    rows = api.list_data()
     if json:
         return print_json(rows)
     table = [
         [r["digest"][:12], str(r["key"].get("kind", "?")), f"{r['bytes'] / 2**20:.1f}", str(r["whole"])] for r in rows
     ]
-    console_of(False).table(f"cache in {cache.root()}", ["entry", "kind", "MiB", "whole"], table)
+    console_of(False).table(f"cache in {api.data_root()}", ["entry", "kind", "MiB", "whole"], table)
 
 
 @data_app.command("prepare")
@@ -166,16 +166,15 @@ def _in_words(value: Any) -> str:
 @data_app.command("clean")
 def data_clean(json: Json = False) -> None:
     """Remove our entries from the cache. Whatever else lies there is named and stays."""
-    from ...datasets.core import cache
+    from .. import api
 
-    done = cache.clean()
+    done = api.clean_data()
     if json:
-        return print_json(
-            {"freed": done.freed, "left": [str(path) for path in done.left], "busy": [str(path) for path in done.busy]}
-        )
+        return print_json(done)
     console = console_of(False)
-    for path in done.left:
+    for path in done["left"]:
         console.line(f"not ours, stays: {path}")
-    for path in done.busy:
+    for path in done["busy"]:
         console.line(f"another process builds it, stays: {path}")
-    console.line(f"freed {done.freed / 2**20:.1f} MiB")
+    console.line(f"freed {done['freed'] / 2**20:.1f} MiB")
+    return None

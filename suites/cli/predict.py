@@ -61,7 +61,7 @@ def predict(
 
     _write(_csv(counted()) if as_csv or form == "csv" else _lines(counted()), out)
     if broken:
-        from ..runtime.predict import unreadable
+        from ..reports.predictions import unreadable
 
         raise unreadable(broken, count[0])
 
@@ -73,7 +73,7 @@ def _lines(documents: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 def _csv(documents: Iterable[dict[str, Any]]) -> Iterator[str]:
     """All rows at once: which columns there are is known at the end."""
-    from ..runtime.predict import flat
+    from ..reports.predictions import flat
 
     rows = [flat(document) for document in documents]
     text = io.StringIO()
@@ -89,10 +89,6 @@ def _write(parts: Iterable[str], file: Path | None) -> None:
         for part in parts:
             output().write(part)
         return
-    from ..tracking.files import write_atomic
+    from ..reports.predictions import save
 
-    text = "".join(parts)
-    try:
-        write_atomic(file, text.encode())
-    except OSError as error:
-        raise Fault.usage(f"cannot write: {error.strerror}", str(file), "choose another place") from error
+    save("".join(parts), file)

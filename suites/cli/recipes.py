@@ -31,9 +31,15 @@ def list_(
 
 
 def show(
-    name: Annotated[str, Suite], overrides: Overrides = None, profile: ProfileOption = None, json: Json = False
+    name: Annotated[str, Suite],
+    overrides: Overrides = None,
+    profile: ProfileOption = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="The whole recipe, and every field with type, range and meaning.")
+    ] = False,
+    json: Json = False,
 ) -> None:
-    """A suite's recipe, where its values came from, all fields.
+    """What a suite sets and where that came from, its fields and methods.
     Example: suites show coconut_slurp"""
     from .. import api
 
@@ -41,10 +47,20 @@ def show(
     if json:
         return print_json(shown.document())
     console = console_of(False)
-    console.line(shown.text())
-    for title, header, rows in shown.tables():
-        console.table(title, header, rows)
-    console.line("resume: checkpoint")
+    if every:
+        console.line(shown.text())
+        for title, header, rows in shown.tables():
+            console.table(title, header, rows)
+        console.line("resume: checkpoint")
+        return None
+    for part in shown.brief():
+        if len(part) == 2:
+            console.paragraph(*part)
+        else:
+            console.table(*part)
+    again = " ".join(["suites show", name, *(["--profile", profile] if profile else [])])
+    console.line(f"every field with type, range and meaning: {again} --all")
+    return None
 
 
 def copy(

@@ -48,8 +48,6 @@ def run(
     json: Json = False,
 ) -> None:
     """Run a suite. Example: suites run coconut_slurp --seeds 3 methods.coconut.temperature=0.2"""
-    from .. import api
-
     if seed is not None and seeds is not None:
         raise Fault.usage("--seed and --seeds exclude each other", "run", "--seeds N runs the seeds 0..N-1")
     asked: dict[str, Any] = {
@@ -62,12 +60,16 @@ def run(
         "device": device,
         "workers": workers,
     }
-    if dry_run:
-        return _show_plan(*api.dry_run(target, **asked), json)
     console = console_of(json)
     where: dict[str, Any] = {"tracking_uri": tracking_uri, "engine": engine, "address": address}
-    _show_results(api.run(target, **asked, **where, console=console), console, json)
-    return None
+    with console.waiting(f"{target}: reading the recipe"):
+        from .. import api
+
+        if dry_run:
+            plan = api.dry_run(target, **asked)
+        else:
+            results = api.run(target, **asked, **where, console=console)
+    return _show_plan(*plan, json) if dry_run else _show_results(results, console, json)
 
 
 def resume(
@@ -79,14 +81,14 @@ def resume(
     json: Json = False,
 ) -> None:
     """Finish what was stopped or killed. Example: suites resume last"""
-    from .. import api
-
     console = console_of(json)
     where: dict[str, Any] = {"workers": workers, "engine": engine, "address": address, "console": console}
-    study = api.study_of(target, out)
-    if study is not None:
-        return show_study(api.run_study(study, **where), console, json)
-    return _show_results(api.resume(target, out=out, **where), console, json)
+    with console.waiting(f"{target}: reading what is there"):
+        from .. import api
+
+        study = api.study_of(target, out)
+        done: Any = api.resume(target, out=out, **where) if study is None else api.run_study(study, **where)
+    return _show_results(done, console, json) if study is None else show_study(done, console, json)
 
 
 def _show_results(results: Results, console: Any, json: bool) -> None:
@@ -108,10 +110,9 @@ def _show_results(results: Results, console: Any, json: bool) -> None:
 def _show_plan(recipe: Any, document: dict[str, Any], json: bool) -> None:
     if json:
         return print_json(document)
-    from ..config.recipe import to_yaml
     from ..reports import tables
 
     console = console_of(False)
-    console.line(to_yaml(recipe))
+    console.line(tables.text_of(recipe))
     console.table(*tables.of_plan(document))
     return None

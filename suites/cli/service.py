@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .shared import Json, Out, TrackingUri, console_of, out_of, print_json
+from .shared import Json, Out, TrackingUri, console_of, print_json
 
 
 def sync(
@@ -38,31 +37,39 @@ def sync(
 
 def ui(
     out: Out = None,
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of this machine (default: 5000, or the next free one).")
+    ] = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """MLflow's pages of the runs under OUT, on this machine alone."""
-    from ..tracking import store
-    from ..tracking.store import resolve_uri
+    from .. import api
 
-    uri = resolve_uri(out_of(out), tracking_uri)
+    pages = api.ui(out, port, tracking_uri)
     console = console_of(False)
-    for name, address in store.links(uri, f"http://127.0.0.1:{port}"):
+    if pages.note:
+        console.note(pages.note)
+    for name, address in pages.links or [("MLflow", pages.address)]:
         console.line(f"{name}: {address}")
-    mlflow = Path(sys.executable).with_name("mlflow")
-    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri}  # not an option: everybody may see those
-    os.execve(mlflow, [str(mlflow), "ui", "--host", "127.0.0.1", "--port", str(port)], environment)
+    if pages.arguments:
+        console.note("Ctrl-C ends it")
+        os.execve(pages.arguments[0], pages.arguments, pages.environment)
 
 
 def doctor(out: Out = None, json: Json = False) -> None:
     """Versions, GPU, disk, store; and what to do about each fault."""
-    from ..runtime.doctor import examine
+    from .. import api
 
-    document = examine(out_of(out))
+    document = api.doctor(out)
     if json:
         print_json(document)
     else:
-        rows = [[check["what"], check["found"], check["do"]] for check in document["checks"]]
-        console_of(False).table("doctor", ["what", "found", "do"], rows)
+        console = console_of(False)
+        width = max(len(check["what"]) for check in document["checks"])
+        for check in document["checks"]:
+            console.paragraph(f"{check['what']:<{width}}  ", check["found"])
+            if check["do"]:
+                console.paragraph(f"{'':<{width}}  do: ", check["do"])
+        console.line("all is well" if document["healthy"] else "something is to be done, see do: above")
     if not document["healthy"]:
         raise typer.Exit(4)

@@ -46,13 +46,6 @@ def help_of_group(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-def out_of(out: Path | None) -> Path:
-    """The folder of the runs."""
-    from ..runtime.asked import out_of
-
-    return out_of(out)
-
-
 def keep_output() -> None:
     """Standard output is for the one document: whatever else is printed (Ray does) goes beside it."""
     _document[:] = [sys.stdout]

@@ -19,7 +19,6 @@ from .shared import (
     Suite,
     TrackingUri,
     console_of,
-    out_of,
     print_json,
 )
 
@@ -68,28 +67,29 @@ def sweep(
 ) -> None:
     """Tune a method of a suite with Optuna. Example: suites sweep coconut_slurp --profile smoke --trials 8 --workers
     2"""
-    from .. import api
-    from ..sweeps.studies import Search
-
-    recipe: dict[str, Any] = {"profile": profile, "overrides": overrides or [], "data_root": data_root, "out": out}
-    if show_space and not again:
-        return _show_space(api.search_space(target, method or [], **recipe), json)
-    if again:
-        if study is None:
-            next_step = "--study NAME --resume, or: suites resume STUDY"
-            raise Fault.usage("--resume needs the name of the study", "--resume", next_step)
-        chosen = api.study_of(study, out, storage)
-        if chosen is None:
-            raise Fault.usage(f"there is no study '{study}'", str(out_of(out)), "leave --resume out to start it")
-    else:
-        search = Search(method or [], trials, sampler, pruner, objective or [], seed, study, storage)
-        chosen = api.start_study(target, search, **recipe, device=device, tracking_uri=tracking_uri)
     console = console_of(json)
+    recipe: dict[str, Any] = {"profile": profile, "overrides": overrides or [], "data_root": data_root, "out": out}
     where: dict[str, Any] = {"workers": workers, "engine": engine, "address": address, "timeout": timeout}
-    rerun_seeds = seeds if rerun else 0
-    document = api.run_study(
-        chosen, trials=trials if again else None, rerun_seeds=rerun_seeds, **where, console=console
-    )
+    with console.waiting(f"{target}: reading the recipe"):
+        from .. import api
+
+        if show_space and not again:
+            space = api.search_space(target, method or [], **recipe)
+            console.settle()
+            return _show_space(space, json)
+        if again:
+            if study is None:
+                next_step = "--study NAME --resume, or: suites resume STUDY"
+                raise Fault.usage("--resume needs the name of the study", "--resume", next_step)
+            chosen = api.study_of(study, out, storage)
+            if chosen is None:
+                next_step = "leave --resume out to start it"
+                raise Fault.usage(f"there is no study '{study}'", str(api.out_of(out)), next_step)
+        else:
+            search = api.Search(method or [], trials, sampler, pruner, objective or [], seed, study, storage)
+            chosen = api.start_study(target, search, **recipe, device=device, tracking_uri=tracking_uri)
+        more = {"trials": trials if again else None, "rerun_seeds": seeds if rerun else 0}
+        document = api.run_study(chosen, **more, **where, console=console)
     return show_study(document, console, json)
 
 
@@ -101,12 +101,15 @@ def _show_space(space: dict[str, str], json: bool) -> None:
 
 
 def show_study(document: dict[str, Any], console: Any, json: bool) -> None:
-    """The trials of a study and what came out."""
+    """The trials of a study and what came out; with ``json`` the warnings alone beside the document."""
+    from ..sweeps import screen
+
+    warning = screen.tied(document)
+    if warning:
+        console.warning(warning)
     if json:
         return print_json(document)
-    from ..sweeps import outcome
-
-    console.table(*outcome.table(document))
-    for line in outcome.closing(document):
+    console.table(*screen.table(document))
+    for line in screen.closing(document):
         console.line(line)
     return None

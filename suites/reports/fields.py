@@ -144,12 +144,17 @@ def tables(recipe: Recipe, origins: Mapping[str, str]) -> Iterator[Table]:
     """The tables of ``suites show``: a table a section, the methods, and each field of a method once."""
     for path, fields in of_sections(recipe, origins).items():
         if fields:
-            rows = [[name, _value(row), _admits(row), _meaning(row)] for name, row in fields.items()]
-            yield _title(path), HEADER, rows
+            yield of_section(path, fields)
     methods = of_methods(recipe, origins)
-    rows = [[name, entry["summary"], _changed(entry["fields"])] for name, entry in methods.items()]
+    rows = [[name, entry["summary"], changed(entry["fields"])] for name, entry in methods.items()]
     yield f"methods; these run where none is named: {', '.join(recipe.defaults)}", ["method", "what", "set to"], rows
     yield _fields_of_methods(recipe, methods)
+
+
+def of_section(path: str, fields: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The table of a section's fields."""
+    rows = [[name, in_words(row), _admits(row), _meaning(row)] for name, row in fields.items()]
+    return _title(path), HEADER, rows
 
 
 def _title(path: str) -> str:
@@ -159,8 +164,11 @@ def _title(path: str) -> str:
     return f"{path}: a list; each has these fields" if stem == "data.transforms" else f"{path}: {path}.FIELD=VALUE"
 
 
-def _fields_of_methods(recipe: Recipe, methods: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Each field once, with the methods that have it; variants (``use``) have the fields of what they use."""
+def each_once(
+    recipe: Recipe, methods: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[tuple[dict[str, Any], str]], list[str]]:
+    """Each field of the methods once, with those that have it, and the methods without fields of their own; variants
+    (``use``) have the fields of what they use."""
     owners: dict[str, list[str]] = {}
     shown: dict[str, dict[str, Any]] = {}
     used = {name: scratch.short(str(recipe.methods[name].get("use", name))) for name in methods}
@@ -175,9 +183,16 @@ def _fields_of_methods(recipe: Recipe, methods: Mapping[str, Mapping[str, Any]])
     rows = []
     for key, row in shown.items():
         whose = "all" if len(having) > 1 and set(owners[key]) == having else ", ".join(owners[key])
+        rows.append((row, whose))
+    return rows, sorted(set(kinds) - having)
+
+
+def _fields_of_methods(recipe: Recipe, methods: Mapping[str, Mapping[str, Any]]) -> Table:
+    rows = []
+    each, bare = each_once(recipe, methods)
+    for row, whose in each:
         meaning = f"{_meaning(row)}{' (protocol)' * row['protocol']}; of {whose}"
-        rows.append([row["name"], _value(row), _admits(row), meaning])
-    bare = sorted(set(kinds) - having)
+        rows.append([row["name"], in_words(row), _admits(row), meaning])
     title = "methods.NAME.FIELD=VALUE, or of all that have the field: 'methods.*.FIELD=VALUE'"
     title += f"; without fields of their own: {', '.join(bare)}" if bare else ""
     return title, ["field", "default", "type and range", "meaning; of which methods"], rows
@@ -187,7 +202,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _value(row: Mapping[str, Any]) -> str:
+def in_words(row: Mapping[str, Any]) -> str:
     return "" if row["required"] and row["value"] is None else _text(row["value"])
 
 
@@ -204,7 +219,8 @@ def _meaning(row: Mapping[str, Any]) -> str:
     return f"{text} ({row['origin']}; {default})".strip()
 
 
-def _changed(fields: Mapping[str, Mapping[str, Any]]) -> str:
+def changed(fields: Mapping[str, Mapping[str, Any]]) -> str:
+    """``FIELD=VALUE`` of all that is not at its default."""
     return ", ".join(f"{name}={_text(row['value'])}" for name, row in fields.items() if row["origin"] != "default")
 
 
@@ -228,6 +244,12 @@ class Shown:
     def tables(self) -> list[Table]:
         """(title, header, rows) of every section and of the methods."""
         return list(tables(self.recipe, self.origins))
+
+    def brief(self) -> Iterator[Table | tuple[str, str]]:
+        """What is set, what is not, and how methods differ: tables, and paragraphs as (label, text)."""
+        from . import brief
+
+        return brief.parts(self.recipe, self.origins)
 
     def document(self) -> dict[str, Any]:
         """The resolved recipe with ``fields`` (of sections), ``method_fields`` and ``origins``."""

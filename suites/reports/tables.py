@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import measures, registry
-from ..config.recipe import Recipe
+from ..config.recipe import Recipe, to_yaml
 
 SELECTED = {
     "last": "last weights of every experience; no test label was used to choose",
@@ -75,6 +75,11 @@ def below(document: Mapping[str, Any]) -> Iterator[str]:
     folder = Path(document["out"])
     yield f"results:   {folder}"
     yield f"MLflow:    suites ui --out {folder.parent}"
+
+
+def text_of(recipe: Recipe) -> str:
+    """The recipe that a plan is of."""
+    return to_yaml(recipe)
 
 
 def of_plan(document: Mapping[str, Any]) -> Table:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 import textwrap
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console as Rich
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 from ..config.private import redact
+from . import board
+from .progress import Progress, written
 
+SECONDS = 10  # between two lines of one task where there is no terminal
 NAME = 24  # names of the first column that are no longer are not broken at spaces either
 NUMBER = re.compile(r"[-+<±.,\d ↑↓]+")
 STYLES = {"better": "green", "worse": "red", "failed": "red", "interrupted": "yellow", "finished": "green"}
@@ -70,18 +70,6 @@ def _shared_out(block: Sequence[int], least: Sequence[int], whole: Sequence[int]
     return {n: least[n] + left * (whole[n] - least[n]) // wish for n in block}
 
 
-def plain_warnings() -> None:
-    """Our own warnings as one line for a person; those of libraries as Python shows them, without secrets."""
-    shown, package = warnings.formatwarning, Path(__file__).resolve().parents[2]
-
-    def show(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
-        own = category is UserWarning and package in Path(filename).resolve().parents
-        text = f"warning: {message}\n" if own else shown(message, category, filename, lineno, line)
-        (file or sys.stderr).write(redact(text))
-
-    warnings.showwarning = show
-
-
 class Console:
     """Progress and lines, without secrets. With ``json`` everything goes to standard error, so that standard output
     holds one document alone."""
@@ -90,10 +78,8 @@ class Console:
         self.quiet = quiet  # in a worker: nothing is shown
         self.rich = Rich(stderr=json, highlight=False)
         self.notes = Rich(stderr=True, highlight=False)
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-        self._last = 0.0
-        self._text, self._postfix, self._steps = "", "", 0
+        self.board: board.Board | None = None  # of the runs that go on
+        self._waiting: Status | None = None
 
     def line(self, text: str) -> None:
         self.rich.print(redact(text), markup=False, soft_wrap=True)
@@ -107,13 +93,15 @@ class Console:
         self.notes.print(redact(f"warning: {text}"), markup=False, soft_wrap=True)
 
     def paragraph(self, label: str, text: str) -> None:
-        """Words after a label, wrapped below each other; words, and so paths, stay whole."""
-        width = max(self.rich.width, len(label) + 20)
+        """Words after a label, wrapped below each other; words, and so paths, stay whole. A label of more than half
+        of the line is no margin for what follows."""
+        width = max(self.rich.width, 20)
+        margin = len(label) if 2 * len(label) <= width else 4
         wrapped = textwrap.wrap(
             redact(text),
             width,
             initial_indent=label,
-            subsequent_indent=" " * len(label),
+            subsequent_indent=" " * margin,
             break_long_words=False,
             break_on_hyphens=False,
         )
@@ -145,57 +133,77 @@ class Console:
                 if number and row[number]:
                     self.line(f"  {header[number]}: {row[number]}")
 
+    @property
+    def lively(self) -> bool:
+        """Whether standard error is a terminal in which lines can be drawn anew."""
+        return not self.quiet and self.notes.is_terminal and not self.notes.is_dumb_terminal
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Say at once, on a terminal, that something begins; until the next task says more."""
+        if self.lively:
+            self._waiting = self.notes.status(Text(text))
+            self._waiting.start()
+        try:
+            yield
+        finally:
+            self.settle()
+
+    def settle(self) -> None:
+        """Nothing is waited for any more."""
+        if self._waiting is not None:
+            self._waiting.stop()
+            self._waiting = None
+
     @contextmanager
     def progress(self, text: str) -> Iterator[Callable[[int, int], None]]:
-        """A live bar on a terminal, a line every few seconds elsewhere; yields ``tick(done, total)``."""
-        self._text, self._postfix, self._steps = text, "", 0
-        if self.quiet or not sys.stderr.isatty():
-            self._last = time.monotonic()
-            yield self._tick
-            return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        with Progress(*columns, console=self.notes, transient=True) as self._progress:
-            self._task = self._progress.add_task(text, total=None, note="")
+        """Say what is being done: in place on a terminal, elsewhere a line at once and one every few seconds; yields
+        ``tick(done, total)``."""
+        if self.board is not None:
+            before, self.board.doing = self.board.doing, text
             try:
-                yield self._tick
+                yield lambda done, total: None
             finally:
-                self._progress = None
-
-    def _tick(self, done: int, total: int) -> None:
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=done, total=total)
-        else:
-            self._plain(f"{done}/{total}")
-
-    def _plain(self, text: str) -> None:
-        if self.quiet:
+                self.board.doing = before
             return
-        if time.monotonic() - self._last >= 5:
-            self._last = time.monotonic()
-            self.notes.print(f"{self._text}: {text} {self._postfix}".rstrip(), markup=False, soft_wrap=True)
+        self.settle()
+        if self.lively:
+            with self.notes.status(Text(text)) as status:
+                yield lambda done, total: status.update(Text(f"{text}: {done} of {total}"))
+            return
+        self.note(text)
+        last = time.monotonic()
 
-    def status(self, text: str) -> None:
-        self._text = text
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, description=text)
+        def tick(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= SECONDS:
+                last = time.monotonic()
+                self.note(f"{text}: {done} of {total}")
 
-    def postfix(self, text: str) -> None:
-        self._postfix = text
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, note=text)
+        yield tick
 
-    def advance(self) -> None:
-        self._steps += 1
-        if self._progress is not None and self._task is not None:
-            self._progress.advance(self._task)
-        else:
-            self._plain(f"step {self._steps}")
+    def follow(
+        self, folder: Path, progress: Progress, end: Callable[[], tuple[str, str]]
+    ) -> AbstractContextManager[None]:
+        """While a run of this process goes on in ``folder``: where it stands, for whoever looks; ``end``: how it ended,
+        in words."""
+        return board.job(self, folder.name, progress, end)
+
+
+class Worker(Console):
+    """Of a worker process: where its run stands goes into the run's folder, warnings to the driver with the answer."""
+
+    def __init__(self) -> None:
+        super().__init__(json=True, quiet=True)
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(redact(text))
+
+    def follow(
+        self, folder: Path, progress: Progress, end: Callable[[], tuple[str, str]]
+    ) -> AbstractContextManager[None]:
+        return written(progress, folder)
 
 
 class Silent(Console):

@@ -9,14 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import scratch
+from ..config import measures, scratch
 from ..config.errors import Fault
 from ..config.names import refuse_links
 from ..tracking import delivery
 from ..tracking.files import write_atomic
 from ..tracking.journal import forget_sent, read
 from ..tracking.store import resolve_uri
-from . import build, folders, pictures, recipes
+from . import build, folders, messages, pictures, recipes
 from . import warm_start as weights
 from .identity import identity
 from .plan import Invocation
@@ -24,6 +24,7 @@ from .run import AfterRow, Run
 from .stopping import Interrupted, Pruned, stoppable
 
 if TYPE_CHECKING:
+    from ..config.recipe import Recipe
     from .console import Console
 
 
@@ -45,8 +46,11 @@ def proceed(
         if (names is not None and entry["folder"] not in names) or folders.status(folder) in folders.ENDED:
             continue
         with folders.locked(folder, patience):
-            _Execution(invocation, entry, streams, console, after_row).carry_out()
-    pictures.of_invocation(invocation, console)
+            execution = _Execution(invocation, entry, streams, console, after_row)
+            with console.follow(folder, execution.run.progress, execution.ended):
+                execution.carry_out()
+    with console.progress("drawing pictures"):
+        pictures.of_invocation(invocation, console)
 
 
 class _Execution:
@@ -108,16 +112,20 @@ class _Execution:
             forget_sent(self.folder / "journal.jsonl")
         if outcome.undelivered or outcome.problem:
             left = f"{outcome.undelivered} points are not in MLflow yet ({outcome.problem})"
-            self.console.warning(f"{left}: suites sync {self.invocation.folder}")
+            self.console.warning(f"{self.run.title}: {left}: suites sync {self.invocation.folder}")
         if outcome.warning:
-            self.console.warning(f"{self.folder.name}: {outcome.warning}")
+            self.console.warning(f"{self.run.title}: {outcome.warning}")
+
+    def ended(self) -> tuple[str, str]:
+        """The run's status, and its main metric at the end, in words."""
+        return folders.status(self.folder), came_to(self.invocation.recipe, self.folder)
 
     def carry_out(self) -> None:
         """Train, evaluate and draw. Raises Fault for what goes wrong; the status is written in every case."""
         next_step = f"suites resume {self.invocation.folder}"
         stopped = Fault.interrupted("stopped; the state is saved", str(self.folder), next_step)
         try:
-            with stoppable(self.run), self.console.progress(self.folder.name):
+            with stoppable(self.run), messages.into(self.run.record.log, self.run.warn):
                 self.run.execute()
         except Pruned:
             return self.end("pruned", "KILLED")
@@ -131,11 +139,20 @@ class _Execution:
                 raise Fault.run_failed("out of memory", str(self.folder), next_step) from error
             raise
         self.note("finished", self.delivery.run_id)  # before its pictures: they are no part of the result
-        with stoppable(self.run), suppress(KeyboardInterrupt):
+        self.run.progress.stage, self.run.progress.epochs = "pictures", 0
+        with stoppable(self.run), suppress(KeyboardInterrupt), messages.into(self.run.record.log, self.run.warn):
             self.run.draw()
         self.end("finished", "FINISHED")
         if self.run.stop_signal:  # while it drew: this run is whole, the next one is not begun
             raise stopped
+
+
+def came_to(recipe: Recipe, folder: Path) -> str:
+    """The main metric at the end of a run, in words; nothing of one that is not finished."""
+    if folders.status(folder) != "finished":
+        return ""
+    name, summary = f"{measures.metrics(recipe.problem).main.name}/last", folders.read_json(folder / "summary.json")
+    return f", {name} {summary[name]:.4f}" if name in summary else ""
 
 
 def _active(folder: Path, state: dict[str, Any]) -> int:

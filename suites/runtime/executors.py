@@ -6,7 +6,6 @@ Each local worker is an executor of its own, so that a killed worker breaks its 
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import socket
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..config.errors import Fault
+from . import messages
 
 Job = Callable[..., Any]
 ATTEMPTS = 3  # at a job whose worker dies
@@ -66,6 +66,7 @@ def _start_worker(driver: int, threads: int, gpu: str | None) -> None:
         os.environ[name] = str(threads)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    messages.install()
 
     def watch() -> None:
         while os.getppid() == driver:
@@ -79,8 +80,6 @@ class Local:
     """``workers`` processes on this machine."""
 
     def __init__(self, workers: int, threads: int = 1, gpus: int = 0) -> None:
-        if importlib.util.find_spec("loky") is None:
-            raise Fault.usage("sweeps and --workers need loky", "--workers", "pip install 'holdfast[sweep]'")
         self.slots, self.threads, self.gpus = workers, threads, gpus
         self._executors: dict[int, Any] = {}
 
@@ -218,6 +217,7 @@ def _without_cwd(job: Job, *arguments: Any) -> Any:
     """In a Ray task: its working directory must not hide packages (a folder ``datasets`` there would)."""
     import sys
 
+    messages.install()
     sys.path[:] = [folder for folder in sys.path if folder not in ("", os.getcwd())]
     return job(*arguments)
 

@@ -122,7 +122,7 @@ def newest(out: Path) -> str:
     known = [(folder, not unfinished(folder)) for folder in invocations(out) if folder.parent == out]
     known += [(folder, (folder / "result.json").exists()) for folder in studies(out)]
     if not known:
-        raise Fault.usage("there is no invocation to resume", str(out), "suites run coconut_slurp")
+        raise Fault.usage("there are no runs and no studies here", str(out), "suites run coconut_slurp")
     known.sort(key=lambda pair: min(path.stat().st_mtime_ns for path in pair[0].glob("*.json")))
     open_ones = [folder for folder, finished in known if not finished]
     return str((open_ones or [folder for folder, _ in known])[-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from ..config.recipe import Recipe, digest, to_yaml
 from ..tracking.store import resolve_uri, to_store
 from . import build, folders, jobs, recipes, summary
 from . import warm_start as weights
+from .board import Board, shown
 from .execution import proceed
 from .executors import HERE, Workers
 from .plan import Invocation
@@ -35,15 +36,16 @@ def start(
 ) -> Invocation:
     """Start an invocation of a resolved recipe and run it to its end. Raises Fault before anything is written where
     it cannot be."""
-    device = build.device_of(device)
     out = out.resolve()
-    resolve_uri(out, tracking_uri)  # an address that cannot be read leaves nothing behind
-    source = _prepare(recipe, console)
-    build.check_methods(recipe, methods, source)
-    weights.check(recipe, methods, seeds, source)
-    streams = build.Streams(recipe, source)
-    for joint in {registry.kind_of(recipe, m).uses_union for m in methods}:
-        streams.of(seeds[0], joint)  # streams that cannot be leave nothing behind
+    with console.progress(f"{recipe.name}: loading libraries, preparing data") as tick:
+        device = build.device_of(device)
+        resolve_uri(out, tracking_uri)  # an address that cannot be read leaves nothing behind
+        source = _prepare(recipe, tick)
+        build.check_methods(recipe, methods, source)
+        weights.check(recipe, methods, seeds, source)
+        streams = build.Streams(recipe, source)
+        for joint in {registry.kind_of(recipe, m).uses_union for m in methods}:
+            streams.of(seeds[0], joint)  # streams that cannot be leave nothing behind
     plan = {
         "schema": 1,
         "suite": recipe.name,
@@ -71,11 +73,13 @@ def resume(target: str, *, out: Path, console: Console, workers: Workers = HERE)
     if all(folders.status(folder / name) == "finished" for name in names):
         return invocation
     if plan["git"] != folders.git_state():
-        console.warning(f"the code changed since this was started: then {plan['git']}, now {folders.git_state()}")
+        what = f"the code changed since this was started: then {plan['git']}, now {folders.git_state()}"
+        console.warning(f"{folder.name}: {what}")
     recipe = invocation.recipe
     recipes.check_code(recipe)
-    build.device_of(plan["device"])
-    source = _prepare(recipe, console)
+    with console.progress(f"{recipe.name}: loading libraries, preparing data") as tick:
+        build.device_of(plan["device"])
+        source = _prepare(recipe, tick)
     if source.checksum != plan["data"]["checksum"]:
         what = "the data is not what this invocation was started on (its checksum differs)"
         next_step = f"put the data back as it was, or start anew with: suites run {recipe.name}"
@@ -87,18 +91,29 @@ def _run(
     invocation: Invocation, names: list[str] | None, streams: build.Streams, console: Console, workers: Workers
 ) -> Invocation:
     """On several workers where there are, then here what is left."""
-    if not workers.here:
-        jobs.run_grid(invocation, names, console, workers)
-    proceed(invocation, names, streams, console)
-    problem = summary.deliver(invocation)
+    with shown(_board(invocation, names, workers), console):
+        if not workers.here:
+            jobs.run_grid(invocation, names, console, workers)
+        proceed(invocation, names, streams, console)
+        with console.progress("the summary goes to MLflow"):
+            problem = summary.deliver(invocation)
     if problem:
-        console.warning(f"the summary is not in MLflow yet ({problem}): suites sync {invocation.folder}")
+        what = f"the summary is not in MLflow yet ({problem})"
+        console.warning(f"{invocation.folder.name}: {what}: suites sync {invocation.folder}")
     return invocation
 
 
-def _prepare(recipe: Recipe, console: Console) -> Source:
+def _board(invocation: Invocation, names: list[str] | None, workers: Workers) -> Board:
+    """Of the runs that are asked for; those that have ended before count as such."""
+    asked = [entry["folder"] for entry in invocation.plan["runs"] if names is None or entry["folder"] in names]
+    profile = f" ({invocation.recipe.profile})" if invocation.recipe.profile else ""
+    board = Board(f"{invocation.recipe.name}{profile}", len(asked), min(workers.count, max(1, len(asked))))
+    board.states |= {n: s for n in asked if (s := folders.status(invocation.folder / n)) in folders.ENDED}
+    return board
+
+
+def _prepare(recipe: Recipe, tick: Callable[[int, int], None]) -> Source:
     import torch
 
     torch.set_num_threads(recipe.train.threads or os.cpu_count() or 1)
-    with console.progress("preparing data") as tick:
-        return build.prepare(recipe, tick)
+    return build.prepare(recipe, tick)

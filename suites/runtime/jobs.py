@@ -16,8 +16,9 @@ from ..config.errors import Fault
 from ..config.private import redact, written
 from . import build, folders, imports
 from . import executors as engines
-from .console import Console
-from .execution import proceed
+from .board import Board, duration
+from .console import Console, Worker
+from .execution import came_to, proceed
 from .executors import ATTEMPTS, WorkerDiedError, Workers
 from .plan import Invocation
 from .stopping import Pruned
@@ -38,17 +39,18 @@ def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
     answer."""
     invocation = Invocation(Path(folder))
     (invocation.folder / "worker.pid").write_text(str(os.getpid()))
-    trial = _Trial(invocation.folder, objective)
+    trial, console = _Trial(invocation.folder, objective), Worker()
+    failed = {"state": "failed", "metrics": {}, "warnings": console.warnings}
     try:
-        _proceed(invocation, None, trial.ask if prune else None)
+        _proceed(invocation, None, console, trial.ask if prune else None)
     except Fault as error:
-        return {"state": "failed", "error": written(error.what), "metrics": {}}
+        return {**failed, "error": written(error.what)}
     except Exception as error:
-        return {"state": "failed", "error": written(redact(f"{type(error).__name__}: {error}")), "metrics": {}}
+        return {**failed, "error": written(redact(f"{type(error).__name__}: {error}"))}
     run = invocation.run_folder(invocation.plan["runs"][0])
     status = folders.status(run)
     metrics = folders.read_json(run / "summary.json") if status == "finished" else {}
-    return {"state": status, "error": None, "metrics": metrics}
+    return {"state": status, "error": None, "metrics": metrics, "warnings": console.warnings}
 
 
 class _Trial:
@@ -71,19 +73,20 @@ class _Trial:
             raise Pruned
 
 
-def run_part(invocation: str, name: str) -> str:
-    """Run one run of an ordinary invocation in a worker; an error's text, or nothing."""
+def run_part(invocation: str, name: str) -> tuple[str, list[str]]:
+    """Run one run of an ordinary invocation in a worker; an error's text, or nothing, and warnings."""
+    console = Worker()
     try:
-        _proceed(Invocation(Path(invocation)), [name])
+        _proceed(Invocation(Path(invocation)), [name], console)
     except Fault as error:
-        return error.what
-    return ""
+        return error.what, console.warnings
+    return "", console.warnings
 
 
-def _proceed(invocation: Invocation, names: list[str] | None, after_row: Any = None) -> None:
+def _proceed(invocation: Invocation, names: list[str] | None, console: Worker, after_row: Any = None) -> None:
     recipe = invocation.recipe
     streams = build.Streams(recipe, build.prepare_once(recipe))
-    proceed(invocation, names, streams, Console(json=True, quiet=True), after_row, PATIENCE)
+    proceed(invocation, names, streams, console, after_row, PATIENCE)
 
 
 def run_grid(invocation: Invocation, names: Sequence[str] | None, console: Console, workers: Workers) -> None:
@@ -96,27 +99,35 @@ def run_grid(invocation: Invocation, names: Sequence[str] | None, console: Conso
     attempts: collections.Counter[str] = collections.Counter()
     running: dict[Future[Any], tuple[int, str]] = {}
     failed: dict[str, str] = {}
+    board = console.board or Board(recipe.name, len(queue), few.count)
     try:
         while queue or running:
             for slot in range(runners.slots):
                 if queue and slot not in [s for s, _ in running.values()]:
                     name = queue.pop(0)
                     running[runners.submit(slot, run_part, str(folder), name)] = (slot, name)
+                    board.begin(name, name, folder=folder / name)
             done, _ = wait(list(running), return_when=FIRST_COMPLETED)
             for future in done:
                 slot, name = running.pop(future)
+                taken = board.clock() - board.now[name].begun
                 try:
-                    problem = future.result()
+                    problem, warned = future.result()
                 except WorkerDiedError as error:
                     runners.repair(slot)
                     attempts[name] += 1
                     if attempts[name] < ATTEMPTS:
                         queue.append(name)
+                        board.end(name, "waiting")
                         continue
-                    problem = str(error)
+                    problem, warned = str(error), []
+                for text in warned:
+                    console.warning(text)
                 if problem:
                     failed[name] = problem
-                console.note(f"{name}: {problem or 'finished'}")
+                board.end(name, "failed" if problem else "finished", problem)
+                how = f"finished in {duration(taken)}{came_to(recipe, folder / name)}"
+                console.note(board.line(name, f"failed ({problem})" if problem else how))
     finally:
         runners.close()
     if failed:

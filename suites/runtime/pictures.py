@@ -67,6 +67,9 @@ def of_invocation(invocation: Invocation, console: Console) -> None:
     from ...analysis.plots import comparison
     from ...analysis.plots.figure import measure, spared
 
+    def warn(text: str) -> None:
+        console.warning(f"{invocation.folder.name}: {text}")
+
     recipe, entries = invocation.recipe, invocation.plan["runs"]
     runs = [invocation.run_folder(entry) for entry in entries]
     if any(folders.status(run) != "finished" for run in runs):
@@ -87,15 +90,15 @@ def of_invocation(invocation: Invocation, console: Console) -> None:
                 measure(main.name, "", main.unit),
                 f"{main.name} on all experiences seen so far ({main.words})",
             )
-            with spared(plots / f"{main.name}.png", console.warning) as path:
+            with spared(plots / f"{main.name}.png", warn) as path:
                 share = main.unit == "share"
                 comparison.metric_over_experiences(series, label, path, title=title, share=share, colours=colours)
         if len(runs) > 1:
-            with spared(plots / "comparison.png", console.warning) as path:
+            with spared(plots / "comparison.png", warn) as path:
                 comparison.metric_by_method(_finals(invocation, runs), path, colours=colours)
     if len(runs) == 1:
         for file in sorted((runs[0] / "plots").glob(f"{Path(TRAINING).stem}.*")):
-            with spared(plots / file.name, console.warning) as path:
+            with spared(plots / file.name, warn) as path:
                 shutil.copyfile(file, path)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -130,25 +129,3 @@ class _Predictions:
         outputs = {name: value.numpy() for name, value in self.run.outputs(batch).items()}
         for k in range(count):
             yield self._answer({name: value[k] for name, value in outputs.items()})
-
-
-def flat(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document as a row of a CSV: one value a column; ``top`` as ``class_2``, ``probability_2`` and so on."""
-    row: dict[str, Any] = {}
-    for name, value in document.items():
-        if name == "top":
-            for place, entry in enumerate(value[1:], 2):
-                row |= {f"class_{place}": entry["class"], f"probability_{place}": entry["probability"]}
-        elif name == "interval":
-            row |= value or {}
-        else:
-            row[name] = json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
-    return row
-
-
-def unreadable(documents: Sequence[Mapping[str, Any]], of: int) -> Fault:
-    """One message of all inputs that could not be read."""
-    shown = "; ".join(str(document["error"]) for document in documents[:5])
-    more = f"; and {len(documents) - 5} more" if len(documents) > 5 else ""
-    what = shown if of == 1 else f"{len(documents)} of {of} inputs cannot be read: {shown}{more}"
-    return Fault.data(what, str(documents[0]["file"]), "correct these or leave them out")

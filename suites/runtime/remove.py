@@ -13,11 +13,12 @@ from ..config.errors import Fault
 from ..config.names import plain
 from ..tracking.journal import SENT
 from . import folders
+from .progress import FILE as PROGRESS
 from .recipes import CODE
 
 RUN_FILES = {
     *("run.json", "recipe.yaml", "environment.json", "identity.json", "tracker.json", "model.json", "data.json"),
-    *("journal.jsonl", SENT, "matrix.csv", "summary.json", "log.txt", "lock"),
+    *("journal.jsonl", SENT, "matrix.csv", "summary.json", "log.txt", "lock", PROGRESS),
 }
 INVOCATION_FILES = {"invocation.json", "worker.pid"}
 _QUESTION = re.compile(r"(ask|answer)-\d+\.json")  # of a trial that a pruner watches

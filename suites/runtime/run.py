@@ -19,6 +19,7 @@ from . import warm_start as weights
 from .checkpoints import Checkpoints
 from .evaluation import Evaluation
 from .matrix import Matrix
+from .progress import Clock, Progress
 from .record import PER_STEP, Record
 from .stopping import Interrupted
 
@@ -62,12 +63,14 @@ class Run:
         self.stop_signal = 0
         self.last_save = (time.monotonic(), 0)
         self.checks: dict[str, float] = {}  # what the method's checks gave after the last stages
+        self.title = f"{recipe.name}, {name}, seed {seed}"
+        self.progress, self.clock = Progress(stage="begins"), Clock()
 
     # -- the observer of the loop ----------------------------------------------------------------------------------
 
     def points(self, values: dict[str, float], step: int) -> None:
         if "loss" in values:
-            self.console.postfix(f"loss {values['loss']:.3f}")
+            self.progress.loss = values["loss"]
         stages = self.strategy.stages
         if len(stages) > 1:  # the losses of two stages are no one curve
             name = f"loss/{stages[self.strategy.position['stage']].name}"
@@ -75,12 +78,23 @@ class Run:
         self.record.iteration(values, step)
 
     def epoch_batches(self, strategy: MethodStrategy, n_batches: int) -> None:
-        at = strategy.position
-        self.console.status(f"{self.folder.name}  experience {at['experience']}  epoch {at['epoch']}")
+        at, stage, view = strategy.position, strategy.stages[strategy.position["stage"]], strategy.view
+        assert view is not None
+        each = [strategy.epochs_of(one, view) for one in strategy.stages]
+        stand = self.progress
+        stand.experience, stand.stage, stand.epoch, stand.epochs = (
+            *(at["experience"], stage.name, at["epoch"]),
+            each[at["stage"]],
+        )
+        # What lies behind of this experience, and what one of its batches adds, as shares of the run's row passes.
+        behind, part = sum(each[: at["stage"]]) + at["epoch"], self.weights[at["experience"]] / max(1, sum(each))
+        self.before = sum(self.weights[: at["experience"]]) + part * behind
+        self.per_batch = part / max(1, n_batches)
 
     def after_iteration(self, strategy: MethodStrategy) -> None:
         reach("iteration")
-        self.console.advance()
+        self.progress.share = self.before + self.per_batch * strategy.position["batch"]
+        self.progress.left = self.clock.left(self.progress.share)
         train = self.recipe.train
         if self.stop_signal:
             self.save()
@@ -94,6 +108,7 @@ class Run:
         value = self.evaluation.select(rule, strategy.position["experience"])
         if value is not None and rule == "validation":
             self.record.epoch({f"valid/{self.metrics.main.name}/epoch": value}, strategy.iteration)
+            self.measured(f"valid/{self.metrics.main.name}", value)
 
     def after_stage(self, strategy: MethodStrategy, stage: Stage) -> None:
         from ...analysis.probes.check import GateError
@@ -167,7 +182,11 @@ class Run:
 
     def warn(self, text: str) -> None:
         self.record.log.warning(text)
-        self.console.warning(text)
+        self.console.warning(f"{self.title}: {text}")
+
+    def measured(self, name: str, value: float) -> None:
+        """A value of the main metric, for who looks on."""
+        self.progress.measured(name, value, self.metrics.main.higher_is_better is not False)
 
     # -- the run ---------------------------------------------------------------------------------------------------
 
@@ -183,6 +202,10 @@ class Run:
         source = self.streams.source
         scenario = self.streams.of(self.seed, registry.kind_of(self.recipe, self.name).uses_union)
         self.stream = list(scenario.streams["train"])
+        self.progress.experiences, self.progress.stage = len(self.stream), "begins"
+        epochs, first = self.recipe.train.epochs, self.recipe.train.epochs_first
+        passes = [len(one.rows) * ((first or epochs) if k == 0 else epochs) for k, one in enumerate(self.stream)]
+        self.weights = [each / max(1, sum(passes)) for each in passes]  # shares of the run's time
         method = build.method_of(self.recipe, self.name, source.info, self.seed)
         module = registry.network(self.recipe.model.name)
         if hasattr(module, "to_document"):
@@ -240,6 +263,7 @@ class Run:
     def evaluate(self, number: int) -> None:
         """After experience ``number``: all seen test experiences, and beside them the validation stream and
         the evaluation sets."""
+        self.progress.stage, self.progress.epochs = "evaluation", 0
         seen, main = self.evaluation.seen(number), self.problem.main
         each, pooled = self.evaluation.each_and_pooled("test", seen)
         for j, metrics in zip(seen, each, strict=True):
@@ -252,6 +276,7 @@ class Run:
             for name, value in self.evaluation.pooled(split, seen).items()
         }
         self.matrix.pooled[number] = pooled | beside
+        self.measured(main, pooled[main])
         self.record.experience(beside, number)
         self.record.log.info("after experience %d: %s", number, {k: round(v, 4) for k, v in pooled.items()})
 

@@ -4,7 +4,7 @@ on fresh seeds."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from ..runtime import folders, invocation, recipes
 from ..tracking import parents
 from ..tracking.sender import RunIdentity
 from . import page
-from .board import values_text
 from .studies import Study, read
 
 if TYPE_CHECKING:
@@ -51,8 +50,16 @@ def report(study: Study, optuna_study: Any) -> dict[str, Any]:
         "out": str(study.folder),
         "trials": rows,
         "best": best,
+        "ties": ties([row["value"] for row in complete], best["value"]) if single and best else None,
         "importances": importances(optuna_study, study.plan["seed"]) if single else None,
     }
+
+
+def ties(values: Sequence[float], best: float) -> dict[str, Any] | None:
+    """How many of the finished trials share the best value, where they are so many (half or more, and two at least)
+    that the best trial says little; None else."""
+    share = sum(value == best for value in values)
+    return {"share": share, "of": len(values), "value": best} if share > 1 and 2 * share >= len(values) else None
 
 
 FANOVA = "fANOVA"  # Optuna's default gave a parameter that decided everything next to nothing
@@ -230,19 +237,6 @@ def keep_rerun(study: Study, document: dict[str, Any], console: Console) -> None
         console.warning(f"the reruns are not on the study's page in MLflow ({problem}): suites sync {study.folder}")
 
 
-def table(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
-    """(title, header, rows) of a study's trials for the screen."""
-    names = [o["name"] for o in document["objectives"]]
-    rows = []
-    for row in sorted(document["trials"], key=lambda r: r["number"]):
-        values = row.get("values") or [row.get("value")]
-        values = [None] * len(names) if values == [None] else values
-        shown = ["-" if value is None else f"{value:.4f}" for value in values]
-        rows.append([str(row["number"]), row["state"], *shown, values_text(row["params"])])
-    title = f"study {document['study']}: {document['method']}; objectives are of the validation stream"
-    return title, ["trial", "state", *(name.replace("/", "\n") for name in names), "values"], rows
-
-
 def deliver(out: Path, tracking_uri: str | None) -> list[dict[str, Any]]:
     """Send the studies in ``out`` that have ended to MLflow; folder and problem of each."""
     rows = []
@@ -251,21 +245,3 @@ def deliver(out: Path, tracking_uri: str | None) -> list[dict[str, Any]]:
             document = folders.read_json(folder / "result.json")
             rows.append({"folder": str(folder), "problem": parent_run(read(folder), document, tracking_uri)})
     return rows
-
-
-def closing(document: Mapping[str, Any]) -> Iterator[str]:
-    """The last lines of a sweep: the best, importances, whether the best recipe is better than the untuned one."""
-    best, folder = document.get("best"), document.get("out")
-    if isinstance(best, dict):
-        name = document["objectives"][0]["name"]
-        yield f"best:   trial {best['number']}, {name} {best['value']:.4f}; suites run {folder}/best.yaml"
-    elif best:
-        yield f"front:  trials {', '.join(str(row['number']) for row in best)}; recipes {folder}/best*.yaml"
-    important, rerun = document.get("importances"), document.get("rerun")
-    if important:
-        shares = ", ".join(f"{name} {value:.2f}" for name, value in important["values"].items())
-        yield f"importances by {important['evaluator']}: {shares}"
-    if rerun:
-        yield f"fresh seeds, {page.rerun_text(rerun)}"
-    if folder:
-        yield f"study:  {folder}"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime import folders
+from ..runtime.board import values_text
 from ..runtime.identity import source_name
 from ..tracking import parents
 from . import search
-from .board import values_text
 from .studies import Study
 
 RERUN = "rerun.json"

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 from ..config.errors import Fault
 from ..config.names import refuse_links
 from ..config.recipe import digest, to_yaml
-from ..runtime import build, folders, jobs, recipes
+from ..runtime import build, folders, jobs, messages, recipes
 from ..runtime import executors as engines
 from ..runtime import warm_start as weights
+from ..runtime.board import duration, shown, values_text
 from ..runtime.executors import ATTEMPTS, HERE, Engine, WorkerDiedError, Workers
 from ..tracking.store import make_local_store
 from . import attributes, outcome, search
-from .board import Board, values_text
+from .board import TrialBoard
 from .studies import Study, open_storage
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def drive(study: Study, console: Console, workers: Workers = HERE, timeout: floa
 
     refuse_links(study.folder)
     with folders.locked(study.folder, what="study"):
-        optuna_study = open_storage(study)
+        with console.progress(f"study {study.plan['study']}: loading libraries"):
+            optuna_study = open_storage(study)
+            messages.adopt()
         trials = optuna_study.get_trials(deepcopy=False)
         if len(trials) < study.plan["trials"] or any(t.state == TrialState.RUNNING for t in trials):
             _Driver(study, optuna_study, console, workers, timeout).run()
@@ -73,7 +76,7 @@ class _Driver:
         recipe, trials = study.recipe, optuna_study.get_trials(deepcopy=False)
         threads = recipe.train.threads or 1
         self.engine: Engine = engines.engine(workers, threads=threads, cpus=recipe.sweep.cpus, gpus=recipe.sweep.gpus)
-        self.board = Board(study.plan["study"], max(study.plan["trials"], len(trials)), workers.count)
+        self.board = TrialBoard(study.plan["study"], max(study.plan["trials"], len(trials)), workers.count)
         self.board.states |= {t.number: _state(t) for t in trials if t.state.is_finished()}
         self.board.best = _best(study, optuna_study)
         self.running: dict[Future[Any], tuple[int, Any, Path]] = {}
@@ -90,7 +93,7 @@ class _Driver:
             self.engine.warm(jobs.warm)
             _prepare_data(self.study, self.console)
             threading.Thread(target=_ahead, args=(self.study,), daemon=True).start()
-            with self.board.live(self.console):
+            with shown(self.board, self.console):
                 while True:
                     self._fill()
                     if not self.running:
@@ -119,7 +122,8 @@ class _Driver:
             main = self.study.plan["objectives"][0]["name"]
             future = self.engine.submit(slot, jobs.run_trial, str(folder), self.prune, main)
             self.running[future] = (slot, trial, folder)
-            self.board.begin(trial.number, trial.params)
+            seed, method = self.study.plan["seed"], self.study.plan["method"]
+            self.board.start(trial.number, trial.params, folder / f"{method}-s{seed}")
 
     def _next(self) -> tuple[Any, Path] | None:
         """A trial whose worker died, else one that a killed driver had begun, else a new one; None where all are
@@ -148,11 +152,17 @@ class _Driver:
                 self.retried.append((trial, folder))
                 return
             answer = {"state": "failed", "error": str(error), "metrics": {}}
+        taken = self.board.clock() - self.board.now[trial.number].begun
+        for text in answer.get("warnings", ()):
+            self.console.warning(f"trial {trial.number}: {text}")
         problem = _record(self.study, self.optuna_study, trial, answer)
         ended = self.optuna_study.get_trials(deepcopy=False)[trial.number]
         self.board.end(trial.number, _state(ended), problem)
         self.board.best = _best(self.study, self.optuna_study)
-        self.console.note(self.board.line(trial.number, problem or answer["state"]))
+        how = f"failed ({problem})" if problem else f"{answer['state']} in {duration(taken)}"
+        if not problem and ended.values:
+            how += f", {', '.join(f'{value:.4f}' for value in ended.values)}"
+        self.console.note(self.board.line(f"{trial.number}", how))
         self.failures = [*self.failures, re.sub(r"[-+.\de]*\d[-+.\de]*", "#", problem)] if problem else []
         if len(self.failures) >= EQUAL_FAILURES and len(set(self.failures[-EQUAL_FAILURES:])) == 1:
             what = f"{EQUAL_FAILURES} trials in a row failed alike: {problem}"
@@ -214,7 +224,7 @@ def _prepare_trial(study: Study, number: int, values: Mapping[str, Any]) -> Path
 def _prepare_data(study: Study, console: Console) -> None:
     """Make the data here, once; it must be the data that the study was begun on. Warns where the code is another."""
     build.device_of(study.plan["device"])
-    with console.progress("preparing data"):
+    with console.progress(f"study {study.plan['study']}: preparing data, starting workers"):
         source = build.prepare_once(study.recipe)
     build.check_methods(study.recipe, [study.plan["method"]], source)
     weights.check(study.recipe, [study.plan["method"]], [study.plan["seed"]], source)
@@ -225,9 +235,8 @@ def _prepare_data(study: Study, console: Console) -> None:
         what = "the data is not what this study was begun on (its checksum differs): values would not be comparable"
         raise Fault.data(what, str(study.folder), "put the data back as it was, or begin another study")
     if study.plan["git"] != folders.git_state():
-        console.warning(
-            f"the code changed since the study was begun: then {study.plan['git']}, now {folders.git_state()}"
-        )
+        what = f"the code changed since it was begun: then {study.plan['git']}, now {folders.git_state()}"
+        console.warning(f"study {study.plan['study']}: {what}")
 
 
 def _ahead(study: Study) -> None:
@@ -239,7 +248,7 @@ def _ahead(study: Study) -> None:
         make_local_store(study.plan["tracking_uri"])
 
 
-def _decide(trial: Any, folder: Path, board: Board) -> None:
+def _decide(trial: Any, folder: Path, board: TrialBoard) -> None:
     """Answer what a trial's worker asks: report the value, and say whether it is to stop."""
     for question in sorted(folder.glob("ask-*.json")):
         answer = folder / question.name.replace("ask", "answer")

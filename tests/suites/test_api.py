@@ -101,7 +101,6 @@ def test_compare_gives_the_document_of_the_command_line(done: api.Results, out: 
 
 
 def test_a_study_from_python(out: Path) -> None:
-    pytest.importorskip("optuna")
     search = Search(methods=["l1"], trials=2, sampler="random", name="from-python")
     study = api.start_study("supremix_tabular", search, profile="smoke", out=out, device="cpu")
     again = api.study_of("from-python", out)

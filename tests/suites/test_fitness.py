@@ -58,7 +58,6 @@ def test_a_recipe_whose_method_is_on_the_wrong_model_is_not_valid(tmp_path: Path
 
 
 def test_a_sweep_of_a_method_that_misses_a_column_does_not_begin(tmp_path: Path) -> None:
-    pytest.importorskip("optuna")
     code, report = suites(
         tmp_path, "sweep", "cdvg_cmnist", "--profile", "smoke", "--method", "biascon_oracle", "--trials", "2"
     )

@@ -239,7 +239,8 @@ def test_compare_refuses_what_says_nothing_of_better(problem: str, tmp_path: Pat
 
 @pytest.mark.parametrize("problem", SUITE)
 def test_a_sweep_takes_the_better_trial(problem: str, tmp_path: Path) -> None:
-    optuna = pytest.importorskip("optuna")
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     recipe, method = catalog.recipe(SUITE[problem], "smoke"), METHODS[problem][0]
     known = measures.metrics(problem, [registry.method(method, FAMILY[problem])])

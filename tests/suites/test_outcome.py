@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,7 @@ import pytest
 from holdfast.suites.config import catalog
 from holdfast.suites.runtime import invocation
 from holdfast.suites.runtime.console import Console
-from holdfast.suites.sweeps import outcome, studies
-
-pytest.importorskip("optuna")
+from holdfast.suites.sweeps import outcome, screen, studies
 
 
 def study(out: Path) -> studies.Study:
@@ -50,7 +49,7 @@ def test_the_parameter_that_decides_everything_has_the_importance() -> None:
     assert next(iter(importances["values"])) == "train.lr"
     assert sum(importances["values"].values()) == pytest.approx(1)
     assert outcome.importances(deciding(), 0) == importances
-    line = next(outcome.closing({"importances": importances}))
+    line = next(screen.closing({"importances": importances}))
     assert line.startswith("importances by fANOVA: train.lr 1.00, ")
 
 
@@ -111,6 +110,39 @@ def test_the_best_again_on_fresh_seeds_is_called_better_or_worse(
     monkeypatch.setattr(invocation, "start", start)
     document = {"best": {"params": {}, "number": 0}}
     again = outcome.rerun_best(made, document, len(best), Console(json=True, quiet=True))
-    (line,) = outcome.closing({"rerun": again})
+    (line,) = screen.closing({"rerun": again})
     assert line.startswith("fresh seeds, mae/average (lower is better): best - untuned = ")
     assert line.endswith(words)
+
+
+OBJECTIVE = [{"name": "valid/wer/average", "direction": "minimize"}]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([0.25, 0.25, 0.25], "all 3 finished trials have the same valid/wer/average, 0.2500"),
+        ([0.25, 0.25, 0.5, 0.75], "2 of 4 finished trials share the best valid/wer/average, 0.2500"),
+        ([0.25, 0.25, 0.5, 0.75, 1.0], None),
+        ([0.25, 0.5], None),
+        ([0.25], None),
+        ([0.25, 0.5, 0.5, 0.5], None),
+    ],
+)
+def test_trials_that_tie_are_a_warning(values: list[float], words: str | None) -> None:
+    text = screen.tied({"ties": outcome.ties(values, min(values)), "objectives": OBJECTIVE})
+    assert (text is None) == (words is None)
+    assert words is None or words in str(text)
+
+
+def test_the_last_line_is_the_best_trial_and_can_be_copied() -> None:
+    params = {"train.lr": 1e-05, "train.clip": None, "data.options.name": "two words", "train.compile": True}
+    best = {"number": 7, "value": 0.123456, "params": params}
+    *_, recipe, line = screen.closing({"best": best, "objectives": OBJECTIVE, "out": "/runs/study-a"})
+    assert recipe == "recipe: suites run /runs/study-a/best.yaml"
+    head, _, fields = line.partition(", train")
+    assert head == "best: trial 7, valid/wer/average 0.1235"
+    words = shlex.split(f"train{fields}")
+    assert words == ["train.lr=1e-05", "train.clip=null", "data.options.name=two words", "train.compile=true"]
+    read = catalog.recipe("supremix_tabular", "smoke", words[:2])
+    assert (read.train.lr, read.train.clip) == (1e-05, None)

@@ -151,7 +151,6 @@ def _hash(text: str) -> str:
 def test_the_workers_of_a_study_import_it_in_processes_of_their_own(
     recipe: Path, tmp_path: Path, cli: CommandLine
 ) -> None:
-    pytest.importorskip("optuna")
     options = ["--profile", "smoke", "--method", "mine", "--device", "cpu"]
     sweep = ["--trials", "2", "--workers", "2", "--sampler", "random", "--json"]
     study = cli("sweep", str(recipe), *options, *sweep, out=tmp_path).document

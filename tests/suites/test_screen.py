@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from holdfast.suites import api
 from holdfast.suites.config import catalog
 from holdfast.suites.reports import tables
 from holdfast.suites.runtime.console import Console
@@ -50,7 +51,7 @@ def test_the_shell_completes_verbs_and_suites(tmp_path: Path, cli: CommandLine) 
     assert "--install-completion" in cli("-h", out=tmp_path).stdout
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["list", "methods"], ["list", "datasets"], ["doctor"]])
+@pytest.mark.parametrize("arguments", [["list"], ["list", "methods"], ["list", "datasets"]])
 def test_tables_fit_and_are_closed(arguments: list[str], tmp_path: Path, cli: CommandLine) -> None:
     shown = cli(*arguments, out=tmp_path, COLUMNS="80", code=None).stdout
     framed = [line for line in shown.splitlines() if line[:1] in "┏┃┡│└"]
@@ -58,6 +59,19 @@ def test_tables_fit_and_are_closed(arguments: list[str], tmp_path: Path, cli: Co
     for line in framed:
         assert len(line) <= 80
         assert line[-1] in "┓┃┩│┘", line
+
+
+@pytest.mark.parametrize("healthy", [True, False])
+def test_the_doctor_says_each_check_in_a_line_of_its_own(
+    healthy: bool, tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = {"what": "store", "found": PATH, "do": "" if healthy else "start the server", "ok": healthy}
+    monkeypatch.setattr(api, "doctor", lambda out: {"healthy": healthy, "checks": [{**check, "what": "cpu"}, check]})
+    shown = cli.here("doctor", out=tmp_path, code=0 if healthy else 4).stdout.splitlines()
+    assert f"store  {PATH}" in shown
+    assert f"cpu    {PATH}" in shown
+    assert shown[-1] == ("all is well" if healthy else "something is to be done, see do: above")
+    assert healthy or "       do: start the server" in shown
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import sqlite3
@@ -18,13 +17,9 @@ from holdfast.suites.config.sections import Range
 from holdfast.suites.runtime import build, folders, jobs
 from holdfast.suites.runtime.console import Console
 from holdfast.suites.sweeps import outcome, search, studies
-from holdfast.suites.sweeps.board import Board
-from rich import console
 
 from .process import CommandLine
 from .sweeps import drive, outcomes, study
-
-pytest.importorskip("optuna")
 
 
 @pytest.fixture
@@ -265,30 +260,6 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
     with pytest.raises(Fault) as caught:
         studies.open_storage(study(tmp_path, storage="postgresql://someone:secret@127.0.0.1:9/none"))
     assert "secret" not in caught.value.where + caught.value.what
-
-
-def test_the_board_shows_the_state_of_a_sweep() -> None:
-    now = [0.0]
-    board = Board("tuned", planned=6, workers=2, clock=lambda: now[0])
-    assert board.left() is None
-    board.begin(0, {"train.lr": 0.00123, "a.b": "x"})
-    board.begin(1, {"train.lr": 0.1, "a.b": "y"})
-    board.report(1, 0, 0.5)
-    now[0] = 10.0
-    board.end(0, "complete", None)
-    board.best = "0.9 (trial 0)"
-    assert board.counts() == "1 complete, 1 running, 4 waiting"
-    assert board.left() == pytest.approx((5 * 10 - 10) / 2)
-    board.end(1, "failed", "loss became nan")
-    text = io.StringIO()
-    board.begin(2, {"train.lr": 0.2, "a.b": "z"})
-    console.Console(file=text, width=200).print(board)
-    shown = text.getvalue()
-    assert "tuned: 1 complete, 1 running, 1 failed, 3 waiting" in shown
-    assert "best 0.9 (trial 0)" in shown
-    assert "failed (1; last: trial 1): loss became nan" in shown
-    assert "lr=0.2, b=z" in shown
-    assert board.line(0, "finished").startswith("trial 0: finished; of 6: 1 complete")
 
 
 @pytest.mark.usefixtures("in_process")

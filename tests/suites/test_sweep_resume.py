@@ -25,8 +25,6 @@ from holdfast.suites.tracking.delivery import compare_store
 from .process import CommandLine
 from .sweeps import SWEEP, drive, outcomes, started, study, sweeping
 
-pytest.importorskip("optuna")
-
 
 @pytest.fixture
 def tmp_path(tmp_path: Path, empty_store: Path) -> Path:

@@ -16,8 +16,6 @@ from holdfast.suites.runtime import executors as engines
 from .process import CommandLine
 from .sweeps import SWEEP, drive, outcomes, started, study, sweeping
 
-pytest.importorskip("optuna")
-
 
 @pytest.fixture
 def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
