@@ -14,8 +14,8 @@ from .table import Batch, Ragged, Table
 
 
 class Sidecar:
-    """Named per-sample tensors [n_train_rows, ...] that a method keeps between steps (running losses,
-    pseudo-transcripts).
+    """Named tensors about rows that a method keeps between steps (running losses, stored logits): [n_train_rows, ...],
+    or of the rows that another entry lists.
 
     Part of the checkpoint. Raises KeyError for a name never set.
     """

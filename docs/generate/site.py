@@ -50,6 +50,13 @@ def _commands(group: Any, name: str) -> Iterator[tuple[str, Any]]:
             yield f"{name} {verb}", command
 
 
+def placed(argument: Any) -> str:
+    """An argument as a line of usage has it: ``[INVOCATION]...``."""
+    name = argument.metavar or str(argument.name).upper()
+    name = name if argument.required else f"[{name}]"
+    return f"{name}..." if argument.nargs == -1 and not name.endswith("...") else name
+
+
 def command_line() -> str:
     """Every command with its arguments and options."""
     parts = ["# Command line\n", "Exit codes: 0 done; 1 a claim that a run checks does not hold; 2 a wrong input;"]
@@ -61,7 +68,7 @@ def command_line() -> str:
             if one.name == "help":
                 continue
             argument = one.param_type_name == "argument"
-            shown = one.make_metavar(typer.Context(command)) if argument else ", ".join(one.opts + one.secondary_opts)
+            shown = placed(one) if argument else ", ".join(one.opts + one.secondary_opts)
             default = "" if one.required or one.default in (None, False) or callable(one.default) else one.default
             rows.append([code(shown), cell(getattr(one, "help", None) or ""), code(default)])
         if rows:
