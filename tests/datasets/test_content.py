@@ -52,14 +52,7 @@ def _manifest(root: Path, k: int) -> None:
 
 
 def _idx(root: Path, k: int) -> None:
-    for stem, count in (("train", 40), ("t10k", 10)):
-        images = np.random.default_rng(k).integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        head = b"\x00\x00\x08"
-        (root / f"{stem}-images-idx3-ubyte").write_bytes(
-            head + b"\x03" + b"".join(n.to_bytes(4, "big") for n in images.shape) + images.tobytes()
-        )
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        (root / f"{stem}-labels-idx1-ubyte").write_bytes(head + b"\x01" + count.to_bytes(4, "big") + labels.tobytes())
+    trees.idx(root, seed=k)
 
 
 def _cifar(root: Path, k: int) -> None:
@@ -119,6 +112,11 @@ def _pairs(root: Path, k: int) -> None:
         (root / f"{stem}_new.tsv").write_text("\n".join(["sentence1\tsentence2\tscore", *rows]))
 
 
+def _photographs(root: Path, k: int) -> None:
+    _cifar(root, k)
+    trees.idx(root)
+
+
 SETS: dict[str, tuple[Callable[[Path, int], None], dict[str, Any]]] = {
     "coconut/slurp": (_slurp, {}),
     "coconut/fsc": (_fsc, {}),
@@ -136,6 +134,7 @@ SETS: dict[str, tuple[Callable[[Path, int], None], dict[str, Any]]] = {
     "supremix/timeseries": (_series, {"window": 8, "horizon": 2}),
     "supremix/volumes": (_volumes, {"size": 4}),
     "supremix/stsb": (_pairs, {}),
+    "sepclr/cifar_mnist": (_photographs, {"n_valid": 5}),
 }
 
 
