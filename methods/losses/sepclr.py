@@ -135,7 +135,8 @@ def pinned(s: Tensor, target: Tensor) -> Tensor:
 
 def uniformity_by_anchor(s: Tensor, target: Tensor, *, temperature: float = 0.5, block: int = BLOCK) -> Tensor:
     """``mean_{i∈Y} log( (n0 k(s_i, 0) + Σ_{j∈Y, j≠i} k(s_i, s_j)) / (n0 + n1 - 1) )``: salient uniformity as
-    the paper's equation 7 is described (its constants are recalled, not read). A zero with a graph without targets or for n < 2.
+    the paper's equation 7 is described (its constants are recalled, not read). A zero with a graph without targets or
+    for n < 2.
 
     Args:
         s: [n, ds], not pinned.

@@ -146,7 +146,7 @@ def test_background_rows_keep_uniformity_above_a_floor() -> None:
     s1, n0 = held.detach(), int((target == 0).sum())
     floor = math.log(n0 * (n0 - 1) / (N * (N - 1)))
     assert float(uniformity(pinned(s1, target))) > floor
-    assert float(uniformity(pinned(1e4 * s1, target))) == pytest.approx(floor, rel=1e-12)
+    assert float(uniformity(pinned(1e2 * s1, target))) == pytest.approx(floor, rel=1e-10)
 
 
 @pytest.mark.parametrize("lam", [0.0, 3.0])
