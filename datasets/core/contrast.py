@@ -10,13 +10,14 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import DataError, refuse
 from .inputs import Inputs
 from .source import DataInfo, Source
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from .table import Table
@@ -135,3 +136,11 @@ def _column(attribute: Attribute, split: str, table: Table) -> list[str]:
     if values.is_floating_point() or (len(values) and not -1 <= int(values.min()) <= int(values.max()) <= top):
         return [f"{where}: values are no numbers of its {top + 1} classes (or -1)"]
     return []
+
+
+def require_columns(table: Table, names: Sequence[str], where: str) -> dict[str, NDArray[Any]]:
+    """The columns ``names`` of a table as arrays. Raises DataError where one is missing."""
+    absent = [name for name in names if name not in table.columns]
+    if absent:
+        raise DataError(f"{where} has no column {', '.join(absent)}")
+    return {name: _dense(table, name).numpy() for name in names}

@@ -241,6 +241,7 @@ class Run:
         """After experience ``number``: all seen test experiences, and beside them the validation stream and
         the evaluation sets."""
         seen, main = self.evaluation.seen(number), self.problem.main
+        self.evaluation.fit(number)
         each, pooled = self.evaluation.each_and_pooled("test", seen)
         for j, metrics in zip(seen, each, strict=True):
             self.matrix.cells[number, j] = (metrics[main], self.evaluation.count("test", j))
