@@ -141,7 +141,7 @@ def _plane(features: Any, by: str) -> tuple[Any, str]:
 
     finite = np.where(np.isfinite(features), features, 0.0)
     if by == "umap" and len(finite) > 15:
-        from umap import UMAP  # type: ignore[import-not-found]
+        from umap import UMAP
 
         return UMAP(n_components=2, random_state=0, n_jobs=1).fit_transform(finite), "UMAP"
     z = finite - finite.mean(0) if len(finite) else finite
