@@ -39,7 +39,7 @@ class Config(Options):
 
 def _files(root: Path) -> dict[str, tuple[Path, int]]:
     """Images by their path from the root, with the set; links that lead out of the root are left."""
-    files = {}
+    files: dict[str, tuple[Path, int]] = {}
     for member, name in enumerate(GROUPS):
         folder = root / name
         if not folder.is_dir():

@@ -46,7 +46,7 @@ def npz(documents: Iterable[Mapping[str, Any]]) -> bytes:
 
     rows = [document for document in documents if "error" not in document]
     names = [name for name in (*WHERE, *CODES) if any(name in row for row in rows)]
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name in names:
         values = [row.get(name, -1) for row in rows]
         arrays["path" if name == "file" else name] = np.asarray(values, np.float32 if name in CODES else None)

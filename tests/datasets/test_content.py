@@ -123,7 +123,7 @@ def _sprites(root: Path, k: int) -> None:
     contrast.dsprites(root)
 
 
-SETS: dict[str, tuple[Callable[[Path, int], None], dict[str, Any]]] = {
+SETS: dict[str, tuple[Callable[[Path, int], Any], dict[str, Any]]] = {
     "coconut/slurp": (_slurp, {}),
     "coconut/fsc": (_fsc, {}),
     "coconut/manifest": (_manifest, {"features": "waveform"}),
