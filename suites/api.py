@@ -253,6 +253,23 @@ def predict(
     return load_run(target, out).documents(files, split=split, rows=rows, top=top, level=level, console=shown)
 
 
+def embed(
+    target: str | Path,
+    files: Sequence[str | Path] = (),
+    *,
+    split: str | None = None,
+    rows: Sequence[int] | None = None,
+    out: str | Path | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Both representations of files, or of rows of a run's own data, as ``suites embed`` writes them: a document a row
+    with ``file`` (and ``line``) or ``split`` and ``row``, and ``common``, ``salient``, ``common_code``,
+    ``salient_code``, lists of numbers, as far as the method has them; arguments as of :func:`predict`.
+    """
+    from .runtime.embed import documents
+
+    return documents(load_run(target, out), files, split, rows)
+
+
 def compare(
     *targets: str | Path,
     metric: str | Sequence[str] | None = None,

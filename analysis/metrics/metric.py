@@ -13,7 +13,10 @@ from . import continual
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure: its name, which way of it is better (None: neither, as for a count of rows), unit and title."""
+    """A measure: its name, which way of it is better (None: neither, as for a count of rows), unit and title.
+
+    A ``*`` in the name stands for one word that the data gives (the name of an attribute).
+    """
 
     name: str
     higher_is_better: bool | None
@@ -96,6 +99,9 @@ class Metrics(Mapping[str, Metric]):
         for known in (self._listed, self._journal):
             if name in known:
                 return known[name]
+        for pattern, metric in {**self._listed, **self._journal}.items():
+            if "*" in pattern and re.fullmatch(re.escape(pattern).replace(r"\*", "[^/]+"), name):
+                return replace(metric, name=name)
         if re.fullmatch(rf"{re.escape(self.main.name)}/exp_\d+", name):
             return replace(self.main, name=name)
         raise UnknownMetricError(self.unknown(name))

@@ -5,7 +5,7 @@ same one.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -71,6 +71,7 @@ class Evaluator:
     main: ClassVar[str]
     metrics: ClassVar[Sequence[Metric]] = ()  # of a measurement, by their bare names
     table: ClassVar[Sequence[str]] = ()  # metrics of the summary that the screen's table shows, in order
+    fits_on: ClassVar[str | None] = None  # a split on whose outputs something is fitted that measures; None: nothing is
 
     def __init__(self, data: Data) -> None:
         self.data = data
@@ -78,6 +79,11 @@ class Evaluator:
     def measurement(self, split: str) -> Measurement:
         """A new measurement of rows of ``split``, of none so far."""
         raise NotImplementedError(f"{type(self).__name__} must define measurement")
+
+    def fit(self, predictions: Iterable[tuple[Outputs, Rows]]) -> None:
+        """Take in what the method predicts now of the rows of :attr:`fits_on` that training has seen so far, batch by
+        batch. Measurements made from here on use what is fitted on them; nothing of it is kept over a resume.
+        """
 
     def measure(self, outputs: Outputs, rows: Rows, split: str) -> Measurement:
         """A measurement of one batch of ``split``."""

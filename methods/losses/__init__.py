@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .biascon import biascon as biascon
     from .bmse import balanced_mse as balanced_mse
     from .conr import conr as conr
+    from .density_ratio import density_ratio as density_ratio
+    from .density_ratio import discriminator_loss as discriminator_loss
     from .distillation import audio_kd as audio_kd
     from .distillation import kd_logits as kd_logits
     from .distillation import mix as mix
@@ -23,13 +25,20 @@ if TYPE_CHECKING:
     from .distillation import token_kd as token_kd
     from .distillation import weight_log_ratio as weight_log_ratio
     from .distillation import weight_sqrt_batch as weight_sqrt_batch
+    from .gaussian_kl import decomposed_kl as decomposed_kl
+    from .gaussian_kl import gaussian_kl as gaussian_kl
     from .gce import gce as gce
     from .hsic import hsic as hsic
+    from .information_bounds import gaussian_log_density as gaussian_log_density
+    from .information_bounds import l1out as l1out
+    from .information_bounds import vclub as vclub
+    from .information_bounds import vub as vub
     from .label_density import bin_statistics as bin_statistics
     from .label_density import bin_weights as bin_weights
     from .label_density import calibrate as calibrate
     from .label_density import kernel as kernel
     from .label_density import smooth_statistics as smooth_statistics
+    from .mmd import mmd as mmd
     from .multimodal import multimodal as multimodal
     from .nspt import nspt as nspt
     from .ntxent import ntxent as ntxent
@@ -38,6 +47,15 @@ if TYPE_CHECKING:
     from .relative_difficulty import moving_average as moving_average
     from .relative_difficulty import relative_difficulty as relative_difficulty
     from .rnc import rnc as rnc
+    from .sepclr import align as align
+    from .sepclr import attribute_alignment as attribute_alignment
+    from .sepclr import joint_entropy as joint_entropy
+    from .sepclr import kernel_mutual_information as kernel_mutual_information
+    from .sepclr import pinned as pinned
+    from .sepclr import sepclr as sepclr
+    from .sepclr import sepclr_supervised as sepclr_supervised
+    from .sepclr import uniformity as uniformity
+    from .sepclr import uniformity_by_anchor as uniformity_by_anchor
     from .supcon import supcon as supcon
     from .supremix import beta_draws as beta_draws
     from .supremix import log_weight as log_weight
@@ -54,16 +72,42 @@ FILES = {
     "biascon": ("biascon",),
     "bmse": ("balanced_mse",),
     "conr": ("conr",),
+    "density_ratio": (
+        "discriminator_loss",
+        "density_ratio",
+    ),
     "distillation": ("token_kd", "audio_kd", "kd_logits", "text_kd", "weight_sqrt_batch", "weight_log_ratio", "mix"),
+    "gaussian_kl": (
+        "gaussian_kl",
+        "decomposed_kl",
+    ),
     "gce": ("gce",),
     "hsic": ("hsic",),
+    "information_bounds": (
+        "gaussian_log_density",
+        "vclub",
+        "vub",
+        "l1out",
+    ),
     "label_density": ("kernel", "bin_weights", "bin_statistics", "smooth_statistics", "calibrate"),
+    "mmd": ("mmd",),
     "multimodal": ("multimodal",),
     "nspt": ("nspt",),
     "ntxent": ("ntxent",),
     "ranksim": ("ranks", "ranksim"),
     "relative_difficulty": ("moving_average", "relative_difficulty"),
     "rnc": ("rnc",),
+    "sepclr": (
+        "align",
+        "uniformity",
+        "joint_entropy",
+        "kernel_mutual_information",
+        "pinned",
+        "uniformity_by_anchor",
+        "sepclr",
+        "attribute_alignment",
+        "sepclr_supervised",
+    ),
     "supcon": ("supcon",),
     "supremix": ("log_weight", "beta_draws", "supremix"),
     "transcription": ("transcription",),

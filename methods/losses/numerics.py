@@ -99,3 +99,58 @@ class _LogSumExpOthers(torch.autograd.Function):
             grad[start : start + ctx.block] += weight @ z
             grad.addmm_(weight.T, z[start : start + ctx.block])
         return grad / ctx.temperature, None, None
+
+
+def log_sum_gauss(z: Tensor, *, others: bool = False, block: int = 256) -> Tensor:
+    """``log Σ_j exp(-‖z_i - z_j‖² / 2)`` for every row i of z [n, d], [n]; with ``others`` over j ≠ i (-inf for n = 1).
+
+    Distances are made ``block`` rows at a time and again in the backward pass: extra memory is about ``block · n``
+    numbers. They come from float64 products of centred rows, since those of float32 lose what near rows differ by.
+    """
+    result: Tensor = _LogSumGauss.apply(z, others, block)
+    return result
+
+
+class _LogSumGauss(torch.autograd.Function):
+    """With the shares w_ij of row i's sum and the incoming gradient g the gradient is
+    ``-Σ_j (g_i w_ij + g_j w_ji) (z_i - z_j)``. No second derivative.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, others: bool, block: int) -> Tensor:
+        n = len(z)
+        wide = z.double() - z.double().mean(0) if n else z.double()
+        out = torch.empty(n, dtype=z.dtype, device=z.device)
+        for start in range(0, n, block):
+            out[start : start + block] = _log_kernel(wide, start, block, others, z.dtype).logsumexp(1)
+        ctx.save_for_backward(wide, out)
+        ctx.others, ctx.block = others, block
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        wide, out = ctx.saved_tensors
+        (g,) = gradients
+        points = wide.to(out.dtype)
+        pulled, weights = torch.zeros_like(points), torch.zeros_like(out)
+        for start in range(0, len(out), ctx.block):
+            rows = slice(start, start + ctx.block)
+            share = _log_kernel(wide, start, ctx.block, ctx.others, out.dtype)
+            share.sub_(out[rows, None]).exp_().mul_(g[rows, None])
+            pulled[rows] += share @ points
+            pulled.addmm_(share.T, points[rows])
+            weights[rows] += share.sum(1)
+            weights += share.sum(0)
+        return pulled - weights[:, None] * points, None, None
+
+
+def _log_kernel(wide: Tensor, start: int, block: int, others: bool, dtype: torch.dtype) -> Tensor:
+    """-‖z_i - z_j‖² / 2 of the rows i from ``start`` on, [block, n]; -inf at j = i where ``others`` count alone."""
+    part = wide[start : start + block]
+    half = wide.square().sum(1) / 2
+    log_k = torch.addmm(half[start : start + block, None] + half, part, wide.T, alpha=-1)
+    log_k = log_k.clamp_(min=0).neg_().to(dtype)
+    own = torch.arange(len(part), device=wide.device)
+    log_k[own, start + own] = -torch.inf if others else 0.0
+    return log_k

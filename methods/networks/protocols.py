@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ...datasets.core.contrast import ContrastInfo
 from ...datasets.core.source import DataInfo, ImageInfo, Modality
 from ...datasets.core.table import Batch
 
@@ -136,6 +137,36 @@ class Regressor(Protocol):
 
     def project(self, features: Tensor) -> Tensor:
         """Projections [B, p] of unit length of features [B, d_features]."""
+        ...
+
+
+class ContrastModel(Protocol):
+    """Two encoders without shared weights, of what background and target have in common and of what only targets have,
+    a projector each, and views of the inputs. Users: the methods of ``sepclr``.
+
+    ``common``, ``salient``: the towers; each gives ``features(x)`` [B, features_out], by call the representation [B, d]
+    and ``project(r)`` [B, d]. ``d_common``, ``d_salient``: widths d. ``input_shape``: of a row. ``info``: facts of the
+    data set.
+    """
+
+    common: Any
+    salient: Any
+    d_common: int
+    d_salient: int
+    features_out: int
+    input_shape: tuple[int, ...]
+    info: ContrastInfo
+
+    def inputs(self, batch: Batch) -> Tensor:
+        """x [B, ...] of a batch: images in [0, 1], rows of tables as they are."""
+        ...
+
+    def view(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A random view of each row of x."""
+        ...
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Representations [B, d_common] and [B, d_salient]."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json as json_
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,41 +40,56 @@ def predict(
     split conformal, for rows like those. Files become rows exactly as the run's data did.
     """
     from .. import api
+    from ..reports.predictions import flat
 
     if form not in ("jsonl", "csv"):
         raise Fault.usage(f"no such format: {form}", "--format", "--format jsonl or --format csv")
+    check_out(out, force)
+    documents = api.predict(
+        target, files or [], split=split, top=top, level=level, out=runs, console=console_of(json=True)
+    )
+    counted = Counted(documents)
+    write(table(counted, flat) if as_csv or form == "csv" else lines(counted), out)
+    counted.refuse_broken()
+
+
+class Counted:
+    """Documents as they come, and afterwards which of them could not be made."""
+
+    def __init__(self, documents: Iterable[dict[str, Any]]) -> None:
+        self.documents, self.count = documents, 0
+        self.broken: list[dict[str, Any]] = []
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for document in self.documents:
+            self.count += 1
+            self.broken.extend([document] if "error" in document else [])
+            yield document
+
+    def refuse_broken(self) -> None:
+        """Raise Fault with all inputs that could not be read."""
+        if self.broken:
+            from ..reports.predictions import unreadable
+
+            raise unreadable(self.broken, self.count)
+
+
+def check_out(out: Path | None, force: bool) -> None:
+    """Raise Fault where ``out`` is a folder, or a file that is not to be overwritten."""
     if out is not None and (out.is_dir() or (out.exists() and not force)):
         what = "this is a folder" if out.is_dir() else "the file is there already"
         next_step = "--out FILE names the file to write, --runs DIR where runs lie; --force overwrites a file"
         raise Fault.usage(what, str(out), next_step)
-    documents = api.predict(
-        target, files or [], split=split, top=top, level=level, out=runs, console=console_of(json=True)
-    )
-    broken: list[dict[str, Any]] = []
-    count = [0]
-
-    def counted() -> Iterator[dict[str, Any]]:
-        for document in documents:
-            count[0] += 1
-            broken.extend([document] if "error" in document else [])
-            yield document
-
-    _write(_csv(counted()) if as_csv or form == "csv" else _lines(counted()), out)
-    if broken:
-        from ..reports.predictions import unreadable
-
-        raise unreadable(broken, count[0])
 
 
-def _lines(documents: Iterable[dict[str, Any]]) -> Iterator[str]:
+def lines(documents: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """JSON lines."""
     for document in documents:
         yield json_.dumps(document, ensure_ascii=False) + "\n"
 
 
-def _csv(documents: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """All rows at once: which columns there are is known at the end."""
-    from ..reports.predictions import flat
-
+def table(documents: Iterable[dict[str, Any]], flat: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Iterator[str]:
+    """CSV, all rows at once: which columns there are is known at the end."""
     rows = [flat(document) for document in documents]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
@@ -83,12 +98,12 @@ def _csv(documents: Iterable[dict[str, Any]]) -> Iterator[str]:
     yield text.getvalue()
 
 
-def _write(parts: Iterable[str], file: Path | None) -> None:
+def write(parts: Iterable[str], file: Path | None) -> None:
     """To standard output as they come, or whole into a file."""
-    if file is None:
-        for part in parts:
-            output().write(part)
-        return
-    from ..reports.predictions import save
+    if file is not None:
+        from ..reports.predictions import save
 
-    save("".join(parts), file)
+        save("".join(parts).encode(), file)
+        return
+    for part in parts:
+        output().write(part)

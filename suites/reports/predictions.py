@@ -33,9 +33,9 @@ def unreadable(documents: Sequence[Mapping[str, Any]], of: int) -> Fault:
     return Fault.data(what, str(documents[0]["file"]), "correct these or leave them out")
 
 
-def save(text: str, file: Path) -> None:
+def save(content: bytes, file: Path) -> None:
     """Write a whole file or none. Raises Fault where it cannot be written."""
     try:
-        write_atomic(file, text.encode())
+        write_atomic(file, content)
     except OSError as error:
         raise Fault.usage(f"cannot write: {error.strerror}", str(file), "choose another place") from error

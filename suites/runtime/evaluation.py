@@ -40,6 +40,16 @@ class Evaluation:
         """Rows of an evaluation experience."""
         return len(self.scenario.streams[split][number].rows)
 
+    def fit(self, number: int) -> None:
+        """Give the problem what the method predicts of the training rows seen by the end of experience ``number``.
+
+        Only where it fits something on them.
+        """
+        split = self.problem.fits_on
+        if split is not None:
+            with self._evaluating():
+                self.problem.fit(pair for k in range(number + 1) for pair in self._predict(split, k))
+
     def each_and_pooled(self, split: str, numbers: Sequence[int]) -> tuple[list[dict[str, float]], dict[str, float]]:
         """Metrics of each of the experiences ``numbers`` of a split, and of all their rows pooled."""
         each = [self.problem.measurement(split) for _ in numbers]
@@ -103,6 +113,7 @@ class Evaluation:
         if rule == "last":
             return None
         split = "valid" if rule == "validation" else "test"
+        self.fit(number)
         value = self.pooled(split, self.seen(number))[self.main.name]
         if self.best is None or self.main.better(value, self.best[0]):
             state = self.strategy.method.state_dict()

@@ -30,9 +30,10 @@ def _kinds() -> dict[str, Any]:
     """The infos that are kept, by name: those whose fields are plain. Recordings have ``model.json``."""
     from pydantic import TypeAdapter
 
+    from ...datasets.core.contrast import ContrastInfo
     from ...datasets.core.source import ClassInfo, ImageInfo, RegressionInfo
 
-    return {kind.__name__: TypeAdapter(kind) for kind in (ClassInfo, ImageInfo, RegressionInfo)}
+    return {kind.__name__: TypeAdapter(kind) for kind in (ClassInfo, ContrastInfo, ImageInfo, RegressionInfo)}
 
 
 def of(source: Source) -> Facts:
@@ -46,7 +47,7 @@ def save(folder: Path, source: Source) -> None:
 
     info, kinds = source.info, _kinds()
     name = type(info).__name__
-    if name not in kinds or not type(info).__module__.endswith("datasets.core.source"):
+    if name not in kinds or ".datasets.core." not in type(info).__module__:
         return
     if isinstance(info, RegressionInfo) and info.pairs is not None:
         info = replace(info, pairs=replace(info.pairs, texts={}))

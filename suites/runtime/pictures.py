@@ -54,6 +54,7 @@ def of_run(run: Run) -> None:
         with spared(folder, run.warn):
             last = evaluation.last  # None: resumed after the last evaluation
             if last is None:
+                evaluation.fit(len(run.stream) - 1)
                 last = evaluation.measure("test", range(len(evaluation.scenario.streams["test"])))
             for name, picture in last.pictures():
                 with spared(folder / name, run.warn) as path:

@@ -265,6 +265,7 @@ class Run:
         the evaluation sets."""
         self.progress.stage, self.progress.epochs = "evaluation", 0
         seen, main = self.evaluation.seen(number), self.problem.main
+        self.evaluation.fit(number)
         each, pooled = self.evaluation.each_and_pooled("test", seen)
         for j, metrics in zip(seen, each, strict=True):
             self.matrix.cells[number, j] = (metrics[main], self.evaluation.count("test", j))

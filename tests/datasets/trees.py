@@ -169,3 +169,15 @@ def lff(root: Path, name: str, side: int, rows: int = 40) -> Path:
         np.save(folder / "attrs.npy", np.stack([labels, bias], 1).astype(np.uint8))
         (folder / "attr_names.pkl").write_bytes(b"not opened")
     return root
+
+
+def idx(root: Path, train: int = 40, test: int = 10, seed: int = 0) -> Path:
+    """MNIST's four idx files of noise; the digits 0 to 9 in turn."""
+    for stem, count in (("train", train), ("t10k", test)):
+        images = np.random.default_rng(seed).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        head = b"\x00\x00\x08"
+        shape = b"".join(n.to_bytes(4, "big") for n in images.shape)
+        (root / f"{stem}-images-idx3-ubyte").write_bytes(head + b"\x03" + shape + images.tobytes())
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        (root / f"{stem}-labels-idx1-ubyte").write_bytes(head + b"\x01" + count.to_bytes(4, "big") + labels.tobytes())
+    return root

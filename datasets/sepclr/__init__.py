@@ -1,0 +1,1 @@
+"""Background and target sets."""

@@ -1,0 +1,1 @@
+"""Contrastive analysis: SepCLR and what it is compared with."""
