@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from ..core.table import Ragged, Table
 from .arrays import load_array
 from .csv import number, read_text
 from .images import SUFFIXES as IMAGES
-from .images import read_image, stretched
+from .images import fitted
 from .tables import MISSING, read_table
 from .volumes import read_volume, resample
 from .words import numbered
@@ -102,8 +101,7 @@ def stacked(rows: Sequence[Row]) -> Table:
 
 
 def _image(inputs: ImageInputs, file: Path) -> dict[str, Tensor]:
-    read = partial(read_image, size=inputs.size) if inputs.fit == "cut" else partial(stretched, size=inputs.size)
-    pixels = torch.from_numpy(np.ascontiguousarray(read(file).transpose(2, 0, 1)))
+    pixels = torch.from_numpy(np.ascontiguousarray(fitted(file, inputs).transpose(2, 0, 1)))
     if inputs.channels == 1:  # Pillow's own grey, as an image that is grey already keeps its values
         red, green, blue = pixels.to(torch.int64)
         pixels = ((red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16)[None].to(torch.uint8)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import DataError
+from ..core.inputs import ImageInputs
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,16 +27,40 @@ def read_image(path: Path, size: int | None) -> Array:
     """[size, size, 3] uint8 (None: as it is); grey images get three equal channels. Raises DataError where there is no
     readable image.
     """
+    image = _opened(path)
+    return np.asarray(image if size is None else _cut(image, size))
+
+
+def fitted(path: Path, inputs: ImageInputs) -> Array:
+    """[size, size, 3] uint8 as ``inputs`` says. Raises DataError where there is no readable image, or one that is too
+    small for what is cut off.
+    """
     from PIL import Image
 
     image = _opened(path)
-    if size is None:
-        return np.asarray(image)
+    (width, height), border = image.size, inputs.border
+    middle = inputs.centre or 0
+    least = max(2 * border + 1, middle + 2 * border)
+    if min(width, height) < least:
+        raise DataError(f"{path}: {width} x {height} pixels, and {least} or more are needed each way")
+    image = image.crop((border, border, width - border, height - border))
+    if middle:
+        left, top = ((v - 2 * border - middle) // 2 for v in (width, height))
+        image = image.crop((left, top, left + middle, top + middle))
+    if inputs.fit == "cut":
+        return np.asarray(_cut(image, inputs.size))
+    size = (inputs.size, inputs.size)
+    return np.asarray(image.resize(size, Image.Resampling.BOX) if inputs.fit == "area" else image.resize(size))
+
+
+def _cut(image: Image.Image, size: int) -> Image.Image:
+    from PIL import Image as Pillow
+
     scale = size / min(image.size)
     width, height = (max(size, round(scale * v)) for v in image.size)
-    image = image.resize((width, height), Image.Resampling.BILINEAR)
+    image = image.resize((width, height), Pillow.Resampling.BILINEAR)
     left, top = (width - size) // 2, (height - size) // 2
-    return np.asarray(image.crop((left, top, left + size, top + size)))
+    return image.crop((left, top, left + size, top + size))
 
 
 def _opened(path: Path) -> Image.Image:

@@ -6,7 +6,6 @@ balanced over angles and come from other digits than training.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +16,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core import cache, fingerprints, paths
+from ..core import paths
 from ..core.errors import DataError, refuse
 from ..core.inputs import ImageInputs
 from ..core.source import RegressionInfo, ShotBins, Source
 from ..readers.csv import SPLITS, read_rows, split_of, target
-from ..readers.images import stretched
+from ..readers.image_rows import image_rows
 from .regression import RegressionData, finish
 
 ANGLES = 61
@@ -95,35 +94,10 @@ def released(
         rows[split].append((file, age))
     refuse(str(base / name), faults)
     splits: dict[str, Columns] = {}
+    inputs = ImageInputs(column="x", size=config.size, fit="stretch")
     for split in SPLITS:
-        images = _images([path for path, _ in rows[split]], config.size, progress)
+        images = image_rows([path for path, _ in rows[split]], inputs, progress)
         splits[split] = {"x": images, "label": torch.tensor([age for _, age in rows[split]], dtype=torch.float64)}
     shape, shots = (3, config.size, config.size), ShotBins(many_above=100, few_below=20)
-    inputs = ImageInputs(column="x", size=config.size, fit="stretch")
     info = RegressionInfo(modality="image", input_shape=shape, label_name="age", flip=True, shots=shots, inputs=inputs)
     return finish(config, splits, info, "real")
-
-
-def _images(files: list[Path], size: int, progress: Callable[[int, int], None] | None) -> Tensor:
-    """[N, 3, size, size] uint8. Raises DataError where a file is no image."""
-    if not files:
-        return torch.empty(0, 3, size, size, dtype=torch.uint8)
-    content = fingerprints.of(files, progress)
-
-    def build(folder: Path) -> None:
-        out = np.lib.format.open_memmap(folder / "x.npy", "w+", np.uint8, (len(files), 3, size, size))
-        faults = []
-        for i, path in enumerate(files):
-            try:
-                out[i] = stretched(path, size).transpose(2, 0, 1)
-            except DataError as error:
-                faults.append(str(error))
-            if progress is not None:
-                progress(i + 1, len(files))
-        refuse(f"{len(files)} images", faults)
-        fingerprints.unchanged(files, content)
-        out.flush()
-
-    digest = hashlib.sha256("".join(content).encode()).hexdigest()
-    folder = cache.get_or_build({"kind": "resized images", "size": size, "n": len(files), "content": digest}, build)
-    return torch.from_numpy(np.load(folder / "x.npy", mmap_mode="c"))
