@@ -69,8 +69,7 @@ def measure(form: str, loss: str, n: int) -> dict[str, float]:
 
 def main() -> None:
     if len(sys.argv) > 1:
-        form, loss, n = sys.argv[1:]
-        sys.stdout.write(json.dumps(measure(form, loss, int(n))))
+        sys.stdout.write(json.dumps(measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
         return
     write = sys.stdout.write
     write("| loss | n | form | seconds | extra memory, MiB | loss | gradient's norm |\n|---|---|---|---|---|---|---|\n")

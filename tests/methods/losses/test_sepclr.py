@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -30,6 +31,12 @@ def codes(seed: int = 0, n: int = N, d: int = D) -> Tensor:
 def views(seed: int = 0, n: int = N) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     c1, c2, s1, s2 = (codes(4 * seed + k, n).requires_grad_() for k in range(4))
     return c1, c2, s1, s2, (torch.arange(n) % 3 != 0).long()
+
+
+def halves(n: int = N) -> tuple[Any, Tensor]:
+    """The four codes of both views, and the memberships."""
+    *inputs, target = views(n=n)
+    return inputs, target
 
 
 def k(a: Tensor, b: Tensor, tau: float) -> Tensor:
@@ -75,8 +82,8 @@ def test_single_functions_are_the_double_loop(block: int, tau: float) -> None:
 
 
 def test_the_total_is_the_plain_loop_with_its_gradients() -> None:
-    *inputs, target = views()
-    weights = {"beta_s": 3.0, "beta_0": 7.0, "lam": 2.0}
+    inputs, target = halves()
+    weights: Any = {"beta_s": 3.0, "beta_0": 7.0, "lam": 2.0}
     mine, theirs = sepclr(*inputs, target, **weights).total, loop_total(*inputs, target, **weights)
     assert mine.item() == pytest.approx(theirs.item(), rel=1e-12)
     for x, y in zip(torch.autograd.grad(mine, inputs), torch.autograd.grad(theirs, inputs), strict=True):
@@ -84,8 +91,9 @@ def test_the_total_is_the_plain_loop_with_its_gradients() -> None:
 
 
 def test_gradients_agree_with_differences() -> None:
-    *inputs, target = views(n=5)
-    for salient in ("code", "paper"):
+    inputs, target = halves(5)
+    forms: Any = ("code", "paper")
+    for salient in forms:
         assert torch.autograd.gradcheck(
             lambda *x, form=salient: sepclr(*x, target, beta_s=2, beta_0=3, lam=1, salient=form, block=2).total,
             inputs,
@@ -180,11 +188,10 @@ def test_what_the_total_does_not_depend_on() -> None:
 
 @pytest.mark.parametrize("salient", ["code", "paper"])
 @pytest.mark.parametrize("memberships", [[0] * 5, [1] * 5, [0, 1], [1], [0], [], [1, 1, 0], [0, 0, 1]])
-def test_batches_without_background_targets_or_pairs_are_finite(memberships: list[int], salient: str) -> None:
-    inputs = [codes(k, len(memberships)).requires_grad_() for k in range(4)]
+def test_batches_without_background_targets_or_pairs_are_finite(memberships: list[int], salient: Any) -> None:
+    inputs: Any = [codes(k, len(memberships)).requires_grad_() for k in range(4)]
     target = torch.tensor(memberships, dtype=torch.int64)
-    form = "paper" if salient == "paper" else "code"
-    terms = sepclr(*inputs, target, salient=form)
+    terms = sepclr(*inputs, target, salient=salient)
     gradients = torch.autograd.grad(terms.total, inputs)
     assert all(bool(term.isfinite()) for term in terms)
     assert all(bool(g.isfinite().all()) for g in gradients)
@@ -241,7 +248,7 @@ def test_far_rows_do_not_underflow() -> None:
 
 def test_half_precision_is_computed_in_float32() -> None:
     c1, c2, s1, s2, target = views()
-    half = [x.detach().half() for x in (c1, c2, s1, s2)]
+    half: Any = [x.detach().half() for x in (c1, c2, s1, s2)]
     assert all(term.dtype == torch.float32 for term in sepclr(*half, target))
 
 
