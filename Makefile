@@ -34,4 +34,4 @@ test-slow: $(STAMP) ## what takes longer than a minute
 docs: $(STAMP) ## the documentation as a site in site/, links checked
 	$(BIN)/mkdocs build --quiet
 benchmarks: $(STAMP) ## speed beside named peers (about fifteen minutes)
-	cd /tmp && for each in loop supcon supremix encoder sweep tracking; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done
+	cd /tmp && for each in loop supcon supremix jem encoder sweep tracking; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done

@@ -59,7 +59,8 @@ def unsupervised(g: Vectors) -> None:
         beta_s, beta_0, lam = g.tensor(f"{case}_weights_bt_br_lj").tolist()
         for dtype, rtol in PRECISIONS:
             inputs = {name: g.tensor(f"{case}_{name}", dtype).requires_grad_() for name in ("c1", "c2", "s1", "s2")}
-            terms = sepclr(*inputs.values(), g.tensor(f"{case}_group"), beta_s=beta_s, beta_0=beta_0, lam=lam)
+            c1, c2, s1, s2 = inputs.values()
+            terms = sepclr(c1, c2, s1, s2, g.tensor(f"{case}_group"), beta_s=beta_s, beta_0=beta_0, lam=lam)
             for name, field in TERMS.items():
                 g.agree(f"{case}_{name}", getattr(terms, field), rtol)
             gradients(g, case, inputs, terms.total, rtol)
@@ -74,11 +75,12 @@ def supervised(g: Vectors) -> None:
         kinds = (True, *[False] * (labels.shape[1] - 1))
         for dtype, rtol in PRECISIONS:
             inputs = {name: g.tensor(f"{case}_{name}", dtype).requires_grad_() for name in ("c", "cd", "s")}
-            terms = sepclr_supervised(*inputs.values(), group, labels, kinds, beta_s=beta_s, lam=lam)
+            c, distorted, s = inputs.values()
+            found = sepclr_supervised(c, distorted, s, group, labels, kinds, beta_s=beta_s, lam=lam)
             for name, field in (("common", "common"), ("salient", "salient"), ("jem", "joint_entropy")):
-                g.agree(f"{case}_{name}", getattr(terms, field), rtol)
-            g.agree(f"{case}_total", terms.total, rtol)
-            gradients(g, case, inputs, terms.total, rtol)
+                g.agree(f"{case}_{name}", getattr(found, field), rtol)
+            g.agree(f"{case}_total", found.total, rtol)
+            gradients(g, case, inputs, found.total, rtol)
 
 
 def gradients(g: Vectors, case: str, inputs: dict[str, Tensor], total: Tensor, rtol: float) -> None:

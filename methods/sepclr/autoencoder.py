@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -102,7 +102,7 @@ class ContrastiveAutoencoder(TwoSpaceAutoencoder):
 
     Config: ClassVar[type[CVAEConfig]] = CVAEConfig
     config: CVAEConfig
-    ratio: ClassVar[str] = "mean"  # form of the density ratio
+    ratio: ClassVar[Literal["mean", "relu"]] = "mean"  # form of the density ratio
 
     def __init__(self, config: CVAEConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
@@ -135,8 +135,7 @@ class ContrastiveAutoencoder(TwoSpaceAutoencoder):
         }
         if self.critic is not None:
             pair, other = (torch.cat([c.sample[mine], part], 1) for part in (s.sample[mine], s.sample[mine].roll(1, 0)))
-            form = "relu" if self.ratio == "relu" else "mean"
-            terms["independence"] = (self.config.kappa, density_ratio(held(self.critic, pair)[:, 0], form=form))
+            terms["independence"] = (self.config.kappa, density_ratio(held(self.critic, pair)[:, 0], form=self.ratio))
             fitted = discriminator_loss(self.critic(pair.detach())[:, 0], self.critic(other.detach())[:, 0])
             terms["critic"] = (1.0, fitted)
         return terms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -29,7 +29,7 @@ class ConVAE(ContrastiveAutoencoder):
     config: ConVAEConfig
     name: ClassVar[str] = "convae"
     summary: ClassVar[str] = "cVAE with a classifier of joint against shuffled latents"
-    ratio: ClassVar[str] = "relu"
+    ratio: ClassVar[Literal["mean", "relu"]] = "relu"
 
 
 METHOD = ConVAE

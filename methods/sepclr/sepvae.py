@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -44,7 +44,7 @@ class SepVAE(ContrastiveAutoencoder):
     config: SepVAEConfig
     name: ClassVar[str] = "sepvae"
     summary: ClassVar[str] = "ConVAE with a narrow salient prior on background and a classifier of the membership"
-    ratio: ClassVar[str] = "relu"
+    ratio: ClassVar[Literal["mean", "relu"]] = "relu"
 
     def __init__(self, config: SepVAEConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)

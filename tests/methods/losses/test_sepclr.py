@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from holdfast.methods.losses.sepclr import (
+    SepCLRTerms,
     align,
     attribute_alignment,
     joint_entropy,
@@ -32,6 +34,17 @@ def views(seed: int = 0, n: int = N) -> tuple[Tensor, Tensor, Tensor, Tensor, Te
     return c1, c2, s1, s2, (torch.arange(n) % 3 != 0).long()
 
 
+def halves(n: int = N) -> tuple[Any, Tensor]:
+    """The four codes of both views, and the memberships."""
+    *inputs, target = views(n=n)
+    return inputs, target
+
+
+def terms_of(codes: Any, target: Tensor, **options: Any) -> SepCLRTerms:
+    c1, c2, s1, s2 = codes
+    return sepclr(c1, c2, s1, s2, target, **options)
+
+
 def k(a: Tensor, b: Tensor, tau: float) -> Tensor:
     return torch.exp(-(a - b).square().sum() / (2 * tau))
 
@@ -48,10 +61,9 @@ def loop_jem(c: Tensor, s: Tensor, tau: float) -> Tensor:
     return torch.stack(rows).log().mean()
 
 
-def loop_total(
-    c1: Tensor, c2: Tensor, s1: Tensor, s2: Tensor, target: Tensor, beta_s: float, beta_0: float, lam: float
-) -> Tensor:
+def loop_total(codes: Any, target: Tensor, beta_s: float, beta_0: float, lam: float) -> Tensor:
     """Section by section, no function of the library."""
+    c1, c2, s1, s2 = codes
     tau, mine = 0.5, target == 1
     c1, c2 = F.normalize(c1, dim=1), F.normalize(c2, dim=1)
     p1, p2 = s1 * mine[:, None], s2 * mine[:, None]
@@ -75,19 +87,20 @@ def test_single_functions_are_the_double_loop(block: int, tau: float) -> None:
 
 
 def test_the_total_is_the_plain_loop_with_its_gradients() -> None:
-    *inputs, target = views()
-    weights = {"beta_s": 3.0, "beta_0": 7.0, "lam": 2.0}
-    mine, theirs = sepclr(*inputs, target, **weights).total, loop_total(*inputs, target, **weights)
+    inputs, target = halves()
+    weights: Any = {"beta_s": 3.0, "beta_0": 7.0, "lam": 2.0}
+    mine, theirs = terms_of(inputs, target, **weights).total, loop_total(inputs, target, **weights)
     assert mine.item() == pytest.approx(theirs.item(), rel=1e-12)
     for x, y in zip(torch.autograd.grad(mine, inputs), torch.autograd.grad(theirs, inputs), strict=True):
         assert torch.allclose(x, y, rtol=1e-10, atol=1e-12)
 
 
 def test_gradients_agree_with_differences() -> None:
-    *inputs, target = views(n=5)
-    for salient in ("code", "paper"):
+    inputs, target = halves(5)
+    forms: Any = ("code", "paper")
+    for salient in forms:
         assert torch.autograd.gradcheck(
-            lambda *x, form=salient: sepclr(*x, target, beta_s=2, beta_0=3, lam=1, salient=form, block=2).total,
+            lambda *x, form=salient: terms_of(x, target, beta_s=2, beta_0=3, lam=1, salient=form, block=2).total,
             inputs,
             fast_mode=True,
         )
@@ -180,11 +193,10 @@ def test_what_the_total_does_not_depend_on() -> None:
 
 @pytest.mark.parametrize("salient", ["code", "paper"])
 @pytest.mark.parametrize("memberships", [[0] * 5, [1] * 5, [0, 1], [1], [0], [], [1, 1, 0], [0, 0, 1]])
-def test_batches_without_background_targets_or_pairs_are_finite(memberships: list[int], salient: str) -> None:
-    inputs = [codes(k, len(memberships)).requires_grad_() for k in range(4)]
+def test_batches_without_background_targets_or_pairs_are_finite(memberships: list[int], salient: Any) -> None:
+    inputs: Any = [codes(k, len(memberships)).requires_grad_() for k in range(4)]
     target = torch.tensor(memberships, dtype=torch.int64)
-    form = "paper" if salient == "paper" else "code"
-    terms = sepclr(*inputs, target, salient=form)
+    terms = terms_of(inputs, target, salient=salient)
     gradients = torch.autograd.grad(terms.total, inputs)
     assert all(bool(term.isfinite()) for term in terms)
     assert all(bool(g.isfinite().all()) for g in gradients)
@@ -241,8 +253,8 @@ def test_far_rows_do_not_underflow() -> None:
 
 def test_half_precision_is_computed_in_float32() -> None:
     c1, c2, s1, s2, target = views()
-    half = [x.detach().half() for x in (c1, c2, s1, s2)]
-    assert all(term.dtype == torch.float32 for term in sepclr(*half, target))
+    half: Any = [x.detach().half() for x in (c1, c2, s1, s2)]
+    assert all(term.dtype == torch.float32 for term in terms_of(half, target))
 
 
 def test_alignment_of_attributes() -> None:

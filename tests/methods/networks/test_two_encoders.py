@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -50,8 +50,9 @@ def test_the_towers_share_no_weight_and_the_stem_is_the_papers() -> None:
     model = built((3, 32, 32))
     mine, theirs = ({id(p) for p in tower.parameters()} for tower in (model.common, model.salient))
     assert not mine & theirs
-    assert not torch.equal(model.common.body.conv1.weight, model.salient.body.conv1.weight)  # type: ignore[union-attr]
-    first: Any = model.common.body.conv1
+    body, other = cast(Any, model.common.body), cast(Any, model.salient.body)
+    assert not torch.equal(body.conv1.weight, other.conv1.weight)
+    first = body.conv1
     assert (first.kernel_size, first.stride, first.bias) == ((3, 3), (1, 1), None)
 
 

@@ -59,7 +59,8 @@ def test_the_step_is_the_loss_of_two_forwards() -> None:
     made = method("sepclr", least_rows=0)
     twin = method("sepclr")
     batch = rows_of_test()
-    ctx: Any = StepContext(view=None, stage="train", epoch=0, iteration=0, augment=torch.Generator().manual_seed(3))  # type: ignore[arg-type]
+    no_view: Any = None
+    ctx = StepContext(no_view, "train", epoch=0, iteration=0, augment=torch.Generator().manual_seed(3))
     found = made.training_step(batch, ctx)
     g, model = torch.Generator().manual_seed(3), twin.model
     x = batch["image"].float() / 255
