@@ -39,7 +39,7 @@ def show(
     ] = False,
     json: Json = False,
 ) -> None:
-    """What a suite sets and where that came from, its fields and methods.
+    """What a suite sets, where from; its fields, its methods.
     Example: suites show coconut_slurp"""
     from .. import api
 
@@ -58,8 +58,8 @@ def show(
             console.paragraph(*part)
         else:
             console.table(*part)
-    again = " ".join(["suites show", name, *(["--profile", profile] if profile else [])])
-    console.line(f"every field with type, range and meaning: {again} --all")
+    chosen = f" --profile {profile}" if profile else ""
+    console.line(f"every field with type, range and meaning: suites show {name}{chosen} --all")
     return None
 
 

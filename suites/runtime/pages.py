@@ -67,7 +67,7 @@ def _check_store(uri: str, runs: Path) -> None:
         what, next_step = "these runs are in no MLflow store yet", f"suites sync {runs}"
     else:
         what = "there are no runs here, and no MLflow store"
-        next_step = "suites ui --out DIR names the folder of your runs; suites run coconut_slurp makes some"
+        next_step = "name the folder of your runs: suites ui --out DIR; or make some: suites run coconut_slurp"
     raise Fault.usage(what, str(runs.resolve()), next_step)
 
 
