@@ -57,7 +57,7 @@ def _table(root: Path) -> tuple[Path, list[tuple[str, dict[str, str]]]]:
     try:
         frame = pandas.read_excel(path, dtype=str, keep_default_na=False)
     except ImportError as error:
-        raise DataError(f"{path}: reading it needs openpyxl; install that, or save the sheet as data.csv") from error
+        raise DataError(f"{path}: reading it needs openpyxl; install that, or save the sheet as CSV") from error
     except Exception as error:  # a damaged sheet raises almost anything
         raise DataError(f"{path}: no readable sheet ({str(error).splitlines()[0] if str(error) else error})") from error
     absent = [name for name in COLUMNS if name not in frame.columns]

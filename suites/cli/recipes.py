@@ -42,6 +42,7 @@ def show(
     """What a suite sets, where from; its fields, its methods.
     Example: suites show coconut_slurp"""
     from .. import api
+    from ..reports import brief
 
     shown = api.show(name, profile, overrides or [])
     if json:
@@ -53,7 +54,7 @@ def show(
             console.table(title, header, rows)
         console.line("resume: checkpoint")
         return None
-    for part in shown.brief():
+    for part in brief.parts(shown.recipe, shown.origins):
         if len(part) == 2:
             console.paragraph(*part)
         else:

@@ -88,7 +88,7 @@ def sweep(
         else:
             search = api.Search(method or [], trials, sampler, pruner, objective or [], seed, study, storage)
             chosen = api.start_study(target, search, **recipe, device=device, tracking_uri=tracking_uri)
-        more = {"trials": trials if again else None, "rerun_seeds": seeds if rerun else 0}
+        more: dict[str, Any] = {"trials": trials if again else None, "rerun_seeds": seeds if rerun else 0}
         document = api.run_study(chosen, **more, **where, console=console)
     return show_study(document, console, json)
 

@@ -245,12 +245,6 @@ class Shown:
         """(title, header, rows) of every section and of the methods."""
         return list(tables(self.recipe, self.origins))
 
-    def brief(self) -> Iterator[Table | tuple[str, str]]:
-        """What is set, what is not, and how methods differ: tables, and paragraphs as (label, text)."""
-        from . import brief
-
-        return brief.parts(self.recipe, self.origins)
-
     def document(self) -> dict[str, Any]:
         """The resolved recipe with ``fields`` (of sections), ``method_fields`` and ``origins``."""
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ def text_of(board: Board, width: int = 80) -> str:
     out = io.StringIO()
     Rich(file=out, width=width).print(board)
     return out.getvalue()
+
+
+def finished(words: str) -> tuple[str, str]:
+    return "finished", words
 
 
 def flat(text: str) -> str:
@@ -144,7 +149,7 @@ def test_in_a_pipe_there_is_a_line_a_task_and_a_finished_run(capsys: pytest.Capt
         tick(1, 2)
     with shown(Board("suite", 2), console):
         for name, metric in (("er-s0", ", accuracy/last 0.5000"), ("er-s1", "")):
-            with job(console, name, Progress(), lambda metric=metric: ("finished", metric)):
+            with job(console, name, Progress(), partial(finished, metric)):
                 console.progress("not said beside a board").__enter__()
     captured = capsys.readouterr()
     assert captured.out == ""
