@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from holdfast.suites import api
 from holdfast.suites.config import catalog, registry
-from holdfast.suites.reports import brief, fields
+from holdfast.suites.reports import fields
+from holdfast.suites.reports.brief import parts
 
 from .process import CommandLine
 
@@ -84,7 +85,7 @@ def test_the_screen_holds_every_field_at_80_columns(
 @pytest.fixture(scope="module")
 def brief() -> list[Any]:
     shown = api.show("coconut_slurp", "demo", ["train.lr=0.5"])
-    return list(brief.parts(shown.recipe, shown.origins))
+    return list(parts(shown.recipe, shown.origins))
 
 
 def test_in_short_what_is_set_is_a_table_and_the_rest_a_name_and_a_value(brief: list[Any]) -> None:
