@@ -32,6 +32,6 @@ test: $(STAMP) lint types ## environment + checks + tests
 test-slow: $(STAMP) ## what takes longer than a minute
 	$(BIN)/pytest -m slow
 docs: $(STAMP) ## the documentation as a site in site/, links checked
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 benchmarks: $(STAMP) ## speed beside named peers (about fifteen minutes)
 	cd /tmp && for each in loop supcon supremix jem encoder sweep tracking; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done

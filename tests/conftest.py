@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from .refusals import recorded
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -17,7 +19,8 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("HOLDFAST_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setenv("COLUMNS", "200")
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield
+        with recorded():
+            yield
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -117,8 +117,35 @@ class CommandLine:
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(shown):
             patch.setenv("HOLDFAST_RUNS", str(out))
             patch.setattr(sys, "argv", ["suites", *arguments])
+            refused = _heard(patch)
             returned = guarded(lambda: app(list(arguments), standalone_mode=False), "--json" in arguments)
+        _record(arguments, returned, "".join(refused))
         return _checked(Done(["suites", *arguments], returned, shown.getvalue(), ""), code)
+
+
+def _heard(patch: pytest.MonkeyPatch) -> list[str]:
+    """Gets the message of a failure in this process, where refusals are recorded."""
+    heard: list[str] = []
+    if os.environ.get("HOLDFAST_REFUSALS"):
+        from holdfast.suites.cli import errors
+
+        plain = errors.fault_of
+
+        def fault_of(error: Exception) -> Any:
+            fault = plain(error)
+            heard.append(f"error: {fault.what}\nwhere: {fault.where}\nnext:  {fault.next}\n")
+            return fault
+
+        patch.setattr(errors, "fault_of", fault_of)
+    return heard
+
+
+def _record(arguments: Sequence[str], code: int, said: str) -> None:
+    """For docs/bad-inputs.md; imported here, since the child of the server has no package to import from."""
+    if os.environ.get("HOLDFAST_REFUSALS"):
+        from .. import refusals
+
+        refusals.command(arguments, code, said)
 
 
 def _own(out: Path, environment: Mapping[str, str], kill_at: str) -> dict[str, str]:
@@ -127,6 +154,7 @@ def _own(out: Path, environment: Mapping[str, str], kill_at: str) -> dict[str, s
 
 
 def _checked(done: Done, code: int | None) -> Done:
+    _record(done.args[1:], done.returncode, done.stderr)
     assert code is None or done.returncode == code, done.stderr or done.stdout
     assert "Traceback" not in done.stderr, done.stderr
     return done
