@@ -47,10 +47,14 @@ class Job:
     progress: Progress | None = None
     folder: Path | None = None
     note: str = ""
+    seen: bool = False  # whether it has said where it stands
 
     def stand(self) -> Progress | None:
+        """Where it stands; None before a worker has begun to write, and after the run's end."""
         if self.progress is None and self.folder is not None:
-            return progress_.read(self.folder)
+            found = progress_.read(self.folder)
+            self.seen = self.seen or found is not None
+            return found
         return self.progress
 
 
@@ -118,7 +122,7 @@ class Board:
 
     def _time(self) -> str:
         left = self.left()
-        return f"; about {duration(left)} left" if left else ""
+        return f"; about {duration(left)} left" if left is not None and left >= 1 else ""
 
     def line(self, name: str, how: str) -> str:
         """One job's end and how things stand, for a pipe or a log."""
@@ -142,8 +146,8 @@ class Board:
     def _stand(self, job: Job) -> str:
         stand = job.stand()
         text = stand.text() if stand is not None else ""
-        parts = [text or "begins", job.note, f"{duration(self.clock() - job.begun)} so far"]
-        if stand is not None and stand.left is not None:
+        parts = [text or ("ends" if job.seen else "begins"), job.note, f"{duration(self.clock() - job.begun)} so far"]
+        if stand is not None and stand.left is not None and stand.left >= 1:
             parts.append(f"about {duration(stand.left)} left")
         return "; ".join(part for part in parts if part)
 

@@ -162,7 +162,7 @@ class _Driver:
         how = f"failed ({problem})" if problem else f"{answer['state']} in {duration(taken)}"
         if not problem and ended.values:
             how += f", {', '.join(f'{value:.4f}' for value in ended.values)}"
-        self.console.note(self.board.line(f"{trial.number}", how))
+        self.console.note(self.board.line(f"number {trial.number}", how))
         self.failures = [*self.failures, re.sub(r"[-+.\de]*\d[-+.\de]*", "#", problem)] if problem else []
         if len(self.failures) >= EQUAL_FAILURES and len(set(self.failures[-EQUAL_FAILURES:])) == 1:
             what = f"{EQUAL_FAILURES} trials in a row failed alike: {problem}"

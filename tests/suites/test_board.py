@@ -113,7 +113,7 @@ def test_the_board_shows_the_state_of_a_sweep() -> None:
     assert "best 0.9 (trial 0)" in said
     assert "failed (1; last: trial 1 (lr=0.1, b=y)): loss became nan" in said
     assert "trial 2 (lr=0.2, b=z)" in said
-    assert board.line("0", "finished").startswith("trial 2 of 6: 0 finished; best 0.9")
+    assert board.line("number 0", "finished").startswith("trial 2 of 6: number 0 finished; best 0.9")
 
 
 def test_a_worker_is_followed_through_its_folder_and_leaves_nothing(
@@ -131,6 +131,7 @@ def test_a_worker_is_followed_through_its_folder_and_leaves_nothing(
         assert progress.read(tmp_path) == stand
         assert "contrast, epoch 3 of 10" in text_of(board)
     assert list(tmp_path.iterdir()) == []
+    assert "er-s0: ends" in text_of(board)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", json.dumps({"experience": 1, "later": 2})])
