@@ -110,11 +110,11 @@ DRAWN: list[tuple[str, Callable[[Path], None]]] = [
 @pytest.mark.parametrize(("name", "draw"), DRAWN, ids=[name for name, _ in DRAWN])
 def test_a_picture_is_bounded_whatever_it_shows(name: str, draw: Callable[[Path], None], tmp_path: Path) -> None:
     """The width is that of one or two columns of a paper, in both formats; the title names whose picture it is."""
-    start = time.monotonic()
+    start = time.process_time()  # another process's load is no fault of the picture's
     with headed("split_digits", "er", "seed 3"), warnings.catch_warnings():
         warnings.simplefilter("error")
         draw(tmp_path / "picture.png")
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
     assert sorted(file.suffix for file in tmp_path.iterdir()) == sorted(FORMATS)
     height, width = imread(tmp_path / "picture.png").shape[:2]
     assert width in (int(SINGLE * DPI), int(DOUBLE * DPI))
