@@ -43,7 +43,8 @@ class ContrastiveAnalysis(Evaluator):
     Linear probes of every attribute are fitted on the target rows that training has seen, and scored on target rows of
     the split; ``target``, which set a row is of, on all rows. A probe of an attribute on its own space is
     ``SPACE/ATTRIBUTE/SCORE``, on the other ``leak/SPACE/ATTRIBUTE/SCORE``. A probe that cannot be fitted or scored (no
-    row with a value, a single class, representations that are not finite) is left out.
+    row with a value, a single class, representations that are not finite) is left out; with representations that are
+    not finite ``separation`` is NaN.
     """
 
     main: ClassVar[str] = "separation"
@@ -150,7 +151,12 @@ class ContrastMeasurement(Measurement):
 
     def compute(self) -> dict[str, float]:
         cells, measures = self._cells()
-        return {"separation": separation(cells), **measures, **self._leakage(), **self._norms()}
+        whole = separation(cells) if self._finite() else float("nan")  # fewer cells would make a smaller sum
+        return {"separation": whole, **measures, **self._leakage(), **self._norms()}
+
+    def _finite(self) -> bool:
+        parts = [self.taken, *([self.probes.taken] if self.probes is not None else [])]
+        return all(np.isfinite(taken[space]).all() for taken in parts for space in SPACES)
 
     def _cells(self) -> tuple[list[Cell], dict[str, float]]:
         """The cells of the probe table, and their metrics."""
