@@ -1,11 +1,11 @@
 """Writes docs/bad-inputs.md from docs/bad-inputs.jsonl, which a recording of the tests gives (``make refusals``).
 
     python docs/generate/refusals.py                writes the page
-    python docs/generate/refusals.py --record RAW   first makes the file of the lines that HOLDFAST_REFUSALS wrote to RAW
-    python docs/generate/refusals.py --check        writes nothing; exit code 1 where the page is not what the file gives
+    python docs/generate/refusals.py --record RAW   first the file, of the lines that HOLDFAST_REFUSALS wrote to RAW
+    python docs/generate/refusals.py --check        writes nothing; exit code 1 where the page differs
 
-One row is one kind of mistake: of messages that differ in names, numbers and paths alone the first is kept. Paths of the
-machine are shortened, a folder of a test to DIR.
+One row is one kind of mistake: of messages that differ in names, numbers and paths alone the first is kept. Paths of
+the machine are shortened, a folder of a test to DIR.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ HEAD = """<!-- Generated from bad-inputs.jsonl by: python docs/generate/refusals
 
 # What a wrong input gets
 
-One message: what is wrong, where, and what to do next; never a traceback, and nothing half-written. Exit codes: 2 a wrong
-command or recipe, 3 missing or faulty data, 4 failed while it ran.
+One message: what is wrong, where, and what to do next; never a traceback, and nothing half-written. Exit codes: 2
+a wrong command or recipe, 3 missing or faulty data, 4 failed while it ran.
 
-The rows are what the tests saw when they were recorded (`make refusals`), one for each kind of mistake. DIR stands for a
-folder, INVOCATION for that of a run; in brackets is what a test is about, where its command alone does not say what is
-wrong. A slash between spaces is a new line of the message.
+The rows are what the tests saw when they were recorded (`make refusals`), one for each kind of mistake. DIR stands for
+a folder, INVOCATION for that of a run; in brackets is what a test is about, where its command alone does not say what
+is wrong. A slash between spaces is a new line of the message.
 """
 
 
@@ -78,9 +78,10 @@ def group_of(row: dict[str, Any]) -> str:
 
 def words(row: dict[str, Any]) -> str:
     """What the test is about: its case where that has a name, else its own name."""
-    case = row["case"] or ""
-    plain = case and re.search("[a-z]", case) and not re.search(r"[<>\\]|lambda", case)
-    return (case if plain else row["test"]).replace("_", " ")
+    case, test = row["case"] or "", row["test"].replace("_", " ")
+    if re.fullmatch(r"[A-Za-z][A-Za-z:., -]* [A-Za-z0-9:., -]+", case):
+        return case
+    return f"{test} ({case})" if re.fullmatch(r"[\w .,-]{1,40}", case) else test
 
 
 def rows_of(raw: Iterable[str]) -> list[dict[str, Any]]:
@@ -130,7 +131,7 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
             parts.append(f"## {group}\n\n{said}\n\n{head}\n" + "\n".join(lines) + "\n")
     faults = [row for row in rows if row["group"] == "Faults of files"]
     if faults:
-        said = "What a reader says of files that are damaged or not in the form that it expects (exit code 3), by its tests."
+        said = "What a reader says of files that are damaged or not in its form (exit code 3), by its tests."
         lines = [f"| {row['did'].replace('_', ' ')} | {cell(row['case'])} | {cell(row['what'])} |" for row in faults]
         head = "| reader | fault | message |\n|---|---|---|"
         parts.append(f"## Faults of files\n\n{said}\n\n{head}\n" + "\n".join(lines) + "\n")
