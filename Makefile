@@ -24,8 +24,9 @@ smoke: $(STAMP) ## every suite in seconds
 	for each in $$($(BIN)/suites list --json | $(BIN)/python -c 'import json, sys; print(*[row["name"] for row in json.load(sys.stdin)])'); do $(BIN)/suites run $$each --profile smoke || exit 1; done
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-types: $(STAMP) ## strict mypy over the packages and tests
+types: $(STAMP) ## strict mypy over the packages, tests and generators of pages
 	MYPYPATH=.types $(BIN)/mypy --namespace-packages --explicit-package-bases -p holdfast -p tests
+	MYPYPATH=.types $(BIN)/mypy --namespace-packages --explicit-package-bases docs/generate/*.py
 JOBS ?= 2
 test: $(STAMP) lint types ## environment + checks + tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(JOBS) --dist worksteal
