@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(shell for p in python3.12 python3.11 python3; do $$p -c 
 STAMP := $(VENV)/.holdfast-installed
 BIN := $(abspath $(VENV))/bin
 
-.PHONY: help install demo smoke test test-slow lint types docs benchmarks
+.PHONY: help install demo smoke test test-slow lint types docs refusals benchmarks
 help: ## this text
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -24,8 +24,9 @@ smoke: $(STAMP) ## every suite in seconds
 	for each in $$($(BIN)/suites list --json | $(BIN)/python -c 'import json, sys; print(*[row["name"] for row in json.load(sys.stdin)])'); do $(BIN)/suites run $$each --profile smoke || exit 1; done
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-types: $(STAMP) ## strict mypy over the packages and tests
+types: $(STAMP) ## strict mypy over the packages, tests and generators of pages
 	MYPYPATH=.types $(BIN)/mypy --namespace-packages --explicit-package-bases -p holdfast -p tests
+	MYPYPATH=.types $(BIN)/mypy --namespace-packages --explicit-package-bases docs/generate/*.py
 JOBS ?= 2
 test: $(STAMP) lint types ## environment + checks + tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(JOBS) --dist worksteal
@@ -33,5 +34,10 @@ test-slow: $(STAMP) ## what takes longer than a minute
 	$(BIN)/pytest -m slow
 docs: $(STAMP) ## the documentation as a site in site/, links checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+refusals: $(STAMP) ## docs/bad-inputs.md from what the tests see (a quarter of an hour)
+	rm -f .refusals.jsonl
+	HOLDFAST_REFUSALS=$(abspath .refusals.jsonl) OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "not slow" -n $(JOBS) tests/suites tests/datasets
+	$(BIN)/python docs/generate/refusals.py --record .refusals.jsonl
+	rm -f .refusals.jsonl
 benchmarks: $(STAMP) ## speed beside named peers (about fifteen minutes)
 	cd /tmp && for each in loop supcon supremix jem encoder sweep tracking; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done

@@ -1,6 +1,7 @@
-"""What a wrong input gets, recorded while the tests run: ``HOLDFAST_REFUSALS=FILE pytest ...`` adds a JSON line for
-each refused command and for each DataError that a test expects. ``docs/generate/refusals.py`` makes docs/bad-inputs.md
-of it.
+"""What a wrong input gets, recorded while the tests run.
+
+``HOLDFAST_REFUSALS=FILE pytest ...`` adds a line of JSON for each refused command and for each DataError that a test
+expects; ``docs/generate/refusals.py`` makes docs/bad-inputs.md of them.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ def advice_of_the_table() -> list[str]:
     """The last column of the tables of docs/bad-inputs.md that say what to do next."""
     lines = (ROOT / "docs" / "bad-inputs.md").read_text(encoding="utf-8").splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| `")]
-    return sorted({row[3].strip() for row in rows if len(row) == 4})
+    return sorted({row[3].replace("\\", "").strip() for row in rows if len(row) == 4})
 
 
 def test_the_checks_find_what_is_wrong() -> None:
