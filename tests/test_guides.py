@@ -159,7 +159,8 @@ def test_the_commands_that_a_page_names_exist(page: Path) -> None:
 
 @pytest.mark.slow
 def test_the_site_builds_and_no_link_leads_nowhere(tmp_path: Path) -> None:
-    command = [str(Path(sys.executable).with_name("mkdocs")), "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    mkdocs = str(Path(sys.executable).with_name("mkdocs"))
+    command = [mkdocs, "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
