@@ -17,13 +17,14 @@ generate = script("refusals")
 ROWS: list[dict[str, Any]] = generate.read()
 
 
+NEEDS = ("DIR", "cuda", "=absent", "--data-root", " last", "--out", "smoke")
+
+
 def alone(row: dict[str, Any]) -> bool:
     """Whether the command can be run as it stands: it needs no file, no run, no data and no machine."""
     if row["group"] not in ("Recipes", "The command line") or row["case"] or "transformers" in row["did"]:
         return False
-    return row["exit"] == 2 and not any(
-        word in row["did"] for word in ("DIR", "cuda", "=absent", "--data-root", "last")
-    )
+    return row["exit"] == 2 and not any(word in row["did"] for word in NEEDS)
 
 
 ALONE = [row for row in ROWS if alone(row)]

@@ -35,6 +35,7 @@ GROUPS = {
     "The command line": "Options and names.",
     "Data files": "`--data-root` and what lies there, as the command line says it. Exit code 3.",
     "Runs and comparisons": "Folders of runs: resume, compare, predict, remove.",
+    "While it runs": "Found by a run that has begun; what it has done is saved.",
     "Stores": "MLflow.",
 }
 HEAD = """<!-- Generated from bad-inputs.jsonl by: python docs/generate/refusals.py (do not edit by hand) -->
@@ -58,7 +59,7 @@ def shortened(text: str) -> str:
 
 def kind_of(text: str) -> str:
     """The message without names, numbers and paths: equal for mistakes of one kind."""
-    text = re.sub(r"\(there are: .*?\)|\(it has: .*?\)|did you mean .*", "", text, flags=re.DOTALL)
+    text = re.sub(r"\(there are: .*?\)|\(it has: .*?\)|\s*-? did you mean .*", "", text, flags=re.DOTALL)
     text = re.sub(r"'[^']*'|\"[^\"]*\"", "'", text)
     text = re.sub(r"\S*[/.]\S*", "/", text)
     return " ".join(re.sub(r"\d+", "0", text).split())
@@ -68,10 +69,12 @@ def group_of(row: dict[str, Any]) -> str:
     verb = row["arguments"][0] if row["arguments"] else ""
     if verb in ("sync", "ui") or "MLflow" in row["what"] or "tracking-uri" in " ".join(row["arguments"]):
         return "Stores"
-    if row["exit"] == 3:
-        return "Data files"
     if verb in ("resume", "runs", "predict", "compare"):
         return "Runs and comparisons"
+    if row["exit"] == 4:
+        return "While it runs"
+    if row["exit"] == 3:
+        return "Data files"
     recipe = "suites validate FILE" in row["next"] or verb in ("validate", "copy", "migrate")
     return "Recipes" if recipe else "The command line"
 
@@ -95,9 +98,10 @@ def rows_of(raw: Iterable[str]) -> list[dict[str, Any]]:
             reader = Path(row["file"]).stem.removeprefix("test_")
             made |= {"group": "Faults of files", "did": reader, "case": words(row)}
         else:
-            hidden = re.search(r"\bDIR\b|INVOCATION|\w\.ya?ml|\blast\b", " ".join(row["arguments"]))
-            did = shlex.join(["suites", *row["arguments"]])
-            made |= {"group": group_of({**row, **made}), "did": did, "case": words(row) if hidden else ""}
+            hidden = re.search(r"\bDIR\b|INVOCATION|\w\.ya?ml|(?<= )last\b", " ".join(row["arguments"]))
+            told = row["case"] == " ".join(row["arguments"])  # the test is named by its command
+            case = words(row) if (hidden or row["exit"] == 4) and not told else ""
+            made |= {"group": group_of({**row, **made}), "did": shlex.join(["suites", *row["arguments"]]), "case": case}
         if PRIVATE.search(json.dumps(made)) or not made["what"].strip():
             continue
         place = made["did"] if row["kind"] == "data" else ""
