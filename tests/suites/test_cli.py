@@ -66,7 +66,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["run", "coconut_slurp", "name=mine"], 2, "cannot be overridden"),
     (["run", "coconut_slurp", "--wrong-option"], 2, "--wrong-option"),
     (["resume", "absent"], 2, "no invocation and no run"),
-    (["resume", "last"], 2, "no invocation to resume"),
+    (["resume", "last"], 2, "there are no runs and no studies here"),
     (["run", "supremix_agedb", "methods.lds.kernel_size=4"], 2, "kernel_size must be odd, not 4"),
     (["runs", "remove", "."], 2, "no invocation and no run"),
     (["runs", "remove", "absent", "--yes"], 2, "no invocation and no run"),
