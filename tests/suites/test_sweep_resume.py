@@ -175,7 +175,7 @@ def test_a_study_goes_on_with_its_own_data_alone(tmp_path: Path, monkeypatch: py
 
 
 def test_last_is_the_newest_that_is_not_finished_be_it_a_study_or_a_run(tmp_path: Path) -> None:
-    with pytest.raises(Fault, match="no invocation to resume"):
+    with pytest.raises(Fault, match="no runs and no studies"):
         folders.newest(tmp_path)
     for name, status in (("a", "finished"), ("b", "interrupted"), ("c", "finished")):
         plan = {"runs": [{"method": "er", "seed": 0, "folder": "er-s0"}]}
