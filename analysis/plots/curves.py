@@ -30,6 +30,12 @@ class Curves:
     test: Curve = field(default_factory=lambda: ([], []))
     ends: list[float] = field(default_factory=list)
 
+    @property
+    def kinds(self) -> list[str]:
+        """What there is to draw: ``loss``, and ``metric`` where it has more than a single point."""
+        measured = any(len(one[0]) > 1 for one in (self.epoch, self.valid, self.test))
+        return [kind for kind, there in (("loss", self.losses), ("metric", measured)) if there]
+
     @classmethod
     def of(cls, points: Iterable[Mapping[str, Any]], main: str) -> Curves:
         """From a journal's points in their order; what is not finite leaves a gap."""
@@ -80,8 +86,7 @@ def training_curves(
     epoch where weights were chosen by it, and after each experience on validation and test rows (nothing where each of
     these is a single point). Raises ValueError where there is no curve at all.
     """
-    measured = any(len(one[0]) > 1 for one in (curves.epoch, curves.valid, curves.test))
-    kinds = [kind for kind, there in (("loss", curves.losses), ("metric", measured)) if there]
+    kinds = curves.kinds
     if not kinds:
         raise ValueError("the journal holds no loss and no curve of a metric")
     wide = len(curves.losses) > 2

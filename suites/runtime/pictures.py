@@ -46,7 +46,8 @@ def of_run(run: Run) -> None:
     with heading(run.recipe, run.streams.source.source, run.name, run.seed):
         with spared(folder / TRAINING, run.warn) as path:
             drawn = curves.Curves.of(read(run.folder / "journal.jsonl"), main.name)
-            curves.training_curves(drawn, path, words=main.words, **facts)
+            if drawn.kinds:  # a method in closed form has none
+                curves.training_curves(drawn, path, words=main.words, **facts)
         if len(run.matrix.cells) > 1:
             with spared(folder / "matrix.png", run.warn) as path:
                 better: dict[str, Any] = {**facts, "higher_is_better": main.higher_is_better}

@@ -294,3 +294,10 @@ def test_a_picture_that_fails_is_told_and_leaves_nothing(tmp_path: Path) -> None
         fail(path, ValueError())
     with pytest.raises(KeyboardInterrupt), spared(path, warnings_given.append):
         fail(path, KeyboardInterrupt())
+
+
+def test_one_evaluation_without_training_is_no_curve() -> None:
+    alone = [{"name": "mae/pooled", "value": 1.0, "axis": "experience", "step": 0}]
+    assert Curves.of(alone, "mae").kinds == []
+    assert Curves.of([*alone, {**alone[0], "step": 1}], "mae").kinds == ["metric"]
+    assert Curves.of([{"name": "loss", "value": 1.0, "axis": "iteration", "step": 0}], "mae").kinds == ["loss"]
