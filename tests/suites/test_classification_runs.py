@@ -58,7 +58,7 @@ def test_every_entry_of_a_recipe_trains_and_is_drawn(name: str, out: Path, cli: 
             assert metrics["cost/memory_rows"] == 20, "10 % of 200 rows"
 
 
-@pytest.mark.parametrize("point", ["iteration:30", "evaluation:9"])
+@pytest.mark.parametrize("point", ["iteration:30", pytest.param("evaluation:9", marks=pytest.mark.slow)])
 def test_a_kill_changes_nothing(point: str, out: Path, cli: CommandLine, whole: Path) -> None:
     cli(*ER, out=out, kill_at=point, code=-signal.SIGKILL)
     folder = Path(cli("resume", "last", "--json", out=out).document["runs"][0]["folder"])

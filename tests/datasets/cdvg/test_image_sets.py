@@ -110,7 +110,7 @@ def test_the_check_of_a_folder_says_what_is_aligned(words: tuple[str, str, str, 
     assert found["usual"] == {words[0]: words[2], words[1]: words[3]}
 
 
-@pytest.mark.parametrize("words", [WORDS[1], WORDS[3], WORDS[4]])
+@pytest.mark.parametrize("words", [WORDS[1], *(pytest.param(WORDS[k], marks=pytest.mark.slow) for k in (3, 4))])
 def test_bias_moved_is_that_of_the_usual_bias(words: tuple[str, str, str, str], tmp_path: Path) -> None:
     """A translator that paints every image in the usual colour of the mode moves the bias of all."""
     source = load(folder(tmp_path / "data", words, unbiased=100))

@@ -77,7 +77,11 @@ ORDERS = [
 ]
 
 
-@pytest.mark.parametrize("order", ORDERS)
+# each is an interpreter that imports torch: the ones between the first and the last two are slow
+@pytest.mark.parametrize(
+    "order",
+    [ORDERS[0], *(pytest.param(one, marks=pytest.mark.slow) for one in ORDERS[1:-2]), *ORDERS[-2:]],
+)
 def test_a_fresh_interpreter_gets_the_function_in_any_order_of_imports(order: str) -> None:
     code = order.format(p="holdfast.methods.losses") + "\nassert type(nspt).__name__ == 'function', nspt"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -121,7 +121,7 @@ def test_code_beside_a_model_that_the_library_knows_itself_is_left_alone(own: tu
     assert not canary.exists()
 
 
-@pytest.mark.parametrize("how", ["config", "tokenizer"])
+@pytest.mark.parametrize("how", ["config", pytest.param("tokenizer", marks=pytest.mark.slow)])
 def test_yes_on_standard_input_runs_no_code_of_a_model(
     how: str, tmp_path: Path, tiny_bert: Callable[..., Path]
 ) -> None:

@@ -38,7 +38,10 @@ def score(net: Seq2Seq, h: Tensor, mask: Tensor, ids: list[int], penalty: str) -
     return sum(steps) / (((5 + len(ids)) / 6) ** 0.6 if penalty == "total" else 1)
 
 
-@pytest.mark.parametrize("penalty", ["total", "per_step", "none"])
+OTHER = [pytest.param(penalty, marks=pytest.mark.slow) for penalty in ("per_step", "none")]
+
+
+@pytest.mark.parametrize("penalty", ["total", *OTHER])
 def test_wide_beam_is_exhaustive_search(penalty: Any) -> None:
     candidates = [[*body, 3] for k in range(3) for body in itertools.product([1, 4, 5], repeat=k)]
     candidates += [list(body) for body in itertools.product([1, 4, 5], repeat=3)]
