@@ -64,7 +64,7 @@ def test_its_fields_are_checked_and_shown(recipe: Path, tmp_path: Path, cli: Com
     assert shown["summary"] == "fine-tuning, weighed"
     assert shown["fields"]["scale"]["value"] == 0.5
     assert shown["fields"]["scale"]["range"] == ">0, ≤10"
-    screen = cli.here("show", str(recipe), out=tmp_path).stdout
+    screen = cli.here("show", str(recipe), "--all", out=tmp_path).stdout
     assert "weight of the loss" in screen
     assert "mine.py:Mine" in screen
     recipe.write_text(RECIPE.replace("scale: 0.5", "scle: 0.5"))
