@@ -102,7 +102,7 @@ class TwoSpaces(Method[ContrastModel]):
     def before_experience(self, view: ExperienceView) -> None:
         self._rows = None
         if not bool((view.labels("target") == TARGET).any()):
-            raise UnfitError(f"experience {view.experience} has no target row: there is nothing to be told apart")
+            raise UnfitError(f"experience {view.experience} has no target row: there is nothing to separate")
         if view.n_experiences > 1 and 0 < self.config.rows(view.n_train) < 2 * view.n_experiences:
             raise UnfitError(
                 f"a memory of {self.config.rows(view.n_train)} rows has none for both groups of each of "

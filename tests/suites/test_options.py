@@ -171,7 +171,7 @@ def test_a_run_that_diverges_says_what_to_change(tmp_path: Path, cli: CommandLin
     assert "train.lr" in error["next"]
 
 
-def test_a_full_disk_leaves_a_run_that_can_be_taken_up(tmp_path: Path, cli: CommandLine) -> None:
+def test_a_full_disk_leaves_a_run_that_can_be_resumed(tmp_path: Path, cli: CommandLine) -> None:
     """A limit on the size of a file acts as a full disk: the checkpoint of a wider model does not fit."""
     arguments = [
         "run",
