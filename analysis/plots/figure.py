@@ -56,9 +56,9 @@ _METADATA: dict[str, dict[str, None]] = {
     ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
     ".svg": {"Date": None},
 }
-PAPER, DRAFT = 42, 3  # fonts of a PDF: journals refuse Type 3, which takes half the time
+TRUE_TYPE = 42  # fonts of a PDF: journals refuse Type 3
 _heading: ContextVar[str] = ContextVar("heading", default="")
-_fonts: ContextVar[int] = ContextVar("fonts", default=PAPER)
+_draft: ContextVar[bool] = ContextVar("draft", default=False)
 
 P = ParamSpec("P")
 
@@ -66,15 +66,15 @@ P = ParamSpec("P")
 @contextmanager
 def headed(*parts: str, draft: bool = False) -> Iterator[None]:
     """What is drawn inside bears ``parts`` above its title: the suite, the method, the seed. ``draft``: it is for no
-    paper, and drawn faster.
+    paper and gets no PDF.
     """
     heading = _heading.set(", ".join(part for part in parts if part))
-    fonts = _fonts.set(DRAFT if draft else PAPER)
+    drafted = _draft.set(draft)
     try:
         yield
     finally:
         _heading.reset(heading)
-        _fonts.reset(fonts)
+        _draft.reset(drafted)
 
 
 def styled(draw: Callable[P, None]) -> Callable[P, None]:
@@ -124,21 +124,40 @@ def panels(width: float, height: float) -> Any:
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write the figure under its heading. A path that ends in ``.png`` gets a PDF beside it, any other is written
-    alone.
+    """Write the figure under its heading. A path that ends in ``.png`` gets a PDF beside it, unless it is a draft; any
+    other is written alone.
     """
     heading = _heading.get()
     if heading:
         figure.suptitle(wrapped(heading, figure, SIZE))  # no second font: it would cost a tenth of a second
     import matplotlib
 
-    with warnings.catch_warnings(), matplotlib.rc_context({"pdf.fonttype": _fonts.get()}):
+    suffixes = FORMATS if path.suffix == ".png" and not _draft.get() else (path.suffix,)
+    with warnings.catch_warnings(), matplotlib.rc_context({"pdf.fonttype": TRUE_TYPE}):
         warnings.filterwarnings("ignore", message="constrained_layout not applied")  # names longer than the picture
         warnings.filterwarnings("ignore", message="Glyph")  # a name in letters that the font lacks
-        figure.get_layout_engine().execute(figure)
-        figure.set_layout_engine("none")  # placed once for both files
-        for suffix in FORMATS if path.suffix == ".png" else (path.suffix,):
-            figure.savefig(path.with_suffix(suffix), dpi=DPI, metadata=_METADATA.get(suffix))
+        figure.get_layout_engine().execute(figure)  # placed once for all files
+        for suffix in suffixes:
+            _write(figure, path.with_suffix(suffix))
+
+
+def _write(figure: Any, path: Path) -> None:
+    """The file, by the canvas itself: ``Figure.savefig`` draws everything twice."""
+    from matplotlib.backends import backend_agg, backend_pdf, backend_svg
+
+    canvases: dict[str, tuple[Any, str]] = {
+        ".png": (backend_agg.FigureCanvasAgg, "print_png"),
+        ".pdf": (backend_pdf.FigureCanvasPdf, "print_pdf"),
+        ".svg": (backend_svg.FigureCanvasSVG, "print_svg"),
+    }
+    canvas, method = canvases[path.suffix]
+    shown = figure.dpi
+    figure.set_layout_engine("none")
+    try:
+        figure.dpi = DPI
+        getattr(canvas(figure), method)(path, metadata=_METADATA[path.suffix])
+    finally:
+        figure.dpi = shown
 
 
 def wrapped(text: str, figure: Any, size: float = 8) -> str:

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from .numerics import at_least_float32, log_sum_gauss, zero
 
 SalientUniformity = Literal["code", "paper"]
+CommonRows = Literal["all", "background"]
 BLOCK = 256  # rows of distances held at a time
 CONTINUOUS_WIDTH, DISCRETE_WIDTH = 2 * 0.025, 1e-5  # of the labels' kernels, in squared units of the label
 
@@ -171,6 +172,7 @@ def sepclr(
     lam: float = 10.0,
     temperature: float = 0.5,
     salient: SalientUniformity = "code",
+    common: CommonRows = "all",
     block: int = BLOCK,
 ) -> SepCLRTerms:
     """``L_common + β_s L_salient + β_0 L_null + λ L_jem`` of two views; c is normalised inside, s is not.
@@ -187,6 +189,7 @@ def sepclr(
         beta_s, beta_0, lam: weights β_s, β_0, λ.
         temperature: τ of every term.
         salient: uniformity of s~ in the public code's form, or :func:`uniformity_by_anchor`.
+        common: rows of L_common; ``background`` is ours: it cannot learn what only targets have.
         block: rows of distances held at a time.
 
     Raises:
@@ -200,8 +203,9 @@ def sepclr(
         views = [(F.normalize(at_least_float32(c), dim=1), at_least_float32(s)) for c, s in ((c1, s1), (c2, s2))]
         (c1, s1), (c2, s2) = views
         mine, rest = target == 1, target != 1
-        common_align = align(c1, c2, temperature=tau)
-        common_unif = (uniformity(c1, temperature=tau, block=block) + uniformity(c2, temperature=tau, block=block)) / 2
+        u1, u2 = (c1, c2) if common == "all" else (c1[rest], c2[rest])
+        common_align = align(u1, u2, temperature=tau)
+        common_unif = (uniformity(u1, temperature=tau, block=block) + uniformity(u2, temperature=tau, block=block)) / 2
         salient_align = align(s1[mine], s2[mine], temperature=tau)
         if salient == "paper":
             parts = [uniformity_by_anchor(s, target, temperature=tau, block=block) for s in (s1, s2)]

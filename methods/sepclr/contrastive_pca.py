@@ -57,6 +57,9 @@ class ContrastivePCA(Method[ContrastModel]):
         raise NotImplementedError("contrastive_pca has no steps: it is fitted at once")
 
     def before_stage(self, stage: Stage, view: ExperienceView) -> None:
+        self.fit_on(view)
+
+    def fit_on(self, view: ExperienceView) -> None:
         """Fit on all rows of the experience. Raises UnfitError for wide rows and for an experience without targets."""
         d = torch.Size(self._model.input_shape).numel()
         widest = max(self._model.d_common + self._model.d_salient, 1)
@@ -72,7 +75,7 @@ class ContrastivePCA(Method[ContrastModel]):
             )
         moments = [_Moments(d), _Moments(d)]
         for batch in view.batches():
-            x = self._rows(batch)
+            x = _rows(self._model.inputs(batch))
             for group in (BACKGROUND, TARGET):
                 moments[group].add(x[batch["target"] == group])
         if not moments[TARGET].n:
@@ -94,20 +97,28 @@ class ContrastivePCA(Method[ContrastModel]):
         common = _leading(away @ all_rows @ away - salient @ salient.T, self._model.d_common)
         self.fitted = {"mean": both.sum / both.n, "scale": scale, "salient": salient, "common": common}
 
-    def _rows(self, batch: Batch) -> Tensor:
-        return self._model.inputs(batch).flatten(1).double().cpu()
-
     def predict(self, batch: Batch) -> dict[str, Tensor]:
-        device = batch["target"].device if "target" in batch else self._model.inputs(batch).device
-        x = (self._rows(batch) - self.fitted["mean"]) / self.fitted["scale"]
-        common, salient = ((x @ self.fitted[name]).float().to(device) for name in ("common", "salient"))
+        x = self._model.inputs(batch)
+        common, salient = self._onto(x, "common"), self._onto(x, "salient")
         return predictions(common, salient, common, salient)
+
+    def salient(self, x: Tensor) -> Tensor:
+        """Coordinates [B, ds] of inputs x along the salient directions."""
+        return self._onto(x, "salient")
+
+    def _onto(self, x: Tensor, space: str) -> Tensor:
+        rows = (_rows(x) - self.fitted["mean"]) / self.fitted["scale"]
+        return (rows @ self.fitted[space]).float().to(x.device)
 
     def get_extra_state(self) -> dict[str, Tensor]:
         return self.fitted
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
         self.fitted = dict(state)
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.flatten(1).double().cpu()
 
 
 class _Moments:

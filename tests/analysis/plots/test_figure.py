@@ -34,6 +34,7 @@ from holdfast.analysis.plots.regression import (
     prediction_against_truth,
 )
 from holdfast.analysis.plots.speech import confusion
+from matplotlib import rc_context
 from matplotlib.image import imread
 from matplotlib.text import Text
 
@@ -134,16 +135,16 @@ def test_every_plot_is_among_those() -> None:
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The figures that are saved."""
-    from matplotlib.figure import Figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     kept: list[Any] = []
-    real = Figure.savefig
+    real = FigureCanvasAgg.print_png
 
     def keep(self: Any, path: Path, **options: Any) -> None:
-        kept.append(self)
+        kept.append(self.figure)
         real(self, path, **options)
 
-    monkeypatch.setattr(Figure, "savefig", keep)
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", keep)
     return kept
 
 
@@ -174,11 +175,24 @@ def test_the_same_numbers_give_the_same_files(tmp_path: Path, monkeypatch: pytes
     assert b"CreationDate" not in files[0][1]
 
 
-def test_a_paper_gets_fonts_that_journals_take(tmp_path: Path) -> None:
+def test_a_paper_gets_fonts_that_journals_take_and_a_draft_no_pdf(tmp_path: Path) -> None:
     for draft in (False, True):
         with headed("suite", draft=draft):
-            matrix_heatmap(triangle(3), "accuracy", tmp_path / "m.png")
-        assert (b"/Type3" in (tmp_path / "m.pdf").read_bytes()) is draft
+            matrix_heatmap(triangle(3), "accuracy", tmp_path / f"{draft}.png")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["False.pdf", "False.png", "True.png"]
+    assert b"/Type3" not in (tmp_path / "False.pdf").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_is_what_savefig_would_write(suffix: str, tmp_path: Path, figures: list[Any]) -> None:
+    """Pixel by pixel, and for a PDF (whose objects are numbered) stroke by stroke."""
+    with headed("split_digits", "er"):
+        matrix_heatmap(triangle(3), "accuracy", tmp_path / "m.png")
+    other = tmp_path / f"other{suffix}"
+    metadata = {".png": {"Software": None}, ".pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
+    with rc_context({"pdf.fonttype": 42}):
+        figures[0].savefig(other, dpi=DPI, metadata=metadata[suffix])
+    assert (tmp_path / f"m{suffix}").read_bytes() == other.read_bytes()
 
 
 def test_the_style_stays_within_the_picture(tmp_path: Path) -> None:

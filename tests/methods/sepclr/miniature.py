@@ -10,9 +10,11 @@ from holdfast.datasets.core import streams
 from holdfast.datasets.core.contrast import ContrastInfo
 from holdfast.datasets.core.source import Source
 from holdfast.datasets.core.table import Batch
+from holdfast.datasets.core.view import ExperienceView, Sidecar
 from holdfast.datasets.sepclr import cifar_mnist
 from holdfast.methods.base import Method
 from holdfast.methods.networks import two_encoders
+from holdfast.methods.training import sampler
 from holdfast.methods.training.settings import TrainingSettings
 from holdfast.methods.training.strategy import MethodStrategy
 from holdfast.suites.config import registry
@@ -57,6 +59,13 @@ def train(
         strategy.train(experience, eval_streams=[])
     made.eval()
     return watch
+
+
+def view_of(made: Method) -> ExperienceView:
+    """All training rows of the set that :func:`train` trains on."""
+    (experience,) = streams.single(source(), HIDDEN).streams["train"]
+    none, cpu = torch.empty(0, dtype=torch.int64), torch.device("cpu")
+    return sampler.view_of(experience, memory=none, batch_size=16, seed=made.seed, device=cpu, sidecar=Sidecar())
 
 
 def rows_of_test() -> Batch:
