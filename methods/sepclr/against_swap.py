@@ -14,10 +14,9 @@ from .two_spaces import BACKGROUND, TARGET
 
 
 def mixed_with_background(x: Tensor, target: Tensor, most: float, draws: torch.Generator) -> Tensor:
-    """``(1 - w_i) x_i + w_i b_i``: b_i a background row of the batch, w_i uniform on [0, most], from the generator (of the CPU).
-
-    Two views of a target then differ in their common pattern and agree in their salient one alone. Rows stay as they
-    are where the batch has no background.
+    """``(1 - w_i) x_i + w_i b_i``: b_i a background row of the batch, w_i uniform on [0, most], from the generator
+    (of the CPU). Two views of a target then differ in their common pattern and agree in their salient one alone. Rows
+    stay as they are where the batch has no background.
 
     Args:
         x: [B, ...] views. target: [B], 1 for targets, 0 for background. most: in [0, 1).

@@ -22,8 +22,8 @@ def fails(*arguments: Any, **named: Any) -> None:
     raise MemoryError("Unable to allocate 12.1 GiB")
 
 
-def start(out: Path, suite: str, method: str) -> dict[str, Any]:
-    recipe = catalog.recipe(suite, "smoke", ["train.threads=1"])
+def start(out: Path, suite: str, method: str, profile: str = "smoke", *small: str) -> dict[str, Any]:
+    recipe = catalog.recipe(suite, profile, ["train.threads=1", *small])
     started = invocation.start(
         recipe, methods=[method], seeds=[0], device="cpu", out=out, tracking_uri=None, console=Console(json=True)
     )
@@ -82,11 +82,12 @@ def test_the_picture_of_all_methods_fails_alone(out: Path, monkeypatch: pytest.M
 
 def test_every_run_and_invocation_has_its_pictures(out: Path) -> None:
     """Both formats in the folders, PNG alone in MLflow; no matrix of one experience, and each method in its colour."""
-    recipe = catalog.recipe("supremix_tabular", "smoke", ["train.threads=1"])
+    small = ("data.options.n_train=96", "data.options.n_test=40", "train.epochs=1", "model.options.hidden=16")
+    recipe = catalog.recipe("supremix_tabular", "demo", ["train.threads=1", *small])
     started = invocation.start(
         recipe, methods=["l1", "mse"], seeds=[0], device="cpu", out=out, tracking_uri=None, console=Console(json=True)
     )
-    (alone,) = start(out, "supremix_tabular", "l1")["runs"]
+    (alone,) = start(out, "supremix_tabular", "l1", "demo", *small)["runs"]
     run, whole = Path(alone["folder"]), {"training", "predictions", "error", "embedding", "ordinality"}
     assert {file.name for file in (run / "plots").iterdir()} == {f"{n}.{s}" for n in whole for s in ("png", "pdf")}
     for name in ("training.png", "training.pdf"):

@@ -25,7 +25,7 @@ from holdfast.analysis.plots.comparison import (
     panel_of,
 )
 from holdfast.analysis.plots.curves import Curves, thinned, training_curves
-from holdfast.analysis.plots.figure import DOUBLE, DPI, FORMATS, SIDE, SINGLE, headed, spared
+from holdfast.analysis.plots.figure import DOUBLE, DPI, FORMATS, SIDE, SINGLE, STYLE, headed, spared
 from holdfast.analysis.plots.groups import group_heatmap, translation_grid
 from holdfast.analysis.plots.regression import (
     embedding_by_label,
@@ -184,14 +184,19 @@ def test_a_paper_gets_fonts_that_journals_take_and_a_draft_no_pdf(tmp_path: Path
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_file_is_what_savefig_would_write(suffix: str, tmp_path: Path, figures: list[Any]) -> None:
-    """Pixel by pixel, and for a PDF (whose objects are numbered) stroke by stroke."""
-    with headed("split_digits", "er"):
-        matrix_heatmap(triangle(3), "accuracy", tmp_path / "m.png")
+def test_a_file_is_what_savefig_writes(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the byte: a file is written by its canvas itself, which draws once."""
+    from matplotlib.figure import Figure
+
+    made: list[Figure] = []
+    init = Figure.__init__
+    monkeypatch.setattr(Figure, "__init__", lambda self, **options: made.append(self) or init(self, **options))
+    with headed("split_digits", "er", draft=True):
+        matrix_heatmap(triangle(3), "accuracy", tmp_path / f"m{suffix}")
     other = tmp_path / f"other{suffix}"
     metadata = {".png": {"Software": None}, ".pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
-    with rc_context({"pdf.fonttype": 42}):
-        figures[0].savefig(other, dpi=DPI, metadata=metadata[suffix])
+    with rc_context({**STYLE, "pdf.fonttype": 42}):
+        made[0].savefig(other, dpi=DPI, metadata=metadata[suffix])
     assert (tmp_path / f"m{suffix}").read_bytes() == other.read_bytes()
 
 
