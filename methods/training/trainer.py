@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from ...datasets.core.table import Batch, Table
 from ..base import Method
 
 if TYPE_CHECKING:
+    from ..continual.avalanche import Avalanche
     from .settings import Observer, TrainingSettings
 
 
@@ -78,6 +79,12 @@ def trainer_of(
         from .estimator import Estimator
 
         return Estimator(method, settings=settings, seed=seed, device=device, observer=observer)
+    if method.trainer == "avalanche":
+        from .avalanche_native import AvalancheNative
+
+        return AvalancheNative(
+            cast("Avalanche", method), settings=settings, seed=seed, device=device, observer=observer
+        )
     from .strategy import MethodStrategy
 
     return MethodStrategy(
