@@ -45,7 +45,7 @@ REFUSED = {
     "GenerativeReplay": "it brings networks of its own (a VAE)",
     "AETraining": "it trains an autoencoder, not a classifier",
     "VAETraining": "it trains an autoencoder, not a classifier",
-    "ER_AML": "it looks for pairs of rows that a class-incremental memory does not hold, without end",
+    "ER_AML": "it waits without end where a class's part of the memory is smaller than a batch, and holds generators",
     "FeatureReplay": "it splits the network at a layer that only Avalanche's own networks name",
     "SCR": "it needs augmentations, which are functions, and a network with a projector",
 }

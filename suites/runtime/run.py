@@ -161,6 +161,8 @@ class Run:
 
     def restore(self) -> bool:
         """Load the newest whole checkpoint; False where there is none (then the run starts anew)."""
+        from ...methods.training.sealed import ForeignPickleError
+
         state = self.checkpoints.load(self.warn)
         position = state["journal"] if state else 0
         self.record.cut(position)
@@ -172,7 +174,11 @@ class Run:
         self.evaluation.best = tuple(state["best"]) if state["best"] else None
         self.summarised, self.checks = state["summarised"], state.get("checks", {})
         experience = self.stream[self.next_experience] if self.training else None
-        self.trainer.load_state_dict(state["strategy"], experience=experience)
+        try:
+            self.trainer.load_state_dict(state["strategy"], experience=experience)
+        except ForeignPickleError as error:
+            next_step = f"suites run {self.recipe.name} --method {self.name}"
+            raise Fault.data(str(error), str(self.folder), next_step) from error
         self.record.start_clock(self.trainer.iteration)
         self.last_save = (time.monotonic(), self.trainer.iteration)
         self.record.cover(position)
