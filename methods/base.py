@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, cast
+from typing import Any, ClassVar, Generic, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -157,6 +157,7 @@ class Method(nn.Module, Generic[M]):
     summary: ClassVar[str] = ""
     requires: ClassVar[Requires] = Requires()
     checks: ClassVar[tuple[str, ...]] = ()  # checks between its stages: modules of analysis/probes
+    trainer: ClassVar[Literal["strategy", "estimator", "avalanche"]] = "strategy"  # what drives it (methods/training)
     uses_union: ClassVar[bool] = False  # True: one experience with the union of all (an offline upper bound)
     batching: str = "concat"
     costs: ClassVar[Mapping[str, str]] = {}  # the names that cost() may give, with a title each
@@ -223,6 +224,42 @@ class Method(nn.Module, Generic[M]):
     def cost(self) -> dict[str, float]:
         """Counters of what the method cost besides the step (teacher passes), named in ``costs``: fewer are better."""
         return {}
+
+
+class Fitted(Method[M]):
+    """A method without steps: it is fitted at once to the rows of an experience (scikit-learn, closed forms), or has
+    nothing to fit and only predicts.
+
+    ``fitted``: tensors by name, what is kept of the fit; they are the state, and on the CPU until they are used.
+    """
+
+    trainer: ClassVar[Literal["strategy", "estimator", "avalanche"]] = "estimator"
+
+    def __init__(self, config: MethodConfig, model: nn.Module, seed: int = 0) -> None:
+        super().__init__(config, model, seed)
+        self.fitted: dict[str, Tensor] = {}
+
+    @classmethod
+    def total_epochs(cls, config: Any, epochs: int) -> int | None:
+        return None
+
+    def stages(self, view: ExperienceView) -> list[Stage]:
+        return [Stage("fit", epochs=0, optimizers={})]
+
+    def training_step(self, batch: Batch, ctx: StepContext) -> StepResult:
+        raise NotImplementedError(f"{self.name} has no steps: it is fitted at once")
+
+    def fit_rows(self, view: ExperienceView) -> None:
+        """Fit to the rows of the experience; what earlier ones left in ``fitted`` is there."""
+
+    def before_stage(self, stage: Stage, view: ExperienceView) -> None:
+        self.fit_rows(view)
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        return self.fitted
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        self.fitted = dict(state)
 
 
 class FrozenCopy(nn.Module):

@@ -26,6 +26,7 @@ MANIFEST = "manifest.json"
 TAG = "CACHEDIR.TAG"  # written into a folder that we made: what lies in it was put there for us
 TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# Prepared data of holdfast; suites data clean empties it.\n"
 HASHES = "hashes.sqlite"  # see :mod:`.fingerprints`
+PICKLE_KEY = "pickle.key"  # the key that seals pickles (methods/training/sealed.py); no entry, and not emptied
 HASHES_ID = 0x484F4C44  # SQLite's application_id of that file
 _NAME = re.compile(r"(?P<digest>[0-9a-f]{64})(?P<kind>|\.lock|\.[0-9a-f]{8}\.part)")
 
@@ -208,7 +209,7 @@ def clean() -> Cleaned:
             left += plan.left
         elif path.name in (HASHES, f"{HASHES}-journal") and _our_hashes(base / HASHES):
             freed += path.stat().st_size
-        elif path.name != TAG and not (name and name["kind"] == ".lock" and _empty_file(path)):
+        elif path.name not in (TAG, PICKLE_KEY) and not (name and name["kind"] == ".lock" and _empty_file(path)):
             left.append(path)
     _remove_locks(base)
     if _our_hashes(base / HASHES):

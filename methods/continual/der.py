@@ -1,6 +1,7 @@
 """Dark experience replay: the memory keeps what the model answered when a row entered it, and replay holds it to that.
 
-DER and, with ``beta`` above 0, DER++. Source: Buzzega et al., NeurIPS 2020, arXiv 2004.07211, equations 5 and 6. Our
+DER and, with ``beta`` above 0, DER++. Source: Buzzega et al., NeurIPS 2020, arXiv 2004.07211: the objectives of DER and
+of DER++. Our
 readings are on the page docs/methods/continual.md.
 """
 

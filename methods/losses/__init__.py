@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .gaussian_kl import decomposed_kl as decomposed_kl
     from .gaussian_kl import gaussian_kl as gaussian_kl
     from .gce import gce as gce
+    from .gradient_projection import gradient_projection as gradient_projection
     from .hsic import hsic as hsic
     from .information_bounds import gaussian_log_density as gaussian_log_density
     from .information_bounds import l1out as l1out
@@ -38,10 +39,13 @@ if TYPE_CHECKING:
     from .label_density import calibrate as calibrate
     from .label_density import kernel as kernel
     from .label_density import smooth_statistics as smooth_statistics
+    from .masked_ce import masked_ce as masked_ce
     from .mmd import mmd as mmd
     from .multimodal import multimodal as multimodal
     from .nspt import nspt as nspt
     from .ntxent import ntxent as ntxent
+    from .quadratic_penalty import path_importance as path_importance
+    from .quadratic_penalty import quadratic_penalty as quadratic_penalty
     from .ranksim import ranks as ranks
     from .ranksim import ranksim as ranksim
     from .relative_difficulty import moving_average as moving_average
@@ -82,6 +86,7 @@ FILES = {
         "decomposed_kl",
     ),
     "gce": ("gce",),
+    "gradient_projection": ("gradient_projection",),
     "hsic": ("hsic",),
     "information_bounds": (
         "gaussian_log_density",
@@ -90,10 +95,12 @@ FILES = {
         "l1out",
     ),
     "label_density": ("kernel", "bin_weights", "bin_statistics", "smooth_statistics", "calibrate"),
+    "masked_ce": ("masked_ce",),
     "mmd": ("mmd",),
     "multimodal": ("multimodal",),
     "nspt": ("nspt",),
     "ntxent": ("ntxent",),
+    "quadratic_penalty": ("quadratic_penalty", "path_importance"),
     "ranksim": ("ranks", "ranksim"),
     "relative_difficulty": ("moving_average", "relative_difficulty"),
     "rnc": ("rnc",),

@@ -38,7 +38,7 @@ class LinearCodes:
     def __init__(self, model: ContrastModel, view: ExperienceView) -> None:
         self._scale = 1.0
         self._pca = ContrastivePCA(ContrastivePCAConfig(), model)  # type: ignore[arg-type]  # a module
-        self._pca.fit_on(view)
+        self._pca.fit_rows(view)
         squares, n = 0.0, 0
         for batch in view.batches():
             codes = self(model.inputs(batch)[batch["target"] == TARGET])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
-from ..base import Method, MethodConfig, Stage, StepContext, UnfitError
+from ..base import Fitted, MethodConfig, UnfitError
 from ..networks.protocols import ContrastModel, Requires
 from .two_spaces import BACKGROUND, TARGET, predictions
 
@@ -30,7 +30,7 @@ class ContrastivePCAConfig(MethodConfig):
     )
 
 
-class ContrastivePCA(Method[ContrastModel]):
+class ContrastivePCA(Fitted[ContrastModel]):
     """Salient: the ds leading eigenvectors of C_target - α C_background. Common (ours): the dc leading directions of
     all rows in the orthogonal complement of those, so that the spaces cannot be swapped. Fitted at once; a later
     experience replaces it.
@@ -42,24 +42,7 @@ class ContrastivePCA(Method[ContrastModel]):
     summary: ClassVar[str] = "contrastive PCA: linear, in closed form"
     requires: ClassVar[Requires] = Requires(model=ContrastModel, columns=("target",))
 
-    def __init__(self, config: ContrastivePCAConfig, model: nn.Module, seed: int = 0) -> None:
-        super().__init__(config, model, seed)
-        self.fitted: dict[str, Tensor] = {}
-
-    @classmethod
-    def total_epochs(cls, config: Any, epochs: int) -> int | None:
-        return None
-
-    def stages(self, view: ExperienceView) -> list[Stage]:
-        return [Stage("fit", epochs=0, optimizers={})]
-
-    def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
-        raise NotImplementedError("contrastive_pca has no steps: it is fitted at once")
-
-    def before_stage(self, stage: Stage, view: ExperienceView) -> None:
-        self.fit_on(view)
-
-    def fit_on(self, view: ExperienceView) -> None:
+    def fit_rows(self, view: ExperienceView) -> None:
         """Fit on all rows of the experience. Raises UnfitError for wide rows and for an experience without targets."""
         d = torch.Size(self._model.input_shape).numel()
         widest = max(self._model.d_common + self._model.d_salient, 1)
@@ -109,12 +92,6 @@ class ContrastivePCA(Method[ContrastModel]):
     def _onto(self, x: Tensor, space: str) -> Tensor:
         rows = (_rows(x) - self.fitted["mean"]) / self.fitted["scale"]
         return (rows @ self.fitted[space]).float().to(x.device)
-
-    def get_extra_state(self) -> dict[str, Tensor]:
-        return self.fitted
-
-    def set_extra_state(self, state: dict[str, Tensor]) -> None:
-        self.fitted = dict(state)
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
-from ..base import Method, MethodConfig, Stage, StepContext, UnfitError
+from ..base import Fitted, UnfitError
 from ..networks import protocols
 
 WORDS = 2  # tokens below are padding and the unknown word
@@ -49,24 +49,10 @@ def overlap(first: Tensor, second: Tensor, idf: Tensor) -> Tensor:
     )
 
 
-class Reference(Method[protocols.Regressor]):
+class Reference(Fitted[protocols.Regressor]):
     """Fits on the rows of an experience at once (earlier experiences are forgotten); there are no steps."""
 
     requires: ClassVar[protocols.Requires] = protocols.Requires(model=protocols.Regressor, columns=("label",))
-
-    def __init__(self, config: MethodConfig, model: nn.Module, seed: int = 0) -> None:
-        super().__init__(config, model, seed)
-        self.fitted: dict[str, Tensor] = {}  # saved with the state; on the CPU until they are used
-
-    @classmethod
-    def total_epochs(cls, config: Any, epochs: int) -> int | None:
-        return None
-
-    def stages(self, view: ExperienceView) -> list[Stage]:
-        return [Stage("fit", epochs=0, optimizers={})]
-
-    def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
-        raise NotImplementedError(f"{self.name} has no steps: it is fitted at once")
 
     def features(self, batch: Batch) -> Tensor:
         """What is read of a batch, [B, D] float64."""
@@ -75,7 +61,7 @@ class Reference(Method[protocols.Regressor]):
         x: Tensor = self._model.inputs(batch)["x"]
         return x.flatten(1).double()
 
-    def before_stage(self, stage: Stage, view: ExperienceView) -> None:
+    def fit_rows(self, view: ExperienceView) -> None:
         """Fit. Raises UnfitError for labels that are not finite, and for texts encoded as one sequence."""
         label = view.labels().double()
         if not bool(label.isfinite().all()):
@@ -110,9 +96,3 @@ class Reference(Method[protocols.Regressor]):
     def part(self, name: str, like: Tensor) -> Tensor:
         """A fitted tensor on the device of ``like``."""
         return self.fitted[name].to(like.device)
-
-    def get_extra_state(self) -> dict[str, Tensor]:
-        return self.fitted
-
-    def set_extra_state(self, state: dict[str, Tensor]) -> None:
-        self.fitted = dict(state)

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from ..base import OptimizerSpec, UnfitError
 from .lamb import LAMB
 from .lars import LARS
-from .schedules import Schedule, TorchSchedule, first_line, torch_scheduler
+from .schedules import Schedule, TorchSchedule, factor_of, first_line, last_step, torch_scheduler
+from .settings import TrainingSettings
 
 OTHERS: dict[str, type[Optimizer]] = {"LAMB": LAMB, "LARS": LARS}
 REFUSED = {
@@ -100,6 +102,29 @@ def build_optimizer(spec: OptimizerSpec) -> Optimizer:
         return kind(parameters, **{"lr": 1e-3, **spec.arguments})
     except (TypeError, ValueError) as error:
         raise UnfitError(f"the optimizer {spec.name} cannot train these parameters: {first_line(error)}") from error
+
+
+def build_schedule(
+    optimizer: Optimizer, spec: OptimizerSpec, settings: TrainingSettings, steps_per_epoch: int, epochs: int
+) -> tuple[LRScheduler | None, int | None]:
+    """The schedule of a stage's optimizer, its own factor or else the recipe's, and the step at which its rate stays;
+    None where there is none.
+    """
+    if spec.factor is not None:
+        return LambdaLR(optimizer, spec.factor), None
+    if isinstance(settings.schedule, TorchSchedule):
+        total = steps_per_epoch * epochs
+        scheduler = torch_scheduler(optimizer, settings.schedule, total)
+        return scheduler, last_step(settings.schedule, scheduler, total)
+    factor = factor_of(
+        settings.schedule,
+        steps_per_epoch=steps_per_epoch,
+        epochs=epochs,
+        warmup=settings.warmup_steps,
+        milestones=settings.milestones,
+        gamma=settings.gamma,
+    )
+    return (None if factor is None else LambdaLR(optimizer, factor)), None
 
 
 def parameters_of(optimizer: Optimizer) -> list[nn.Parameter]:

@@ -10,7 +10,7 @@ from .schedules import Schedule, TorchSchedule
 
 if TYPE_CHECKING:
     from ..base import Stage
-    from .strategy import MethodStrategy
+    from .trainer import Trainer
 
 
 class NonFiniteLossError(RuntimeError):
@@ -46,17 +46,17 @@ class Observer(Protocol):
     def points(self, values: dict[str, float], step: int) -> None:
         """Means since the last call, at a global iteration."""
 
-    def after_iteration(self, strategy: MethodStrategy) -> None:
+    def after_iteration(self, trainer: Trainer) -> None:
         """A step ended: the place for a checkpoint. No optimizer state is half-way here."""
 
-    def epoch_batches(self, strategy: MethodStrategy, n_batches: int) -> None:
+    def epoch_batches(self, trainer: Trainer, n_batches: int) -> None:
         """An epoch begins (or is resumed) with this many batches."""
 
-    def after_epoch(self, strategy: MethodStrategy) -> None:
+    def after_epoch(self, trainer: Trainer) -> None:
         """An epoch ended: the place for validation."""
 
-    def after_stage(self, strategy: MethodStrategy, stage: Stage) -> None:
+    def after_stage(self, trainer: Trainer, stage: Stage) -> None:
         """A stage ended: the place for checks that need what the method may not see."""
 
-    def end_of_stages(self, strategy: MethodStrategy) -> None:
+    def end_of_stages(self, trainer: Trainer) -> None:
         """All stages ended; the method's ``after_experience`` comes next."""

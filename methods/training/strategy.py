@@ -11,18 +11,17 @@ import torch
 from avalanche.core import BasePlugin
 from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 from ...datasets.core.seeds import generator
 from ...datasets.core.table import Batch, Table
 from ...datasets.core.view import ExperienceView, Sidecar
-from ..base import Method, OptimizerSpec, Stage, StepContext, StepResult, Update
-from . import sampler
+from ..base import Method, Stage, StepContext, StepResult, Update
+from . import sampler, timing
 from .diagnostics import gradient_shares
 from .means import Means
-from .optimizers import build_optimizer, default_spec, parameters_of
+from .optimizers import build_optimizer, build_schedule, default_spec, parameters_of
 from .plugins import refuse_loss_plugins, silent_evaluator
-from .schedules import TorchSchedule, factor_of, last_step, torch_scheduler
 from .settings import NonFiniteLossError, Observer, TrainingSettings
 from .shell import AvalancheShell
 
@@ -78,6 +77,22 @@ class MethodStrategy(AvalancheShell):
         if settings.compile:
             method.model.compile()
         refuse_loss_plugins(self.plugins, method.training_step, type(method).__name__)
+
+    # -- what a run asks -------------------------------------------------------------------------------------------
+
+    between_steps = True  # a state may be taken after any step
+
+    def course(self) -> list[tuple[str, int]]:
+        """Names and epochs of the stages of the experience in training."""
+        return [(stage.name, self.epochs_of(stage, self.view)) for stage in self.stages] if self.view else []
+
+    def planned_steps(self, experience: Any) -> int:
+        """Batches of a stream's experience (:func:`.timing.planned_steps`)."""
+        return timing.planned_steps(self, experience)
+
+    def seconds_a_step(self, experience: Any) -> float:
+        """Measured (:func:`.timing.seconds_a_step`); the strategy is of no use afterwards."""
+        return timing.seconds_a_step(self, experience)
 
     # -- batches ---------------------------------------------------------------------------------------------------
 
@@ -179,34 +194,15 @@ class MethodStrategy(AvalancheShell):
         self.position["steps_per_epoch"] = steps_per_epoch
         self.schedulers, self._ends = {}, {}
         for name, spec in specs.items():
-            self._schedule(name, spec, steps_per_epoch, self.epochs_of(stage, view))
+            optimizer, epochs = self.optimizers[name], self.epochs_of(stage, view)
+            scheduler, end = build_schedule(optimizer, spec, settings, steps_per_epoch, epochs)
+            if scheduler is not None:
+                self.schedulers[name] = scheduler
+            if end is not None:
+                self._ends[name] = end
         self._open.clear()
         if "main" in self.optimizers:
             self.optimizer = self.optimizers["main"]
-
-    def _schedule(self, name: str, spec: OptimizerSpec, steps_per_epoch: int, epochs: int) -> None:
-        """The schedule of one optimizer: its own factor, else the recipe's."""
-        settings, optimizer = self.settings, self.optimizers[name]
-        if spec.factor is None and isinstance(settings.schedule, TorchSchedule):
-            total = steps_per_epoch * epochs
-            scheduler = torch_scheduler(optimizer, settings.schedule, total)
-            self.schedulers[name] = scheduler
-            end = last_step(settings.schedule, scheduler, total)
-            if end is not None:
-                self._ends[name] = end
-            return
-        factor = spec.factor
-        if factor is None and not isinstance(settings.schedule, TorchSchedule):
-            factor = factor_of(
-                settings.schedule,
-                steps_per_epoch=steps_per_epoch,
-                epochs=epochs,
-                warmup=settings.warmup_steps,
-                milestones=settings.milestones,
-                gamma=settings.gamma,
-            )
-        if factor is not None:
-            self.schedulers[name] = LambdaLR(optimizer, factor)
 
     def step_of(self, stage: Stage) -> Callable[[Batch, StepContext], StepResult]:
         """What runs on each batch of a stage."""

@@ -31,4 +31,30 @@ def errors_of(
     for name in recipe.methods if methods is None else methods:
         kind = registry.method(str(recipe.methods[name].get("use", name)), recipe.family)
         errors += fits(name, kind.requires, network, info, columns, hidden)
+        if kind.trainer == "avalanche":
+            errors += _of_avalanche(recipe, name)
+    return errors
+
+
+def _of_avalanche(recipe: Recipe, name: str) -> list[str]:
+    """What is wrong with the strategy of Avalanche that a method names; Avalanche is not imported."""
+    from ...methods.training.avalanche_names import errors_of as strategy_errors
+
+    given = {field: value for field, value in recipe.methods[name].items() if field != "use"}
+    config = registry.kind_of(recipe, name).Config(**given).model_dump()
+    return [f"methods.{name}.{line}" for line in strategy_errors(config["strategy"], config["arguments"])]
+
+
+def settings_errors(recipe: Recipe, methods: Iterable[str]) -> list[str]:
+    """Fields of ``train`` that the methods to be run cannot follow, one sentence each."""
+    from ...methods.training.avalanche_names import unfit_settings
+
+    if not any(registry.kind_of(recipe, name).trainer == "avalanche" for name in methods):
+        return []
+    errors = unfit_settings(recipe.train.model_dump() | {"gradients": recipe.diagnostics.gradients})
+    augment = recipe.model.options.get("augment", "none")
+    if augment != "none":
+        errors.append(
+            f"model.options.augment: a strategy of Avalanche trains on images as they are, not with {augment}"
+        )
     return errors

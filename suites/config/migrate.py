@@ -18,6 +18,7 @@ _SETS = {
 }
 DATA_SETS = tuple(f"{family}_{stem}" for family, stems in _SETS.items() for stem in stems)
 OLD = "memory_size"
+ARGUMENTS = "arguments"  # of a strategy of Avalanche
 RENAMED = {"lambda_reader": "lambda_content", "cdvg_reader": "cdvg_content"}
 _RENAMED = re.compile(rf"\b({'|'.join(RENAMED)})\b")
 
@@ -51,13 +52,19 @@ def migrated(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(value: Any) -> Any:
-    """``value`` with every name that has changed (a key, a part of a sweep's path, a listed method) in its new form."""
+    """``value`` with every name that has changed (a key, a part of a sweep's path, a listed method) in its new form.
+
+    What stands under a method's ``arguments`` are names of another library (ICaRL has a ``memory_size``).
+    """
     if isinstance(value, list):
         return [_renamed(inner) for inner in value]
     if not isinstance(value, Mapping):
         return RENAMED.get(value, value) if isinstance(value, str) else value
     new: dict[Any, Any] = {}
     for key, inner in value.items():
+        if key == ARGUMENTS or f".{ARGUMENTS}." in str(key):
+            new[key] = inner
+            continue
         name = _RENAMED.sub(lambda match: RENAMED[match[0]], str(key))
         if name != OLD and not name.endswith(f".{OLD}"):
             new[name] = _renamed(inner)

@@ -145,7 +145,9 @@ def check_methods(recipe: Recipe, methods: Iterable[str], source: Source) -> Non
     """Before anything is trained: the methods find what they need in the model and the data. Raises Fault with all that
     they miss.
     """
+    methods = list(methods)
     errors = fitness.errors_of(recipe, methods, source.info, source.splits["train"].columns)
+    errors += fitness.settings_errors(recipe, methods)
     if errors:
         raise Fault.recipe("\n  ".join(errors), "methods", f"suites show {recipe.name}")
 

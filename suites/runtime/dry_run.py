@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
-import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..config import catalog
 from ..config.recipe import Recipe
 from . import build
 from . import warm_start as weights
-
-if TYPE_CHECKING:
-    from ...methods.training.strategy import MethodStrategy
 
 
 def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device: str) -> dict[str, Any]:
@@ -24,7 +19,7 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
     """
     import torch
 
-    from ...methods.training.strategy import MethodStrategy
+    from ...methods.training.trainer import trainer_of
 
     device = build.device_of(device)
     catalog.resolve(recipe)
@@ -36,15 +31,10 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
     for name in methods:
         method = build.method_of(recipe, name, source.info, seeds[0])
         scenario = build.benchmark_of(recipe, source, seeds[0], method.uses_union)
-        strategy = MethodStrategy(method=method, settings=build.settings_of(recipe), seed=seeds[0], device=device)
+        trainer = trainer_of(method, settings=build.settings_of(recipe), seed=seeds[0], device=device)
         stream = list(scenario.streams["train"])
-        size = recipe.train.batch_size
-        steps = 0
-        for experience in stream:
-            view = strategy.ensure_view(experience)
-            epochs = sum(strategy.epochs_of(stage, view) for stage in method.stages(view))
-            steps += epochs * math.ceil(len(experience.rows) / size)
-        seconds = _time_step(strategy, stream[0]) if steps else 0.0  # nothing to time in a method that fits at once
+        steps = sum(trainer.planned_steps(experience) for experience in stream)
+        seconds = trainer.seconds_a_step(stream[0]) if steps else 0.0  # nothing to time in a method that fits at once
         parameters = sum(p.numel() for p in method.parameters())
         trained = sum(p.numel() for p in method.parameters() if p.requires_grad)
         row: dict[str, Any] = {
@@ -65,20 +55,3 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
         "recipe": recipe.model_dump(by_alias=True),
         "methods": rows,
     }
-
-
-def _time_step(strategy: MethodStrategy, experience: Any) -> float:
-    """Seconds of a step, from three of them on copies that are thrown away."""
-    view = strategy.ensure_view(experience)
-    strategy.method.to(strategy.device)
-    strategy.method.before_experience(view)
-    stages = strategy.method.stages(view)
-    stage = next(stage for stage in stages if strategy.epochs_of(stage, view))
-    strategy.begin_stage(stage, view)
-    strategy.method.train()
-    times = []
-    for batch in strategy.load(strategy.batches_of_epoch(0, 0)[:3]):
-        start = time.perf_counter()
-        strategy.run_step(strategy.step_of(stage), batch, strategy.context(stage, view), True)
-        times.append(time.perf_counter() - start)
-    return min(times)

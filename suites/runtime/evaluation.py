@@ -12,11 +12,11 @@ from ..config.killpoints import reach
 if TYPE_CHECKING:
     from ...analysis.metrics.metric import Metric
     from ...analysis.problems.evaluator import Evaluator, Measurement, Outputs, Rows
-    from ...methods.training.strategy import MethodStrategy
+    from ...methods.training.trainer import Trainer
 
 
 class Evaluation:
-    """Metrics of the strategy's method on the scenario's streams ``valid``, ``test`` and those of the recipe's sets.
+    """Metrics of the trainer's method on the scenario's streams ``valid``, ``test`` and those of the recipe's sets.
 
     Args:
         main: the metric that selects weights.
@@ -24,9 +24,9 @@ class Evaluation:
     """
 
     def __init__(
-        self, strategy: MethodStrategy, scenario: Any, problem: Evaluator, main: Metric, check_stop: Callable[[], None]
+        self, trainer: Trainer, scenario: Any, problem: Evaluator, main: Metric, check_stop: Callable[[], None]
     ) -> None:
-        self.strategy, self.scenario, self.problem, self.main = strategy, scenario, problem, main
+        self.trainer, self.scenario, self.problem, self.main = trainer, scenario, problem, main
         self.check_stop = check_stop
         self.last: Measurement | None = None  # of the last evaluation on test
         self.best: tuple[float, dict[str, Any]] | None = None  # main metric and weights of the best epoch so far
@@ -85,7 +85,7 @@ class Evaluation:
         """The method in eval mode, without gradients; no generator of torch moves."""
         import torch
 
-        method = self.strategy.method
+        method = self.trainer.method
         was_training, state = method.training, torch.get_rng_state()
         method.eval()
         try:
@@ -98,10 +98,10 @@ class Evaluation:
     def _predict(self, split: str, number: int) -> Iterator[tuple[Outputs, Rows]]:
         """What the method predicts of an experience, batch by batch, with the row ids of each."""
         experience = self.scenario.streams[split][number]
-        for batch in self.strategy.evaluation_batches(experience.table, experience.rows):
+        for batch in self.trainer.evaluation_batches(experience.table, experience.rows):
             reach("evaluation")
             self.check_stop()
-            outputs = self.strategy.method.predict(batch)
+            outputs = self.trainer.predict(batch)
             yield {name: value.cpu().numpy() for name, value in outputs.items()}, batch["index"].cpu().numpy()
 
     def select(self, rule: str, number: int) -> float | None:
@@ -116,12 +116,12 @@ class Evaluation:
         self.fit(number)
         value = self.pooled(split, self.seen(number))[self.main.name]
         if self.best is None or self.main.better(value, self.best[0]):
-            state = self.strategy.method.state_dict()
+            state = self.trainer.method.state_dict()
             self.best = (value, {k: v.clone() if hasattr(v, "clone") else v for k, v in state.items()})
         return value
 
     def load_best(self) -> None:
         """Give the method the weights that were kept, if any were, and forget them."""
         if self.best is not None:
-            self.strategy.method.load_state_dict(self.best[1])
+            self.trainer.method.load_state_dict(self.best[1])
             self.best = None

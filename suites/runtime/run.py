@@ -26,7 +26,7 @@ from .stopping import Interrupted
 if TYPE_CHECKING:
     from ...analysis.problems.evaluator import Evaluator
     from ...methods.base import Stage
-    from ...methods.training.strategy import MethodStrategy
+    from ...methods.training.trainer import Trainer
     from ..tracking.delivery import Delivery
     from .console import Console
 
@@ -71,49 +71,47 @@ class Run:
     def points(self, values: dict[str, float], step: int) -> None:
         if "loss" in values:
             self.progress.loss = values["loss"]
-        stages = self.strategy.stages
-        if len(stages) > 1:  # the losses of two stages are no one curve
-            name = f"loss/{stages[self.strategy.position['stage']].name}"
+        course = self.trainer.course()
+        if len(course) > 1:  # the losses of two stages are no one curve
+            name = f"loss/{course[self.trainer.position['stage']][0]}"
             values = {name if key == "loss" else key: value for key, value in values.items()}
         self.record.iteration(values, step)
 
-    def epoch_batches(self, strategy: MethodStrategy, n_batches: int) -> None:
-        at, stage, view = strategy.position, strategy.stages[strategy.position["stage"]], strategy.view
-        assert view is not None
-        each = [strategy.epochs_of(one, view) for one in strategy.stages]
-        stand = self.progress
-        stand.experience, stand.stage, stand.epoch, stand.epochs = (
-            *(at["experience"], stage.name, at["epoch"]),
-            each[at["stage"]],
-        )
+    def epoch_batches(self, trainer: Trainer, n_batches: int) -> None:
+        at, course, stand = trainer.position, trainer.course(), self.progress
+        each = [epochs for _, epochs in course]
+        stand.stage, stand.epochs = course[at["stage"]]
+        stand.experience, stand.epoch = at["experience"], at["epoch"]
         # What lies behind of this experience, and what one of its batches adds, as shares of the run's row passes.
         behind, part = sum(each[: at["stage"]]) + at["epoch"], self.weights[at["experience"]] / max(1, sum(each))
         self.before = sum(self.weights[: at["experience"]]) + part * behind
         self.per_batch = part / max(1, n_batches)
 
-    def after_iteration(self, strategy: MethodStrategy) -> None:
+    def after_iteration(self, trainer: Trainer) -> None:
         reach("iteration")
-        self.progress.share = self.before + self.per_batch * strategy.position["batch"]
+        self.progress.share = self.before + self.per_batch * trainer.position["batch"]
         self.progress.left = self.clock.left(self.progress.share)
         train = self.recipe.train
+        if not trainer.between_steps:  # its last checkpoint is that of the experience before
+            return self.check_stop()
         if self.stop_signal:
             self.save()
             raise Interrupted
-        due = strategy.iteration - self.last_save[1] >= train.checkpoint_steps > 0
+        due = trainer.iteration - self.last_save[1] >= train.checkpoint_steps > 0
         if due or 0 < train.checkpoint_seconds <= time.monotonic() - self.last_save[0]:
             self.save()
 
-    def after_epoch(self, strategy: MethodStrategy) -> None:
+    def after_epoch(self, trainer: Trainer) -> None:
         rule = self.recipe.train.selection
-        value = self.evaluation.select(rule, strategy.position["experience"])
+        value = self.evaluation.select(rule, trainer.position["experience"])
         if value is not None and rule == "validation":
-            self.record.epoch({f"valid/{self.metrics.main.name}/epoch": value}, strategy.iteration)
+            self.record.epoch({f"valid/{self.metrics.main.name}/epoch": value}, trainer.iteration)
             self.measured(f"valid/{self.metrics.main.name}", value)
 
-    def after_stage(self, strategy: MethodStrategy, stage: Stage) -> None:
+    def after_stage(self, trainer: Trainer, stage: Stage) -> None:
         from ...analysis.probes.check import GateError
 
-        number = strategy.position["experience"]
+        number = trainer.position["experience"]
         train = self.stream[number]
         columns = {**self.streams.source.splits["train"].columns}  # a check may see what the method may not
         rows = _Rows(type(train.table)(columns), train.rows, number)
@@ -122,7 +120,7 @@ class Run:
                 continue
             try:
                 with pictures.heading(self.recipe, self.streams.source.source, self.name, self.seed):
-                    measured = probe.after_stage(strategy.method, rows, self.pictures)
+                    measured = probe.after_stage(trainer.method, rows, self.pictures)
             except GateError as error:
                 next_step = f"see plots/ there; suites show {self.recipe.name}"
                 raise Fault.run_failed(str(error), str(self.folder), next_step) from error
@@ -130,7 +128,7 @@ class Run:
             self.record.experience(checks, number)
             self.checks |= checks
 
-    def end_of_stages(self, strategy: MethodStrategy) -> None:
+    def end_of_stages(self, trainer: Trainer) -> None:
         self.evaluation.load_best()
 
     def check_stop(self) -> None:
@@ -145,7 +143,7 @@ class Run:
         position = self.record.journal.sync()
         best = self.evaluation.best
         state = {
-            "strategy": self.strategy.state_dict(),
+            "strategy": self.trainer.state_dict(),
             "journal": position,
             "matrix": self.matrix.state(),
             "next_experience": self.next_experience,
@@ -158,11 +156,13 @@ class Run:
             "threads": self.recipe.train.threads,
         }
         self.checkpoints.save(state)
-        self.last_save = (time.monotonic(), self.strategy.iteration)
+        self.last_save = (time.monotonic(), self.trainer.iteration)
         self.record.cover(position)
 
     def restore(self) -> bool:
         """Load the newest whole checkpoint; False where there is none (then the run starts anew)."""
+        from ...methods.training.sealed import ForeignPickleError
+
         state = self.checkpoints.load(self.warn)
         position = state["journal"] if state else 0
         self.record.cut(position)
@@ -174,9 +174,13 @@ class Run:
         self.evaluation.best = tuple(state["best"]) if state["best"] else None
         self.summarised, self.checks = state["summarised"], state.get("checks", {})
         experience = self.stream[self.next_experience] if self.training else None
-        self.strategy.load_state_dict(state["strategy"], experience=experience)
-        self.record.start_clock(self.strategy.iteration)
-        self.last_save = (time.monotonic(), self.strategy.iteration)
+        try:
+            self.trainer.load_state_dict(state["strategy"], experience=experience)
+        except ForeignPickleError as error:
+            next_step = f"suites run {self.recipe.name} --method {self.name}"
+            raise Fault.data(str(error), str(self.folder), next_step) from error
+        self.record.start_clock(self.trainer.iteration)
+        self.last_save = (time.monotonic(), self.trainer.iteration)
         self.record.cover(position)
         return True
 
@@ -191,12 +195,12 @@ class Run:
     # -- the run ---------------------------------------------------------------------------------------------------
 
     def setup(self) -> None:
-        """Method, strategy and streams."""
+        """Method, trainer and streams."""
         import torch
 
         from ...analysis.probes.check import check
         from ...methods.training.seeding import seed_everything
-        from ...methods.training.strategy import MethodStrategy
+        from ...methods.training.trainer import trainer_of
 
         torch.set_num_threads(self.recipe.train.threads or os.cpu_count() or 1)
         source = self.streams.source
@@ -216,15 +220,15 @@ class Run:
         self.metrics = measures.of_recipe(self.recipe)
         plugins = [_KillBetweenUpdates()] if os.environ.get("HOLDFAST_KILL_AT", "").startswith("update") else []
         seed_everything(self.seed)
-        self.strategy = MethodStrategy(
-            method=method,
+        self.trainer = trainer_of(
+            method,
             settings=build.settings_of(self.recipe),
             seed=self.seed,
             device=self.device,
             observer=self,
             plugins=plugins,
         )
-        self.evaluation = Evaluation(self.strategy, scenario, self.problem, self.metrics.main, self.check_stop)
+        self.evaluation = Evaluation(self.trainer, scenario, self.problem, self.metrics.main, self.check_stop)
 
     def execute(self) -> dict[str, float]:
         """Train what is left and return the summary metrics."""
@@ -236,7 +240,7 @@ class Run:
         self.record.open()
         try:
             if not resumed:
-                weights.take(self.folder, self.strategy.method.model)
+                weights.take(self.folder, self.trainer.method.model)
                 self.save()
             if self.after_row is not None and self.next_experience and not self.training:  # died while it was asked
                 self.after_row(self.folder, self.valid(self.next_experience - 1))
@@ -252,8 +256,8 @@ class Run:
     def train(self, number: int) -> None:
         """Experience ``number``, or what is left of it, and the evaluation after it."""
         self.next_experience, self.training = number, True
-        self.record.start_clock(self.strategy.iteration)
-        self.strategy.train(self.stream[number], eval_streams=[])
+        self.record.start_clock(self.trainer.iteration)
+        self.trainer.train(self.stream[number])
         self.evaluate(number)
         self.next_experience, self.training = number + 1, False
         self.save()
@@ -290,8 +294,8 @@ class Run:
         """Summary metrics, written to the journal, ``matrix.csv`` and ``summary.json``."""
         rows = self.matrix.rows
         summary = self.metrics.summary(self.matrix.cells, [self.matrix.pooled[t] for t in range(rows)])
-        summary |= {f"cost/{name}": value for name, value in self.strategy.method.cost().items()}
-        summary["cost/steps"] = float(self.strategy.iteration)
+        summary |= {f"cost/{name}": value for name, value in self.trainer.method.cost().items()}
+        summary["cost/steps"] = float(self.trainer.iteration)
         summary[PER_STEP] = self.record.seconds / max(1, self.record.steps)
         if not self.summarised:  # a checkpoint that covers the summary's points says so: they are written once
             self.record.experience({k: v for k, v in sorted(summary.items()) if k != PER_STEP}, rows - 1)

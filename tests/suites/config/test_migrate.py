@@ -104,3 +104,13 @@ def test_a_loss_weight_that_has_another_name(tmp_path: Path) -> None:
     assert migrated(yaml.safe_load(text)) == new
     stored = yaml.safe_load(text) | {"schema": 2}
     assert migrated(stored) == new, "a run's recipe from before the names changed"
+
+
+def test_arguments_of_another_library_keep_their_names() -> None:
+    recipe = catalog.recipe("split_mnist", "smoke")
+    assert recipe.methods["avalanche_icarl"]["arguments"] == {"memory_size": 20, "fixed_memory": True}
+    assert load(to_yaml(recipe), None, ()).methods == recipe.methods
+    path = "methods.avalanche_icarl.arguments.memory_size"
+    assert migrated({"schema": 2, "sweep": {"params": {path: {"low": 1, "high": 3}}}})["sweep"]["params"].keys() == {
+        path
+    }
