@@ -74,11 +74,17 @@ def rows_of_epoch(
     return [(rows[p], p >= len(view.index)) for p in positions]
 
 
-def loaded(table: Table, rows: Rows, device: torch.device, path: Literal["memory", "loader"]) -> Iterator[Batch]:
-    """The batches of ``rows`` on the device, by index from memory or through a DataLoader: the same bits."""
+def loaded(
+    table: Table, rows: Rows, device: torch.device, path: Literal["memory", "loader"], workers: int = 0
+) -> Iterator[Batch]:
+    """The batches of ``rows`` on the device, by index from memory or through a DataLoader with so many ``workers``
+    (pinned where the device is a GPU): the same bits.
+    """
     batches: Any = _Gather(table, rows)
     if path == "loader":  # its own generator: a loader draws a seed from the global one otherwise
-        batches = DataLoader(batches, batch_size=None, generator=torch.Generator())
+        pinned = device.type == "cuda"
+        own = torch.Generator()
+        batches = DataLoader(batches, batch_size=None, generator=own, num_workers=workers, pin_memory=pinned)
     for batch in batches:
         if device.type == "cpu":
             yield batch
@@ -86,15 +92,20 @@ def loaded(table: Table, rows: Rows, device: torch.device, path: Literal["memory
             yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
 
-def evaluation_batches(table: Table, rows: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
+def evaluation_batches(
+    table: Table,
+    rows: Tensor,
+    batch_size: int,
+    device: torch.device,
+    path: Literal["memory", "loader"] = "memory",
+    workers: int = 0,
+) -> Iterator[Batch]:
     """Batches of ``rows`` on the device, shortest first so that padding stays small; every row once."""
     lengths = table.sort_lengths()
     if lengths is not None:
         rows = rows[torch.argsort(lengths[rows], stable=True)]
-    for part in rows.split(batch_size):
-        batch = table.gather(part)
-        batch["is_memory"] = torch.zeros(len(part), dtype=torch.bool)
-        yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+    parts = [(part, torch.zeros(len(part), dtype=torch.bool)) for part in rows.split(batch_size)]
+    return loaded(table, parts, device, path, workers)
 
 
 class _Gather(Dataset[Batch]):

@@ -87,7 +87,7 @@ class MethodStrategy(AvalancheShell):
 
     def evaluation_batches(self, table: Table, rows: Tensor) -> Iterator[Batch]:
         """Batches of ``rows`` on the device, every row once (:func:`.sampler.evaluation_batches`)."""
-        return sampler.evaluation_batches(table, rows, self.eval_mb_size, self.device)
+        return sampler.evaluation_batches(table, rows, self.eval_mb_size, self.device, *self.settings.loading)
 
     def batches_of_epoch(self, stage: int, epoch: int) -> sampler.Rows:
         """(row ids [B], is_memory [B]) of every batch of an epoch of the experience in training
@@ -107,7 +107,7 @@ class MethodStrategy(AvalancheShell):
 
     def load(self, rows: sampler.Rows) -> Iterator[Batch]:
         """The batches of :meth:`batches_of_epoch` on the device."""
-        return sampler.loaded(self._table, rows, self.device, self.settings.path)
+        return sampler.loaded(self._table, rows, self.device, *self.settings.loading)
 
     # -- the loop --------------------------------------------------------------------------------------------------
 
