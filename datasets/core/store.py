@@ -104,12 +104,12 @@ def _gib(size: int) -> str:
 
 def sizes(source: Source[DataInfo]) -> dict[str, int]:
     """Bytes of all columns: in ``memory``, and in ``mapped`` files. What several splits share counts once."""
-    seen: dict[int, tuple[bool, int]] = {}
+    seen: dict[int | str, tuple[bool, int]] = {}
     for table in source.splits.values():
         for column in table.columns.values():
             for part in _tensors(column):
                 storage = part.untyped_storage()
-                seen[storage.data_ptr()] = (mapped.is_mapped(part), storage.nbytes())
+                seen[mapped.content_of(part) or storage.data_ptr()] = (mapped.is_mapped(part), storage.nbytes())
     return {
         "memory": sum(size for on_disk, size in seen.values() if not on_disk),
         "mapped": sum(size for on_disk, size in seen.values() if on_disk),

@@ -14,11 +14,13 @@ from . import build
 from . import warm_start as weights
 
 if TYPE_CHECKING:
+    from ...datasets.core.source import Source
     from ...methods.training.strategy import MethodStrategy
 
 
 def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device: str) -> dict[str, Any]:
-    """What a run would do: resolved recipe, model sizes, steps, and an estimate of time (s), memory and disk (MiB).
+    """What a run would do: resolved recipe, what the columns of the data take, model sizes, steps, and an estimate of
+    time (s), memory and disk (MiB).
 
     Time is estimated from one timed step.
     """
@@ -61,10 +63,19 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
         "suite": recipe.name,
         "profile": recipe.profile,
         "device": device,
-        "data": {"source": source.source, "rows": {k: len(t) for k, t in source.splits.items()}},
+        "data": data_of(recipe, source),
         "recipe": recipe.model_dump(by_alias=True),
         "methods": rows,
     }
+
+
+def data_of(recipe: Recipe, source: Source) -> dict[str, Any]:
+    """Source and rows of the data, where its columns lie, and what they take in memory and in mapped files (MiB)."""
+    from ...datasets.core import store
+
+    size = {f"{kind}_mib": round(size / 2**20, 1) for kind, size in store.sizes(source).items()}
+    rows = {split: len(table) for split, table in source.splits.items()}
+    return {"source": source.source, "rows": rows, "store": recipe.data.store, **size}
 
 
 def _time_step(strategy: MethodStrategy, experience: Any) -> float:
