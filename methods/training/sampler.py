@@ -14,6 +14,7 @@ from ...datasets.core.seeds import generator
 from ...datasets.core.table import Batch, Table
 from ...datasets.core.view import ExperienceView, Sidecar
 
+LEAST = 4  # batches for each worker of a loader: starting one takes as long as gathering a few
 Rows = list[tuple[Tensor, Tensor]]  # of each batch: row ids [B], is_memory [B]
 
 
@@ -77,14 +78,24 @@ def rows_of_epoch(
 def loaded(
     table: Table, rows: Rows, device: torch.device, path: Literal["memory", "loader"], workers: int = 0
 ) -> Iterator[Batch]:
-    """The batches of ``rows`` on the device, by index from memory or through a DataLoader with so many ``workers``
-    (pinned where the device is a GPU): the same bits.
+    """The batches of ``rows`` on the device, by index from memory or through a DataLoader with so many ``workers`` at
+    most (pinned where the device is a GPU): the same bits.
     """
     batches: Any = _Gather(table, rows)
     if path == "loader":  # its own generator: a loader draws a seed from the global one otherwise
         pinned = device.type == "cuda"
+        workers = min(workers, len(rows) // LEAST)
         own = torch.Generator()
-        batches = DataLoader(batches, batch_size=None, generator=own, num_workers=workers, pin_memory=pinned)
+        # forked, whatever the process's own way is: the table is shared, not sent
+        fork = "fork" if workers else None
+        batches = DataLoader(
+            batches,
+            batch_size=None,
+            generator=own,
+            num_workers=workers,
+            pin_memory=pinned,
+            multiprocessing_context=fork,
+        )
     for batch in batches:
         if device.type == "cpu":
             yield batch
