@@ -110,13 +110,16 @@ def evaluation_batches(
     device: torch.device,
     path: Literal["memory", "loader"] = "memory",
     workers: int = 0,
+    skip: int = 0,
 ) -> Iterator[Batch]:
-    """Batches of ``rows`` on the device, shortest first so that padding stays small; every row once."""
+    """Batches of ``rows`` on the device, shortest first so that padding stays small; every row once. The first ``skip``
+    batches are left out.
+    """
     lengths = table.sort_lengths()
     if lengths is not None:
         rows = rows[torch.argsort(lengths[rows], stable=True)]
     parts = [(part, torch.zeros(len(part), dtype=torch.bool)) for part in rows.split(batch_size)]
-    return loaded(table, parts, device, path, workers)
+    return loaded(table, parts[skip:], device, path, workers)
 
 
 class _Gather(Dataset[Batch]):

@@ -234,6 +234,22 @@ class EvaluateSection(Section):
     """How predictions are made for the metrics, and of what."""
 
     batch_size: int = Field(128, ge=1, description="rows a batch in evaluation")
+    fit_rows: int | None = Field(
+        20_000,
+        ge=2,
+        description=(
+            "training rows at most on which a problem fits what it measures with (the probes of contrastive_analysis), "
+            "drawn by the run's seed of those seen so far; null: all"
+        ),
+    )
+    predictions: bool = Field(
+        False,
+        description=(
+            "keep what is predicted in the evaluation after an experience (of the newest one) as Parquet files in the "
+            "run's folder; an evaluation that was killed goes on behind them"
+        ),
+    )
+    predictions_mib: int = Field(512, ge=1, description="of predictions: most that a run keeps")
     sets: dict[str, SetSection] = Field(
         default_factory=dict, description="name -> rows that are evaluated too; their metrics are NAME/METRIC/last, ..."
     )
