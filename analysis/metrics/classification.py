@@ -101,3 +101,12 @@ def log_probabilities(outputs: Mapping[str, Array], classes: int) -> Array | Non
         with np.errstate(divide="ignore"):
             logs = np.log(values)
     return np.maximum(logs, _LEAST)
+
+
+def surprise(labels: Array, outputs: Mapping[str, Array], logs: Array | None) -> Array:
+    """How wrong each row is, [B] float64: -log of the probability of its true class (``labels`` [B]) of the
+    log-probabilities ``logs`` [B, C]; without them 1 where ``outputs["label"]`` is another class, else 0.
+    """
+    if logs is None:
+        return (np.asarray(outputs["label"]) != labels).astype(np.float64)
+    return -logs[np.arange(len(labels)), labels]

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ...datasets.core.errors import DataError
-from ..metrics.classification import Array, Calibration, Confusion, log_probabilities
+from ..metrics.classification import Array, Calibration, Confusion, log_probabilities, surprise
 from ..metrics.metric import Metric
 from .evaluator import Data, Evaluator, Measurement, MissingColumnError, Outputs, Picture, Rows
 
@@ -50,6 +50,12 @@ class Classification(Evaluator):
 
     def measurement(self, split: str) -> ClassificationMeasurement:
         return ClassificationMeasurement(self.data.splits[split].columns["label"].numpy(), self.data.class_names)
+
+    def row_errors(self, outputs: Outputs, rows: Rows, split: str) -> Array:
+        """-log of the true class's probability in nats, where there are probabilities; else 0 (right) or 1 (wrong)."""
+        labels = self.data.splits[split].columns["label"].numpy()[rows]
+        logs = log_probabilities(outputs, len(self.data.class_names))
+        return surprise(labels, outputs, logs)
 
 
 class ClassificationMeasurement(Measurement):

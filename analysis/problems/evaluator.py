@@ -85,6 +85,12 @@ class Evaluator:
         batch. Measurements made from here on use what is fitted on them; nothing of it is kept over a resume.
         """
 
+    def row_errors(self, outputs: Outputs, rows: Rows, split: str) -> NDArray[Any] | None:
+        """How wrong what is predicted of each row of ``split`` is, [B] float64, more is worse: what the worst rows are
+        found by. None: the problem knows no error of a single row.
+        """
+        return None
+
     def measure(self, outputs: Outputs, rows: Rows, split: str) -> Measurement:
         """A measurement of one batch of ``split``."""
         measurement = self.measurement(split)

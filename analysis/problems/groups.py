@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...datasets.core.source import ClassInfo, require
 from ..metrics import groups
+from ..metrics.classification import log_probabilities, surprise
 from ..metrics.metric import Metric
 from .evaluator import Data, Evaluator, Measurement, MissingColumnError, Outputs, Picture, Rows
 
@@ -53,6 +55,11 @@ class Groups(Evaluator):
     def measurement(self, split: str) -> GroupsMeasurement:
         columns = {name: column.numpy() for name, column in self.data.splits[split].columns.items() if name in COLUMNS}
         return GroupsMeasurement(columns, np.asarray(self.info.usual, np.int64))
+
+    def row_errors(self, outputs: Outputs, rows: Rows, split: str) -> NDArray[Any]:
+        """As of classification."""
+        labels = self.data.splits[split].columns["label"].numpy()[rows]
+        return surprise(labels, outputs, log_probabilities(outputs, self.info.classes))
 
 
 class GroupsMeasurement(Measurement):

@@ -81,6 +81,10 @@ class Regression(Evaluator):
     def measurement(self, split: str) -> RegressionMeasurement:
         return RegressionMeasurement(self.labels, split, self.shots, self.info.label_name)
 
+    def row_errors(self, outputs: Outputs, rows: Rows, split: str) -> NDArray[Any]:
+        """The absolute error, in the label's unit."""
+        return np.abs(regression.column(outputs["value"]) - self.labels[split][rows])
+
 
 class RegressionMeasurement(Measurement):
     """Keeps the value of each row and, in the type they came in, its vectors: ranks and neighbours need them all."""

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...datasets.core.source import Annotation, SpeechInfo, require
 from ...datasets.core.transcript import Tokenizer, parse
 from ..metrics import speech
@@ -48,6 +51,15 @@ class SpeechUnderstanding(Evaluator):
     def measurement(self, split: str) -> SpeechMeasurement:
         intents = self.data.splits[split].columns.get("intent")
         return SpeechMeasurement(self.tokenizer, self.targets[split], self.annotations[split], intents)
+
+    def row_errors(self, outputs: Outputs, rows: Rows, split: str) -> NDArray[Any]:
+        """Word errors of the extended transcript."""
+        said = [self.tokenizer.decode(tokens.tolist()) for tokens in outputs["tokens"]]
+        errors = [
+            speech.word_edits(self.targets[split][row], words)[0]
+            for row, words in zip(rows.tolist(), said, strict=True)
+        ]
+        return np.array(errors, np.float64)
 
 
 class SpeechMeasurement(Measurement):

@@ -104,19 +104,23 @@ def make_root() -> Path:
     return base
 
 
-def get_or_build(key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+def get_or_build(
+    key: Mapping[str, Any], build: Callable[[Path], None], check: Callable[[Path], bool] | None = None
+) -> Path:
     """The folder of ``key``: as it is if whole, else built by ``build(temporary folder)`` and renamed into place.
 
+    ``check(folder)`` says whether it is; None: :func:`whole`, which reads all of it.
     A second process waits for the first; a damaged entry is built again, and what lies in its place without being ours
     is set aside. An OSError (full or read-only disk) passes through and leaves nothing half-written.
     """
     base = root()
+    check = check or whole
     folder = base / key_digest(key)
-    if not os.access(base, os.W_OK) and whole(folder):  # a cache that somebody else filled
+    if not os.access(base, os.W_OK) and check(folder):  # a cache that somebody else filled
         return folder
     make_root()
     with _locked(base / f"{folder.name}.lock"):
-        if whole(folder):
+        if check(folder):
             return folder
         _make_room(folder)
         for stale in base.glob(f"{folder.name}.*.part"):

@@ -6,7 +6,6 @@ sees. Attributes are columns beside it, for the evaluation (and for methods that
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from .checksums import Part
     from .table import Table
 
 Space = Literal["common", "salient"]
@@ -77,6 +77,8 @@ def contrast_source(
     Raises DataError where training lacks two rows of a group, the test rows lack a group, or an attribute is not what
     its declaration says.
     """
+    from .checksums import checksum
+
     modality: Literal["image", "table"] = "image" if "image" in splits["train"].columns else "table"
     x = _dense(splits["train"], "image" if modality == "image" else "x")
     faults = [fault for name in ("train", "test") for fault in _groups(name, splits[name])]
@@ -84,14 +86,13 @@ def contrast_source(
     for attribute in attributes:
         faults += [f for name, table in splits.items() for f in _column(attribute, name, table)]
     refuse("a background and a target set", faults)
-    digest = hashlib.sha256()
+    parts: list[Part] = []
     for name in sorted(splits):
         for column in sorted(splits[name].columns):
             value = _dense(splits[name], column)
-            digest.update(f"{name}/{column}/{tuple(value.shape)}/{value.dtype}".encode())
-            digest.update(value.contiguous().numpy().tobytes())
+            parts.append((f"{name}/{column}/{tuple(value.shape)}/{value.dtype}", value))
     info = ContrastInfo(attributes=tuple(attributes), modality=modality, input_shape=tuple(x.shape[1:]), inputs=inputs)
-    return Source(dict(splits), [], info, source, digest.hexdigest(), random_split=random_split)
+    return Source(dict(splits), [], info, source, checksum(parts), random_split=random_split)
 
 
 def _dense(table: Table, name: str) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .checksums import Part, checksum
 from .errors import DataError
 from .inputs import ImageInputs
 from .source import Colours, ImageInfo, Source
@@ -71,13 +71,12 @@ def image_source(
     classes = set(labels.tolist())
     if len(classes) < 2:
         raise DataError(f"the training images hold {len(classes)} class; a classifier needs two or more")
-    digest = hashlib.sha256()
+    parts: list[Part] = []
     for name in sorted(splits):
         for column in sorted(splits[name].columns):
             value = splits[name].columns[column]
             assert isinstance(value, torch.Tensor)
-            digest.update(f"{name}/{column}/{tuple(value.shape)}".encode())
-            digest.update(value.contiguous().numpy().tobytes())
+            parts.append((f"{name}/{column}/{tuple(value.shape)}", value))
     image = train.columns["image"]
     assert isinstance(image, torch.Tensor)
     _, channels, height, width = image.shape
@@ -97,5 +96,5 @@ def image_source(
             inputs=ImageInputs(column="image", size=height, channels=channels),
         ),
         source=source,
-        checksum=digest.hexdigest(),
+        checksum=checksum(parts),
     )

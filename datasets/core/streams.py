@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from .seeds import generator
 from .source import Source
-from .table import Batch, Ragged, Table
+from .table import Batch, Table
 
 
 class RowDataset(Dataset[Batch]):
@@ -39,7 +39,7 @@ class RowExperience(DatasetExperience[Any]):
     def __init__(self, table: Table, rows: Tensor, classes: Sequence[int], number: int) -> None:
         attributes = []
         labels = table.columns.get("label")
-        if labels is not None and not isinstance(labels, Ragged) and not labels.is_floating_point():
+        if isinstance(labels, Tensor) and not labels.is_floating_point():
             attributes.append(DataAttribute(labels[rows].tolist(), "targets"))
         attributes.append(DataAttribute([0] * len(rows), "targets_task_labels", use_in_getitem=True))
         super().__init__(dataset=AvalancheDataset([RowDataset(table, rows)], data_attributes=attributes))
@@ -173,15 +173,15 @@ def single(source: Source, hidden: frozenset[str] = frozenset()) -> CLScenario[A
 def _classes(source: Source, rows: Tensor) -> list[int]:
     """The classes among training ``rows``; none where ``label`` is no class."""
     labels = source.splits["train"].columns.get("label")
-    if labels is None or isinstance(labels, Ragged) or labels.is_floating_point():
+    if not isinstance(labels, Tensor) or labels.is_floating_point():
         return []
     return sorted(set(labels[rows].tolist()))
 
 
 def _dense(table: Table, field: str) -> Tensor:
     column = table.columns[field]
-    if isinstance(column, Ragged):
-        raise ValueError(f"column '{field}' is ragged and cannot split a stream")
+    if not isinstance(column, Tensor):
+        raise ValueError(f"column '{field}' is ragged or lazy and cannot split a stream")
     return column
 
 

@@ -1,17 +1,20 @@
 """Rows and batches.
 
-A :class:`Table` holds N rows of named columns; a column is a dense tensor [N, ...] or a :class:`Ragged` one. A batch
-is a dict of tensors: dense columns as [B, ...], ragged ones padded with zeros to [B, L, ...] with ``<name>_lengths``
-[B], besides ``index`` [B] (row ids of the table) and ``is_memory`` [B].
+A :class:`Table` holds N rows of named columns; a column is a dense tensor [N, ...], a :class:`Ragged` one, or a
+:class:`Lazy` one, whose rows are made when they are asked for. Dense tensors and the values of ragged columns may be
+files (:mod:`.mapped`). A batch is a dict of tensors: dense and lazy columns as [B, ...], ragged ones padded with zeros
+to [B, L, ...] with ``<name>_lengths`` [B], besides ``index`` [B] (row ids of the table) and ``is_memory`` [B].
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from . import mapped
 
 Batch = dict[str, Tensor]
 
@@ -47,6 +50,7 @@ class Ragged:
         valid = steps < lengths[:, None]  # [B, L]
         position = (self.offsets[index][:, None] + steps).clamp_(max=max(self.values.shape[0] - 1, 0))
         rows = self.values[position]  # [B, L, ...]
+        mapped.touched(self.values, len(lengths), rows.numel() * rows.itemsize)
         return rows.masked_fill_(~valid.view(*valid.shape, *[1] * (rows.dim() - 2)), 0), lengths
 
     def to(self, device: torch.device) -> Ragged:
@@ -54,10 +58,43 @@ class Ragged:
 
 
 @dataclass(frozen=True)
+class Lazy:
+    """N rows of one shape and type that no memory holds: ``make(index [B]) -> [B, *shape]``, the same for the same
+    index, in any process.
+
+    ``content`` names what the rows are (a digest), for checksums; ``picked``: row k is the row ``picked[k]`` of what
+    ``make`` makes.
+    """
+
+    rows: int
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    make: Callable[[Tensor], Tensor]
+    content: str
+    picked: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.rows if self.picked is None else len(self.picked)
+
+    def gather(self, index: Tensor) -> Tensor:
+        """Rows ``index`` [B], [B, *shape]. Raises IndexError for a row that is not there."""
+        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(self):
+            raise IndexError(f"rows lie in 0..{len(self) - 1}")
+        return self.make(index if self.picked is None else self.picked[index])
+
+    def take(self, rows: Tensor) -> Lazy:
+        """The column of these rows."""
+        return replace(self, picked=rows if self.picked is None else self.picked[rows])
+
+
+Column = Tensor | Ragged | Lazy
+
+
+@dataclass(frozen=True)
 class Table:
     """N rows of named columns (equal length; ValueError otherwise)."""
 
-    columns: Mapping[str, Tensor | Ragged]
+    columns: Mapping[str, Column]
 
     def __post_init__(self) -> None:
         sizes = {name: len(column) for name, column in self.columns.items()}
@@ -76,8 +113,11 @@ class Table:
         for name, column in self.columns.items():
             if isinstance(column, Ragged):
                 batch[name], batch[f"{name}_lengths"] = column.gather(index)
+            elif isinstance(column, Lazy):
+                batch[name] = column.gather(index)
             else:
-                batch[name] = column[index]
+                rows = batch[name] = column[index]
+                mapped.touched(column, len(rows), rows.numel() * rows.itemsize)
         batch["index"] = index
         return batch
 
@@ -90,4 +130,5 @@ class Table:
         return Table({name: column for name, column in self.columns.items() if name not in names})
 
     def to(self, device: torch.device) -> Table:
-        return Table({name: column.to(device) for name, column in self.columns.items()})
+        """The table on ``device``; lazy columns stay where they are made."""
+        return Table({name: c if isinstance(c, Lazy) else c.to(device) for name, c in self.columns.items()})

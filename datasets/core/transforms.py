@@ -15,7 +15,7 @@ from . import cache
 from .errors import DataError
 from .seeds import derive
 from .source import DataInfo, Source
-from .table import Ragged, Table
+from .table import Column, Lazy, Ragged, Table
 
 STORED = "rows.pt"
 
@@ -115,15 +115,19 @@ def _same_kind(name: str, source: Source, other: Source, table: Table) -> None:
             raise DataError(f"{where}: the column '{column}' is {given}, and {needed} in the test rows")
 
 
-def _form(column: Tensor | Ragged) -> str:
-    values = column.values if isinstance(column, Ragged) else column
-    kind = "sequences of " if isinstance(column, Ragged) else ""
-    return f"{kind}{str(values.dtype).removeprefix('torch.')} {list(values.shape[1:])}"
+def _form(column: Column) -> str:
+    if isinstance(column, Lazy):
+        kind, dtype, shape = "", column.dtype, column.shape
+    elif isinstance(column, Ragged):
+        kind, dtype, shape = "sequences of ", column.values.dtype, column.values.shape[1:]
+    else:
+        kind, dtype, shape = "", column.dtype, column.shape[1:]
+    return f"{kind}{str(dtype).removeprefix('torch.')} {list(shape)}"
 
 
 def _made(transform: Transform, table: Table, info: DataInfo, checksum: str, split: str) -> Rows:
-    """The rows from the cache, else made and stored there. Raises DataError where the transform makes none, or gives
-    origins that are no rows of ``table``.
+    """The rows from the cache, else made and stored there, but for columns that stay as they are. Raises DataError
+    where the transform makes none, or gives origins that are no rows of ``table``.
     """
     key = {"kind": f"transform {transform.name}", "of": checksum, "split": split, **transform.key}
 
@@ -131,18 +135,35 @@ def _made(transform: Transform, table: Table, info: DataInfo, checksum: str, spl
         seed = derive(transform.seed, f"transform/{transform.name}/{split}")
         rows = transform.apply(transform.config, table, info, seed)
         _check(transform.name, rows, len(table))
-        columns = {name: _packed(column) for name, column in rows.table.columns.items()}
+        columns = {name: _packed(column, table.columns.get(name), rows) for name, column in rows.table.columns.items()}
         torch.save({"columns": columns, "origin": rows.origin}, folder / STORED)
 
     stored = torch.load(cache.get_or_build(key, build) / STORED, weights_only=True)
+    origin = stored["origin"]
     packed = stored["columns"].items()
-    columns = {column: Ragged(*values) if isinstance(values, list) else values for column, values in packed}
-    return Rows(Table(columns), stored["origin"])
+    return Rows(Table({name: _unpacked(values, table.columns.get(name), origin) for name, values in packed}), origin)
 
 
-def _packed(column: Tensor | Ragged) -> Tensor | list[Tensor]:
-    """A column as it is stored; copied, since of a part of a larger tensor torch would store the whole."""
+def _packed(column: Column, before: Column | None, rows: Rows) -> Tensor | list[Tensor] | None:
+    """A column as it is stored; copied, since of a part of a larger tensor torch would store the whole. None: rows of
+    the column that was there before, which is not stored again.
+    """
+    if isinstance(column, Lazy):
+        if not isinstance(before, Lazy) or column.content != before.content:
+            raise DataError("a transform cannot make a column whose rows are made when they are asked for")
+        return None
+    if column is before and torch.equal(rows.origin, torch.arange(len(column))):
+        return None
     return [column.values.clone(), column.offsets.clone()] if isinstance(column, Ragged) else column.clone()
+
+
+def _unpacked(stored: Tensor | list[Tensor] | None, before: Column | None, origin: Tensor) -> Column:
+    if isinstance(stored, list):
+        return Ragged(*stored)
+    if isinstance(stored, Tensor):
+        return stored
+    assert before is not None
+    return before.take(origin) if isinstance(before, Lazy) else before
 
 
 def _check(name: str, rows: Rows, n: int) -> None:

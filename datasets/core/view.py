@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .seeds import generator
-from .table import Batch, Ragged, Table
+from .table import Batch, Table
 
 
 class Sidecar:
@@ -122,8 +122,8 @@ class ExperienceView:
         Raises KeyError for an absent (or hidden) column, ValueError for a row that may not be seen.
         """
         column = self.__table.columns[name]
-        if isinstance(column, Ragged):
-            raise KeyError(f"column '{name}' is ragged: read it with batches()")
+        if not isinstance(column, Tensor):
+            raise KeyError(f"column '{name}' is ragged or lazy: read it with batches()")
         return column[self.admit(self.index if rows is None else rows)]
 
     def sort_lengths(self, rows: Tensor) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,17 @@ def fitted(path: Path, inputs: ImageInputs) -> Array:
     """[size, size, 3] uint8 as ``inputs`` says. Raises DataError where there is no readable image, or one that is too
     small for what is cut off.
     """
+    return _fitted(_opened(path), str(path), inputs)
+
+
+def fitted_bytes(content: bytes, name: str, inputs: ImageInputs) -> Array:
+    """As :func:`fitted`, of a file's bytes; ``name`` says in messages which it is."""
+    return _fitted(_opened(io.BytesIO(content), name), name, inputs)
+
+
+def _fitted(image: Image.Image, path: str, inputs: ImageInputs) -> Array:
     from PIL import Image
 
-    image = _opened(path)
     (width, height), border = image.size, inputs.border
     middle = inputs.centre or 0
     least = max(2 * border + 1, middle + 2 * border)
@@ -63,14 +72,14 @@ def _cut(image: Image.Image, size: int) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-def _opened(path: Path) -> Image.Image:
-    """The image in RGB, decoded."""
+def _opened(path: Path | io.BytesIO, name: str = "") -> Image.Image:
+    """The image in RGB, decoded; ``name`` in place of a path that is none."""
     from PIL import Image
 
     try:
         with Image.open(path) as opened:
             if opened.mode == "F" and not np.isfinite(np.asarray(opened)).all():
-                raise DataError(f"{path}: pixels that are not numbers")
+                raise DataError(f"{name or path}: pixels that are not numbers")
             return opened.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: no readable image ({error})") from error
+        raise DataError(f"{name or path}: no readable image ({error})") from error

@@ -17,7 +17,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from ..core import cache, fingerprints
+from ..core import fingerprints, mapped, store
 from ..core.errors import SHOWN, DataError
 from ..core.source import Annotation, Features, Source, SpeechInfo
 from ..core.table import Ragged, Table
@@ -78,23 +78,25 @@ def features_of(path: Path, kind: Features) -> Tensor:
 
 def recorded(rows: Sequence[Sentence], kind: Features, progress: Callable[[int, int], None] | None = None) -> Ragged:
     """The recordings of ``rows`` as a ragged column, through the cache (keyed by what the files hold)."""
+    if not rows:
+        raise ValueError("there is no recording")
     paths = [_path(row) for row in rows]
     content = fingerprints.of(paths, progress)
 
     def build(folder: Path) -> None:
-        parts: list[Tensor] = []
-        for number, path in enumerate(paths):
-            parts.append(features_of(path, kind))
-            if progress is not None and (number % 32 == 0 or number + 1 == len(rows)):
-                progress(number + 1, len(rows))
+        first, ends = features_of(paths[0], kind), [0]
+        with mapped.Writer(folder / "values.npy", first.dtype, tuple(first.shape[1:])) as out:
+            for number, path in enumerate(paths):
+                out.write(features_of(path, kind))
+                ends.append(out.rows)
+                if progress is not None and (number % 32 == 0 or number + 1 == len(rows)):
+                    progress(number + 1, len(rows))
         fingerprints.unchanged(paths, content)
-        joined = Ragged.from_list(parts)
-        np.save(folder / "values.npy", joined.values.numpy())
-        np.save(folder / "offsets.npy", joined.offsets.numpy())
+        np.save(folder / "offsets.npy", np.array(ends, np.int64))
 
-    folder = cache.get_or_build({"kind": f"recordings/{kind}", "content": digest(content), "n": len(rows)}, build)
-    values, offsets = np.load(folder / "values.npy", mmap_mode="c"), np.load(folder / "offsets.npy")
-    return Ragged(torch.from_numpy(values), torch.from_numpy(offsets))
+    folder = store.entry({"kind": f"recordings/{kind}", "content": digest(content), "n": len(rows)}, build)
+    offsets = torch.from_numpy(np.load(folder / "offsets.npy"))
+    return Ragged(store.column(folder / "values.npy", f"{len(rows)} recordings"), offsets)
 
 
 def _path(row: Sentence) -> Path:

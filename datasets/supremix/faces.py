@@ -20,18 +20,26 @@ from ..core import paths
 from ..core.errors import DataError, refuse
 from ..core.inputs import ImageInputs
 from ..core.source import RegressionInfo, ShotBins, Source
+from ..core.table import Column
 from ..readers.csv import SPLITS, read_rows, split_of, target
-from ..readers.image_rows import image_rows
+from ..readers.image_rows import encoded_rows, image_rows
 from .regression import RegressionData, finish
 
 ANGLES = 61
-Columns = dict[str, Tensor]
+Columns = dict[str, Column]
 
 
 class FacesConfig(RegressionData):
     """Size of images and of the stand-in."""
 
     size: int = Field(224, ge=8, le=1024, description="side of real images after resizing")
+    encoded: bool = Field(
+        False,
+        description=(
+            "real images: keep the files' bytes and decode the rows of a batch (less disk, more work a step; see "
+            "train.workers); false: prepare all at their size once"
+        ),
+    )
     outside_paths: bool = Field(False, description=paths.OUTSIDE)
     n_train: int = Field(1200, ge=61, le=100_000, description="stand-in: training images")
     n_test: int = Field(610, ge=61, le=100_000, description="stand-in: test images, as many for validation")
@@ -96,7 +104,8 @@ def released(
     splits: dict[str, Columns] = {}
     inputs = ImageInputs(column="x", size=config.size, fit="stretch")
     for split in SPLITS:
-        images = image_rows([path for path, _ in rows[split]], inputs, progress)
+        rows_of = encoded_rows if config.encoded else image_rows
+        images = rows_of([path for path, _ in rows[split]], inputs, progress)
         splits[split] = {"x": images, "label": torch.tensor([age for _, age in rows[split]], dtype=torch.float64)}
     shape, shots = (3, config.size, config.size), ShotBins(many_above=100, few_below=20)
     info = RegressionInfo(modality="image", input_shape=shape, label_name="age", flip=True, shots=shots, inputs=inputs)

@@ -4,7 +4,6 @@ of their Config.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,10 +14,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from ..core import checksums
 from ..core.errors import DataError
 from ..core.seeds import generator
 from ..core.source import RegressionInfo, ShotBins, Source
-from ..core.table import Ragged, Table
+from ..core.store import taken
+from ..core.table import Column, Ragged, Table
 from ..readers.csv import SPLITS
 
 
@@ -74,16 +75,8 @@ def kept(config: RegressionData, label: Tensor) -> Tensor:
     return rows
 
 
-def take(column: Tensor | Ragged, rows: Tensor) -> Tensor | Ragged:
-    """Rows of a column."""
-    if not isinstance(column, Ragged):
-        return column[rows]
-    parts = [column.values[column.offsets[i] : column.offsets[i + 1]] for i in rows.tolist()]
-    return Ragged.from_list(parts)
-
-
 def finish(
-    config: RegressionData, splits: Mapping[str, Mapping[str, Tensor | Ragged]], info: RegressionInfo, source: str
+    config: RegressionData, splits: Mapping[str, Mapping[str, Column]], info: RegressionInfo, source: str
 ) -> Source[RegressionInfo]:
     """The Source of checked splits: each is a mapping of columns with ``x`` and the float column ``label``.
 
@@ -106,7 +99,7 @@ def finish(
             rows = kept(config, label)
             if len(rows) < 2:
                 raise DataError(f"{len(rows)} training rows are left: a regression needs two or more")
-            columns = {key: take(column, rows) for key, column in columns.items()}
+            columns = {key: taken(column, rows) for key, column in columns.items()}
             if float(label[rows].min()) == float(label[rows].max()):
                 raise DataError(
                     f"all {len(rows)} training targets are {float(label[rows[0]]):g}: there is nothing to learn"
@@ -125,13 +118,12 @@ def finish(
 
 def checksum(tables: Mapping[str, Table], texts: str = "") -> str:
     """sha256 of ``texts`` and all values of all columns."""
-    digest = hashlib.sha256(texts.encode())
+    parts: list[checksums.Part] = []
     for name, table in tables.items():
         for key, column in table.columns.items():
             for part in (column.values, column.offsets) if isinstance(column, Ragged) else (column,):
-                digest.update(f"{name}/{key}/{part.dtype}/{tuple(part.shape)}".encode())
-                digest.update(part.contiguous().numpy().data)
-    return digest.hexdigest()
+                parts.append((f"{name}/{key}/{part.dtype}/{tuple(part.shape)}", part))
+    return checksums.checksum(parts, texts)
 
 
 def standardise(train: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ..core.errors import DataError
 from ..core.seeds import derive
 from ..core.source import DataInfo, ImageInfo, require
-from ..core.table import Ragged, Table
+from ..core.table import Table
 from ..core.transforms import Rows
 from .corruptions import LEVELS, corrupt
 
@@ -41,7 +41,8 @@ def transform(config: Config, table: Table, info: DataInfo, seed: int) -> Rows:
             f"{facts.size} px"
         )
     images = table.columns["image"]
-    assert not isinstance(images, Ragged)
+    if not isinstance(images, torch.Tensor):
+        raise DataError("the transform 'corrupt' takes images that are prepared, not encoded ones")
     rngs = [np.random.default_rng(derive(seed, str(row))) for row in range(len(table))]
     changed = corrupt(images.permute(0, 2, 3, 1).numpy(), config.kind, config.severity, rngs)
     image = torch.from_numpy(np.ascontiguousarray(changed.transpose(0, 3, 1, 2)))

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ..core.errors import DataError
 from ..core.source import DataInfo, SpeechInfo, require
-from ..core.table import Ragged, Table
+from ..core.table import Column, Lazy, Ragged, Table
 from ..core.transforms import Rows
 
 
@@ -42,7 +42,7 @@ def transform(config: Config, table: Table, info: DataInfo, seed: int) -> Rows:
     factors = ([1.0] if config.keep else []) + list(config.factors)
     rows = [frames.values[a:b] for a, b in zip(frames.offsets[:-1].tolist(), frames.offsets[1:].tolist(), strict=True)]
     origin = torch.arange(len(table)).repeat(len(factors))
-    columns: dict[str, Tensor | Ragged] = {
+    columns: dict[str, Column] = {
         name: _repeated(column, origin) for name, column in table.columns.items() if name != "features"
     }
     columns["features"] = Ragged.from_list([_stretched(row, factor) for factor in factors for row in rows])
@@ -57,7 +57,9 @@ def _stretched(row: Tensor, factor: float) -> Tensor:
     return wide[0].T.to(row.dtype)
 
 
-def _repeated(column: Tensor | Ragged, rows: Tensor) -> Tensor | Ragged:
+def _repeated(column: Column, rows: Tensor) -> Column:
+    if isinstance(column, Lazy):
+        return column.take(rows)
     if not isinstance(column, Ragged):
         return column[rows]
     values, lengths = column.gather(rows)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ...datasets.core.seeds import derive
 from ...datasets.core.source import DataInfo, Source, SpeechInfo, Transcripts, require
-from ...datasets.core.table import Batch, Ragged, Table
+from ...datasets.core.table import Batch, Column, Ragged, Table
 from ...datasets.core.transcript import Tokenizer, clean_words, serialise
 from ..base import UnfitError
 from ..losses.transcription import transcription
@@ -128,7 +128,7 @@ def prepare(config: Config, source: Source) -> Source[SpeechInfo]:
     splits = {}
     for split, table in source.splits.items():
         tokens = Ragged.from_list([torch.tensor(tokenizer.encode(text), dtype=torch.int64) for text in targets[split]])
-        columns: dict[str, Tensor | Ragged] = {**table.columns, "tokens": tokens}
+        columns: dict[str, Column] = {**table.columns, "tokens": tokens}
         if config.frozen:
             columns["features"] = _encode(columns["features"], encoder)
         splits[split] = Table(columns)
@@ -142,7 +142,7 @@ def _samples(x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _encode(features: Tensor | Ragged, encoder: nn.Module) -> Ragged:
+def _encode(features: Column, encoder: nn.Module) -> Ragged:
     """Outputs of the encoder for every row, batched by length."""
     if not isinstance(features, Ragged):
         raise TypeError("features must be a ragged column")

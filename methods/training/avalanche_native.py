@@ -240,8 +240,9 @@ class AvalancheNative:
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         return self.method.predict(batch)
 
-    def evaluation_batches(self, table: Table, rows: Tensor) -> Iterator[Batch]:
-        return sampler.evaluation_batches(table, rows, self.settings.eval_batch_size, self.device)
+    def evaluation_batches(self, table: Table, rows: Tensor, skip: int = 0) -> Iterator[Batch]:
+        loading = self.settings.loading
+        return sampler.evaluation_batches(table, rows, self.settings.eval_batch_size, self.device, *loading, skip)
 
     def planned_steps(self, experience: Any) -> int:
         """Batches of the experience's own rows; what a strategy replays or keeps back is not counted."""

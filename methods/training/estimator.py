@@ -68,8 +68,9 @@ class Estimator:
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         return self.method.predict(batch)
 
-    def evaluation_batches(self, table: Table, rows: Tensor) -> Iterator[Batch]:
-        return sampler.evaluation_batches(table, rows, self.settings.eval_batch_size, self.device)
+    def evaluation_batches(self, table: Table, rows: Tensor, skip: int = 0) -> Iterator[Batch]:
+        loading = self.settings.loading
+        return sampler.evaluation_batches(table, rows, self.settings.eval_batch_size, self.device, *loading, skip)
 
     def state_dict(self) -> dict[str, Any]:
         """What was fitted; nothing of it is half-way between two experiences."""

@@ -14,6 +14,7 @@ from ...datasets.core.seeds import generator
 from ...datasets.core.table import Batch, Table
 from ...datasets.core.view import ExperienceView, Sidecar
 
+LEAST = 4  # batches for each worker of a loader: starting one takes as long as gathering a few
 Rows = list[tuple[Tensor, Tensor]]  # of each batch: row ids [B], is_memory [B]
 
 
@@ -74,11 +75,27 @@ def rows_of_epoch(
     return [(rows[p], p >= len(view.index)) for p in positions]
 
 
-def loaded(table: Table, rows: Rows, device: torch.device, path: Literal["memory", "loader"]) -> Iterator[Batch]:
-    """The batches of ``rows`` on the device, by index from memory or through a DataLoader: the same bits."""
+def loaded(
+    table: Table, rows: Rows, device: torch.device, path: Literal["memory", "loader"], workers: int = 0
+) -> Iterator[Batch]:
+    """The batches of ``rows`` on the device, by index from memory or through a DataLoader with so many ``workers`` at
+    most (pinned where the device is a GPU): the same bits.
+    """
     batches: Any = _Gather(table, rows)
     if path == "loader":  # its own generator: a loader draws a seed from the global one otherwise
-        batches = DataLoader(batches, batch_size=None, generator=torch.Generator())
+        pinned = device.type == "cuda"
+        workers = min(workers, len(rows) // LEAST)
+        own = torch.Generator()
+        # forked, whatever the process's own way is: the table is shared, not sent
+        fork = "fork" if workers else None
+        batches = DataLoader(
+            batches,
+            batch_size=None,
+            generator=own,
+            num_workers=workers,
+            pin_memory=pinned,
+            multiprocessing_context=fork,
+        )
     for batch in batches:
         if device.type == "cpu":
             yield batch
@@ -86,15 +103,23 @@ def loaded(table: Table, rows: Rows, device: torch.device, path: Literal["memory
             yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
 
-def evaluation_batches(table: Table, rows: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """Batches of ``rows`` on the device, shortest first so that padding stays small; every row once."""
+def evaluation_batches(
+    table: Table,
+    rows: Tensor,
+    batch_size: int,
+    device: torch.device,
+    path: Literal["memory", "loader"] = "memory",
+    workers: int = 0,
+    skip: int = 0,
+) -> Iterator[Batch]:
+    """Batches of ``rows`` on the device, shortest first so that padding stays small; every row once. The first ``skip``
+    batches are left out.
+    """
     lengths = table.sort_lengths()
     if lengths is not None:
         rows = rows[torch.argsort(lengths[rows], stable=True)]
-    for part in rows.split(batch_size):
-        batch = table.gather(part)
-        batch["is_memory"] = torch.zeros(len(part), dtype=torch.bool)
-        yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+    parts = [(part, torch.zeros(len(part), dtype=torch.bool)) for part in rows.split(batch_size)]
+    return loaded(table, parts[skip:], device, path, workers)
 
 
 class _Gather(Dataset[Batch]):

@@ -36,8 +36,14 @@ class TrainingSettings:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
     path: Literal["memory", "loader"] = "memory"
+    workers: int = 0
     log_every: int = 50
     gradients: int = 0
+
+    @property
+    def loading(self) -> tuple[Literal["memory", "loader"], int]:
+        """How batches are gathered: ``path`` and ``workers``."""
+        return self.path, self.workers
 
 
 class Observer(Protocol):

@@ -100,9 +100,9 @@ class MethodStrategy(AvalancheShell):
         """The method's predictions of a batch, in the mode (training or evaluation) that it is in."""
         return self.method.predict(batch)
 
-    def evaluation_batches(self, table: Table, rows: Tensor) -> Iterator[Batch]:
+    def evaluation_batches(self, table: Table, rows: Tensor, skip: int = 0) -> Iterator[Batch]:
         """Batches of ``rows`` on the device, every row once (:func:`.sampler.evaluation_batches`)."""
-        return sampler.evaluation_batches(table, rows, self.eval_mb_size, self.device)
+        return sampler.evaluation_batches(table, rows, self.eval_mb_size, self.device, *self.settings.loading, skip)
 
     def batches_of_epoch(self, stage: int, epoch: int) -> sampler.Rows:
         """(row ids [B], is_memory [B]) of every batch of an epoch of the experience in training
@@ -122,7 +122,7 @@ class MethodStrategy(AvalancheShell):
 
     def load(self, rows: sampler.Rows) -> Iterator[Batch]:
         """The batches of :meth:`batches_of_epoch` on the device."""
-        return sampler.loaded(self._table, rows, self.device, self.settings.path)
+        return sampler.loaded(self._table, rows, self.device, *self.settings.loading)
 
     # -- the loop --------------------------------------------------------------------------------------------------
 

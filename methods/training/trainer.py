@@ -34,6 +34,7 @@ class Trainer(Protocol):
     iteration: int
     position: dict[str, int]
     between_steps: bool
+    seed: int
 
     def train(self, experience: Any, /) -> Any:
         """Train one experience of an Avalanche stream; after :meth:`load_state_dict` from where that state was."""
@@ -41,8 +42,8 @@ class Trainer(Protocol):
     def predict(self, batch: Batch) -> Mapping[str, Tensor]:
         """Predictions of a batch, name -> [B, ...], in the mode (training or evaluation) that the caller has set."""
 
-    def evaluation_batches(self, table: Table, rows: Tensor) -> Iterator[Batch]:
-        """Batches of ``rows`` on the device, every row once."""
+    def evaluation_batches(self, table: Table, rows: Tensor, skip: int = 0) -> Iterator[Batch]:
+        """Batches of ``rows`` on the device, every row once, but for the first ``skip`` batches."""
 
     def state_dict(self) -> dict[str, Any] | None:
         """All that :meth:`train` needs to go on: tensors, numbers, strings; None where there is nothing between

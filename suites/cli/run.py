@@ -114,5 +114,6 @@ def _show_plan(recipe: Any, document: dict[str, Any], json: bool) -> None:
 
     console = console_of(False)
     console.line(tables.text_of(recipe))
+    console.line(tables.data_of_plan(document))
     console.table(*tables.of_plan(document))
     return None

@@ -51,6 +51,13 @@ class DataSection(Section):
             "or all class names in their order"
         ),
     )
+    store: Literal["memory", "mapped"] = Field(
+        "memory",
+        description=(
+            "where columns lie: in memory, or in files of the cache that are mapped: the same numbers, and the memory "
+            "that is needed does not grow with the data"
+        ),
+    )
     hidden_from_training: tuple[str, ...] = Field((), description="columns that no method may see")
     options: dict[str, Any] = Field(default_factory=dict, description="fields of the data set's Config")
     transforms: tuple[SplitTransformSection, ...] = Field(
@@ -151,6 +158,12 @@ class TrainSection(Section):
     path: Literal["memory", "loader"] = Field(
         "memory", description="batches by index from memory, or through a DataLoader"
     )
+    workers: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="of path: loader: processes that gather (and decode) batches ahead, evaluation's too; 0: none",
+    )
     log_every: int = Field(20, ge=1, description="steps a journal point")
     checkpoint_steps: int = Field(500, ge=0, description="steps between checkpoints within an experience; 0: none")
     checkpoint_seconds: float = Field(
@@ -170,6 +183,12 @@ class TrainSection(Section):
         elif isinstance(value, str):
             raise ValueError(f"no such schedule{suggestion(value, known)}; a scheduler of torch is {{name: {value}}}")
         raise ValueError("constant, cosine, multistep, or {name: a scheduler of torch, options: {its arguments}}")
+
+    @model_validator(mode="after")
+    def _loaders(self) -> TrainSection:
+        if self.workers and self.path != "loader":
+            raise ValueError(f"workers: {self.workers} gather batches for path: loader, not for path: memory")
+        return self
 
     @model_validator(mode="after")
     def _own_warmup(self) -> TrainSection:
@@ -215,6 +234,22 @@ class EvaluateSection(Section):
     """How predictions are made for the metrics, and of what."""
 
     batch_size: int = Field(128, ge=1, description="rows a batch in evaluation")
+    fit_rows: int | None = Field(
+        20_000,
+        ge=2,
+        description=(
+            "training rows at most on which a problem fits what it measures with (the probes of contrastive_analysis), "
+            "drawn by the run's seed of those seen so far; null: all"
+        ),
+    )
+    predictions: bool = Field(
+        False,
+        description=(
+            "keep what is predicted in the evaluation after an experience (of the newest one) as Parquet files in the "
+            "run's folder; an evaluation that was killed goes on behind them"
+        ),
+    )
+    predictions_mib: int = Field(512, ge=1, description="of predictions: most that a run keeps")
     sets: dict[str, SetSection] = Field(
         default_factory=dict, description="name -> rows that are evaluated too; their metrics are NAME/METRIC/last, ..."
     )

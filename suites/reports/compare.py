@@ -107,7 +107,8 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
             settings = flat(recipe["methods"][entry["method"]], f"methods.{entry['method']}")
             for section in ("model", "train"):
                 settings |= flat(recipe[section], section)
-            settings.pop("train.threads", None)
+            for same in ("train.threads", "train.path", "train.workers"):  # no number of a run depends on them
+                settings.pop(same, None)
             settings["data.hidden_from_training"] = hidden  # what a method may see is its affair, not the task's
             one = _enter(task, entry["method"], settings, (int(entry["seed"]), data_seed), folder)
             one.protocol, one.reasons = catalog.protocol_of(recipe, entry["method"])

@@ -87,3 +87,13 @@ def of_plan(document: Mapping[str, Any]) -> Table:
     header = ["method", "parameters", "trainable", "steps", "seconds", "memory MiB", "disk MiB"]
     rows = [[str(value) for value in row.values()] for row in document["methods"]]
     return "would run (estimates from one timed step)", header, rows
+
+
+def data_of_plan(document: Mapping[str, Any]) -> str:
+    """What the data of ``suites run --dry-run`` takes, in a line."""
+    data = document["data"]
+    rows = ", ".join(f"{count} {split}" for split, count in data["rows"].items())
+    return (
+        f"data ({data['source']}): {rows}; columns: {data['memory_mib']} MiB in memory, {data['mapped_mib']} MiB in "
+        f"mapped files (data.store: {data['store']})"
+    )

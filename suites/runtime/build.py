@@ -25,8 +25,15 @@ if TYPE_CHECKING:
 def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> Source:
     """The recipe's data as its transforms make them, with its evaluation sets and the columns that its model asks for.
 
-    Raises Fault (code ``data``) where it cannot be
-    had."""
+    Raises Fault (code ``data``) where it cannot be had, or has no room where ``data.store`` puts it."""
+    from ...datasets.core import store
+
+    with store.using(recipe.data.store):
+        source = _prepared(recipe, progress)
+        return store.mapped_source(source) if recipe.data.store == "mapped" else source
+
+
+def _prepared(recipe: Recipe, progress: Callable[[int, int], None] | None) -> Source:
     from ...datasets.core import transforms
 
     source = _loaded(recipe.data, recipe.family, progress)
@@ -170,6 +177,7 @@ def settings_of(recipe: Recipe) -> TrainingSettings:
         "precision",
         "compile",
         "path",
+        "workers",
         "log_every",
     )
     return TrainingSettings(

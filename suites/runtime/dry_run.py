@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import catalog
 from ..config.recipe import Recipe
 from . import build
 from . import warm_start as weights
 
+if TYPE_CHECKING:
+    from ...datasets.core.source import Source
+
 
 def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device: str) -> dict[str, Any]:
-    """What a run would do: resolved recipe, model sizes, steps, and an estimate of time (s), memory and disk (MiB).
+    """What a run would do: resolved recipe, what the columns of the data take, model sizes, steps, and an estimate of
+    time (s), memory and disk (MiB).
 
     Time is estimated from one timed step.
     """
@@ -51,7 +55,16 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
         "suite": recipe.name,
         "profile": recipe.profile,
         "device": device,
-        "data": {"source": source.source, "rows": {k: len(t) for k, t in source.splits.items()}},
+        "data": data_of(recipe, source),
         "recipe": recipe.model_dump(by_alias=True),
         "methods": rows,
     }
+
+
+def data_of(recipe: Recipe, source: Source) -> dict[str, Any]:
+    """Source and rows of the data, where its columns lie, and what they take in memory and in mapped files (MiB)."""
+    from ...datasets.core import store
+
+    size = {f"{kind}_mib": round(size / 2**20, 1) for kind, size in store.sizes(source).items()}
+    rows = {split: len(table) for split, table in source.splits.items()}
+    return {"source": source.source, "rows": rows, "store": recipe.data.store, **size}

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ..config.killpoints import reach
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ...analysis.metrics.metric import Metric
     from ...analysis.problems.evaluator import Evaluator, Measurement, Outputs, Rows
+    from ...datasets.core.table import Table
     from ...methods.training.trainer import Trainer
+    from .shards import Shards
 
 
 class Evaluation:
@@ -20,14 +24,22 @@ class Evaluation:
 
     Args:
         main: the metric that selects weights.
+        fit_rows: training rows at most that the problem is given to fit something on; None: all.
         check_stop: called before every batch; what it raises ends the evaluation.
     """
 
     def __init__(
-        self, trainer: Trainer, scenario: Any, problem: Evaluator, main: Metric, check_stop: Callable[[], None]
+        self,
+        trainer: Trainer,
+        scenario: Any,
+        problem: Evaluator,
+        main: Metric,
+        check_stop: Callable[[], None],
+        fit_rows: int | None = None,
     ) -> None:
         self.trainer, self.scenario, self.problem, self.main = trainer, scenario, problem, main
-        self.check_stop = check_stop
+        self.check_stop, self.fit_rows = check_stop, fit_rows
+        self.shards: Shards | None = None  # where the predictions of the evaluation that goes on are kept
         self.last: Measurement | None = None  # of the last evaluation on test
         self.best: tuple[float, dict[str, Any]] | None = None  # main metric and weights of the best epoch so far
 
@@ -41,14 +53,36 @@ class Evaluation:
         return len(self.scenario.streams[split][number].rows)
 
     def fit(self, number: int) -> None:
-        """Give the problem what the method predicts of the training rows seen by the end of experience ``number``.
+        """Give the problem what the method predicts of the training rows seen by the end of experience ``number``, or
+        of ``fit_rows`` of them, drawn by the run's seed.
 
         Only where it fits something on them.
         """
         split = self.problem.fits_on
         if split is not None:
+            experiences = [self.scenario.streams[split][k] for k in range(number + 1)]
+            chosen = self._drawn([experience.rows for experience in experiences], number)
             with self._evaluating():
-                self.problem.fit(pair for k in range(number + 1) for pair in self._predict(split, k))
+                self.problem.fit(
+                    pair
+                    for experience, rows in zip(experiences, chosen, strict=True)
+                    if len(rows)
+                    for pair in self._made(experience.table, rows)
+                )
+
+    def _drawn(self, rows: list[Tensor], number: int) -> list[Tensor]:
+        """Of the rows of each experience those that something is fitted on."""
+        import torch
+
+        from ...datasets.core.seeds import generator
+
+        total = sum(map(len, rows))
+        if self.fit_rows is None or total <= self.fit_rows:
+            return rows
+        order = torch.randperm(total, generator=generator(self.trainer.seed, f"evaluation/fit/{number}"))
+        kept = torch.zeros(total, dtype=torch.bool)
+        kept[order[: self.fit_rows]] = True
+        return [part[mine] for part, mine in zip(rows, kept.split([len(part) for part in rows]), strict=True)]
 
     def each_and_pooled(self, split: str, numbers: Sequence[int]) -> tuple[list[dict[str, float]], dict[str, float]]:
         """Metrics of each of the experiences ``numbers`` of a split, and of all their rows pooled."""
@@ -96,9 +130,22 @@ class Evaluation:
             torch.set_rng_state(state)
 
     def _predict(self, split: str, number: int) -> Iterator[tuple[Outputs, Rows]]:
-        """What the method predicts of an experience, batch by batch, with the row ids of each."""
-        experience = self.scenario.streams[split][number]
-        for batch in self.trainer.evaluation_batches(experience.table, experience.rows):
+        """What the method predicts of an experience, batch by batch, with the row ids of each; what is kept of it is
+        not predicted again.
+        """
+        experience, shards = self.scenario.streams[split][number], self.shards
+        if shards is None:
+            yield from self._made(experience.table, experience.rows)
+            return
+        done = 0
+        for pair in shards.kept(split, number):
+            yield pair
+            done += 1
+        yield from shards.keep(split, number, self._made(experience.table, experience.rows, done))
+
+    def _made(self, table: Table, rows: Tensor, done: int = 0) -> Iterator[tuple[Outputs, Rows]]:
+        """What the method predicts of ``rows`` now, but for the first ``done`` batches."""
+        for batch in self.trainer.evaluation_batches(table, rows, done):
             reach("evaluation")
             self.check_stop()
             outputs = self.trainer.predict(batch)

@@ -15,6 +15,8 @@ from ..tracking.journal import SENT
 from . import folders
 from .progress import FILE as PROGRESS
 from .recipes import CODE
+from .shards import FOLDER as PREDICTIONS
+from .shards import NAME as SHARD
 
 RUN_FILES = {
     *("run.json", "recipe.yaml", "environment.json", "identity.json", "tracker.json", "model.json", "data.json"),
@@ -95,9 +97,11 @@ def _of_run(parts: tuple[str, ...], is_folder: bool) -> bool:
     """Whether a path within a run's folder is one that we write."""
     name = _UNFINISHED.sub(r"\g<name>", parts[-1])
     if len(parts) == 1:
-        return name in ({"plots", "checkpoint", CODE} if is_folder else RUN_FILES)
+        return name in ({"plots", "checkpoint", PREDICTIONS, CODE} if is_folder else RUN_FILES)
     if len(parts) != 2 or is_folder:
         return False
+    if parts[0] == PREDICTIONS:
+        return SHARD.fullmatch(name) is not None
     if parts[0] in ("plots", CODE):
         return PurePath(name).suffix in (PICTURES if parts[0] == "plots" else {".py"})
     return _CHECKPOINT.fullmatch(name) is not None

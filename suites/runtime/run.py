@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from .evaluation import Evaluation
 from .matrix import Matrix
 from .progress import Clock, Progress
 from .record import PER_STEP, Record
+from .shards import Shards
 from .stopping import Interrupted
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Run:
         self.matrix = Matrix()
         self.next_experience = 0
         self.training = False
+        self.evaluating = ""  # names the evaluation whose predictions are kept, while it goes on
         self.summarised = False
         self.stop_signal = 0
         self.last_save = (time.monotonic(), 0)
@@ -148,6 +151,7 @@ class Run:
             "matrix": self.matrix.state(),
             "next_experience": self.next_experience,
             "training": self.training,
+            "evaluating": self.evaluating,
             "seconds": self.record.seconds,
             "steps": self.record.steps,
             "best": list(best) if best is not None else None,
@@ -170,6 +174,7 @@ class Run:
             return False
         self.matrix = Matrix.from_state(state["matrix"])
         self.next_experience, self.training = state["next_experience"], state["training"]
+        self.evaluating = state.get("evaluating", "")
         self.record.seconds, self.record.steps = state["seconds"], state["steps"]
         self.evaluation.best = tuple(state["best"]) if state["best"] else None
         self.summarised, self.checks = state["summarised"], state.get("checks", {})
@@ -228,7 +233,11 @@ class Run:
             observer=self,
             plugins=plugins,
         )
-        self.evaluation = Evaluation(self.trainer, scenario, self.problem, self.metrics.main, self.check_stop)
+        evaluate = self.recipe.evaluate
+        main, fit_rows = self.metrics.main, evaluate.fit_rows
+        self.evaluation = Evaluation(self.trainer, scenario, self.problem, main, self.check_stop, fit_rows)
+        limit = evaluate.predictions_mib * 2**20
+        self.shards = Shards(self.folder, limit, self.warn) if evaluate.predictions else None
 
     def execute(self) -> dict[str, float]:
         """Train what is left and return the summary metrics."""
@@ -242,7 +251,8 @@ class Run:
             if not resumed:
                 weights.take(self.folder, self.trainer.method.model)
                 self.save()
-            if self.after_row is not None and self.next_experience and not self.training:  # died while it was asked
+            between = not self.training and not self.evaluating
+            if self.after_row is not None and self.next_experience and between:  # died while it was asked
                 self.after_row(self.folder, self.valid(self.next_experience - 1))
             for number in range(self.next_experience, len(self.stream)):
                 self.train(number)
@@ -255,11 +265,19 @@ class Run:
 
     def train(self, number: int) -> None:
         """Experience ``number``, or what is left of it, and the evaluation after it."""
-        self.next_experience, self.training = number, True
-        self.record.start_clock(self.trainer.iteration)
-        self.trainer.train(self.stream[number])
+        if not self.evaluating:
+            self.next_experience, self.training = number, True
+            self.record.start_clock(self.trainer.iteration)
+            self.trainer.train(self.stream[number])
+        if self.shards is not None:
+            if not self.evaluating:  # the weights that are evaluated, and the name of what is kept of it
+                self.training, self.evaluating = False, secrets.token_hex(8)
+                self.save()
+            self.shards.begin(number, self.evaluating)
+            self.evaluation.shards = self.shards
         self.evaluate(number)
-        self.next_experience, self.training = number + 1, False
+        self.evaluation.shards = None
+        self.next_experience, self.training, self.evaluating = number + 1, False, ""
         self.save()
         if self.after_row is not None:
             self.after_row(self.folder, self.valid(number))

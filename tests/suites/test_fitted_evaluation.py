@@ -38,13 +38,13 @@ def _evaluation() -> tuple[Evaluation, _Method, Any]:
     scenario = streams.given(source, 2, frozenset({"digit", "grating"}))
     method = _Method().train()
 
-    def batches(table: Any, rows: Any) -> Any:
-        for part in rows.split(16):
+    def batches(table: Any, rows: Any, skip: int = 0) -> Any:
+        for part in rows.split(16)[skip:]:
             yield table.gather(part)
 
-    strategy: Any = SimpleNamespace(method=method, evaluation_batches=batches)
+    trainer: Any = SimpleNamespace(method=method, predict=method.predict, seed=0, evaluation_batches=batches)
     main = measures.metrics("contrastive_analysis").main
-    return Evaluation(strategy, scenario, ContrastiveAnalysis(source), main, lambda: None), method, scenario
+    return Evaluation(trainer, scenario, ContrastiveAnalysis(source), main, lambda: None), method, scenario
 
 
 def test_training_rows_seen_so_far_are_predicted_and_no_other() -> None:
@@ -55,6 +55,29 @@ def test_training_rows_seen_so_far_are_predicted_and_no_other() -> None:
     method.seen.clear()
     evaluation.fit(1)
     assert method.seen == first + second
+
+
+def test_no_more_training_rows_are_predicted_than_the_cap() -> None:
+    evaluation, method, scenario = _evaluation()
+    rows = [row for experience in scenario.streams["train"] for row in experience.rows.tolist()]
+    evaluation.fit_rows, evaluation.trainer.seed = 30, 5
+    seen = []
+    for _ in range(2):
+        method.seen.clear()
+        evaluation.fit(1)
+        seen.append(list(method.seen))
+    assert seen[0] == seen[1]  # by the seed alone: the same rows for every method
+    assert len(set(seen[0])) == len(seen[0]) == 30 < len(rows)
+    assert set(seen[0]) <= set(rows)
+    assert seen[0] != rows[:30]
+    evaluation.trainer.seed = 6
+    method.seen.clear()
+    evaluation.fit(1)
+    assert method.seen != seen[0]
+    evaluation.fit_rows = len(rows)
+    method.seen.clear()
+    evaluation.fit(1)
+    assert method.seen == rows
 
 
 def test_nothing_of_the_method_or_of_torchs_generator_moves_and_the_values_are_the_same_again() -> None:
