@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core import store
 from ..core.errors import DataError
 from ..core.images import image_source, image_table
+from ..core.inputs import ImageInputs
 from ..core.source import ImageInfo, Source
 from ..core.table import Table
+from ..readers.image_rows import image_rows
 from ..readers.images import Array, read_image
 
 SPLITS = ("train", "valid", "test")
@@ -71,13 +75,39 @@ def from_rows(
     known = all(bias is not None for part in rows.values() for _, _, bias in part)
     named = numbered or words >= set(classes)
     biases = [*classes, *sorted(words - set(classes))] if named else sorted(words)
-    total, done = sum(map(len, rows.values())), 0
+    if size is None:
+        images = _as_they_are({split: [path for path, _, _ in part] for split, part in rows.items()}, progress)
+    else:
+        inputs = ImageInputs(column="image", size=size)
+        images = {s: image_rows([path for path, _, _ in part], inputs, progress) for s, part in rows.items()}
     splits = {}
-    shape = (size, size, 3) if size is not None else read_image(rows["train"][0][0], None).shape
     for split, part in rows.items():
-        images = np.zeros((len(part), *shape), np.uint8)
-        for k, (path, _, _) in enumerate(part):
-            image = read_image(path, size)
+        columns = {"label": torch.tensor([classes.index(label) for _, label, _ in part])}
+        if known:
+            columns["bias"] = torch.tensor([biases.index(str(bias)) for _, _, bias in part])
+        splits[split] = Table({"image": images[split], **columns})
+    usual: tuple[int, ...] = ()
+    if known and not numbered:
+        own = {c: biases.index(name) for c, name in enumerate(classes) if name in biases}
+        train = splits["train"]
+        usual = majority_bias(_numbers(train, "label"), _numbers(train, "bias"), len(classes), own)
+    return image_source(splits, classes, "real", usual=usual, biases=biases if known else ())
+
+
+def _as_they_are(
+    files: Mapping[str, Sequence[Path]], progress: Callable[[int, int], None] | None
+) -> dict[str, torch.Tensor]:
+    """Images [N, 3, H, W] uint8 of each split, in memory. Raises DataError where they differ in size, or memory cannot
+    hold them.
+    """
+    total, done = sum(map(len, files.values())), 0
+    shape = read_image(files["train"][0], None).shape
+    store.require_memory(total * math.prod(shape), f"{total} images of {shape[1]} x {shape[0]} pixels")
+    made = {}
+    for split, paths in files.items():
+        images = np.zeros((len(paths), *shape), np.uint8)
+        for k, path in enumerate(paths):
+            image = read_image(path, None)
             if image.shape != shape:
                 raise DataError(
                     f"{path}: {image.shape[1]} x {image.shape[0]} pixels, others have {shape[1]} x {shape[0]}"
@@ -86,15 +116,8 @@ def from_rows(
             done += 1
             if progress is not None and done % 100 == 0:
                 progress(done, total)
-        labels = np.array([classes.index(label) for _, label, _ in part])
-        bias = np.array([biases.index(str(bias)) for _, _, bias in part]) if known else None
-        splits[split] = table(images, labels, bias)
-    usual: tuple[int, ...] = ()
-    if known and not numbered:
-        own = {c: biases.index(name) for c, name in enumerate(classes) if name in biases}
-        train = splits["train"]
-        usual = majority_bias(_numbers(train, "label"), _numbers(train, "bias"), len(classes), own)
-    return image_source(splits, classes, "real", usual=usual, biases=biases if known else ())
+        made[split] = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return made
 
 
 def counts(source: Source[ImageInfo]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 A mapped tensor is an ordinary one; nothing must write to it. The pages that reading brings in are given back once
 :data:`LIMIT` bytes were touched, so that a process's resident memory does not grow with the file; they stay in the
-kernel's page cache while there is room. That needs a handle on the mapping, which ``torch.from_file`` does not give:
-the file is mapped by :mod:`mmap`, privately, and the tensor made over it.
+kernel's page cache while there is room. ``torch.from_file`` gives no handle for that, and the kernel refuses it a file
+larger than memory, for which it would reserve as much: the file is mapped by :mod:`mmap`, privately and without
+reserving, and the tensor made over it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .errors import DataError
 LIMIT = 512 * 2**20  # bytes that gathering may touch before pages are given back
 PART = 64 * 2**20  # bytes of a part of a scan
 _ROW = 64 * 1024  # what touching a row brings in at least: the kernel maps the pages around a fault too
+_FLAGS = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0x4000)  # else a file larger than memory is refused
 _HEADER = 256  # bytes before the values; numpy's own are shorter
 _MAGIC = b"\x93NUMPY\x01\x00"
 _TYPES = (
@@ -101,7 +103,7 @@ def opened(path: Path, content: str = "") -> Tensor:
         size = file.seek(0, 2)
         if size < offset + count * dtype.itemsize:
             raise DataError(f"{path}: {size} bytes, shorter than its header says: suites data clean")
-        mapping = _Mapping(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        mapping = _Mapping(file.fileno(), 0, flags=_FLAGS, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     mapping.content = content
     tensor = torch.frombuffer(mapping, dtype=dtype, count=count, offset=offset).view(shape)
     _OPEN[tensor.untyped_storage().data_ptr()] = mapping

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -95,6 +99,7 @@ def loaded(
             num_workers=workers,
             pin_memory=pinned,
             multiprocessing_context=fork,
+            worker_init_fn=_EndsWith(os.getpid()) if workers else None,
         )
     for batch in batches:
         if device.type == "cpu":
@@ -120,6 +125,21 @@ def evaluation_batches(
         rows = rows[torch.argsort(lengths[rows], stable=True)]
     parts = [(part, torch.zeros(len(part), dtype=torch.bool)) for part in rows.split(batch_size)]
     return loaded(table, parts[skip:], device, path, workers)
+
+
+class _EndsWith:
+    """A worker ends at once when its ``parent`` is killed: it has inherited the lock of the run, which would seem live
+    until it notices by itself.
+    """
+
+    def __init__(self, parent: int) -> None:
+        self.parent = parent
+
+    def __call__(self, number: int) -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != self.parent:
+            os._exit(1)
 
 
 class _Gather(Dataset[Batch]):

@@ -20,7 +20,7 @@ from holdfast.datasets.core.streams import single
 from holdfast.datasets.core.table import Table
 from holdfast.suites import api
 from holdfast.suites.runtime import evaluation as evaluations
-from holdfast.suites.runtime import shards
+from holdfast.suites.runtime import remove, shards
 from holdfast.suites.runtime.checkpoints import Checkpoints
 from holdfast.suites.runtime.shards import Shards
 from holdfast.suites.tracking.journal import comparable
@@ -191,6 +191,7 @@ def test_a_run_killed_while_it_evaluates_ends_in_the_same_numbers(plain: Path, k
     names = {shards.NAME.fullmatch(path.name) for path in (kept / shards.FOLDER).iterdir()}
     assert {name["after"] for name in names if name} == {"0004"}  # of the newest evaluation alone
     assert {name["split"] for name in names if name} == {"valid", "test"}
+    assert remove.target_of(kept.parent, kept.parent.parent).plan.left == []
 
 
 def test_predictions_of_a_run_are_those_it_kept_or_those_made_now(plain: Path, kept: Path, cli: CommandLine) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from holdfast.datasets.core.table import Ragged, Table
@@ -37,3 +42,38 @@ def test_an_evaluation_sees_every_row_once_in_one_order(workers: int) -> None:
     loaded = [b["index"].tolist() for b in sampler.evaluation_batches(table(), rows, 4, CPU, "loader", workers)]
     assert loaded == plain
     assert sorted(row for part in plain for row in part) == sorted(rows.tolist())
+
+
+def _killed_later(tell: Any) -> None:
+    """Start two workers, say who they are, and wait."""
+    rows = [(part, part % 2 == 0) for part in torch.arange(64).split(4)]
+    batches = sampler.loaded(table(), rows, CPU, "loader", 2)
+    next(batches)
+    tell.send([child.pid for child in multiprocessing.active_children()])
+    time.sleep(60)
+
+
+def test_workers_end_with_the_process_that_is_killed() -> None:
+    """They hold what it held: the lock of its run."""
+    context = multiprocessing.get_context("fork")
+    hear, tell = context.Pipe(duplex=False)
+    process = context.Process(target=_killed_later, args=(tell,))
+    process.start()
+    assert hear.poll(30)
+    workers = hear.recv()
+    assert len(workers) == 2
+    assert all(_alive(worker) for worker in workers)
+    process.kill()
+    process.join()
+    end = time.monotonic() + 3  # torch's own watchdog looks every five seconds
+    while any(_alive(worker) for worker in workers) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(_alive(worker) for worker in workers)
+
+
+def _alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z"  # that is one that has ended and is not waited for
+    except (ProcessLookupError, FileNotFoundError):
+        return False
