@@ -61,7 +61,9 @@ class AGEM(ER[Classifier]):
     summary: ClassVar[str] = "gradients that may not work against the memory (A-GEM)"
     requires: ClassVar[Requires] = Requires(model=Classifier, columns=("image", "label"))
 
-    def training_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
+    def training_step(  # type: ignore[override]  # two losses, and what makes one gradient of them
+        self, batch: Batch, ctx: StepContext
+    ) -> Iterator[Update]:
         old, labels = batch["is_memory"], batch["label"]
         x = self._model.pixels(self._model.augment(batch, ctx.augment))
         scores = self._model.classify(self._model.encode(x)).float()

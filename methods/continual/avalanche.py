@@ -23,7 +23,7 @@ class AvalancheConfig(MethodConfig):
 
     strategy: str = Field("Naive", description="a class of avalanche.training, by name")
     arguments: dict[str, Any] = Field(
-        default_factory=dict,
+        {},
         description="its other arguments; model, optimizer, batch sizes, epochs and device are the recipe's",
     )
 

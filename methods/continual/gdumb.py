@@ -40,6 +40,7 @@ class GDumb(ER[Classifier]):
     """
 
     Config: ClassVar[type[GDumbConfig]] = GDumbConfig
+    training_on: Tensor
     name: ClassVar[str] = "gdumb"
     summary: ClassVar[str] = "training from scratch on a balanced memory alone (GDumb)"
     requires: ClassVar[Requires] = Requires(model=Classifier, columns=("image", "label"))
@@ -50,7 +51,7 @@ class GDumb(ER[Classifier]):
 
     def memory(self) -> Tensor:
         """The rows of earlier experiences: those of the one in training are its own until it ends."""
-        now = int(self.training_on)  # type: ignore[arg-type]  # a buffer
+        now = int(self.training_on)
         rows = self.store.all()
         new = [held for (e, _), held in self.store.rows.items() if e == now]
         return rows[~torch.isin(rows, torch.cat(new))] if new else rows
@@ -58,13 +59,13 @@ class GDumb(ER[Classifier]):
     def before_experience(self, view: ExperienceView) -> None:
         super().before_experience(view)
         super().after_experience(view)  # the choice of rows, now
-        self.training_on.fill_(view.experience)  # type: ignore[operator]  # a buffer
+        self.training_on.fill_(view.experience)
         fresh: nn.Module = self._model.twin(self.seed, f"gdumb/{view.experience}")
         self.model.load_state_dict(fresh.state_dict())
 
     def after_experience(self, view: ExperienceView) -> None:
         """The memory was chosen before training."""
-        self.training_on.fill_(-1)  # type: ignore[operator]  # a buffer
+        self.training_on.fill_(-1)
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
         memory = self.store.all()

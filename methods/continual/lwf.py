@@ -40,6 +40,7 @@ class LwF(Method[Classifier]):
 
     Config: ClassVar[type[LwFConfig]] = LwFConfig
     config: LwFConfig
+    passes: Tensor
     name: ClassVar[str] = "lwf"
     summary: ClassVar[str] = "learning without forgetting: distillation on the new rows"
     requires: ClassVar[Requires] = Requires(model=Classifier, columns=("image", "label"))
@@ -59,7 +60,7 @@ class LwF(Method[Classifier]):
         teacher: Classifier = self.teacher.module  # type: ignore[assignment]  # a copy of the model
         with torch.no_grad():
             answers = teacher.classify(teacher.encode(x)).float()
-        self.passes += len(x)  # type: ignore[operator]  # a buffer
+        self.passes.add_(len(x))
         old = torch.tensor(sorted(ctx.view.classes_earlier), device=scores.device)
         distance = kd_logits(scores[:, old], answers[:, old], temperature=self.config.temperature, reduction="batch")
         return {"loss": task + self.config.lambda_lwf * distance, "loss/task": task, "loss/distillation": distance}
@@ -68,7 +69,7 @@ class LwF(Method[Classifier]):
         self.teacher.take()
 
     def cost(self) -> dict[str, float]:
-        return {"teacher_passes": float(self.passes)}  # type: ignore[arg-type]  # a buffer
+        return {"teacher_passes": float(self.passes)}
 
 
 METHOD = LwF

@@ -77,10 +77,10 @@ def benchmark_of(experience: RowExperience, pixels: Callable[[Batch], Tensor]) -
     benchmark.classes_order = [c for group in groups for c in group]
     for one in made:
         one.benchmark = benchmark
-    return benchmark  # type: ignore[no-any-return]
+    return benchmark
 
 
-class Net(nn.Module, BaseModel):  # type: ignore[misc]
+class Net(nn.Module, BaseModel):
     """A network of ours by call: pixels [B, 3, S, S] -> logits [B, C]."""
 
     def __init__(self, inner: nn.Module) -> None:

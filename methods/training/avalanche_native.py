@@ -54,7 +54,7 @@ class HoldfastLogger(BaseLogger):
             self.trainer.report({f"avalanche/{name}": float(value)})
 
 
-class _Clock(SupervisedPlugin):  # type: ignore[type-arg]
+class _Clock(SupervisedPlugin):
     """Tells the trainer of epochs and steps; the last of the plugins, so that a step is over when it is told."""
 
     supports_distributed = False
@@ -77,7 +77,7 @@ class _EnoughError(Exception):
     """Ends a measurement."""
 
 
-class _Stopwatch(SupervisedPlugin):  # type: ignore[type-arg]
+class _Stopwatch(SupervisedPlugin):
     """The times at which each of ``most`` steps ended."""
 
     supports_distributed = False

@@ -10,7 +10,6 @@ from .schedules import Schedule, TorchSchedule
 
 if TYPE_CHECKING:
     from ..base import Stage
-    from .trainer import Trainer
 
 
 class NonFiniteLossError(RuntimeError):
@@ -47,22 +46,22 @@ class TrainingSettings:
 
 
 class Observer(Protocol):
-    """What a run hears from the loop."""
+    """What a run hears from the loop; ``trainer`` is the one that tells it (:class:`.trainer.Trainer`)."""
 
     def points(self, values: dict[str, float], step: int) -> None:
         """Means since the last call, at a global iteration."""
 
-    def after_iteration(self, trainer: Trainer) -> None:
+    def after_iteration(self, trainer: Any, /) -> None:
         """A step ended: the place for a checkpoint. No optimizer state is half-way here."""
 
-    def epoch_batches(self, trainer: Trainer, n_batches: int) -> None:
+    def epoch_batches(self, trainer: Any, n_batches: int, /) -> None:
         """An epoch begins (or is resumed) with this many batches."""
 
-    def after_epoch(self, trainer: Trainer) -> None:
+    def after_epoch(self, trainer: Any, /) -> None:
         """An epoch ended: the place for validation."""
 
-    def after_stage(self, trainer: Trainer, stage: Stage) -> None:
+    def after_stage(self, trainer: Any, stage: Stage, /) -> None:
         """A stage ended: the place for checks that need what the method may not see."""
 
-    def end_of_stages(self, trainer: Trainer) -> None:
+    def end_of_stages(self, trainer: Any, /) -> None:
         """All stages ended; the method's ``after_experience`` comes next."""

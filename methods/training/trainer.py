@@ -29,12 +29,14 @@ class Trainer(Protocol):
     fit, ``AvalancheNative`` strategies of Avalanche; :func:`trainer_of` chooses.
     """
 
-    method: Method
     device: torch.device
     iteration: int
     position: dict[str, int]
     between_steps: bool
     seed: int
+
+    @property
+    def method(self) -> Method: ...
 
     def train(self, experience: Any, /) -> Any:
         """Train one experience of an Avalanche stream; after :meth:`load_state_dict` from where that state was."""

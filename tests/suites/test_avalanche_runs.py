@@ -75,9 +75,9 @@ def test_every_entry_runs(entry: str, out: Path, cli: CommandLine) -> None:
 
 def test_a_dry_run_counts_its_steps_and_those_of_an_estimator() -> None:
     overrides = {text.partition("=")[0]: json.loads(text.partition("=")[2]) for text in SMALL}
-    _, plan = api.dry_run("split_mnist", methods=[ENTRY, "er"], profile="smoke", overrides=overrides)
+    _, plan = api.dry_run("split_mnist", methods=[ENTRY, "finetune"], profile="smoke", overrides=overrides)
     steps = {row["method"]: row["steps"] for row in plan["methods"]}
-    assert steps[ENTRY] == steps["er"] > 0
+    assert steps[ENTRY] == steps["finetune"] > 0
     _, fitted = api.dry_run("supremix_tabular", methods=["ridge"], profile="smoke")
     assert fitted["methods"][0]["steps"] == 0
 

@@ -111,7 +111,7 @@ def test_validation_scores_all_experiences_seen_so_far(
 
     def watched(self: Evaluation, split: str, numbers: Any) -> Any:
         pooled = real(self, split, numbers)
-        seen.append((self.strategy.position["experience"], split, tuple(numbers), pooled["accuracy"]))
+        seen.append((self.trainer.position["experience"], split, tuple(numbers), pooled["accuracy"]))
         return pooled
 
     monkeypatch.setattr(Evaluation, "pooled", watched)

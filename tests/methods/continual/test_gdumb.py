@@ -44,7 +44,13 @@ def test_a_step_is_on_rows_of_the_memory_alone(monkeypatch: pytest.MonkeyPatch) 
     seen: list[Tensor] = []
     method: Any = driver.method
     gather = method.model.pixels
-    monkeypatch.setattr(method.model, "pixels", lambda batch: seen.append(batch["index"]) or gather(batch))
+
+    def watched(batch: Any) -> Tensor:
+        seen.append(batch["index"])
+        pixels: Tensor = gather(batch)
+        return pixels
+
+    monkeypatch.setattr(method.model, "pixels", watched)
     driver.train(experiences[0])
     assert seen
     assert all(len(rows) == 8 and bool(torch.isin(rows, method.store.all()).all()) for rows in seen)

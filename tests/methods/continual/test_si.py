@@ -46,7 +46,8 @@ def test_path_importance_and_penalty_are_those_of_a_plain_loop() -> None:
         for name, p in model.named_parameters():
             omega[name] += path[name].clamp(min=0) / ((p.detach() - start[name]) ** 2 + 0.01)
     assert [values["loss"] for _, values in watch.lines] == pytest.approx(losses, rel=1e-4)
-    held: Any = driver.method.anchors.tables["importance"]  # type: ignore[union-attr]
+    method: Any = driver.method
+    held = method.anchors.tables["importance"]
     for name, value in omega.items():
         assert torch.allclose(held[name], value, rtol=1e-2, atol=1e-6), name
     assert sum(float(value.sum()) for value in omega.values()) > 0

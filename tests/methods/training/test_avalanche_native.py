@@ -16,6 +16,7 @@ import torch
 from avalanche import training
 from avalanche.core import SupervisedPlugin
 from avalanche.training.templates import SupervisedTemplate
+from holdfast.datasets.core.source import Source
 from holdfast.datasets.core.streams import class_incremental
 from holdfast.methods.base import UnfitError
 from holdfast.methods.continual.avalanche import Avalanche
@@ -27,7 +28,7 @@ from holdfast.methods.training.settings import TrainingSettings
 from holdfast.methods.training.trainer import Trainer, trainer_of
 from torch.nn import functional as F
 
-from ..continual.miniature import INFO, Source, context, made, table, view
+from ..continual.miniature import INFO, context, made, table, view
 from .families import Recorder, assert_same
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -133,7 +134,7 @@ def _answers_as_the_strategy_itself(driver: AvalancheNative) -> None:
     assert torch.equal(strategy.mb_output[theirs].argmax(1), scores[theirs].argmax(1))
 
 
-class Batches(SupervisedPlugin):  # type: ignore[type-arg]
+class Batches(SupervisedPlugin):
     """Keeps the rows of every batch, found again by their pixels, and the loss of the step."""
 
     supports_distributed = False
