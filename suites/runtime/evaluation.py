@@ -19,17 +19,22 @@ class Evaluation:
     """Metrics of the strategy's method on the scenario's streams ``valid``, ``test`` and those of the recipe's sets.
 
     Args:
-        main: the metric that selects weights.
+        chooses: the metric that selects weights.
         check_stop: called before every batch; what it raises ends the evaluation.
     """
 
     def __init__(
-        self, strategy: MethodStrategy, scenario: Any, problem: Evaluator, main: Metric, check_stop: Callable[[], None]
+        self,
+        strategy: MethodStrategy,
+        scenario: Any,
+        problem: Evaluator,
+        chooses: Metric,
+        check_stop: Callable[[], None],
     ) -> None:
-        self.strategy, self.scenario, self.problem, self.main = strategy, scenario, problem, main
+        self.strategy, self.scenario, self.problem, self.chooses = strategy, scenario, problem, chooses
         self.check_stop = check_stop
         self.last: Measurement | None = None  # of the last evaluation on test
-        self.best: tuple[float, dict[str, Any]] | None = None  # main metric and weights of the best epoch so far
+        self.best: tuple[float, dict[str, Any]] | None = None  # value that chooses, weights
 
     def seen(self, number: int) -> list[int]:
         """Evaluation experiences that training has seen by the end of experience ``number``: all where it is one."""
@@ -104,21 +109,22 @@ class Evaluation:
             outputs = self.strategy.method.predict(batch)
             yield {name: value.cpu().numpy() for name, value in outputs.items()}, batch["index"].cpu().numpy()
 
-    def select(self, rule: str, number: int) -> float | None:
-        """After an epoch of experience ``number``: keep the method's weights where they are the best so far; the value
-        that they were judged by.
+    def select(self, rule: str, number: int) -> dict[str, float]:
+        """After an epoch of experience ``number``: keep the method's weights where they are the best so far; what was
+        measured to judge them.
 
-        ``rule``: ``validation`` and ``oracle`` (test rows) go by the main metric, ``last`` keeps none.
+        ``rule``: ``oracle`` goes by test rows, ``validation`` and ``worst_class`` by validation rows, ``last`` keeps
+        none and measures nothing.
         """
         if rule == "last":
-            return None
-        split = "valid" if rule == "validation" else "test"
+            return {}
         self.fit(number)
-        value = self.pooled(split, self.seen(number))[self.main.name]
-        if self.best is None or self.main.better(value, self.best[0]):
+        measured = self.pooled("test" if rule == "oracle" else "valid", self.seen(number))
+        value = measured[self.chooses.name]
+        if self.best is None or self.chooses.better(value, self.best[0]):
             state = self.strategy.method.state_dict()
             self.best = (value, {k: v.clone() if hasattr(v, "clone") else v for k, v in state.items()})
-        return value
+        return measured
 
     def load_best(self) -> None:
         """Give the method the weights that were kept, if any were, and forget them."""

@@ -105,10 +105,12 @@ class Run:
 
     def after_epoch(self, strategy: MethodStrategy) -> None:
         rule = self.recipe.train.selection
-        value = self.evaluation.select(rule, strategy.position["experience"])
-        if value is not None and rule == "validation":
-            self.record.epoch({f"valid/{self.metrics.main.name}/epoch": value}, strategy.iteration)
-            self.measured(f"valid/{self.metrics.main.name}", value)
+        measured = self.evaluation.select(rule, strategy.position["experience"])
+        if rule in measures.ON_VALID:
+            main = self.metrics.main.name
+            names = dict.fromkeys((main, self.evaluation.chooses.name))
+            self.record.epoch({f"valid/{name}/epoch": measured[name] for name in names}, strategy.iteration)
+            self.measured(f"valid/{main}", measured[main])
 
     def after_stage(self, strategy: MethodStrategy, stage: Stage) -> None:
         from ...analysis.probes.check import GateError
@@ -224,7 +226,8 @@ class Run:
             observer=self,
             plugins=plugins,
         )
-        self.evaluation = Evaluation(self.strategy, scenario, self.problem, self.metrics.main, self.check_stop)
+        chooses = measures.selecting(self.metrics, self.recipe.train.selection)
+        self.evaluation = Evaluation(self.strategy, scenario, self.problem, chooses, self.check_stop)
 
     def execute(self) -> dict[str, float]:
         """Train what is left and return the summary metrics."""
