@@ -93,6 +93,7 @@ class Run:
 
     def after_iteration(self, strategy: MethodStrategy) -> None:
         reach("iteration")
+        self.record.stepped()
         self.progress.share = self.before + self.per_batch * strategy.position["batch"]
         self.progress.left = self.clock.left(self.progress.share)
         train = self.recipe.train

@@ -2,7 +2,8 @@
 torch does: ``make benchmarks``, or this file alone.
 
 The sizes are those of the demo's recogniser: d = 128, 4 heads, 4 layers, batches of 32 x 60, feed-forward 256, two
-threads (``HOLDFAST_THREADS``). Best of several rounds, each form beside the other so that a busy machine slows both.
+threads. Best of several rounds, each form beside the other so that a busy machine slows both. With
+``HOLDFAST_THREADS=1`` the times are the processor's, which say something on a busy machine too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch.nn import functional as F
 
 B, T, D, HEADS, LAYERS, P = 32, 60, 128, 4, 4, 0.1
 ROUNDS = 15
+THREADS = int(os.environ.get("HOLDFAST_THREADS", "2"))
 CONFIG = {"d_model": D, "heads": HEADS, "feedforward": 256}
 Form = tuple[str, Callable[[], object]]
 
@@ -42,13 +44,14 @@ class Encoder(nn.Module):
 
 def best(forms: list[Form], rounds: int = ROUNDS) -> dict[str, float]:
     """Milliseconds of each form."""
+    clock = time.process_time if THREADS == 1 else time.perf_counter
     seconds = {name: float("inf") for name, _ in forms}
     for number in range(rounds + 2):
         for name, work in forms:
-            start = time.perf_counter()
+            start = clock()
             work()
             if number > 1:
-                seconds[name] = min(seconds[name], time.perf_counter() - start)
+                seconds[name] = min(seconds[name], clock() - start)
     return {name: 1e3 * value for name, value in seconds.items()}
 
 
@@ -122,7 +125,7 @@ def compiled() -> tuple[float, float, float]:
 
 
 def main() -> None:
-    torch.set_num_threads(int(os.environ.get("HOLDFAST_THREADS", "2")))
+    torch.set_num_threads(THREADS)
     out = sys.stdout.write
     for title, forms, peer in (("masks", masks(), 2), ("attention", attentions(), 3), ("step", steps(), 4)):
         times = best(forms)
