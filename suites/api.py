@@ -126,6 +126,7 @@ def run(
     workers: int = 1,
     engine: str = "local",
     address: str | None = None,
+    into: str | Path | None = None,
     verbose: bool = False,
     console: Console | None = None,
 ) -> Results:
@@ -142,17 +143,21 @@ def run(
         device: auto, cpu or cuda.
         tracking_uri: MLflow's store; None: ``MLFLOW_TRACKING_URI``, else a file beside the runs.
         workers: runs at a time, each in a process of its own; ``engine`` (local or ray) and ``address`` say where.
+        into: an invocation of the same recipe (path, name under ``out``, ``last``): only the runs that it lacks are
+            made, in its folder; its profile and device are the defaults.
         verbose: show progress and warnings.
         console: where they are shown.
 
     Raises Fault where anything is wrong with the recipe (before a file is written), the data, or a run.
     """
     from .config import catalog, protocol
-    from .runtime import invocation
+    from .runtime import extend, invocation
     from .runtime.executors import Workers
 
     console = console or asked.console(verbose)
-    recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device, workers)
+    there = None if into is None else extend.opened(into, out_of(out))
+    profile = profile or (there.plan["profile"] if there else None)
+    recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device, 1 if there else workers)
     chosen = catalog.chosen_methods(recipe, methods)
     for text in protocol.warnings_of(recipe) if len(chosen) > 1 else ():
         console.warning(text)
@@ -165,6 +170,7 @@ def run(
         tracking_uri=tracking_uri,
         console=console,
         workers=Workers(workers, engine, address),
+        into=there,
     )
     return results_of([started.document()], recipe)
 

@@ -31,14 +31,14 @@ def test_our_folder_shadows_nobody() -> None:
         assert str(ROOT / "datasets") not in pool.submit(eval, WHERE).result(timeout=60)
 
 
-def test_our_folder_shadows_nobody_in_a_loky_worker() -> None:
-    from loky import get_reusable_executor
+def test_our_folder_shadows_nobody_in_a_worker() -> None:
+    from holdfast.suites.runtime.executors import Local
 
-    executor = get_reusable_executor(max_workers=1)
+    engine = Local(1)
     try:
-        assert str(ROOT / "datasets") not in executor.submit(eval, WHERE).result(timeout=60)
+        assert str(ROOT / "datasets") not in engine.submit(0, eval, WHERE).result(timeout=120)
     finally:
-        executor.shutdown(wait=True, kill_workers=True)
+        engine.close()
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ class Metrics(Mapping[str, Metric]):
                     self._list(metric, f"{name}/{suffix}")
             for name in (*of_sets, f"{metric.name}/pooled"):
                 self._journal[name] = replace(metric, name=name)
-        self._journal[f"valid/{main}/epoch"] = replace(self.main, name=f"valid/{main}/epoch")
+            self._journal[f"valid/{metric.name}/epoch"] = replace(metric, name=f"valid/{metric.name}/epoch")
         self._list(self.main, f"{main}/average_rows")
         self._list(replace(self.main, higher_is_better=True), f"{main}/bwt")
         self._list(replace(self.main, higher_is_better=False), f"{main}/forgetting")

@@ -43,7 +43,8 @@ class Ragged:
         return self.offsets[1:] - self.offsets[:-1]
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows ``index`` [B] padded with zeros: [B, longest, ...] and their lengths [B]."""
+        """Rows ``index`` [B] padded with zeros: [B, longest, ...] and their lengths [B]; raises as a table does."""
+        _check_device(index, self.offsets)
         lengths = self.lengths[index]
         longest = int(lengths.max()) if index.numel() else 0
         steps = torch.arange(longest, device=lengths.device)
@@ -55,6 +56,12 @@ class Ragged:
 
     def to(self, device: torch.device) -> Ragged:
         return Ragged(self.values.to(device), self.offsets.to(device))
+
+
+def _check_device(index: Tensor, column: Tensor) -> None:
+    """Raises ValueError for row ids that torch cannot look up there: only those on a CPU go with every column."""
+    if index.device.type != "cpu" and index.device != column.device:
+        raise ValueError(f"row ids on {index.device} into a column on {column.device}: give index.cpu()")
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,10 @@ class Table:
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     def gather(self, index: Tensor) -> Batch:
-        """The batch of rows ``index`` [B] (without ``is_memory``)."""
+        """The batch of rows ``index`` [B] (without ``is_memory``).
+
+        Raises ValueError where ``index`` is on another device than a column; one on the CPU goes with every column.
+        """
         batch: Batch = {}
         for name, column in self.columns.items():
             if isinstance(column, Ragged):
@@ -116,6 +126,7 @@ class Table:
             elif isinstance(column, Lazy):
                 batch[name] = column.gather(index)
             else:
+                _check_device(index, column)
                 rows = batch[name] = column[index]
                 mapped.touched(column, len(rows), rows.numel() * rows.itemsize)
         batch["index"] = index

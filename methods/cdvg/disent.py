@@ -53,8 +53,9 @@ class Branches(nn.Module):
         return self.head_i(torch.cat([z_i, z_b.detach()], 1)), self.head_b(torch.cat([z_i.detach(), z_b], 1))
 
     def predict(self, model: Classifier, x: Tensor) -> dict[str, Tensor]:
-        """``label`` [N] of images x: what the intrinsic head answers."""
-        return {"label": self(model.encode(x), self.biased.encode(x))[0].argmax(1)}
+        """``label`` [N] of images x and ``scores`` [N, C], logits: what the intrinsic head answers."""
+        scores = self(model.encode(x), self.biased.encode(x))[0]
+        return {"label": scores.argmax(1), "scores": scores}
 
     def loss(
         self,

@@ -49,13 +49,14 @@ def sample_weights(
             side[name] = torch.zeros(n)
         side[f"{prefix}/seen"] = torch.zeros(n, dtype=torch.bool)
         side[f"{prefix}/label"] = torch.zeros(n, dtype=torch.int64)
-    rows, labels = batch["index"].cpu(), batch["label"].cpu()
+    rows, labels = torch.stack([batch["index"], batch["label"]]).cpu()  # one wait for the device, as of the losses
+    losses = torch.stack([biased, debiased]).detach().float().cpu()
     every = side[f"{prefix}/label"]
     every[rows] = labels
     scaled = []
-    for name, value in zip(names, (biased, debiased), strict=True):
+    for name, value in zip(names, losses, strict=True):
         held = side[name]
-        held[rows] = moving_average(held[rows], value.detach().float().cpu(), side[f"{prefix}/seen"][rows], alpha=alpha)
+        held[rows] = moving_average(held[rows], value, side[f"{prefix}/seen"][rows], alpha=alpha)
         largest = torch.zeros(int(every.max()) + 1).scatter_reduce(0, every, held, "amax")
         scaled.append(held[rows] / (largest[labels] + 1e-8))
     side[f"{prefix}/seen"][rows] = True

@@ -29,8 +29,8 @@ def biascon(z: Tensor, labels: Tensor, bias: Tensor, *, temperature: float = 0.1
     with torch.autocast(z.device.type, enabled=False):
         z = F.normalize(at_least_float32(z), dim=1)
         positive = (labels[:, None] == labels) & (bias[:, None] != bias)  # [N, N]
-        anchors = positive.any(1)
-        if not bool(anchors.any()):
+        anchors = positive.any(1).nonzero().flatten()
+        if not len(anchors):
             return zero(z)
         s = z @ z.T / temperature
         others = s.masked_fill(torch.eye(len(z), dtype=torch.bool, device=z.device), -torch.inf).logsumexp(1)

@@ -55,8 +55,8 @@ def conr(
         away = (y[:, None] - y[None]).abs()
         near = (prediction[:, None] - prediction[None]).abs() <= window
         positive, negative = (away <= window) & ~own, (away > window) & near
-        counted = positive.any(1) & negative.any(1)
-        if not bool(counted.any()):
+        counted = (positive.any(1) & negative.any(1)).nonzero().flatten()
+        if not len(counted):
             return zero(z)
         s = z @ z.T / temperature
         weighted = s + push * away.to(s.dtype) * negative

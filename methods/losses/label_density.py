@@ -70,7 +70,7 @@ def bin_weights(
         c = F.conv1d(c[None, None], kernel(size, sigma, shape)[None, None].to(c.device), padding=size // 2)[0, 0]
     weight = torch.where(c > 0, 1 / c.clamp(min=1e-12), 0.0)
     total = (weight * counts).sum()
-    return weight * counts.sum() / total if float(total) > 0 else weight
+    return torch.where(total > 0, weight * counts.sum() / total, weight)  # without a look at the value: no wait
 
 
 def bin_statistics(

@@ -47,8 +47,8 @@ def multimodal(
     check_pair(audio, text, labels, is_memory, temperature)
     with torch.autocast(audio.device.type, enabled=False):
         a, t = prepare(audio, normalize), prepare(text, normalize)
-        anchor = ~is_memory if anchors == "new" else torch.ones_like(is_memory)
-        if not bool(anchor.any()):
+        anchor = (~is_memory if anchors == "new" else torch.ones_like(is_memory)).nonzero().flatten()
+        if not len(anchor):
             return zero(a, t)
         similarity = a @ t.T / temperature  # [B, B]
         positive = labels[:, None] == labels[None]

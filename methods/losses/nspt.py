@@ -72,8 +72,8 @@ def nspt(
         similarity_p = a @ (t if positives == "teacher" else a).T / temperature
         similarity_n = a @ (t if negatives == "teacher" else a).T / temperature
         n_positive = positive.sum(1)
-        valid = anchor & (n_positive > 0) & allowed.any(1)
-        if not bool(valid.any()):
+        valid = (anchor & (n_positive > 0) & allowed.any(1)).nonzero().flatten()
+        if not len(valid):
             return zero(a)
         # an anchor without a denominator is set to one over all rows, so that its gradient stays finite, and left out
         rows = allowed | ~allowed.any(1, keepdim=True)

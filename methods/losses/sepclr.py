@@ -202,7 +202,7 @@ def sepclr(
     with torch.autocast(c1.device.type, enabled=False):
         views = [(F.normalize(at_least_float32(c), dim=1), at_least_float32(s)) for c, s in ((c1, s1), (c2, s2))]
         (c1, s1), (c2, s2) = views
-        mine, rest = target == 1, target != 1
+        mine, rest = (mask.nonzero().flatten() for mask in (target == 1, target != 1))  # a wait each, not each use
         u1, u2 = (c1, c2) if common == "all" else (c1[rest], c2[rest])
         common_align = align(u1, u2, temperature=tau)
         common_unif = (uniformity(u1, temperature=tau, block=block) + uniformity(u2, temperature=tau, block=block)) / 2
@@ -288,12 +288,13 @@ def sepclr_supervised(
     with torch.autocast(c.device.type, enabled=False):
         c, distorted = (F.normalize(at_least_float32(x), dim=1) for x in (c, distorted))
         s = at_least_float32(s)
-        mine, salient = target == 1, zero(s)
+        mine, rest = (mask.nonzero().flatten() for mask in (target == 1, target != 1))
+        salient = zero(s)
         held = pinned(s, target)
         for k, is_class in enumerate(discrete):
             spread = uniformity(held[:, k : k + 1], temperature=tau, block=block)
             aligned = attribute_alignment(s[mine, k], attributes[mine, k], discrete=is_class, block=block)
-            null = _null(s[~mine, k : k + 1], 0.5 if is_class else 0.025)
+            null = _null(s[rest, k : k + 1], 0.5 if is_class else 0.025)
             salient = salient + spread + (aligned + null) / 2
         salient = salient / len(discrete)
         common = align(c, distorted, temperature=tau)

@@ -32,8 +32,8 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: float = 0.1, block: int = 
             return zero(z)
         sums, counts = group_sums(z, labels)
         n_positive = counts - 1
-        valid = n_positive > 0
-        if not bool(valid.any()):
+        valid = (n_positive > 0).nonzero().flatten()
+        if not len(valid):
             return zero(z)
         positive = (z * (sums - z)).sum(1) / n_positive.clamp(min=1) / temperature
         others = log_sum_exp_others(z, temperature, block)

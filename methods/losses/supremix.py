@@ -217,9 +217,10 @@ def _anchors(z: Tensor, y: Tensor, lam: Tensor | None, s: _Settings) -> tuple[Te
         total, count = total + sums, count + counts
 
     counted = count > 0
-    log_z = torch.cat(blocks, 1)[counted].logsumexp(1)
-    values = log_z - total[counted] / count[counted]
-    return zero(z) + z.new_zeros(m).index_put((counted.nonzero().flatten(),), values), counted
+    rows = counted.nonzero().flatten()  # once: a GPU is waited for each time that a mask becomes rows
+    log_z = torch.cat(blocks, 1)[rows].logsumexp(1)
+    values = log_z - total[rows] / count[rows]
+    return zero(z) + z.new_zeros(m).index_put((rows,), values), counted
 
 
 def _mixed_negatives(

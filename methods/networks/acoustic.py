@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .dropout import Dropout
+
 WEIGHTS = Path(__file__).with_name("acoustic.safetensors")
 SHA256 = "bda35024a2f8873ef00425669db37e8f6bf3d7de1fb1acdf25f4416eb54dcbbc"
 PHONES = 53  # of :data:`holdfast.datasets.spoken.corpus.SYMBOLS`, which the shipped head was trained on
@@ -27,7 +29,7 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(d)
         self.conv = nn.Conv1d(d, d, 3, padding=dilation, dilation=dilation)
         self.mix = nn.Linear(d, d)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         y = self.norm(x).masked_fill(~valid, 0)  # padding is silence of value 0, as beyond the utterance's end

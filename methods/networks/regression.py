@@ -18,6 +18,7 @@ from ...datasets.core.source import DataInfo, RegressionInfo, Source, require
 from ...datasets.core.table import Batch
 from ..base import UnfitError
 from . import texts
+from .dropout import Dropout
 from .protocols import Regressor
 
 Encoder = Literal["auto", "mlp", "conv", "resnet", "resnet18", "resnet50", "bilstm", "transformers"]
@@ -271,7 +272,7 @@ class Dropped(nn.Module):
 
     def __init__(self, encoder: nn.Module, rate: float) -> None:
         super().__init__()
-        self.encoder, self.dropout = encoder, nn.Dropout(rate)
+        self.encoder, self.dropout = encoder, Dropout(rate)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         out: Tensor = self.dropout(self.encoder(*inputs))

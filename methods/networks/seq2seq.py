@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...datasets.core.transcript import EOS_ID, PAD_ID, SOS_ID
+from .dropout import Dropout
 
 Cache = list[tuple[Tensor, Tensor]]
 
@@ -30,7 +31,7 @@ class Seq2SeqConfig(BaseModel):
     feedforward: int = Field(256, ge=8, le=16384, description="width of the feed-forward part (paper's code: 3072)")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout of embeddings, residual branches and feed-forward")
     attention_dropout: float = Field(
-        0.0, ge=0, lt=1, description="dropout of attention weights; above 0 attention takes torch's slow path on a CPU"
+        0.0, ge=0, lt=1, description="dropout of attention weights; above 0 they are made one by one on a CPU"
     )
     subsample: Literal[1, 2, 4] = Field(
         4,
@@ -93,7 +94,7 @@ class Attention(nn.Module):
 
     def __init__(self, d: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.drop = heads, Dropout(dropout)
         self.q, self.kv, self.out = nn.Linear(d, d), nn.Linear(d, 2 * d), nn.Linear(d, d)
 
     def keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,11 +107,26 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
         """x [B, L, d] attends to k, v [B, H, S, d/H]; mask broadcasts to [B, H, L, S], True = may be seen."""
-        dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(
-            self._split(self.q(x)), k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal
-        )
+        q = self._split(self.q(x))
+        if self.training and self.drop.p and self.drop.own(x):
+            y = self._weighted(q, k, v, mask, causal)
+        else:
+            rate = self.drop.p if self.training else 0.0
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate, is_causal=causal)
         return self.out(y.transpose(1, 2).flatten(2))
+
+    def _weighted(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        """Attention with our own dropout of its weights: softmax(q k^T / sqrt(d/H)) v, [B, H, L, d/H].
+
+        With dropout torch's own goes the same way on a CPU, and its mask takes longer than the rest.
+        """
+        scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+        if causal:
+            seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+            mask = seen if mask is None else mask & seen
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        return self.drop(scores.softmax(-1)) @ v
 
 
 class Layer(nn.Module):
@@ -123,9 +139,9 @@ class Layer(nn.Module):
         self.cross = Attention(c.d_model, c.heads, c.attention_dropout) if cross else None
         self.norm3 = nn.LayerNorm(c.d_model)
         self.feed = nn.Sequential(
-            nn.Linear(c.d_model, c.feedforward), nn.ReLU(), nn.Dropout(c.dropout), nn.Linear(c.feedforward, c.d_model)
+            nn.Linear(c.d_model, c.feedforward), nn.ReLU(), Dropout(c.dropout), nn.Linear(c.feedforward, c.d_model)
         )
-        self.drop = nn.Dropout(c.dropout)
+        self.drop = Dropout(c.dropout)
 
     def forward(
         self,
@@ -162,7 +178,7 @@ class Seq2Seq(nn.Module):
         nn.init.normal_(self.embedding.weight, std=d**-0.5)
         self.decoder_layers = nn.ModuleList(Layer(config, cross=True) for _ in range(config.decoder_layers))
         self.norm, self.output = nn.LayerNorm(d), nn.Linear(d, vocabulary)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
 
     def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """features [B, T, F], lengths [B] → h [B, T', d] (zeros where padded), mask [B, T'] (True = valid)."""

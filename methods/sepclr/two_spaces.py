@@ -63,8 +63,9 @@ class TwoSpaces(Method[ContrastModel]):
         missing is drawn from (seed, iteration) alone.
         """
         target = batch["target"]
-        for group in (BACKGROUND, TARGET):
-            missing = self.config.least_rows - int((target == group).sum())
+        counts = torch.stack([target == BACKGROUND, target == TARGET]).sum(1).tolist()  # one wait for the device
+        for group, count in zip((BACKGROUND, TARGET), counts, strict=True):
+            missing = self.config.least_rows - count
             if missing <= 0:
                 continue
             rows = self._rows_of(view)[group]

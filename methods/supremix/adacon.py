@@ -30,8 +30,8 @@ class AdaCon(SupCon):
     summary: ClassVar[str] = "supervised contrast with a margin that grows with label distance"
 
     def contrast(self, features: Tensor, label: Tensor, ctx: StepContext) -> Tensor:
-        train = self.scaled(ctx.view.labels()).sort().values
-        rank = torch.searchsorted(train, label.cpu().contiguous(), right=True).to(label.device)
+        train = self.scaled(ctx.view.labels().to(label.device)).sort().values
+        rank = torch.searchsorted(train, label.contiguous(), right=True)
         cdf = 100 * rank / len(train)
         return adacon(self._model.project(features), label, cdf, scale=self.config.logit_scale, norm=self.config.norm)
 

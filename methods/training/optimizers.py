@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,11 @@ from .schedules import Schedule, TorchSchedule, factor_of, first_line, last_step
 from .settings import TrainingSettings
 
 OTHERS: dict[str, type[Optimizer]] = {"LAMB": LAMB, "LARS": LARS}
+FUSED = (
+    "Adam",
+    "AdamW",
+)  # a step in one pass (tests/benchmarks/step.py: beside the loop)
+FOREACH = {"fused", "foreach", "capturable", "differentiable"}  # an option that chooses another form of the step
 REFUSED = {
     "LBFGS": "it evaluates the loss several times a step",
     "SparseAdam": "it takes sparse gradients alone",
@@ -98,8 +103,11 @@ def build_optimizer(spec: OptimizerSpec) -> Optimizer:
     """
     kind = optimizer_class(spec.name)
     parameters: Any = list(spec.parameters)  # torch's type names a list of one kind or the other
+    arguments = {"lr": 1e-3, **spec.arguments}
+    if spec.name in FUSED and not FOREACH & arguments.keys() and _on_one_device(parameters):
+        arguments["fused"] = True
     try:
-        return kind(parameters, **{"lr": 1e-3, **spec.arguments})
+        return kind(parameters, **arguments)
     except (TypeError, ValueError) as error:
         raise UnfitError(f"the optimizer {spec.name} cannot train these parameters: {first_line(error)}") from error
 
@@ -125,6 +133,13 @@ def build_schedule(
         gamma=settings.gamma,
     )
     return (None if factor is None else LambdaLR(optimizer, factor)), None
+
+
+def _on_one_device(parameters: Sequence[Any]) -> bool:
+    """Whether all are floating numbers on a CPU, or all on one GPU: what fused steps take."""
+    listed = [p for item in parameters for p in (item["params"] if isinstance(item, dict) else [item])]
+    devices = {p.device for p in listed}
+    return len(devices) == 1 and devices.pop().type in ("cpu", "cuda") and all(p.is_floating_point() for p in listed)
 
 
 def parameters_of(optimizer: Optimizer) -> list[nn.Parameter]:

@@ -13,12 +13,13 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from ...datasets.core.seeds import generator
 from ...datasets.core.table import Batch, Table
 from ...datasets.core.view import ExperienceView, Sidecar
 from ..base import Method, Stage, StepContext, StepResult, Update
+from ..networks.dropout import attach
 from . import sampler, timing
 from .diagnostics import gradient_shares
+from .generators import Generators
 from .means import Means
 from .optimizers import build_optimizer, build_schedule, default_spec, parameters_of
 from .plugins import refuse_loss_plugins, silent_evaluator
@@ -60,7 +61,7 @@ class MethodStrategy(AvalancheShell):
         self.observer = observer
         self.device = torch.device(device)
         self.sidecar = Sidecar()
-        self.augment = generator(seed, "augment")
+        self.generators = Generators(seed, self.device)
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.schedulers: dict[str, LRScheduler] = {}
         self.scaler = torch.amp.grad_scaler.GradScaler(self.device.type, enabled=settings.precision == "fp16")
@@ -201,6 +202,7 @@ class MethodStrategy(AvalancheShell):
             if end is not None:
                 self._ends[name] = end
         self._open.clear()
+        attach(self.method, self.generators.dropout)
         if "main" in self.optimizers:
             self.optimizer = self.optimizers["main"]
 
@@ -212,7 +214,7 @@ class MethodStrategy(AvalancheShell):
         """Where the next step of a stage that has begun stands."""
         at = self.position
         total = at["steps_per_epoch"] * self.epochs_of(stage, view)
-        return StepContext(view, stage.name, at["epoch"], self.iteration, self.augment, at["step"], total)
+        return StepContext(view, stage.name, at["epoch"], self.iteration, self.generators.augment, at["step"], total)
 
     def _epoch(self, stage: Stage, view: ExperienceView, **kwargs: Any) -> None:
         at = self.position
@@ -357,16 +359,13 @@ class MethodStrategy(AvalancheShell):
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "schedulers": {name: s.state_dict() for name, s in self.schedulers.items()},
             "scaler": self.scaler.state_dict(),
-            "augment": self.augment.get_state(),
-            "torch": torch.get_rng_state(),
+            **self.generators.state_dict(),
             "sidecar": self.sidecar.state_dict(),
             "at": dict(self.position),
             "iteration": self.iteration,
             "pending": self.means.state_dict(),
             "clock": {k: v for k, v in vars(self.clock).items() if isinstance(v, int)},
         }
-        if self.device.type == "cuda":
-            state["cuda"] = torch.cuda.get_rng_state(self.device)
         return state
 
     def load_state_dict(self, state: Mapping[str, Any], *, experience: Any = None) -> None:
@@ -388,9 +387,6 @@ class MethodStrategy(AvalancheShell):
                 scheduler.load_state_dict(state["schedulers"][name])
             self._resume = True
         self.scaler.load_state_dict(state["scaler"])
-        self.augment.set_state(state["augment"])
         self.means.load_state_dict(state["pending"], self.device)
         self.clock.__dict__.update(state["clock"])
-        torch.set_rng_state(state["torch"])
-        if "cuda" in state and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda"], self.device)
+        self.generators.load_state_dict(state)

@@ -44,6 +44,9 @@ def run(
     workers: Workers = 1,
     engine: EngineName = "local",
     address: Address = None,
+    into: Annotated[
+        str | None, typer.Option("--into", metavar="INVOCATION|last", help="Add only what this one lacks.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run; start nothing.")] = False,
     json: Json = False,
 ) -> None:
@@ -61,7 +64,9 @@ def run(
         "workers": workers,
     }
     console = console_of(json)
-    where: dict[str, Any] = {"tracking_uri": tracking_uri, "engine": engine, "address": address}
+    where: dict[str, Any] = {"tracking_uri": tracking_uri, "engine": engine, "address": address, "into": into}
+    if dry_run and into is not None:
+        raise Fault.usage("--dry-run and --into exclude each other", "run", "leave --into out: suites run --dry-run")
     with console.waiting(f"{target}: reading the recipe"):
         from .. import api
 

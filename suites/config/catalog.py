@@ -124,6 +124,14 @@ def _named(recipe: Recipe) -> Iterator[tuple[str, Any, Callable[[str], Any]]]:
             yield f"{path}.transforms.{number}", change, registry.transform
 
 
+def _selection(recipe: Recipe) -> list[str]:
+    try:
+        measures.selecting(measures.of_recipe(recipe), recipe.train.selection)
+    except Fault as error:
+        return [f"{error.where}: {error.what}"]
+    return []
+
+
 def _metrics_of_claims(recipe: Recipe) -> list[str]:
     known, errors = measures.of_recipe(recipe), []
     for number, claim in enumerate(recipe.claims):
@@ -160,7 +168,7 @@ def resolve(recipe: Recipe, fair: bool = True) -> None:
     try:
         registry.problem(recipe.problem)
         if not errors:
-            errors += _metrics_of_claims(recipe)
+            errors += _metrics_of_claims(recipe) + _selection(recipe)
     except Fault as error:
         errors.append(f"problem: {error.what}")
     for number, claim in enumerate(recipe.claims):

@@ -6,6 +6,7 @@ Declared by evaluators, by methods (costs) and their checks, and here by the run
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...analysis.metrics.metric import Metric, Metrics, UnknownMetricError
@@ -16,6 +17,7 @@ from .recipe import Recipe
 if TYPE_CHECKING:
     from ...methods.base import Method
 
+ON_VALID = ("validation", "worst_class")  # values of train.selection that choose weights on validation rows
 RUN = (  # the loss is of the journal alone
     Metric("loss", False, "", "training loss"),
     Metric("cost/steps", False, "steps", "training steps"),
@@ -60,6 +62,16 @@ def directions(problem: str, names: Iterable[str], sets: Iterable[str] = ()) -> 
             by_direction[higher].append(name)
     words = ((by_direction[True], "higher"), (by_direction[False], "lower"))
     return "; ".join(f"{word} of {', '.join(listed)}" for listed, word in words if listed)
+
+
+def selecting(known: Metrics, rule: str) -> Metric:
+    """The metric that ``train.selection`` goes by. Raises Fault where the problem does not measure it."""
+    if rule != "worst_class":
+        return known.main
+    if "worst_class/last" not in known:
+        what = f"worst_class is not measured by this problem, whose main metric is {known.main.name}"
+        raise Fault.recipe(what, "train.selection", "train.selection=validation, or last")
+    return replace(known["worst_class/last"], name="worst_class")
 
 
 def look_up(known: Metrics, name: str, where: str, next: str) -> Metric:

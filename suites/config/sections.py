@@ -147,11 +147,12 @@ class TrainSection(Section):
     threads: int = Field(
         0, ge=0, le=1024, description="torch threads; 0: one a core. Bitwise equality holds for one number of threads"
     )
-    selection: Literal["last", "validation", "oracle"] = Field(
+    selection: Literal["last", "validation", "worst_class", "oracle"] = Field(
         "last",
         description=(
             "weights kept of an experience: the last; "
             "those of the epoch that is best on validation rows of the training distribution; "
+            "worst_class: on the same rows by the accuracy of the worst class, which needs no group labels; "
             "oracle: best on test rows, which nobody has who trains: an upper bound, named so wherever it is shown"
         ),
     )

@@ -14,6 +14,7 @@ from ..config.recipe import Recipe, to_yaml
 SELECTED = {
     "last": "last weights of every experience; no test label was used to choose",
     "validation": "best weights on validation rows of all experiences seen so far; no test label was used to choose",
+    "worst_class": "weights best for the worst class of the validation rows; no test label was used to choose",
     "oracle": "ORACLE, best weights on test rows: an upper bound, no result of a method",
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..config import measures
 from ..config.errors import Fault
 from .console import Console
 from .facts import Facts
@@ -130,4 +131,4 @@ def _radius(run: TrainedRun, level: float, console: Console) -> float | None:
 
 
 def _chosen_on_valid(run: TrainedRun) -> bool:
-    return run.recipe.train.selection == "validation"
+    return run.recipe.train.selection in measures.ON_VALID

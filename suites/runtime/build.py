@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...methods.training import imports
 from ..config import fitness, registry, training
 from ..config.errors import Fault
 from ..config.recipe import Recipe
-from . import imports
 
 if TYPE_CHECKING:
     from ...datasets.core.source import DataInfo, Source

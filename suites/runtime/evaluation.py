@@ -23,7 +23,7 @@ class Evaluation:
     """Metrics of the trainer's method on the scenario's streams ``valid``, ``test`` and those of the recipe's sets.
 
     Args:
-        main: the metric that selects weights.
+        chooses: the metric that selects weights.
         fit_rows: training rows at most that the problem is given to fit something on; None: all.
         check_stop: called before every batch; what it raises ends the evaluation.
     """
@@ -33,15 +33,15 @@ class Evaluation:
         trainer: Trainer,
         scenario: Any,
         problem: Evaluator,
-        main: Metric,
+        chooses: Metric,
         check_stop: Callable[[], None],
         fit_rows: int | None = None,
     ) -> None:
-        self.trainer, self.scenario, self.problem, self.main = trainer, scenario, problem, main
+        self.trainer, self.scenario, self.problem, self.chooses = trainer, scenario, problem, chooses
         self.check_stop, self.fit_rows = check_stop, fit_rows
         self.shards: Shards | None = None  # where the predictions of the evaluation that goes on are kept
         self.last: Measurement | None = None  # of the last evaluation on test
-        self.best: tuple[float, dict[str, Any]] | None = None  # main metric and weights of the best epoch so far
+        self.best: tuple[float, dict[str, Any]] | None = None  # value that chooses, weights
 
     def seen(self, number: int) -> list[int]:
         """Evaluation experiences that training has seen by the end of experience ``number``: all where it is one."""
@@ -151,21 +151,22 @@ class Evaluation:
             outputs = self.trainer.predict(batch)
             yield {name: value.cpu().numpy() for name, value in outputs.items()}, batch["index"].cpu().numpy()
 
-    def select(self, rule: str, number: int) -> float | None:
-        """After an epoch of experience ``number``: keep the method's weights where they are the best so far; the value
-        that they were judged by.
+    def select(self, rule: str, number: int) -> dict[str, float]:
+        """After an epoch of experience ``number``: keep the method's weights where they are the best so far; what was
+        measured to judge them.
 
-        ``rule``: ``validation`` and ``oracle`` (test rows) go by the main metric, ``last`` keeps none.
+        ``rule``: ``oracle`` goes by test rows, ``validation`` and ``worst_class`` by validation rows, ``last`` keeps
+        none and measures nothing.
         """
         if rule == "last":
-            return None
-        split = "valid" if rule == "validation" else "test"
+            return {}
         self.fit(number)
-        value = self.pooled(split, self.seen(number))[self.main.name]
-        if self.best is None or self.main.better(value, self.best[0]):
+        measured = self.pooled("test" if rule == "oracle" else "valid", self.seen(number))
+        value = measured[self.chooses.name]
+        if self.best is None or self.chooses.better(value, self.best[0]):
             state = self.trainer.method.state_dict()
             self.best = (value, {k: v.clone() if hasattr(v, "clone") else v for k, v in state.items()})
-        return value
+        return measured
 
     def load_best(self) -> None:
         """Give the method the weights that were kept, if any were, and forget them."""

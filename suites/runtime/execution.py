@@ -81,6 +81,7 @@ class _Execution:
         write_atomic(self.folder / "recipe.yaml", recipes.kept(self.folder, recipe, plan["recipe"]).encode())
         environment = folders.environment(plan["device"], recipe.train.threads, data, begun.get("weights"))
         folders.write_json(self.folder / "environment.json", environment)
+        plan = {**plan, "git": entry.get("git", plan["git"])}  # a run that was added later may be of other code
         whose = identity(plan, self.state, name, seed, recipe, data)
         self.delivery = delivery.Delivery(self.folder, whose, resolve_uri(invocation.out, plan["tracking_uri"]))
         self.delivery.start()

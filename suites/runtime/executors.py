@@ -1,7 +1,5 @@
-"""Where runs are executed: worker processes here (loky), or tasks on a Ray cluster. One job a worker at a time;
-results as they come.
-
-Each local worker is an executor of its own, so that a killed worker breaks its own job alone.
+"""Where runs are executed: worker processes here (:mod:`.local`), or tasks on a Ray cluster. One job a worker at a
+time; results as they come. A killed worker breaks its own job alone.
 """
 
 from __future__ import annotations
@@ -10,18 +8,16 @@ import math
 import os
 import socket
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..config.errors import Fault
-from . import messages
+from . import local, messages
+from .local import THREADS, Job, WorkerDiedError
 
-Job = Callable[..., Any]
 ATTEMPTS = 3  # at a job whose worker dies
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -41,17 +37,10 @@ class Workers:
 HERE = Workers()
 
 
-class WorkerDiedError(RuntimeError):
-    """The process that ran a job is gone (killed, out of memory)."""
-
-
 class Engine(Protocol):
-    """``submit`` to a free slot; a future's WorkerDiedError says that the job must be given again. ``warm`` lets
-    every worker run a first job whose result nobody waits for."""
+    """``submit`` to a free slot; a future's WorkerDiedError says that the job must be given again."""
 
     slots: int
-
-    def warm(self, job: Job) -> None: ...
 
     def submit(self, slot: int, job: Job, *arguments: Any) -> Future[Any]: ...
 
@@ -60,72 +49,43 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
-def _start_worker(driver: int, threads: int, gpu: str | None) -> None:
-    """In a worker, first: threads, its GPU, and a watch on the driver, so that it dies with it."""
-    for name in THREADS:
-        os.environ[name] = str(threads)
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    messages.install()
-
-    def watch() -> None:
-        while os.getppid() == driver:
-            time.sleep(0.25)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 class Local:
-    """``workers`` processes on this machine."""
+    """``workers`` processes on this machine; ``gpus``: names of those that it has, as ``CUDA_VISIBLE_DEVICES`` holds
+    them. Worker k sees the k-th alone, and begins again where there are more workers.
+    """
 
-    def __init__(self, workers: int, threads: int = 1, gpus: int = 0) -> None:
+    def __init__(self, workers: int, threads: int = 1, gpus: Sequence[str] = ()) -> None:
         self.slots, self.threads, self.gpus = workers, threads, gpus
-        self._executors: dict[int, Any] = {}
+        self._workers: dict[int, local.Worker] = {}
+        local.start_server(threads)
 
-    def _executor(self, slot: int) -> Any:
-        if slot not in self._executors:
-            from loky import ProcessPoolExecutor
-
-            gpu = str(slot % self.gpus) if self.gpus else None
-            self._executors[slot] = ProcessPoolExecutor(
-                max_workers=1, initializer=_start_worker, initargs=(os.getpid(), self.threads, gpu), context=None
-            )
-        return self._executors[slot]
-
-    def warm(self, job: Job) -> None:
-        for slot in range(self.slots):
-            self._executor(slot).submit(job)
+    def _worker(self, slot: int) -> local.Worker:
+        if slot not in self._workers:
+            gpu = self.gpus[slot % len(self.gpus)] if self.gpus else None
+            self._workers[slot] = local.Worker(self.threads, gpu)
+        return self._workers[slot]
 
     def submit(self, slot: int, job: Job, *arguments: Any) -> Future[Any]:
-        from concurrent.futures.process import BrokenProcessPool
-
-        outer: Future[Any] = Future()
-
-        def done(inner: Future[Any]) -> None:
-            error = inner.exception()
-            if error is None:
-                outer.set_result(inner.result())
-            elif isinstance(error, BrokenProcessPool):
-                outer.set_exception(WorkerDiedError(str(error).strip().splitlines()[0]))
-            else:
-                outer.set_exception(error)
-
-        try:
-            self._executor(slot).submit(job, *arguments).add_done_callback(done)
-        except BrokenProcessPool as error:
-            outer.set_exception(WorkerDiedError(str(error)))
-        return outer
+        return self._worker(slot).submit(job, *arguments)
 
     def repair(self, slot: int) -> None:
         """A new worker instead of a dead one."""
-        executor = self._executors.pop(slot, None)
-        if executor is not None:
-            executor.shutdown(wait=False, kill_workers=True)
+        worker = self._workers.pop(slot, None)
+        if worker is not None:
+            worker.kill()
 
     def close(self) -> None:
-        for slot in list(self._executors):
+        for slot in list(self._workers):
             self.repair(slot)
+
+
+def gpus_here() -> list[str]:
+    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them; none without a driver."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return [name.strip() for name in given[:count]] if len(given) >= count and given[0] else [*map(str, range(count))]
 
 
 class OnRay:
@@ -172,9 +132,6 @@ class OnRay:
             what = f"the Ray cluster has too little {', '.join(lacking)}: jobs would wait for ever"
             raise Fault.usage(what, "sweep.cpus, sweep.gpus", "ask for less")
         self._task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_without_cwd)
-
-    def warm(self, job: Job) -> None:
-        """Ray chooses the worker of every task itself: nothing to warm."""
 
     def submit(self, slot: int, job: Job, *arguments: Any) -> Future[Any]:
         outer: Future[Any] = Future()
@@ -237,6 +194,4 @@ def engine(workers: Workers, *, threads: int = 1, cpus: float | None = None, gpu
         return OnRay(count, address, threads, float(threads) if cpus is None else cpus, gpus)
     if name != "local":
         raise Fault.usage(f"unknown engine '{name}' (there are: local, ray)", "--engine", "--engine local")
-    import torch
-
-    return Local(count, threads, torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    return Local(count, threads, gpus_here())

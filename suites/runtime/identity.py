@@ -104,7 +104,7 @@ def finals_of(recipe: Recipe) -> list[str]:
     if recipe.data.experiences == 1:
         names = [name for name in names if not name.endswith(("/average", "/forgetting"))]
     curves = 4 if recipe.data.experiences > 1 else 0  # after experiences, validation, by experience, best
-    epochs = (1 if curves else 2) if recipe.train.selection == "validation" else 0
+    epochs = (1 if curves else 2) if recipe.train.selection in measures.ON_VALID else 0
     return [name for name in names if not name.startswith("cost/")][: MOST - LOSSES - max(2, curves + epochs)]
 
 

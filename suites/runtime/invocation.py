@@ -11,7 +11,7 @@ from ..config import registry
 from ..config.errors import Fault
 from ..config.recipe import Recipe, digest, to_yaml
 from ..tracking.store import resolve_uri, to_store
-from . import build, folders, jobs, recipes, summary
+from . import build, extend, folders, jobs, recipes, summary
 from . import warm_start as weights
 from .board import Board, shown
 from .execution import proceed
@@ -33,10 +33,13 @@ def start(
     tracking_uri: str | None,
     console: Console,
     workers: Workers = HERE,
+    into: Invocation | None = None,
 ) -> Invocation:
-    """Start an invocation of a resolved recipe and run it to its end. Raises Fault before anything is written where
-    it cannot be."""
+    """Start an invocation of a resolved recipe, or add the runs that are missing ``into`` one that is there, and run
+    it to its end. Raises Fault before anything is written where it cannot be."""
     out = out.resolve()
+    if into is not None:
+        recipe, device = extend.merged(into, recipe, device, tracking_uri), into.plan["device"]
     with console.progress(f"{recipe.name}: loading libraries, preparing data") as tick:
         device = build.device_of(device)
         resolve_uri(out, tracking_uri)  # an address that cannot be read leaves nothing behind
@@ -46,6 +49,10 @@ def start(
         streams = build.Streams(recipe, source)
         for joint in {registry.kind_of(recipe, m).uses_union for m in methods}:
             streams.of(seeds[0], joint)  # streams that cannot be leave nothing behind
+    if into is not None:
+        _check_as_it_was(into, source, f"suites run {recipe.name}, without --into", console)
+        names = extend.grown(into, recipe, methods, seeds)
+        return _run(Invocation(into.folder, recipe), names, streams, console, workers)
     plan = {
         "schema": 1,
         "suite": recipe.name,
@@ -72,19 +79,25 @@ def resume(target: str, *, out: Path, console: Console, workers: Workers = HERE)
     plan = invocation.plan
     if all(folders.status(folder / name) == "finished" for name in names):
         return invocation
-    if plan["git"] != folders.git_state():
-        what = f"the code changed since this was started: then {plan['git']}, now {folders.git_state()}"
-        console.warning(f"{folder.name}: {what}")
     recipe = invocation.recipe
     recipes.check_code(recipe)
     with console.progress(f"{recipe.name}: loading libraries, preparing data") as tick:
         build.device_of(plan["device"])
         source = _prepare(recipe, tick)
+    _check_as_it_was(invocation, source, f"suites run {recipe.name}", console)
+    return _run(invocation, names, build.Streams(recipe, source), console, workers)
+
+
+def _check_as_it_was(invocation: Invocation, source: Source, anew: str, console: Console) -> None:
+    """Other code than the invocation was started with is a warning; other data is a Fault."""
+    plan, now = invocation.plan, folders.git_state()
+    if plan["git"] != now:
+        what = f"the code changed since this was started: then {plan['git']}, now {now}"
+        console.warning(f"{invocation.folder.name}: {what}")
     if source.checksum != plan["data"]["checksum"]:
         what = "the data is not what this invocation was started on (its checksum differs)"
-        next_step = f"put the data back as it was, or start anew with: suites run {recipe.name}"
-        raise Fault.data(what, str(folder), next_step)
-    return _run(invocation, names, build.Streams(recipe, source), console, workers)
+        next_step = f"put the data back as it was, or start anew with: {anew}"
+        raise Fault.data(what, str(invocation.folder), next_step)
 
 
 def _run(

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..config.errors import Fault
 from ..config.private import redact, written
-from . import build, folders, imports
+from . import build, folders
 from . import executors as engines
 from .board import Board, duration
 from .console import Console, Worker
@@ -24,14 +24,6 @@ from .plan import Invocation
 from .stopping import Pruned
 
 PATIENCE = 20.0  # seconds that a trial waits for a dead driver's worker to let go of its folder
-
-
-def warm() -> None:
-    """Import in a new worker what its first trial needs, while the driver is still busy."""
-    imports.import_streams()
-    import mlflow.tracking  # noqa: F401
-
-    from ...methods.training import strategy  # noqa: F401
 
 
 def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:

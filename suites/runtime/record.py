@@ -29,7 +29,7 @@ class Record:
     def __init__(self, folder: Path, delivery: Delivery | None) -> None:
         self.folder, self.delivery = folder, delivery
         self.seconds, self.steps = 0.0, 0
-        self._clock = (time.perf_counter(), 0)
+        self._clock, self._stepped = (time.perf_counter(), 0), False
         self.log = logging.getLogger(f"holdfast.run.{folder.name}.{secrets.token_hex(2)}")
         handler = logging.FileHandler(folder / "log.txt")
         handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
@@ -77,6 +77,12 @@ class Record:
         """Points of experience ``number``."""
         for name, value in values.items():
             self.journal.append(name, value, number, "experience")
+
+    def stepped(self) -> None:
+        """A training step was made: what is sent may begin, beside the next ones."""
+        if self.delivery is not None and not self._stepped:
+            self._stepped = True
+            self.delivery.begin()
 
     def cover(self, position: int) -> None:
         """A checkpoint covers the journal up to this byte: it may be delivered."""

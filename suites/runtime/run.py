@@ -92,6 +92,7 @@ class Run:
 
     def after_iteration(self, trainer: Trainer) -> None:
         reach("iteration")
+        self.record.stepped()
         self.progress.share = self.before + self.per_batch * trainer.position["batch"]
         self.progress.left = self.clock.left(self.progress.share)
         train = self.recipe.train
@@ -106,10 +107,12 @@ class Run:
 
     def after_epoch(self, trainer: Trainer) -> None:
         rule = self.recipe.train.selection
-        value = self.evaluation.select(rule, trainer.position["experience"])
-        if value is not None and rule == "validation":
-            self.record.epoch({f"valid/{self.metrics.main.name}/epoch": value}, trainer.iteration)
-            self.measured(f"valid/{self.metrics.main.name}", value)
+        measured = self.evaluation.select(rule, trainer.position["experience"])
+        if rule in measures.ON_VALID:
+            main = self.metrics.main.name
+            names = dict.fromkeys((main, self.evaluation.chooses.name))
+            self.record.epoch({f"valid/{name}/epoch": measured[name] for name in names}, trainer.iteration)
+            self.measured(f"valid/{main}", measured[main])
 
     def after_stage(self, trainer: Trainer, stage: Stage) -> None:
         from ...analysis.probes.check import GateError
@@ -233,9 +236,10 @@ class Run:
             observer=self,
             plugins=plugins,
         )
+        chooses = measures.selecting(self.metrics, self.recipe.train.selection)
         evaluate = self.recipe.evaluate
-        main, fit_rows = self.metrics.main, evaluate.fit_rows
-        self.evaluation = Evaluation(self.trainer, scenario, self.problem, main, self.check_stop, fit_rows)
+        fit_rows = evaluate.fit_rows
+        self.evaluation = Evaluation(self.trainer, scenario, self.problem, chooses, self.check_stop, fit_rows)
         limit = evaluate.predictions_mib * 2**20
         self.shards = Shards(self.folder, limit, self.warn) if evaluate.predictions else None
 

@@ -90,7 +90,6 @@ class _Driver:
     def run(self) -> None:
         """Until nothing runs and nothing is left to begin. Raises Fault where it is stopped, or trials fail alike."""
         try:
-            self.engine.warm(jobs.warm)
             _prepare_data(self.study, self.console)
             threading.Thread(target=_ahead, args=(self.study,), daemon=True).start()
             with shown(self.board, self.console):

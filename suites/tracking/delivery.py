@@ -19,6 +19,7 @@ from .sender import RunIdentity, Sender
 from .store import SQLITE, DeletedError, problem_of, to_store
 
 LOCAL = 25.0  # seconds more that the end of a run waits for a SQLite file
+PATIENCE = 20.0  # seconds that the store waits for the first step (a large model's may take longer)
 ATTEMPTS = 5  # of ``sync`` at a run, where the connection breaks and none of them brings it further
 ENDS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "pruned": "KILLED"}
 FILES = ("recipe.yaml", "environment.json", "matrix.csv", "summary.json", "plots")  # of a run's folder, for its page
@@ -46,7 +47,7 @@ class Delivery:
         self._sender.state["ended"] = None
         self._covered, self._status = 0, ""
         self._how = ""
-        self._wake, self._done = threading.Condition(), threading.Event()
+        self._wake, self._done, self._begun = threading.Condition(), threading.Event(), threading.Event()
         self._problem: str | None = None
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
 
@@ -58,6 +59,10 @@ class Delivery:
         """The run's id in the store, once that is known."""
         run_id = self._sender.state["run_id"]
         return None if run_id is None else str(run_id)
+
+    def begin(self) -> None:
+        """The run has made its first step: MLflow may be imported, which would hold that up."""
+        self._begun.set()
 
     def rewind(self, position: int) -> None:
         """Start at ``position`` again where delivery had come further, to any store: the journal was cut there.
@@ -73,6 +78,7 @@ class Delivery:
 
     def _work(self) -> None:
         delay = 0.2
+        self._begun.wait(PATIENCE)
         while True:
             with self._wake:
                 while not self._status and self._sender.state["delivered"] >= self._covered:
@@ -98,6 +104,7 @@ class Delivery:
     def finish(self, status: str, how: str = "", timeout: float = 5.0) -> Outcome:
         """Tell the store how the run ended; waits at most ``timeout`` seconds for what is left, for a file of ours
         that works ``LOCAL``."""
+        self.begin()
         with self._wake:
             self._status, self._how = status, how
             self._wake.notify()

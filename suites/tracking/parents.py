@@ -49,6 +49,8 @@ def send(folder: Path, identity: RunIdentity, uri: str, summary: Summary) -> str
         for key, text in params.items():
             if key not in known.params:
                 client.log_param(parent, key, text[:6000])
+            elif known.params[key] != text[:6000]:  # MLflow changes no parameter: what it is now stands as a tag
+                tags[key] = text
         for key, value in summary.values.items():
             if known.metrics.get(key) != value:
                 client.log_metric(parent, key, value)

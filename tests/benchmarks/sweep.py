@@ -26,8 +26,6 @@ class AtOnce:
 
     slots = 1
 
-    def warm(self, job: Any) -> None: ...
-
     def submit(self, slot: int, job: Any, *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
         future.set_result({"state": "finished", "error": None, "metrics": {"valid/wer/average": 0.5}})

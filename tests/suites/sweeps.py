@@ -36,8 +36,6 @@ class Here:
 
     slots = 1
 
-    def warm(self, job: Any) -> None: ...
-
     def submit(self, slot: int, job: Any, *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
         future.set_result(job(*arguments))

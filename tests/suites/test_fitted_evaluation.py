@@ -98,8 +98,7 @@ def test_nothing_of_the_method_or_of_torchs_generator_moves_and_the_values_are_t
 def test_weights_are_selected_by_probes_fitted_on_the_epochs_own_outputs() -> None:
     """Even where nothing was fitted before, as in a run that was resumed."""
     evaluation, _, _ = _evaluation()
-    value = evaluation.select("validation", 1)
-    assert value is not None
+    value = evaluation.select("validation", 1)[ContrastiveAnalysis.main]
     assert value == value
     assert evaluation.best is not None
 

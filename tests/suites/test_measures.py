@@ -290,10 +290,14 @@ def test_an_objective_that_cannot_be_meant_is_refused(objective: str, message: s
     assert error.value.exit_code == 2
 
 
-@pytest.mark.parametrize("rule", ["validation", "oracle"])
-@pytest.mark.parametrize("problem", SUITE)
+RULES = [(problem, rule) for problem in SUITE for rule in ("validation", "oracle")]
+RULES += [(problem, "worst_class") for problem in ("classification", "groups")]
+
+
+@pytest.mark.parametrize(("problem", "rule"), RULES)
 def test_the_selection_keeps_the_better_epoch(problem: str, rule: str) -> None:
-    main = declared(problem).main
+    main = measures.selecting(declared(problem), rule)
+    assert (main.name == "worst_class") == (rule == "worst_class")
     up = truth(main.name)
     values = [0.5, 0.9, 0.9, 0.1, 0.4]  # ties keep the earlier epoch, in either direction
     asked = []
@@ -318,7 +322,13 @@ def test_the_selection_keeps_the_better_epoch(problem: str, rule: str) -> None:
     for state.epoch in range(len(values)):
         evaluation.select(rule, 1)
     assert evaluation.best == ((0.9, {"epoch": 1}) if up else (0.1, {"epoch": 3}))
-    assert set(map(str, asked)) == {str(("valid" if rule == "validation" else "test", [0, 1]))}
+    assert set(map(str, asked)) == {str(("test" if rule == "oracle" else "valid", [0, 1]))}
+
+
+def test_the_worst_class_selects_where_it_is_measured() -> None:
+    with pytest.raises(Fault, match=r"train.selection: worst_class is not measured by this problem, .* is mae"):
+        catalog.resolve(catalog.recipe("supremix_tabular", "smoke", ["train.selection=worst_class"]))
+    catalog.resolve(catalog.recipe("cdvg_cmnist", "smoke", ["train.selection=worst_class"]))
 
 
 def test_claims_name_declared_metrics() -> None:

@@ -13,7 +13,8 @@ from holdfast.analysis.probes.check import GateError
 from holdfast.analysis.probes.translation import TranslationCheck
 from holdfast.analysis.problems.groups import Groups
 from holdfast.datasets.cdvg import cmnist as cdvg_cmnist
-from holdfast.datasets.core.source import ImageInfo, require
+from holdfast.datasets.core.source import ClassInfo, ImageInfo, require
+from holdfast.datasets.core.table import Table
 from holdfast.methods.networks.translators import Recolour
 
 
@@ -77,4 +78,34 @@ def test_absent_columns() -> None:
     labels = column.numpy()
     measurement.update({"label": np.where(labels == labels[0], labels, -1)}, rows)
     share = float((labels == labels[0]).mean())
-    assert measurement.compute() == {"accuracy": share, "group_mean": pytest.approx(0.1), "worst_group": 0.0}
+    classes = {"balanced_accuracy": pytest.approx(0.1), "worst_class": 0.0}
+    assert measurement.compute() == {
+        "accuracy": share,
+        "group_mean": pytest.approx(0.1),
+        "worst_group": 0.0,
+        **classes,
+    }
+
+
+def test_accuracy_of_classes_of_training_proportions_and_calibration() -> None:
+    """Six test rows of two classes and two biases; training has nine of (0, 0), three of (1, 1) and two of a group that
+    the test rows have not.
+    """
+    train = Table({"label": torch.tensor([0] * 9 + [1] * 5), "bias": torch.tensor([0] * 9 + [1] * 3 + [2] * 2)})
+    test = Table({"label": torch.tensor([0, 0, 0, 1, 1, 1]), "bias": torch.tensor([0, 0, 1, 0, 1, 1])})
+    measurement = Groups(SimpleNamespace(splits={"train": train, "test": test}, info=ClassInfo(classes=2))).measurement(
+        "test"
+    )
+    logits = np.log(np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]]))
+    for rows in (np.arange(4), np.arange(4, 6)):
+        measurement.update({"label": logits[rows].argmax(1), "scores": logits[rows]}, rows)
+    measures = measurement.compute()
+    assert measures["balanced_accuracy"] == pytest.approx((1 / 3 + 2 / 3) / 2)
+    assert measures["worst_class"] == pytest.approx(1 / 3)
+    assert measures["adjusted_accuracy"] == pytest.approx((9 * 0.5 + 3 * 0.5) / 12)
+    by_bin = (1 - 0.9) + abs(0 - 2 * 0.6) + (1 - 0.7) + abs(1 - 2 * 0.8)  # |right - confidence|
+    assert measures["ece"] == pytest.approx(by_bin / 6)
+    assert set(measures) <= {metric.name for metric in Groups.metrics}
+    no_scores = Groups(SimpleNamespace(splits={"test": test}, info=ClassInfo(classes=2))).measurement("test")
+    no_scores.update({"label": np.zeros(6, np.int64)}, np.arange(6))
+    assert not {"ece", "adjusted_accuracy"} & set(no_scores.compute())
