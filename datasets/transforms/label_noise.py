@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..core.errors import DataError
 from ..core.seeds import generator
 from ..core.source import DataInfo
-from ..core.table import Ragged, Table
+from ..core.table import Table
 from ..core.transforms import Rows
 
 
@@ -30,7 +30,7 @@ def transform(config: Config, table: Table, info: DataInfo, seed: int) -> Rows:
     DataError for labels that are no classes, or one class alone.
     """
     label = table.columns.get("label")
-    if label is None or isinstance(label, Ragged) or label.is_floating_point():
+    if not isinstance(label, torch.Tensor) or label.is_floating_point():
         raise DataError("the transform 'label_noise' takes rows with a class as column 'label'")
     classes, position = label.unique(return_inverse=True)
     if len(classes) < 2:

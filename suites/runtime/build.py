@@ -97,13 +97,15 @@ def check(recipe: Recipe) -> dict[str, Any]:
     """What ``suites data check`` prints: counts, splits and ``faults`` of the recipe's data set; of one that has no
     check of its own, what its columns hold. Raises DataError where it stops at the first fault.
     """
+    from ...datasets.core import store
     from ...datasets.core.source import described
 
     module = registry.dataset(recipe.data.name, recipe.family)
-    if not hasattr(module, "check"):
-        return described(_loaded(recipe.data, recipe.family, None))
-    root = Path(recipe.data.root) if recipe.data.root else None
-    document: dict[str, Any] = module.check(module.Config(**recipe.data.options), root)
+    with store.using(recipe.data.store):
+        if not hasattr(module, "check"):
+            return described(_loaded(recipe.data, recipe.family, None))
+        root = Path(recipe.data.root) if recipe.data.root else None
+        document: dict[str, Any] = module.check(module.Config(**recipe.data.options), root)
     return document
 
 
