@@ -141,7 +141,8 @@ def _serve(pipe: Any, environment: dict[str, str], folder: str) -> None:
 def _without_main() -> Iterator[None]:
     """A new process does not run the user's script again: no job is defined in it, and it may have no guard."""
     main = sys.modules["__main__"]
-    kept = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    names = [name for name in ("__file__", "__spec__") if name in main.__dict__]
+    kept: dict[str, Any] = {name: main.__dict__.pop(name) for name in names}
     main.__spec__ = None
     try:
         yield
