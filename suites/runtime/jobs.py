@@ -19,7 +19,8 @@ from . import executors as engines
 from .board import Board, duration
 from .console import Console, Worker
 from .execution import came_to, proceed
-from .executors import ATTEMPTS, WorkerDiedError, Workers
+from .executors import ATTEMPTS, Workers
+from .local import WorkerDiedError
 from .plan import Invocation
 from .stopping import Pruned
 

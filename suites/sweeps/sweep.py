@@ -26,7 +26,8 @@ from ..runtime import build, folders, jobs, messages, recipes
 from ..runtime import executors as engines
 from ..runtime import warm_start as weights
 from ..runtime.board import duration, shown, values_text
-from ..runtime.executors import ATTEMPTS, HERE, Engine, WorkerDiedError, Workers
+from ..runtime.executors import ATTEMPTS, HERE, Engine, Workers
+from ..runtime.local import WorkerDiedError
 from ..tracking.store import make_local_store
 from . import attributes, outcome, search
 from .board import TrialBoard

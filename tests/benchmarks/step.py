@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from holdfast.datasets.core.seeds import generator
@@ -91,8 +92,12 @@ def attentions() -> list[Form]:
         attention = Attention(D, HEADS, rate)
         if own:
             attach(attention, generator(0, "dropout"))
-        forms.append((f"attention, {name}", lambda a=attention: a(x, *a.keys(x)).sum().backward()))
+        forms.append((f"attention, {name}", partial(_back, attention, x)))
     return forms
+
+
+def _back(attention: Attention, x: torch.Tensor) -> None:
+    attention(x, *attention.keys(x)).sum().backward()
 
 
 def steps() -> list[Form]:
@@ -134,9 +139,9 @@ def main() -> None:
             first = forms[number // peer * peer][0]
             out(f"| {name} | {times[name]:.2f} | {times[name] / times[first]:.2f} |\n")
     if "--compile" in sys.argv:
-        first, fast, plain = compiled()
-        out(f"\ntorch.compile: {first:.1f} s for the first step, then {fast:.1f} ms a step beside {plain:.1f}")
-        out(f": pays after {first / max(1e-9, plain - fast) * 1e3:,.0f} steps\n" if fast < plain else ": never pays\n")
+        start, fast, plain = compiled()
+        out(f"\ntorch.compile: {start:.1f} s for the first step, then {fast:.1f} ms a step beside {plain:.1f}")
+        out(f": pays after {start / max(1e-9, plain - fast) * 1e3:,.0f} steps\n" if fast < plain else ": never pays\n")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 import torch
 from holdfast.suites.runtime import executors as engines
-from holdfast.suites.runtime.executors import Local, OnRay, WorkerDiedError
+from holdfast.suites.runtime.executors import Local, OnRay
+from holdfast.suites.runtime.local import WorkerDiedError
 
 GPU = "CUDA_VISIBLE_DEVICES"
 WAIT = 240  # seconds for a server's imports on a busy machine

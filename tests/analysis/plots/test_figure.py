@@ -190,7 +190,12 @@ def test_a_file_is_what_savefig_writes(suffix: str, tmp_path: Path, monkeypatch:
 
     made: list[Figure] = []
     init = Figure.__init__
-    monkeypatch.setattr(Figure, "__init__", lambda self, **options: made.append(self) or init(self, **options))
+
+    def kept(self: Figure, **options: Any) -> None:
+        made.append(self)
+        init(self, **options)
+
+    monkeypatch.setattr(Figure, "__init__", kept)
     with headed("split_digits", "er", draft=True):
         matrix_heatmap(triangle(3), "accuracy", tmp_path / f"m{suffix}")
     other = tmp_path / f"other{suffix}"
