@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from ..config.errors import Fault
 from . import local, messages
-from .local import THREADS, Job, WorkerDiedError
+from .local import THREADS, Job
+from .local import WorkerDiedError as WorkerDiedError
 
 ATTEMPTS = 3  # at a job whose worker dies
 

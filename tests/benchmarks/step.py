@@ -8,11 +8,11 @@ threads. Best of several rounds, each form beside the other so that a busy machi
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from holdfast.datasets.core.seeds import generator
@@ -92,11 +92,11 @@ def attentions() -> list[Form]:
         attention = Attention(D, HEADS, rate)
         if own:
             attach(attention, generator(0, "dropout"))
-        forms.append((f"attention, {name}", partial(_back, attention, x)))
+        forms.append((f"attention, {name}", functools.partial(_attend, attention, x)))
     return forms
 
 
-def _back(attention: Attention, x: torch.Tensor) -> None:
+def _attend(attention: Attention, x: Tensor) -> None:
     attention(x, *attention.keys(x)).sum().backward()
 
 
@@ -139,9 +139,9 @@ def main() -> None:
             first = forms[number // peer * peer][0]
             out(f"| {name} | {times[name]:.2f} | {times[name] / times[first]:.2f} |\n")
     if "--compile" in sys.argv:
-        start, fast, plain = compiled()
-        out(f"\ntorch.compile: {start:.1f} s for the first step, then {fast:.1f} ms a step beside {plain:.1f}")
-        out(f": pays after {start / max(1e-9, plain - fast) * 1e3:,.0f} steps\n" if fast < plain else ": never pays\n")
+        begin, fast, plain = compiled()
+        out(f"\ntorch.compile: {begin:.1f} s for the first step, then {fast:.1f} ms a step beside {plain:.1f}")
+        out(f": pays after {begin / max(1e-9, plain - fast) * 1e3:,.0f} steps\n" if fast < plain else ": never pays\n")
 
 
 if __name__ == "__main__":
