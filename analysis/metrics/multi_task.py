@@ -251,13 +251,6 @@ def preference_response(losses: ArrayLike, preferences: ArrayLike) -> float:
     return float(np.mean([np.nan_to_num(correlation(r[:, i], -loss[:, i], rank=True)) for i in range(loss.shape[1])]))
 
 
-def simplex(tasks: int, count: int, seed: int, concentration: float = 1.0) -> Array:
-    """``count`` preferences [count, tasks] from Dirichlet(concentration, ...); with 1 they are uniform on the simplex.
-    The same for every method: they depend on the seed alone.
-    """
-    return np.random.default_rng(seed).dirichlet(np.full(tasks, concentration), size=count)
-
-
 def _alike(prediction: ArrayLike, label: ArrayLike) -> tuple[Array, Array]:
     p, y = np.asarray(prediction, dtype=np.float64), np.asarray(label, dtype=np.float64)
     if p.shape != y.shape:
