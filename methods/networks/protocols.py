@@ -186,7 +186,7 @@ class SlimmableMultiTask(Predictor, Protocol):
 
     - ``task/NAME`` at full width;
     - ``task/NAME@e0.25d0.5`` at encoder width 0.25 and width 0.5 of the task's own decoder (``%g`` of the ratios);
-    - ``task/NAME@p7`` under the preference number 7 of :func:`holdfast.datasets.core.preferences.simplex` (for this
+    - ``task/NAME@p7`` under preference number 7 of :func:`holdfast.datasets.core.multi_task.preferences` (for this
       number of tasks), by methods that can be told a preference.
     """
 
