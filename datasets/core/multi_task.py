@@ -1,4 +1,4 @@
-"""Facts of data with several tasks: which there are, how their targets are stored, and what their outputs are called.
+"""Facts of data with several tasks: which there are, and how their targets are stored.
 
 A target lies in the column ``target_NAME``. Maps have the size of the column ``image`` [N, 3, H, W], bytes:
 
@@ -22,12 +22,9 @@ from typing import TYPE_CHECKING, Literal
 
 from .errors import DataError, refuse
 from .inputs import Inputs
-from .seeds import derive
 from .source import DataInfo, Source
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from .table import Table
@@ -45,7 +42,6 @@ MAIN = {  # of each kind: its main metric, and whether higher is better
     "regression": ("mae", False),
 }
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of bytes / 255
-PREFERENCES = 20  # drawn for hypervolume and uniformity
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _CHUNK = 64  # rows that are looked at together: the columns may be larger than the memory
 _UNIT = 0.02  # how far a normal's length may be from 1
@@ -134,25 +130,6 @@ def chosen(tasks: Sequence[Task], names: Sequence[str] | None) -> tuple[Task, ..
     return tuple(known[name] for name in names)
 
 
-def preferences(tasks: int, count: int = PREFERENCES, seed: int = 0) -> NDArray[np.float64]:
-    """Preferences [count, tasks], uniform on the simplex (Dirichlet with all parameters 1): the same for all methods
-    and runs, so that what is measured over them can be compared.
-    """
-    import numpy as np
-
-    return np.random.default_rng(derive(seed, f"preferences/{tasks}")).dirichlet(np.ones(tasks), count)
-
-
-def output_name(task: str, encoder: float | None = None, decoder: float | None = None) -> str:
-    """Name of a prediction: ``task/seg``, at full width, or ``task/seg@e0.25d0.5`` at widths of encoder and decoder."""
-    return f"task/{task}" if encoder is None or decoder is None else f"task/{task}@{width_name(encoder, decoder)}"
-
-
-def width_name(encoder: float, decoder: float) -> str:
-    """``e0.25d0.5``."""
-    return f"e{encoder:g}d{decoder:g}"
-
-
 def multi_task_source(
     splits: Mapping[str, Table],
     tasks: Sequence[Task],
@@ -168,7 +145,9 @@ def multi_task_source(
     its image, or a task has no label at all in the training or test rows.
     """
     names = [task.name for task in tasks]
-    faults = [f"a task cannot be called {name!a}: letters, digits, '_', '-'" for name in names if not _NAME.fullmatch(name)]
+    faults = [
+        f"a task cannot be called {name!a}: letters, digits, '_', '-'" for name in names if not _NAME.fullmatch(name)
+    ]
     faults += [f"two tasks are called '{name}'" for name in sorted(set(names)) if names.count(name) > 1]
     faults += [f"the task '{t.name}': {fault}" for t in tasks for fault in _declared(t)]
     refuse("tasks", faults or ([] if tasks else ["there is none"]))
@@ -178,9 +157,7 @@ def multi_task_source(
     for task in tasks:
         faults += [fault for name, table in splits.items() for fault in _column(task, name, table, shape)]
     refuse("targets", faults)
-    info = MultiTaskInfo(
-        tasks=tuple(tasks), input_shape=shape, mean=normalise[0], std=normalise[1], inputs=inputs
-    )
+    info = MultiTaskInfo(tasks=tuple(tasks), input_shape=shape, mean=normalise[0], std=normalise[1], inputs=inputs)
     return Source(dict(splits), [], info, source, _checksum(splits), random_split=random_split)
 
 
