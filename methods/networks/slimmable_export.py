@@ -52,7 +52,7 @@ def export(module: nn.Module, example: Tensor) -> fx.GraphModule:
     runner.run(example)
     graph, root = traced.graph, nn.Module()
     for number, (node, plain) in enumerate(runner.layers.items()):
-        name = f"{str(node.target).replace('.', '_')}"
+        name = str(node.target).replace(".", "_")
         name = name if not hasattr(root, name) else f"{name}_{number}"
         root.add_module(name, plain)
         node.target = name
@@ -61,5 +61,6 @@ def export(module: nn.Module, example: Tensor) -> fx.GraphModule:
         if node.op == "get_attr":
             setattr(root, str(node.target).replace(".", "_"), runner.fetch_attr(str(node.target)).detach().clone())
             node.target = str(node.target).replace(".", "_")
-    graph.lint()
-    return fx.GraphModule(root, graph).eval()
+    exported = fx.GraphModule(root, graph).eval()
+    exported.graph.lint()
+    return exported
