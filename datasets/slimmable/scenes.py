@@ -22,7 +22,7 @@ from ..core.seeds import derive
 from ..core.source import Source
 from ..core.table import Table
 from ..readers.images import Array
-from .rows import by_task, counted
+from .rows import Progress, by_task, counted
 
 FIGURES = ("ball", "square", "triangle")
 TASKS = (
@@ -156,9 +156,7 @@ def generated(
     return splits
 
 
-def load(
-    config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None
-) -> Source[MultiTaskInfo]:
+def load(config: Config, root: Path | None, progress: Progress = None) -> Source[MultiTaskInfo]:
     """Columns ``image`` and ``target_TASK``. Raises DataError for unknown tasks, and where a data root is given."""
     if root is not None:
         raise DataError("slimmable_scenes is generated and reads no data root; slimmable_folder reads your own images")
