@@ -81,9 +81,8 @@ def test_edges_lie_where_the_surface_changes(made: dict[str, Any]) -> None:
 
 
 def test_the_seed_draws_all_and_tasks_change_no_image() -> None:
-    sources = [
-        scenes.load(scenes.Config(**SMALL, **more), None) for more in ({}, {}, {"seed": 1}, {"tasks": ("depth",)})
-    ]
+    changes: list[dict[str, Any]] = [{}, {}, {"seed": 1}, {"tasks": ("depth",)}]
+    sources = [scenes.load(scenes.Config(**SMALL, **change), None) for change in changes]
     assert sources[0].checksum == sources[1].checksum != sources[2].checksum
     assert (_arrays(sources[0])["image"] == _arrays(sources[3])["image"]).all()
     assert sources[3].info.names == ("depth",)
@@ -135,8 +134,18 @@ def test_mnist_by_its_root(tmp_path: Path) -> None:
     trees.idx(tmp_path, train=60, test=20)
     source = multimnist.load(multimnist.Config(**SMALL), tmp_path)
     assert (source.source, source.info.input_shape, source.random_split) == ("real", (3, 36, 36), False)
-    seen = {split: {im.tobytes() for im in _arrays(source, split)["image"][:, 0, :8, :8]} for split in source.splits}
-    assert seen["train"].isdisjoint(seen["test"])
+
+
+def test_no_digit_is_in_two_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbered = np.arange(150, dtype=np.uint8)[:, None, None] * np.ones((1, 8, 8), np.uint8)
+    labels = np.arange(150) % 10
+    parts = {"train": (numbered[:100], labels[:100]), "test": (numbered[100:], labels[100:])}
+    monkeypatch.setattr(multimnist.digits, "shuffled", lambda seed: parts)
+    source = multimnist.load(multimnist.Config(**SMALL), None)
+    seen = {split: set(_arrays(source, split)["image"][:, 0, 0, 0].tolist()) for split in source.splits}
+    assert seen["train"] <= set(range(90))
+    assert seen["valid"] <= set(range(90, 100))
+    assert seen["test"] <= set(range(100, 150))
 
 
 def test_stand_ins_have_the_tasks_of_the_real_sets() -> None:

@@ -1,4 +1,4 @@
-"""NYUD, PASCAL-Context and CIFAR-100 in their released layouts: values, what is unknown, splits, and what is refused."""
+"""NYUD, PASCAL-Context and CIFAR-100 in their released layouts: values, splits, and what is refused."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_nyud_at_fault_is_refused(damage: Any, said: str, tmp_path: Path) -> Non
 
 
 def test_unknown_tasks_are_named() -> None:
-    with pytest.raises(DataError, match="no task called 'parts'.*there are: seg, depth, normals, edges"):
+    with pytest.raises(DataError, match=r"no task called 'parts'.*there are: seg, depth, normals, edges"):
         nyud.load(nyud.Config(tasks=("seg", "parts")), None)
     with pytest.raises(DataError, match="each once"):
         nyud.load(nyud.Config(tasks=("seg", "seg")), None)
