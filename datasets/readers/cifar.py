@@ -109,8 +109,9 @@ def _binary(path: Path) -> tuple[Array, Array]:
 
 
 def numbered_images(path: Path, data: Any, labels: Any, classes: int) -> tuple[Array, Array]:
-    """Planes [N, 3072] uint8 as [N, 32, 32, 3], and the labels, 0 to ``classes`` - 1, [N] int64. Raises DataError, which
-    names the file ``path``, where they are anything else or do not fit.
+    """Planes [N, 3072] uint8 as [N, 32, 32, 3], and the labels, 0 to ``classes`` - 1, [N] int64.
+
+    Raises DataError, which names the file ``path``, where they are anything else or do not fit.
     """
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
         what = f"{list(data.shape)} {data.dtype}" if isinstance(data, np.ndarray) else type(data).__name__

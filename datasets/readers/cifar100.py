@@ -16,7 +16,7 @@ FINE, COARSE = 100, 20
 
 
 class Cifar100(NamedTuple):
-    """By split (train, test): images [N, 32, 32, 3] uint8, fine and coarse classes [N] int64; and the classes' names."""
+    """By split (train, test) images [N, 32, 32, 3] uint8, fine and coarse classes [N] int64; and names."""
 
     images: dict[str, Array]
     fine: dict[str, Array]

@@ -35,7 +35,7 @@ def label_image(path: Path) -> Array:
 
 
 def classes(values: Array, path: Path, count: int) -> Array:
-    """``values`` as numbers of ``count`` classes, [H, W] uint8 with 255 for none. Raises DataError for other numbers."""
+    """``values`` as numbers of ``count`` classes, [H, W] uint8 with 255 for none. Raises DataError for others."""
     wrong = (values != VOID) & ((values < 0) | (values >= count))
     if wrong.any():
         found = values[wrong][0]
@@ -103,7 +103,7 @@ def binary(values: Array, path: Path) -> Array:
 
 
 def matlab(path: Path, field: str) -> Any:
-    """The variable ``field`` of a .mat file (up to version 7). Raises DataError where it cannot be read or is missing."""
+    """The variable ``field`` of a .mat file (up to version 7). Raises DataError where there is none."""
     from scipy.io import loadmat
 
     try:

@@ -9,7 +9,7 @@ Without a data root: generated images of the same form, striped figures in as ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ..core.source import Source
 from ..core.table import Table
 from ..readers import cifar100
 from ..readers.images import Array
-from .rows import counted, kept_back
+from .rows import Progress, counted, kept_back
 
 TASKS, CLASSES, SIDE = 20, 5, 32
 NORMALISE = ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))  # of CIFAR-100's training images
@@ -97,9 +97,7 @@ def _table(part: Part, tasks: Mapping[int, Task]) -> Table:
     return Table(columns)
 
 
-def load(
-    config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None
-) -> Source[MultiTaskInfo]:
+def load(config: Config, root: Path | None, progress: Progress = None) -> Source[MultiTaskInfo]:
     """Columns ``image``, ``target_TASK`` (-1: the image is of another task) and ``experience``. Raises DataError for
     files that are missing or damaged, and for unknown tasks.
     """

@@ -2,8 +2,8 @@
 
 A row of the manifest names an image in the column ``image`` and, in a column of each task's name, its target: the path
 of a map (both below the data root), or, of classification and regression, the class's name or the number. An empty
-cell is a missing label. A column ``split`` (train, valid, test) and a column ``group`` (a scene or a person, all of whose
-images are in one split) may be there; without ``split`` the split is drawn.
+cell is a missing label. A column ``split`` (train, valid, test) and a column ``group`` (a scene or a person, whose
+images are all in one split) may be there; without ``split`` the split is drawn.
 
 Maps have the size of their image. Segmentation: a grey or palette image of class numbers, 255 for none. Depth: a .npy
 array, or a grey image times ``depth_unit``, 0 for none. Normals: a .npy array [H, W, 3], or a colour image
@@ -62,7 +62,7 @@ class Config(scenes.Size):
         None,
         ge=16,
         le=2048,
-        description="height in pixels; larger images are shrunk, smaller filled up; null: all alike",
+        description="height in pixels; larger images are shrunk, smaller filled up; null: that of all",
     )
     width: int | None = Field(None, ge=16, le=2048, description="width in pixels; null: that of all images")
     depth_unit: float = Field(0.001, gt=0, description="of a depth image: metres of one step of its numbers")

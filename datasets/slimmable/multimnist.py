@@ -7,7 +7,6 @@ in two splits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +21,7 @@ from ..core.source import Source
 from ..core.table import Table
 from ..readers import digits, mnist
 from ..readers.images import Array
-from .rows import by_task, counted
+from .rows import Progress, by_task, counted
 
 NAMES = tuple(str(digit) for digit in range(10))
 TASKS = (Task("left", "classification", 10, 1.0, NAMES), Task("right", "classification", 10, 1.0, NAMES))
@@ -68,9 +67,7 @@ def _table(part: Digits, count: int, margin: int, rng: np.random.Generator) -> T
     return Table({"image": image, **targets})
 
 
-def load(
-    config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None
-) -> Source[MultiTaskInfo]:
+def load(config: Config, root: Path | None, progress: Progress = None) -> Source[MultiTaskInfo]:
     """Columns ``image`` [N, 3, S, S], ``target_left`` and ``target_right``. Raises DataError where MNIST's files are
     missing or damaged.
     """

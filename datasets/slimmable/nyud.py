@@ -8,7 +8,7 @@ tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..core.source import Source
 from ..readers import maps
 from ..readers.images import Array
 from . import scenes
-from .rows import Read, Sample, counted, dense_source, kept_back, listed, missing
+from .rows import Progress, Read, Sample, counted, dense_source, kept_back, listed, missing
 
 FOLDER = "NYUD_MT"
 TASKS = (
@@ -64,9 +64,7 @@ def stand_in(config: scenes.Size, tasks: Sequence[Task]) -> Source[MultiTaskInfo
     return multi_task_source(splits, made, "stand-in", normalise=((0.35,) * 3, (0.25,) * 3))
 
 
-def load(
-    config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None
-) -> Source[MultiTaskInfo]:
+def load(config: Config, root: Path | None, progress: Progress = None) -> Source[MultiTaskInfo]:
     """Columns ``image`` and ``target_TASK``. Raises DataError with the files that are missing or at fault."""
     tasks = chosen(TASKS, config.tasks)
     if root is None:

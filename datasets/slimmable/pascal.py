@@ -9,7 +9,7 @@ normals are the outputs of other networks. Without a data root: generated scenes
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,13 @@ from ..readers import maps
 from ..readers.csv import read_text
 from ..readers.images import Array
 from . import scenes
-from .rows import Read, Sample, counted, dense_source, kept_back, listed, missing
+from .rows import Progress, Read, Sample, counted, dense_source, kept_back, listed, missing
 
 FOLDER, PERSON = "PASCAL_MT", 15
+PART_NAMES = ("none", "head", "torso", "upper_arm", "lower_arm", "upper_leg", "lower_leg")
 TASKS = (
     Task("seg", "segmentation", 21, 1.0),
-    Task(
-        "parts", "segmentation", 7, 2.0, ("none", "head", "torso", "upper_arm", "lower_arm", "upper_leg", "lower_leg")
-    ),
+    Task("parts", "segmentation", 7, 2.0, PART_NAMES),
     Task("saliency", "saliency", 1, 5.0),
     Task("normals", "normals", 3, 10.0),
     Task("edges", "edges", 1, 50.0),
@@ -43,48 +42,12 @@ PARTS = {  # number of the part by the names of its pieces
     **dict.fromkeys(("luleg", "ruleg"), 5),
     **dict.fromkeys(("llleg", "rlleg", "lfoot", "rfoot"), 6),
 }
-INDOOR = frozenset(  # the classes of NYU depth v2, and tvmonitor: whose normals are trusted
-    [
-        "wall",
-        "floor",
-        "cabinet",
-        "bed",
-        "chair",
-        "sofa",
-        "table",
-        "door",
-        "window",
-        "bookshelf",
-        "picture",
-        "counter",
-        "blinds",
-        "desk",
-        "shelves",
-        "curtain",
-        "dresser",
-        "pillow",
-        "mirror",
-        "floormat",
-        "clothes",
-        "ceiling",
-        "books",
-        "refrigerator",
-        "television",
-        "paper",
-        "towel",
-        "showercurtain",
-        "box",
-        "whiteboard",
-        "person",
-        "nightstand",
-        "toilet",
-        "sink",
-        "lamp",
-        "bathtub",
-        "bag",
-        "tvmonitor",
-    ]
-)
+INDOOR = {  # the classes of NYU depth v2, and tvmonitor: whose normals are trusted
+    *("wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter"),
+    *("blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror", "floormat", "clothes", "ceiling", "books"),
+    *("refrigerator", "television", "paper", "towel", "showercurtain", "box", "whiteboard", "person", "nightstand"),
+    *("toilet", "sink", "lamp", "bathtub", "bag", "tvmonitor"),
+}
 STAND_IN = (
     Task("seg", "segmentation", 4, 1.0, scenes.TASKS[0].classes),
     Task("parts", "segmentation", 3, 2.0, ("none", "upper", "lower")),
@@ -191,9 +154,7 @@ def stand_in(config: scenes.Size, tasks: Sequence[Task]) -> Source[MultiTaskInfo
     return multi_task_source(splits, tasks, "stand-in", normalise=((0.35,) * 3, (0.25,) * 3))
 
 
-def load(
-    config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None
-) -> Source[MultiTaskInfo]:
+def load(config: Config, root: Path | None, progress: Progress = None) -> Source[MultiTaskInfo]:
     """Columns ``image`` and ``target_TASK``. Raises DataError with the files that are missing or at fault."""
     if root is None:
         return stand_in(config, chosen(STAND_IN, config.tasks))

@@ -22,6 +22,7 @@ from ..readers.images import Array, read_image
 
 VERSION = 1  # of what is stored; raised with every change of it
 Size = tuple[int, int]  # height and width
+Progress = Callable[[int, int], None] | None
 Read = Callable[[Sequence[Path]], Array]  # files of a target -> the map as its image is: [H, W], normals [3, H, W]
 TYPES = {"depth": np.float32, "normals": np.float32, "regression": np.float32, "classification": np.int64}
 
@@ -67,7 +68,7 @@ def dense_table(
     readers: Mapping[str, Read],
     size: Size,
     how: str,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
 ) -> Table:
     """Columns ``image`` [N, 3, H, W] uint8 and one a task, read once and mapped from the cache from then on.
 
@@ -159,7 +160,7 @@ def dense_source(
     readers: Mapping[str, Read],
     size: Size,
     how: str,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
     random_split: bool = False,
 ) -> Source[MultiTaskInfo]:
     """A Source of the samples of each split, with ImageNet's mean and deviation. Raises DataError as

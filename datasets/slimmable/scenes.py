@@ -22,7 +22,7 @@ from ..core.seeds import derive
 from ..core.source import Source
 from ..core.table import Table
 from ..readers.images import Array
-from .rows import by_task, counted
+from .rows import Progress, by_task, counted
 
 FIGURES = ("ball", "square", "triangle")
 TASKS = (
@@ -34,6 +34,7 @@ TASKS = (
 )
 NOISE = 0.12  # deviation of a pixel, of the range of light
 LIGHT = np.array([-0.4, -0.5, 0.77])  # from where it comes: left, above, and the viewer
+RELIEF = 0.3  # depth of a ball in its radii, and the steepest slope of a plate
 GROUND = (0.75, 1.0)  # depths of the ground; figures lie from 0.2 to 0.65
 
 
@@ -80,7 +81,7 @@ def drawn(n: int, size: int, noise: float, rng: np.random.Generator) -> dict[str
     tint = rng.uniform(0.7, 1.0, (4, n, 3))
     colour = np.broadcast_to(tint[3][:, :, None, None], (n, 3, size, size)).copy()
     count = rng.integers(1, 4, n)
-    distance = np.sort(rng.uniform(0.2, 0.65, (n, 3)), axis=1)[:, ::-1]  # the last is the nearest
+    distance = (np.sort(rng.uniform(0.2, 0.45, (n, 3)), axis=1) + 0.1 * np.arange(3))[:, ::-1]  # the last is nearest
     for k in range(3):
         z = distance[:, k, None, None]
         figure = _figure(x, y, z, rng)
@@ -125,9 +126,9 @@ class _figure:  # noqa: N801
         triangle = (v < 0.7) & (v > 2 * np.abs(u) - 1)
         self.inside = np.where(ball, u**2 + v**2 < 1, np.where(self.kind == 1, square, triangle))
         height = np.sqrt(np.clip(1 - u**2 - v**2, 0.05, 1))  # a ball's rim is not quite vertical
-        tilt = rng.uniform(-0.6, 0.6, (2, n, 1, 1))
-        self.relief = radius * np.where(ball, -height, tilt[0] * u + tilt[1] * v) * 0.5
-        self.gradient = [0.5 * np.where(ball, c / height, t) for c, t in zip((u, v), tilt, strict=True)]
+        tilt = rng.uniform(-1, 1, (2, n, 1, 1))
+        self.relief = radius * RELIEF * np.where(ball, -height, tilt[0] * u + tilt[1] * v)
+        self.gradient = [RELIEF * np.where(ball, c / height, t) for c, t in zip((u, v), tilt, strict=True)]
         self.upper = v < 0
 
 
@@ -156,9 +157,7 @@ def generated(
     return splits
 
 
-def load(
-    config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None
-) -> Source[MultiTaskInfo]:
+def load(config: Config, root: Path | None, progress: Progress = None) -> Source[MultiTaskInfo]:
     """Columns ``image`` and ``target_TASK``. Raises DataError for unknown tasks, and where a data root is given."""
     if root is not None:
         raise DataError("slimmable_scenes is generated and reads no data root; slimmable_folder reads your own images")
