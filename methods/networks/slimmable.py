@@ -16,14 +16,14 @@ from ...datasets.core.table import Batch
 from ..base import UnfitError, protocol
 from .protocols import SlimmableMultiTask
 from .slimmable_blocks import At, Style
-from .slimmable_cost import Cost, cost_of, total, without_data
+from .slimmable_cost import SMALL
 from .slimmable_decoders import DeepLabDecoder, PlainDecoder, RowDecoder
 from .slimmable_encoders import ResNet, ResNet9, SlimEncoder, SmallEncoder
 from .slimmable_export import export
 from .slimmable_layers import NormKind
 from .slimmable_mobilenet import MobileNetV2
 from .slimmable_pretrained import load_pretrained
-from .slimmable_statistics import calibrate, forget
+from .slimmable_statistics import calibrate, forget, normalising_by_batch
 from .slimmable_widths import (
     Configuration,
     Ratio,
@@ -156,7 +156,7 @@ class SlimmableNet(nn.Module):
         outputs = self.outputs(self.pixels(batch), self.widest())
         return {output_name(task): y.float() for task, y in outputs.items()}
 
-    # -- statistics, cost, export ----------------------------------------------------------------------------------
+    # -- statistics, export ----------------------------------------------------------------------------------
 
     def calibrate(self, batches: Sequence[Tensor], configurations: Sequence[Configuration]) -> None:
         """Statistics for these configurations, from training images x of :meth:`pixels`; each encoder width and each
@@ -179,33 +179,6 @@ class SlimmableNet(nn.Module):
 
     def forget_statistics(self) -> None:
         forget(self)
-
-    def costs(self, configurations: Sequence[Configuration]) -> list[tuple[Cost, dict[str, Cost]]]:
-        """Of each configuration, for one image of the data's size: cost of the encoder, and of each task's decoder."""
-        copy = without_data(self)
-        assert isinstance(copy, SlimmableNet)
-        x = torch.empty(2, *self.info.input_shape, device="meta")
-        size = (x.shape[-2], x.shape[-1])
-        encoders: dict[Ratio, tuple[Cost, list[Tensor]]] = {}
-        decoders: dict[tuple[Ratio, str, float], Cost] = {}
-        found = []
-        for configuration in configurations:
-            width = configuration.encoder
-            if width not in encoders:
-                kept: list[Tensor] = []
-                cost = total(cost_of(copy, lambda width=width, kept=kept: kept.extend(copy.features(x, width))))
-                encoders[width] = cost, kept
-            each = {}
-            for task, d in zip(self.tasks, self._decoders(configuration), strict=True):
-                place = (width, task, d)
-                if place not in decoders:
-                    features = encoders[width][1]
-                    decoders[place] = total(
-                        cost_of(copy, lambda f=features, t=task, w=width, d=d: copy.decode(f, t, w, d, size))
-                    )
-                each[task] = decoders[place]
-            found.append((encoders[width][0], each))
-        return found
 
     def export(self, configuration: Configuration) -> nn.Module:
         """The sub-network as an ordinary module: images [B, C, H, W] in [0, 1] to a dict of outputs by task."""
@@ -258,8 +231,10 @@ def build(config: Config, info: DataInfo, seed: int) -> SlimmableNet:
         raise UnfitError("the network 'slimmable' takes images; these rows have none")
     try:
         net = SlimmableNet(config, facts)
-        with torch.no_grad():
-            net.costs([net.widest(), net.narrowest()])  # sizes and widths that cannot be are found here
+        with torch.no_grad(), normalising_by_batch(net):  # widths and sizes that cannot be are found here
+            x = torch.zeros(2, facts.input_shape[0], *(min(side, SMALL) for side in facts.input_shape[1:]))
+            for configuration in (net.widest(), net.narrowest()):
+                net.outputs(x, configuration)
     except (ValueError, RuntimeError) as error:
         raise UnfitError(f"model.options: {error}") from error
     if config.pretrained is not None:
