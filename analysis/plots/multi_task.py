@@ -40,7 +40,7 @@ def budget_curves(
             y = [table[pair][task.name] for pair in pairs]
             style = {"marker": MARKERS[k % len(MARKERS)], "color": colour(k)}
             one.plot(x, y, label=f"decoder width {decoder:g}", **style)
-        one.set(xlabel="10⁶ multiply-adds, all decoders alike" if by_cost else "width of the encoder")
+        one.set(xlabel="10⁶ multiply-adds" if by_cost else "width of the encoder")
         words = "higher is better" if task.higher_is_better else "lower is better"
         one.set_ylabel(measure(task.metric, words))
         one.grid(True)

@@ -57,5 +57,5 @@ def test_the_budget_is_drawn_in_multiply_adds_where_all_are_known(
     tasks = [Task("seg", "segmentation", 4)]
     multi_task.budget_curves(table, {(0.5, 1.0): 2e6, (1.0, 1.0): 5e6}, tasks, tmp_path / "a.png")
     multi_task.budget_curves(table, {(0.5, 1.0): None, (1.0, 1.0): 5e6}, tasks, tmp_path / "a.png")
-    assert drawn[0] == ("10⁶ multiply-adds, all decoders alike", [2.0, 5.0])
+    assert drawn[0] == ("10⁶ multiply-adds", [2.0, 5.0])
     assert drawn[1] == ("width of the encoder", [0.5, 1.0])
