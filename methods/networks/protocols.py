@@ -8,7 +8,7 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
@@ -221,6 +221,14 @@ class SlimmableMultiTask(Predictor, Protocol):
 
     def forget_statistics(self) -> None:
         """Drop all calibrated statistics; the weights have changed."""
+        ...
+
+    def statistics(self) -> dict[str, dict[str, list[Tensor]]]:
+        """All calibrated statistics."""
+        ...
+
+    def set_statistics(self, statistics: Mapping[str, Mapping[str, Sequence[Tensor]]]) -> None:
+        """Those that :meth:`statistics` gave, and no others."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ from .slimmable_export import export
 from .slimmable_layers import NormKind
 from .slimmable_mobilenet import MobileNetV2
 from .slimmable_pretrained import load_pretrained
-from .slimmable_statistics import calibrate, forget, normalising_by_batch
+from .slimmable_statistics import calibrate, forget, normalising_by_batch, set_statistics, statistics_of
 from .slimmable_widths import (
     Configuration,
     Ratio,
@@ -137,6 +137,8 @@ class SlimmableNet(nn.Module):
             for task, d in zip(self.tasks, self._decoders(configuration), strict=True)
         }
 
+    forward = outputs
+
     def _decoders(self, configuration: Configuration) -> tuple[float, ...]:
         if len(configuration.decoders) != len(self.tasks):
             raise ValueError(
@@ -179,6 +181,13 @@ class SlimmableNet(nn.Module):
 
     def forget_statistics(self) -> None:
         forget(self)
+
+    def statistics(self) -> dict[str, dict[str, list[Tensor]]]:
+        """All calibrated statistics, as :meth:`set_statistics` takes them."""
+        return statistics_of(self)
+
+    def set_statistics(self, statistics: Mapping[str, Mapping[str, Sequence[Tensor]]]) -> None:
+        set_statistics(self, statistics)
 
     def export(self, configuration: Configuration) -> nn.Module:
         """The sub-network as an ordinary module: images [B, C, H, W] in [0, 1] to a dict of outputs by task."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,3 +73,19 @@ def forget(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, SlimNorm):
             part.statistics = {}
+
+
+def statistics_of(module: nn.Module) -> dict[str, dict[str, list[Tensor]]]:
+    """All calibrated statistics of ``module``: by name of the normalisation and key, mean and variance."""
+    return {
+        name: {key: [mean, variance] for key, (mean, variance) in part.statistics.items()}
+        for name, part in module.named_modules()
+        if isinstance(part, SlimNorm) and part.statistics
+    }
+
+
+def set_statistics(module: nn.Module, statistics: Mapping[str, Mapping[str, Sequence[Tensor]]]) -> None:
+    """The statistics that :func:`statistics_of` gave, and no others."""
+    for name, part in module.named_modules():
+        if isinstance(part, SlimNorm):
+            part.statistics = {key: (mean, variance) for key, (mean, variance) in statistics.get(name, {}).items()}
