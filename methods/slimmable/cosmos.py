@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ...datasets.core.seeds import derive
 from ..losses import cosmos
+from ..networks.slimmable_cost import Cost
 from .multi_task import size_of
 from .preferring import Preferring, PreferringConfig
 
@@ -71,6 +72,12 @@ class Cosmos(Preferring):
     @torch.no_grad()
     def calibrate_under(self, batches: list[Tensor], preference: Tensor) -> None:
         self._model.calibrate([self._input(x, preference.to(x.device)) for x in batches], [self.widest])
+
+    def price(self) -> Cost:
+        """With the convolution that joins image and maps; the maps are made once a preference."""
+        _, height, width = self._model.info.input_shape
+        weights = sum(parameter.numel() for parameter in (*self.maps.parameters(), *self.joined.parameters()))
+        return super().price() + Cost(self.joined.weight.numel() * height * width, weights)
 
 
 METHOD = Cosmos

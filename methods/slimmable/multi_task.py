@@ -15,6 +15,7 @@ from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
 from ..base import Method, MethodConfig, StepContext, UnfitError, Update, protocol
 from ..networks.protocols import Requires, SlimmableMultiTask
+from ..networks.slimmable_cost import Cost, Costs
 from ..networks.slimmable_widths import Configuration, Size, output_name
 from .balance import Balance, Kind
 from .tasks import task_losses
@@ -52,6 +53,7 @@ class MultiTask(Method[SlimmableMultiTask]):
     def __init__(self, config: MultiTaskConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
         self.balance = Balance(config.balance, self._model.tasks, config.gradnorm_alpha, config.gradnorm_rate)
+        self._costs: Costs | None = None  # made when it is first asked for
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -119,12 +121,29 @@ class MultiTask(Method[SlimmableMultiTask]):
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         outputs = self.outputs(self._model.pixels(batch), self.widest)
-        return {output_name(task): y.float() for task, y in outputs.items()}
+        whole = {output_name(task): y.float() for task, y in outputs.items()}
+        return {**whole, **priced(self.price(), len(batch["image"]))}
+
+    def pricing(self) -> Costs:
+        """Costs of the network's configurations."""
+        if self._costs is None:
+            self._costs = Costs(self.model)  # type: ignore[arg-type]
+        return self._costs
+
+    def price(self) -> Cost:
+        """What one image costs at full width."""
+        return self.pricing().whole(self.widest)
 
 
 def named(losses: dict[str, Tensor], prefix: str = "loss") -> dict[str, Tensor]:
     """Losses as the journal calls them."""
     return {f"{prefix}/{task}": loss for task, loss in losses.items()}
+
+
+def priced(cost: Cost, rows: int, at: str = "") -> dict[str, Tensor]:
+    """A cost as the evaluator reads it: ``macs`` and ``parameters`` [rows], with ``at`` behind their names."""
+    each = {"macs": cost.macs, "parameters": cost.parameters}
+    return {f"{name}{at}": torch.full((rows,), float(value), dtype=torch.float64) for name, value in each.items()}
 
 
 def size_of(x: Tensor) -> Size:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...datasets.core.seeds import derive
 from ..base import UnfitError
 from ..losses import preferred_sum
+from ..networks.slimmable_cost import Cost
 from ..networks.slimmable_layers import SlimNorm
 from .preferring import Preferring, PreferringConfig
 
@@ -82,6 +83,10 @@ class Phn(Preferring):
     def calibrate_under(self, batches: list[Tensor], preference: Tensor) -> None:
         with self._under(preference.to(batches[0].device)):
             self._model.calibrate(batches, [self.widest])
+
+    def price(self) -> Cost:
+        """With the hypernetwork's parameters; its multiply-adds are made once a preference, not once an image."""
+        return super().price() + Cost(0, sum(parameter.numel() for parameter in self.hyper.parameters()))
 
 
 METHOD = Phn

@@ -15,7 +15,7 @@ from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
 from ..base import StepContext, Update, protocol
 from ..networks.slimmable_widths import output_name
-from .multi_task import MultiTask, MultiTaskConfig, named
+from .multi_task import MultiTask, MultiTaskConfig, named, priced
 
 
 class PreferringConfig(MultiTaskConfig):
@@ -104,7 +104,7 @@ class Preferring(MultiTask):
         self._calibrate(view, list(self.evaluated_preferences()))
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
-        x, found = self._model.pixels(batch), dict[str, Tensor]()
+        x, found = self._model.pixels(batch), priced(self.price(), len(batch["image"]))
         kept = self._model.statistics()
         for suffix, r in self.evaluated_preferences().items():
             if suffix and suffix not in self.calibrated:

@@ -17,10 +17,9 @@ from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
 from ..base import StepContext, UnfitError, Update, protocol
 from ..losses import ci_kd
-from ..networks.slimmable_cost import Costs
 from ..networks.slimmable_search import BudgetError, overall, search
-from ..networks.slimmable_widths import Configuration, output_name
-from .multi_task import MultiTask, MultiTaskConfig, named
+from ..networks.slimmable_widths import Configuration, key_of, output_name
+from .multi_task import MultiTask, MultiTaskConfig, named, priced
 from .tasks import distilled, task_losses
 
 
@@ -59,16 +58,11 @@ class Slimmable(MultiTask):
     Config: ClassVar[type[SlimConfig]] = SlimConfig
     config: SlimConfig
     controllable: ClassVar[bool] = True  # whether a preference changes what it answers
-    costs: ClassVar[dict[str, str]] = {
-        "macs_full": "multiply-adds of one image at full width",
-        "macs_preferred": "multiply-adds of one image, mean over the preferences within the budget",
-    }
 
     def __init__(self, config: SlimConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
         self.scores: dict[str, float] = {}  # "task/NAME@e0.25d0.5" -> loss
         self._chosen: list[Configuration] | None = None  # of each preference; made anew when needed
-        self._costs: Costs | None = None
 
     def get_extra_state(self) -> dict[str, Any]:
         return {"scores": self.scores}
@@ -127,9 +121,7 @@ class Slimmable(MultiTask):
         configuration is within it.
         """
         if self._chosen is None:
-            if self._costs is None:
-                self._costs = Costs(self.model)  # type: ignore[arg-type]
-            costs, names = self._costs, self._model.tasks
+            costs, names = self.pricing(), self._model.tasks
             grid = self._model.grid
             table: dict[Any, float] = {
                 (e, task, d): self.scores[output_name(task, e, d)] for e in grid for d in grid for task in names
@@ -146,31 +138,25 @@ class Slimmable(MultiTask):
         return self._chosen
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
-        x = self._model.pixels(batch)
-        if not self.scores:  # within training: only the whole network is calibrated
-            outputs = self.outputs(x, self.widest)
-            return {output_name(task): y.float() for task, y in outputs.items()}
-        found: dict[str, Tensor] = {}
-        for configuration, outputs in self.passes_of(x, self.evaluated() or [self.widest]):
+        x, n, costs = self._model.pixels(batch), len(batch["image"]), self.pricing()
+        names, found = self._model.tasks, priced(self.price(), len(batch["image"]))
+        # within training there are no scores: only the whole network is calibrated
+        every = self.evaluated() if self.scores else []
+        for configuration, outputs in self.passes_of(x, every or [self.widest]):
+            d = configuration.decoders[0]
             for task, y in outputs.items():
-                found[output_name(task, configuration.encoder, configuration.decoders[0])] = y.float()
-        whole = {output_name(task): found[output_name(task, 1.0, 1.0)] for task in self._model.tasks}
-        if self.config.evaluate == "full":
-            return whole
+                found[output_name(task, configuration.encoder, d)] = y.float()
+            found |= priced(costs.whole(configuration), n, f"@{key_of(configuration.encoder, d)}")
+        for task in names:
+            found[output_name(task)] = found[output_name(task, 1.0, 1.0)]
+        if not every:
+            return {name: value for name, value in found.items() if "@" not in name}
         if self.config.evaluate == "grid" and self.controllable:
             for number, configuration in enumerate(self.preferred()):
-                for task, d in zip(self._model.tasks, configuration.decoders, strict=True):
+                for task, d in zip(names, configuration.decoders, strict=True):
                     found[f"{output_name(task)}@p{number}"] = found[output_name(task, configuration.encoder, d)]
-        return {**whole, **found}
-
-    def cost(self) -> dict[str, float]:
-        if not self.scores or self.config.evaluate != "grid":
-            return {}
-        chosen = self.preferred()
-        costs = self._costs
-        assert costs is not None
-        preferred = sum(costs.whole(each).macs for each in chosen) / len(chosen)
-        return {"macs_full": float(costs.whole(self.widest).macs), "macs_preferred": preferred}
+                found |= priced(costs.whole(configuration), n, f"@p{number}")
+        return found
 
 
 class SandwichConfig(SlimConfig):

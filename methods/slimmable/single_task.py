@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
 from ..base import StepContext, Update
-from ..networks.slimmable_widths import Configuration, output_name
+from ..networks.slimmable_cost import Cost
+from ..networks.slimmable_widths import Configuration
 from .multi_task import MultiTask, MultiTaskConfig, named, size_of
 
 
@@ -59,9 +60,9 @@ class SingleTask(MultiTask):
     def after_experience(self, view: ExperienceView) -> None:
         self._calibrate(view)
 
-    def predict(self, batch: Batch) -> dict[str, Tensor]:
-        outputs = self.outputs(self._model.pixels(batch), self.widest)
-        return {output_name(task): y.float() for task, y in outputs.items()}
+    def price(self) -> Cost:
+        encoder, decoders = self.pricing().parts(self.widest)
+        return sum((encoder + decoder for decoder in decoders.values()), start=Cost())
 
 
 METHOD = SingleTask

@@ -24,8 +24,5 @@ class WidthOnly(Sandwich):
             return []
         return [Configuration(w, (w,) * len(self.tasks)) for w in self._model.grid]
 
-    def cost(self) -> dict[str, float]:
-        return {}
-
 
 METHOD = WidthOnly
