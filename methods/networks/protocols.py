@@ -8,7 +8,7 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ...datasets.core.contrast import ContrastInfo
+from ...datasets.core.multi_task import MultiTaskInfo
 from ...datasets.core.source import DataInfo, ImageInfo, Modality
 from ...datasets.core.table import Batch
 from .slimmable_widths import Configuration, Ratio, Size
@@ -186,7 +187,7 @@ class SlimmableMultiTask(Predictor, Protocol):
 
     - ``task/NAME`` at full width;
     - ``task/NAME@e0.25d0.5`` at encoder width 0.25 and width 0.5 of the task's own decoder (``%g`` of the ratios);
-    - ``task/NAME@p7`` under the preference number 7 of :func:`holdfast.datasets.core.preferences.simplex` (for this
+    - ``task/NAME@p7`` under preference number 7 of :func:`holdfast.datasets.core.preferences.simplex` (for this
       number of tasks), by methods that can be told a preference.
     """
 
@@ -194,7 +195,7 @@ class SlimmableMultiTask(Predictor, Protocol):
     grid: tuple[float, ...]
     encoder: nn.Module
     decoders: nn.ModuleDict
-    info: Any
+    info: MultiTaskInfo
 
     def pixels(self, batch: Batch) -> Tensor:
         """x [B, C, H, W] of a batch, as the encoder takes it."""
@@ -220,6 +221,14 @@ class SlimmableMultiTask(Predictor, Protocol):
 
     def forget_statistics(self) -> None:
         """Drop all calibrated statistics; the weights have changed."""
+        ...
+
+    def statistics(self) -> dict[str, dict[str, list[Tensor]]]:
+        """All calibrated statistics."""
+        ...
+
+    def set_statistics(self, statistics: Mapping[str, Mapping[str, Sequence[Tensor]]]) -> None:
+        """Those that :meth:`statistics` gave, and no others."""
         ...
 
 

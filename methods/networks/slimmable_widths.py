@@ -91,6 +91,11 @@ def key_of(width: Ratio, decoder: float) -> str:
     return f"e{written(width)}d{decoder:g}"
 
 
+def output_name(task: str, encoder: Ratio | None = None, decoder: float | None = None) -> str:
+    """Name of a prediction: ``task/seg`` at full width, or ``task/seg@e0.25d0.5``."""
+    return f"task/{task}" if encoder is None or decoder is None else f"task/{task}@{key_of(encoder, decoder)}"
+
+
 def check_grid(grid: Sequence[float]) -> tuple[float, ...]:
     """The grid, ascending. Raises ValueError where it is empty, has a ratio twice, or does not end with 1."""
     check_ratios(grid)
