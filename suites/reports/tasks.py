@@ -53,7 +53,7 @@ def document(targets: Sequence[str], out: Path, single: str) -> list[dict[str, A
         if single not in labels:
             what = f"{name}: no run of '{single}' to compare with (there are: {', '.join(labels)})"
             raise Fault.usage(
-                what, "--single", f"suites run {one.suite} --methods {single}, or name another with --single"
+                what, "--single", f"suites run {one.suite} --method {single}, or name another with --single"
             )
         info = _info(next(iter(one.entrants[0].folders.values())))
         rows, reference = compared(runs, info.tasks, single)
