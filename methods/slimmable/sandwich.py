@@ -70,6 +70,19 @@ class Slimmable(MultiTask):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.scores, self._chosen = dict(state["scores"]), None
 
+    def before_experience(self, view: ExperienceView) -> None:
+        super().before_experience(view)
+        if self.config.evaluate == "grid" and self.controllable:  # known before anything is trained
+            least, most = (self.pricing().whole(each).macs for each in (self.narrowest, self.widest))
+            if least > self.config.budget * most:
+                error = BudgetError(self.config.budget * most, least, most)
+                raise UnfitError(f"methods.{self.name}.budget={self.config.budget:g}: {error}")
+
+    @property
+    def narrowest(self) -> Configuration:
+        first = self._model.grid[0]
+        return Configuration(first, (first,) * len(self.tasks))
+
     def evaluated(self) -> list[Configuration]:
         grid, n = self._model.grid, len(self.tasks)
         if self.config.evaluate == "full":
@@ -117,8 +130,8 @@ class Slimmable(MultiTask):
             yield configuration, self.outputs(x, configuration, features)
 
     def preferred(self) -> list[Configuration]:
-        """The configuration of each preference of the evaluation, within the budget. Raises UnfitError where no
-        configuration is within it.
+        """The configuration of each preference of the evaluation, within the budget. (the narrowest is among the
+        candidates of every preference).
         """
         if self._chosen is None:
             costs, names = self.pricing(), self._model.tasks
@@ -128,13 +141,10 @@ class Slimmable(MultiTask):
             }
             score = overall(table, names, dict.fromkeys(names, False))
             budget = self.config.budget * costs.whole(self.widest).macs
-            try:
-                self._chosen = [
-                    search(r, budget, grid, lambda c: costs.whole(c).macs, score).configuration
-                    for r in simplex(len(names)).tolist()
-                ]
-            except BudgetError as error:
-                raise UnfitError(f"methods.{self.name}.budget: {error}") from error
+            self._chosen = [
+                search(r, budget, grid, lambda c: costs.whole(c).macs, score).configuration
+                for r in simplex(len(names)).tolist()
+            ]
         return self._chosen
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
