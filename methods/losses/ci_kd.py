@@ -47,8 +47,7 @@ def ci_kd(student: Tensor, teacher: Tensor, form: str = "slice_mse", projection:
             f"the student's features {tuple(student.shape)} are not the first channels of {tuple(teacher.shape)}"
         )
     with torch.autocast(student.device.type, enabled=False):
-        f = at_least_float32(student).flatten(2) if student.dim() > 2 else at_least_float32(student)[:, :, None]
-        t = at_least_float32(teacher.detach()).reshape(len(teacher), teacher.shape[1], -1)
+        f, t = (at_least_float32(x)[..., None].flatten(2) for x in (student, teacher.detach()))
         if not f.numel():
             return zero(f)
         if form == "attention":

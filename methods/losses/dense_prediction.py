@@ -19,7 +19,7 @@ IGNORE = 255
 def segmentation_ce(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean over valid pixels of the cross-entropy; logits [B, K, H, W], labels [B, H, W] or [B, 1, H, W] of classes.
 
-    Raises ValueError for shapes that do not fit.
+    Raises ValueError for shapes that do not fit. Source: this file's head.
     """
     y = labels.squeeze(1) if labels.dim() == logits.dim() else labels
     if logits.dim() != 4 or y.shape != (logits.shape[0], *logits.shape[2:]):
@@ -36,6 +36,7 @@ def balanced_bce(logits: Tensor, labels: Tensor, pos_weight: float | None = None
 
     Labels of 0.5 and more are positive. ``w`` = ``pos_weight``, or None: the share of negative pixels in the batch, so
     that a batch with one kind alone gives 0. Saliency uses None, edges 0.95. Raises ValueError for shapes that differ.
+    Source: this file's head.
     """
     if logits.shape != labels.shape:
         raise ValueError(f"needs equal shapes; got {_shapes(logits, labels)}")
@@ -60,7 +61,7 @@ def normals_l1(prediction: Tensor, labels: Tensor) -> Tensor:
     """L1 distance of predicted normals, each divided by (its length + 1e-12), to unit normals; both [B, 3, H, W].
 
     The sum over valid *elements* divided by their number (three a pixel): a third of what a division by pixels gives.
-    Raises ValueError for shapes that differ.
+    Raises ValueError for shapes that differ. Source: this file's head.
     """
     if prediction.shape != labels.shape or prediction.dim() < 2:
         raise ValueError(f"needs equal shapes [B, 3, ...]; got {_shapes(prediction, labels)}")

@@ -20,6 +20,8 @@ def logit_kd(student: Tensor, teacher: Tensor) -> Tensor:
 
     Raises:
         ValueError: shapes that differ.
+
+    Source: Yu and Huang, ICCV 2019, in-place distillation.
     """
     if student.shape != teacher.shape or student.dim() < 2:
         raise ValueError(f"needs equal logits [B, K, ...]; got {tuple(student.shape)}, {tuple(teacher.shape)}")

@@ -17,13 +17,15 @@ def preferred_sum(losses: Tensor, preference: Tensor) -> Tensor:
 
 
 def cosmos(losses: Tensor, preference: Tensor, lam: float) -> Tensor:
-    """``Σ_i r_i L_i - λ cos(L, r)`` of losses and preference [N] (COSMOS, Ruchte and Grabocka, ICDM 2021, equation 5).
+    """``Σ_i r_i L_i - λ cos(L, r)`` of losses and preference [N].
 
     Returns:
         A scalar of at least float32; gradients reach the losses.
 
     Raises:
         ValueError: shapes that differ, a negative or NaN preference, or one of zeros alone.
+
+    Source: COSMOS, Ruchte and Grabocka, ICDM 2021.
     """
     with torch.autocast(losses.device.type, enabled=False):
         loss, r = _checked(losses, preference)

@@ -9,10 +9,10 @@ from .numerics import at_least_float32
 
 
 def uncertainty_weighted(losses: Tensor, log_variances: Tensor) -> Tensor:
-    """``Σ_i exp(-s_i) L_i / 2 + s_i / 2`` of losses and learnt log variances s [N] (Kendall, Gal and Cipolla, CVPR
-    2018, equation 7, with s = log σ²; the same form for every task).
+    """``Σ_i exp(-s_i) L_i / 2 + s_i / 2`` of losses and learnt log variances s [N], s = log σ²; one form for every task.
 
-    Returns a scalar of at least float32. Raises ValueError for shapes that differ.
+    Returns a scalar of at least float32. Raises ValueError for shapes that differ. Source: Kendall, Gal and Cipolla,
+    CVPR 2018.
     """
     if losses.dim() != 1 or losses.shape != log_variances.shape:
         raise ValueError(f"one log variance a loss: {tuple(losses.shape)}, {tuple(log_variances.shape)}")
@@ -22,7 +22,7 @@ def uncertainty_weighted(losses: Tensor, log_variances: Tensor) -> Tensor:
 
 
 def gradnorm(norms: Tensor, losses: Tensor, first: Tensor, weights: Tensor, alpha: float) -> Tensor:
-    """``Σ_i abs(w_i ‖g_i‖ - mean_j(w_j ‖g_j‖) ρ_i^α)`` (GradNorm, Chen et al., ICML 2018, equation 2).
+    """``Σ_i abs(w_i ‖g_i‖ - mean_j(w_j ‖g_j‖) ρ_i^α)``.
 
     Args:
         norms: ‖g_i‖ [N], norm of the gradient of the loss of task i on shared weights; detached.
@@ -35,6 +35,8 @@ def gradnorm(norms: Tensor, losses: Tensor, first: Tensor, weights: Tensor, alph
 
     Raises:
         ValueError: shapes that differ.
+
+    Source: GradNorm, Chen et al., ICML 2018, equation 2.
     """
     if not norms.shape == losses.shape == first.shape == weights.shape or norms.dim() != 1:
         raise ValueError("norms, losses, first losses and weights are all [N]")

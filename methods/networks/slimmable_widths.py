@@ -16,7 +16,8 @@ def make_divisible(value: float, divisor: int = 8, least: int = 1) -> int:
     """``value`` rounded to a multiple of ``divisor``, not below ``least`` and not below 0.9 of it (slimmable networks).
 
     ``n = max(least, floor((v + divisor / 2) / divisor) divisor)``, and ``n + divisor`` where n < 0.9 v. A value below
-    half a divisor gives ``least``, or ``least + divisor`` where that is below 0.9 v.
+    half a divisor gives ``least``, or ``least + divisor`` where that is below 0.9 v, so that only above
+    that a larger value never gives fewer channels.
     """
     rounded = max(least, int(value + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * value else rounded

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..base import Update
+from ..base import UnfitError, Update
 from ..losses import gradnorm, uncertainty_weighted
 
 Kind = Literal["equal", "uncertainty", "gradnorm", "upgrad", "mgda", "pcgrad", "cagrad"]
@@ -31,6 +31,8 @@ class Balance(nn.Module):
         super().__init__()
         self.kind, self.tasks, self.alpha, self.rate = kind, tuple(tasks), alpha, rate
         n = len(self.tasks)
+        if kind in ("upgrad", "mgda", "pcgrad", "cagrad"):
+            _aggregator_of(kind)  # what is missing is said before anything is trained
         if kind == "uncertainty":
             self.log_variances = nn.Parameter(torch.zeros(n))
         if kind == "gradnorm":
@@ -86,6 +88,7 @@ class Balance(nn.Module):
         self, encoder: Sequence[nn.Parameter]
     ) -> Callable[[Mapping[str, Tensor], Sequence[nn.Parameter]], None]:
         def backward(losses: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> None:
+            direction_of = _aggregator_of(self.kind)
             shared = {id(parameter) for parameter in encoder}
             common = [parameter for parameter in parameters if id(parameter) in shared]
             own = [parameter for parameter in parameters if id(parameter) not in shared]
@@ -94,7 +97,7 @@ class Balance(nn.Module):
                 row = torch.autograd.grad(loss, common, retain_graph=True, materialize_grads=True)
                 flat = torch.cat([each.reshape(-1) for each in row])
                 (rows if name in self.tasks else extra).append(flat)
-            direction = _aggregated(self.kind, torch.stack(rows))
+            direction = direction_of(torch.stack(rows))
             _add(common, sum(extra, start=direction))
             head, *others = losses.values()
             found = torch.autograd.grad(sum(others, start=head), own, materialize_grads=True)
@@ -103,18 +106,22 @@ class Balance(nn.Module):
         return backward
 
 
-def _aggregated(kind: Kind, jacobian: Tensor) -> Tensor:
-    """The direction [P] of the tasks' gradients [N, P], as long as torchjd makes it."""
+def _aggregator_of(kind: Kind) -> Callable[[Tensor], Tensor]:
+    """torchjd's aggregator: from the tasks' gradients [N, P] to a direction [P]. Raises UnfitError where what it needs
+    is not installed.
+    """
     from torchjd import aggregation
 
-    made = {
+    made: dict[str, Callable[[], Callable[[Tensor], Tensor]]] = {
         "upgrad": lambda: aggregation.UPGrad(),
         "mgda": lambda: aggregation.MGDA(),
         "pcgrad": lambda: aggregation.PCGrad(),
         "cagrad": lambda: aggregation.CAGrad(c=0.5),
     }
-    result: Tensor = made[kind]()(jacobian)
-    return result
+    try:
+        return made[kind]()
+    except ImportError as error:
+        raise UnfitError(f"balance={kind} needs more of torchjd: pip install 'torchjd[{kind}]' ({error})") from error
 
 
 def _add(parameters: Sequence[nn.Parameter], flat: Tensor) -> None:

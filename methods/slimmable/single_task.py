@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
 from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
 from ..base import StepContext, Update
+from ..networks.protocols import SlimmableMultiTask
 from ..networks.slimmable_cost import Cost
 from ..networks.slimmable_widths import Configuration
 from .multi_task import MultiTask, MultiTaskConfig, named, size_of
@@ -36,8 +37,9 @@ class SingleTask(MultiTask):
     ) -> dict[str, Tensor]:
         found = {}
         for net, task, d in zip(self._nets(), self.tasks, configuration.decoders, strict=True):
-            own = net.features(x, configuration.encoder)  # type: ignore[operator]
-            found[task.name] = net.decode(own, task.name, configuration.encoder, d, size_of(x))  # type: ignore[operator]
+            model = cast(SlimmableMultiTask, net)
+            own = model.features(x, configuration.encoder)
+            found[task.name] = model.decode(own, task.name, configuration.encoder, d, size_of(x))
         return found
 
     def training_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
@@ -47,12 +49,12 @@ class SingleTask(MultiTask):
 
     def before_epoch(self, ctx: StepContext) -> None:
         for net in self._nets():
-            net.forget_statistics()  # type: ignore[operator]
+            cast(SlimmableMultiTask, net).forget_statistics()
 
     def _calibrate(self, view: ExperienceView) -> None:
         batches = self.calibration(view)
         for net in self._nets():
-            net.calibrate(batches, [self.widest])  # type: ignore[operator]
+            cast(SlimmableMultiTask, net).calibrate(batches, [self.widest])
 
     def after_epoch(self, ctx: StepContext) -> None:
         self._calibrate(ctx.view)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from holdfast.datasets.core.multi_task import MultiTaskInfo, Task
@@ -51,8 +52,9 @@ class Step(nn.Module):
     def part(self, name: str) -> nn.Parameter:
         """The parameter that the file calls ``name``."""
         kind, k, suffix = name[:3], int(name[3]), name[-1]
-        layer = self.encoder[k - 1] if kind == "enc" else self.decoders[f"t{k}"][("dec", "out").index(kind)]  # type: ignore[index]
-        parameter: nn.Parameter = layer.weight if suffix == "w" else layer.bias  # type: ignore[assignment]
+        own: Any = self.encoder[k - 1] if kind == "enc" else self.decoders[f"t{k}"]
+        layer = own if kind == "enc" else own[("dec", "out").index(kind)]
+        parameter: nn.Parameter = layer.weight if suffix == "w" else layer.bias
         return parameter
 
 
