@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from .runtime.console import Console
     from .runtime.loading import TrainedRun
 
-__all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict", "slim", "compare", "dry_run", "sync"]
+__all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict", "slim", "compare", "tasks", "dry_run"]
+__all__ += ["sync"]
 __all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate", "new"]
 __all__ += ["prepare_data", "check_data", "init_data", "list_data", "clean_data", "data_root"]
 __all__ += ["Search", "Study", "start_study", "search_space", "study_of", "run_study"]
@@ -339,6 +340,19 @@ def compare(
 
     chosen = folders.selected([str(target) for target in targets], out_of(out), suite, profile, latest)
     return reports.compare(chosen, out_of(out), metric, than)
+
+
+def tasks(*targets: str | Path, single: str = "single_task", out: str | Path | None = None) -> list[dict[str, Any]]:
+    """Finished runs of multi-task learning beside each other, one document a data set: the main metric of every task,
+    Δ_m against the run of ``single`` with the same seed, hypervolume, uniformity, preference response, multiply-adds.
+
+    Args:
+        targets: invocations, runs, or folders of them; none: ``last``.
+        single: the method whose runs are the single-task networks.
+    """
+    from .reports import tasks as reports
+
+    return reports.document([str(target) for target in targets] or ["last"], out_of(out), single)
 
 
 # -- studies -----------------------------------------------------------------------------------------------------------

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from ...datasets.core.multi_task import MultiTaskInfo, Task
 from ...datasets.core.preferences import simplex
 from ...datasets.core.source import require
+from ..metrics.methods_of_tasks import dominated_share
 from ..metrics.metric import Metric
-from ..metrics.multi_task import hypervolume, preference_response, uniformity
+from ..metrics.multi_task import preference_response, uniformity
 from ..metrics.tasks import TaskMeasure, constant_loss, measure_of
 from .evaluator import Data, Evaluator, Measurement, MissingColumnError, Outputs, Picture, Rows
 
-EXACT = 8  # tasks up to which the hypervolume is exact
-POINTS = 100_000  # of the Monte Carlo estimate beyond that
 COSTS = ("macs", "parameters")
 _TASK = re.compile(r"task/(?P<task>[^@/]+)(@(?P<at>.+))?")
 _COST = re.compile(rf"(?P<cost>{'|'.join(COSTS)})(@(?P<at>.+))?")
@@ -220,19 +219,6 @@ class MultiTaskMeasurement(Measurement):
         if any(_PREFERENCE.fullmatch(at) for _, at in self.measures) and losses.shape[1] > 1:
             yield "pareto.png", partial(plots.pareto_front, losses, names)
             yield "preferences.png", partial(plots.preference_response, losses, r, names)
-
-
-def dominated_share(losses: Array, seed: int = 0) -> float:
-    """Share of the unit box that ``losses`` [n, N] dominate, smaller being better: the hypervolume with the reference
-    1. Of more than :data:`EXACT` tasks a Monte Carlo estimate with :data:`POINTS` points, whose error is at most 0.002.
-    """
-    if losses.shape[1] <= EXACT:
-        return hypervolume(losses, np.ones(losses.shape[1]))
-    points = np.random.default_rng(seed).random((POINTS, losses.shape[1]))
-    covered = np.zeros(POINTS, bool)
-    for one in losses:
-        covered |= (points >= one).all(1)
-    return float(covered.mean())
 
 
 PROBLEM = MultiTask

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from holdfast.analysis.metrics.methods_of_tasks import dominated_share
 from holdfast.analysis.metrics.multi_task import uniformity
 from holdfast.analysis.problems.evaluator import Measurement, MissingColumnError
-from holdfast.analysis.problems.multi_task import MultiTask, dominated_share
+from holdfast.analysis.problems.multi_task import MultiTask
 from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.core.multi_task import MultiTaskInfo, Task
 from holdfast.datasets.core.preferences import EVALUATED, simplex
