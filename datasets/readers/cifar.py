@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class _Unpickler(pickle.Unpickler):
         try:
             return self._ADMITTED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which no batch of CIFAR-10 needs") from None
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which no batch of CIFAR needs") from None
 
 
 def find(root: Path) -> Path | None:
@@ -76,7 +76,10 @@ def read(folder: Path) -> dict[str, tuple[Array, Array]]:
     }
 
 
-def _python(path: Path) -> tuple[Array, Array]:
+def unpickled(path: Path, fields: Sequence[str]) -> dict[str, Any]:
+    """The dictionary of a pickle that holds arrays, lists, text and numbers alone, its keys as text; it has the
+    ``fields``. Raises DataError for any other file.
+    """
     try:
         document = _Unpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
     except Exception as error:  # a damaged pickle raises almost anything
@@ -84,14 +87,15 @@ def _python(path: Path) -> tuple[Array, Array]:
     if not isinstance(document, dict):
         raise DataError(f"{path}: a batch is a dictionary, not {type(document).__name__}")
     values = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in document.items()}
-    absent = [name for name in ("data", "labels") if name not in values]
+    absent = [name for name in fields if name not in values]
     if absent:
         raise DataError(f"{path}: no field {' and '.join(absent)}")
-    data = values["data"]
-    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
-        what = f"{list(data.shape)} {data.dtype}" if isinstance(data, np.ndarray) else type(data).__name__
-        raise DataError(f"{path}: data must be [N, {_PIXELS}] uint8, not {what}")
-    return _checked(path, data, values["labels"])
+    return values
+
+
+def _python(path: Path) -> tuple[Array, Array]:
+    values = unpickled(path, ("data", "labels"))
+    return numbered_images(path, values["data"], values["labels"], len(CLASSES))
 
 
 def _binary(path: Path) -> tuple[Array, Array]:
@@ -101,18 +105,24 @@ def _binary(path: Path) -> tuple[Array, Array]:
             f"{path}: {len(raw)} bytes are no whole number of images ({1 + _PIXELS} bytes each): cut short?"
         )
     rows = raw.reshape(-1, 1 + _PIXELS)
-    return _checked(path, rows[:, 1:], rows[:, 0])
+    return numbered_images(path, rows[:, 1:], rows[:, 0], len(CLASSES))
 
 
-def _checked(path: Path, data: Array, labels: Any) -> tuple[Array, Array]:
-    """Planes [N, 3072] as [N, 32, 32, 3], and the labels. Raises DataError where they do not fit."""
+def numbered_images(path: Path, data: Any, labels: Any, classes: int) -> tuple[Array, Array]:
+    """Planes [N, 3072] uint8 as [N, 32, 32, 3], and the labels, 0 to ``classes`` - 1, [N] int64.
+
+    Raises DataError, which names the file ``path``, where they are anything else or do not fit.
+    """
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
+        what = f"{list(data.shape)} {data.dtype}" if isinstance(data, np.ndarray) else type(data).__name__
+        raise DataError(f"{path}: data must be [N, {_PIXELS}] uint8, not {what}")
     try:
         y = np.asarray(labels)
     except ValueError:
         y = np.empty(0)
     if y.dtype.kind not in "iu" or y.shape != (len(data),):
         raise DataError(f"{path}: {len(data)} images, but no list of as many class numbers")
-    if len(y) and not 0 <= y.min() <= y.max() < len(CLASSES):
-        raise DataError(f"{path}: classes must lie in 0..9, found {y.min()} to {y.max()}")
+    if len(y) and not 0 <= y.min() <= y.max() < classes:
+        raise DataError(f"{path}: classes must lie in 0..{classes - 1}, found {y.min()} to {y.max()}")
     images = data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), y.astype(np.int64)

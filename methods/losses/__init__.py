@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from .adacon import adacon as adacon
     from .biascon import biascon as biascon
     from .bmse import balanced_mse as balanced_mse
+    from .ci_kd import ci_kd as ci_kd
     from .conr import conr as conr
+    from .dense_prediction import balanced_bce as balanced_bce
+    from .dense_prediction import depth_l1 as depth_l1
+    from .dense_prediction import normals_l1 as normals_l1
+    from .dense_prediction import segmentation_ce as segmentation_ce
     from .density_ratio import density_ratio as density_ratio
     from .density_ratio import discriminator_loss as discriminator_loss
     from .distillation import audio_kd as audio_kd
@@ -39,11 +44,15 @@ if TYPE_CHECKING:
     from .label_density import calibrate as calibrate
     from .label_density import kernel as kernel
     from .label_density import smooth_statistics as smooth_statistics
+    from .logit_kd import logit_kd as logit_kd
+    from .logit_kd import output_l1 as output_l1
     from .masked_ce import masked_ce as masked_ce
     from .mmd import mmd as mmd
     from .multimodal import multimodal as multimodal
     from .nspt import nspt as nspt
     from .ntxent import ntxent as ntxent
+    from .preference import cosmos as cosmos
+    from .preference import preferred_sum as preferred_sum
     from .quadratic_penalty import path_importance as path_importance
     from .quadratic_penalty import quadratic_penalty as quadratic_penalty
     from .ranksim import ranks as ranks
@@ -64,6 +73,8 @@ if TYPE_CHECKING:
     from .supremix import beta_draws as beta_draws
     from .supremix import log_weight as log_weight
     from .supremix import supremix as supremix
+    from .task_balance import gradnorm as gradnorm
+    from .task_balance import uncertainty_weighted as uncertainty_weighted
     from .transcription import transcription as transcription
     from .views_ce import views_ce as views_ce
     from .wgan_gp import critic_loss as critic_loss
@@ -76,6 +87,13 @@ FILES = {
     "biascon": ("biascon",),
     "bmse": ("balanced_mse",),
     "conr": ("conr",),
+    "ci_kd": ("ci_kd",),
+    "dense_prediction": (
+        "segmentation_ce",
+        "balanced_bce",
+        "normals_l1",
+        "depth_l1",
+    ),
     "density_ratio": (
         "discriminator_loss",
         "density_ratio",
@@ -95,11 +113,19 @@ FILES = {
         "l1out",
     ),
     "label_density": ("kernel", "bin_weights", "bin_statistics", "smooth_statistics", "calibrate"),
+    "logit_kd": (
+        "logit_kd",
+        "output_l1",
+    ),
     "masked_ce": ("masked_ce",),
     "mmd": ("mmd",),
     "multimodal": ("multimodal",),
     "nspt": ("nspt",),
     "ntxent": ("ntxent",),
+    "preference": (
+        "preferred_sum",
+        "cosmos",
+    ),
     "quadratic_penalty": ("quadratic_penalty", "path_importance"),
     "ranksim": ("ranks", "ranksim"),
     "relative_difficulty": ("moving_average", "relative_difficulty"),
@@ -117,6 +143,10 @@ FILES = {
     ),
     "supcon": ("supcon",),
     "supremix": ("log_weight", "beta_draws", "supremix"),
+    "task_balance": (
+        "uncertainty_weighted",
+        "gradnorm",
+    ),
     "transcription": ("transcription",),
     "views_ce": ("views_ce",),
     "wgan_gp": ("gradient_penalty", "critic_loss", "generator_loss"),

@@ -8,7 +8,7 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
@@ -17,8 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from ...datasets.core.contrast import ContrastInfo
+from ...datasets.core.multi_task import MultiTaskInfo
 from ...datasets.core.source import DataInfo, ImageInfo, Modality
 from ...datasets.core.table import Batch
+from .slimmable_widths import Configuration, Ratio, Size
 
 
 class Predictor(Protocol):
@@ -167,6 +169,66 @@ class ContrastModel(Protocol):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Representations [B, d_common] and [B, d_salient]."""
+        ...
+
+
+class SlimmableMultiTask(Predictor, Protocol):
+    """One encoder and a decoder for each task, whose widths are chosen at every call. Users: the methods of
+    ``slimmable``.
+
+    A :class:`~.slimmable_widths.Configuration` says the widths: of the encoder (a ratio, or one a stage) and of each
+    decoder, in the order of ``tasks``. A task's output depends on the encoder's width and its own decoder's, on no
+    other.
+
+    ``tasks``: names. ``grid``: ratios, ascending, the last is 1. ``encoder``, ``decoders``: the parts themselves.
+
+    Predictions (``predict`` of the model and of the methods), by name, each of the label's size: dense tasks
+    [B, outputs, H, W] and rows [B, outputs], before softmax, sigmoid or normalisation to unit length:
+
+    - ``task/NAME`` at full width;
+    - ``task/NAME@e0.25d0.5`` at encoder width 0.25 and width 0.5 of the task's own decoder (``%g`` of the ratios);
+    - ``task/NAME@p7`` under preference number 7 of :func:`holdfast.datasets.core.preferences.simplex` (for this
+      number of tasks), by methods that can be told a preference.
+    """
+
+    tasks: tuple[str, ...]
+    grid: tuple[float, ...]
+    encoder: nn.Module
+    decoders: nn.ModuleDict
+    info: MultiTaskInfo
+
+    def pixels(self, batch: Batch) -> Tensor:
+        """x [B, C, H, W] of a batch, as the encoder takes it."""
+        ...
+
+    def features(self, x: Tensor, width: Ratio) -> list[Tensor]:
+        """Features of every stage of the encoder, each [B, c, h, w], after norm and activation."""
+        ...
+
+    def decode(self, features: Sequence[Tensor], task: str, width: Ratio, decoder: float, size: Size) -> Tensor:
+        """Output of one task from features at ``width``, its decoder at the width ``decoder``; a dense task's is
+        enlarged to ``size`` (height, width).
+        """
+        ...
+
+    def outputs(self, x: Tensor, configuration: Configuration) -> dict[str, Tensor]:
+        """Outputs of all tasks by name."""
+        ...
+
+    def calibrate(self, batches: Sequence[Tensor], configurations: Sequence[Configuration]) -> None:
+        """Statistics of the normalisation for these configurations, from training images."""
+        ...
+
+    def forget_statistics(self) -> None:
+        """Drop all calibrated statistics; the weights have changed."""
+        ...
+
+    def statistics(self) -> dict[str, dict[str, Tensor]]:
+        """All calibrated statistics."""
+        ...
+
+    def set_statistics(self, statistics: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Those that :meth:`statistics` gave, and no others."""
         ...
 
 

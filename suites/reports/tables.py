@@ -3,6 +3,7 @@ lie."""
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ SELECTED = {
     "oracle": "ORACLE, best weights on test rows: an upper bound, no result of a method",
 }
 
+MOST = 4  # columns that a name with * may become
 SMOKE = "a few steps that show that everything runs; the numbers say nothing of a method (demo and paper do)"
 
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
@@ -30,10 +32,19 @@ def shown(recipe: Recipe, document: Mapping[str, Any]) -> list[str]:
     measured = {name for run in document["runs"] for name in run["metrics"]}
     problem = registry.problem(recipe.problem)
     of_sets = [f"{name}/{problem.main}/last" for name in recipe.evaluate.sets]
-    names = [name for name in (*problem.table, *of_sets) if name in measured]
+    names = [name for entry in (*problem.table, *of_sets) for name in _matching(entry, measured)]
     if recipe.data.experiences == 1:  # the average over one experience is the last, and nothing is forgotten
         return [name for name in names if not _is_repeated(name, measured)]
     return names
+
+
+def _matching(entry: str, measured: set[str]) -> list[str]:
+    """The measured names that a column of the table means; a ``*`` stands for one word, of at most :data:`MOST`."""
+    if "*" not in entry:
+        return [entry] if entry in measured else []
+    pattern = re.compile(re.escape(entry).replace(r"\*", "[^/]+"))
+    found = sorted(filter(pattern.fullmatch, measured))
+    return found if len(found) <= MOST else []
 
 
 def _is_repeated(name: str, measured: set[str]) -> bool:

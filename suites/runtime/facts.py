@@ -31,9 +31,11 @@ def _kinds() -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     from ...datasets.core.contrast import ContrastInfo
+    from ...datasets.core.multi_task import MultiTaskInfo
     from ...datasets.core.source import ClassInfo, ImageInfo, RegressionInfo
 
-    return {kind.__name__: TypeAdapter(kind) for kind in (ClassInfo, ContrastInfo, ImageInfo, RegressionInfo)}
+    kinds = (ClassInfo, ContrastInfo, ImageInfo, MultiTaskInfo, RegressionInfo)
+    return {kind.__name__: TypeAdapter(kind) for kind in kinds}
 
 
 def of(source: Source) -> Facts:

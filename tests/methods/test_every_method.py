@@ -20,10 +20,11 @@ from holdfast.datasets.core.source import Annotation, Source, SpeechInfo
 from holdfast.datasets.core.streams import class_incremental, given, range_incremental, union
 from holdfast.datasets.core.table import Ragged, Table
 from holdfast.datasets.sepclr import cifar_mnist
+from holdfast.datasets.slimmable import scenes
 from holdfast.datasets.spoken.features import BANDS
 from holdfast.datasets.supremix import tabular
 from holdfast.methods.base import Method, UnfitError
-from holdfast.methods.networks import images, regression, slu, two_encoders
+from holdfast.methods.networks import images, regression, slimmable, slu, two_encoders
 from holdfast.methods.training.settings import TrainingSettings
 from holdfast.methods.training.strategy import MethodStrategy
 from holdfast.suites.config import registry
@@ -42,6 +43,12 @@ SMALL = {
     "second_epochs": 1,
     "projection": 8,
     "bins": 4,
+    "calibration_rows": 8,
+    "calibration_batches": 1,
+    "score_rows": 8,
+    "budget": 0.95,
+    "passes": 3,
+    "preferences": 2,
 }
 
 
@@ -98,12 +105,21 @@ def _of_pairs() -> Family:
     return Family(source, given, hidden, lambda seed: two_encoders.build(config, source.info, seed))
 
 
+def _of_scenes() -> Family:
+    """Scenes whose tasks arrive one after another: each row has the label of one task alone."""
+    options = scenes.Config(n_train=24, n_valid=2, n_test=8, size=16, tasks=("seg", "depth"), experiences=True)
+    source = scenes.load(options, None)
+    config = slimmable.Config(channels=(4, 4), strides=(1, 2), decoder_channels=4, grid=(0.5, 1.0), divisor=2)
+    return Family(source, given, frozenset(), lambda seed: slimmable.build(config, source.info, seed))
+
+
 FAMILIES = {
     "coconut": _of_speech,
     "cdvg": _of_images,
     "continual": _of_images,
     "supremix": _of_numbers,
     "sepclr": _of_pairs,
+    "slimmable": _of_scenes,
 }
 
 

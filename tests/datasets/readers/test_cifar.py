@@ -71,11 +71,11 @@ DAMAGES: list[tuple[str, Callable[[Path], Any], str]] = [
         lambda f: (f / "data_batch_3").write_bytes((f / "data_batch_3").read_bytes()[:-9]),
         "data_batch_3: no readable batch",
     ),
-    ("py", lambda f: _pickled(f / "data_batch_3", Hostile()), "system, which no batch of CIFAR-10 needs"),
+    ("py", lambda f: _pickled(f / "data_batch_3", Hostile()), "system, which no batch of CIFAR needs"),
     (
         "py",
         lambda f: _pickled(f / "data_batch_3", {b"data": Hostile(), b"labels": []}),
-        "system, which no batch of CIFAR-10 needs",
+        "system, which no batch of CIFAR needs",
     ),
     ("py", lambda f: _pickled(f / "data_batch_3", [1]), "a batch is a dictionary, not list"),
     ("py", lambda f: _pickled(f / "data_batch_3", {b"data": DATA}), "no field labels"),
