@@ -65,14 +65,6 @@ def test_a_run_that_is_cut_off_ends_in_the_same_numbers(
     assert resumed["metrics"]["accuracy/last"] == pytest.approx(sum(right) / len(right))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("entry", [name for name in NATIVE if name != ENTRY])
-def test_every_entry_runs(entry: str, out: Path, cli: CommandLine) -> None:
-    (run,) = cli.here(*RUN, entry, out=out).document["runs"]
-    assert run["status"] == "finished"
-    assert {"accuracy/last", "ece/last", "cost/steps"} <= set(run["metrics"])
-
-
 def test_a_dry_run_counts_its_steps_and_those_of_an_estimator() -> None:
     overrides = {text.partition("=")[0]: json.loads(text.partition("=")[2]) for text in SMALL}
     _, plan = api.dry_run("split_mnist", methods=[ENTRY, "finetune"], profile="smoke", overrides=overrides)
