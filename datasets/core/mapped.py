@@ -41,14 +41,16 @@ _DTYPES = {torch.empty(0, dtype=kind).numpy().dtype.str: kind for kind in _TYPES
 _CODES = {kind: code for code, kind in _DTYPES.items()}
 
 
-class _Mapping(mmap.mmap):
+class MappedFile(mmap.mmap):
     """A mapped file. ``content`` names what it holds, where that is known; ``offset``: where its values begin."""
 
     content: str = ""
     offset: int = 0
 
 
-_OPEN: weakref.WeakValueDictionary[int, _Mapping] = weakref.WeakValueDictionary()  # where a storage begins -> its file
+_OPEN: weakref.WeakValueDictionary[int, MappedFile] = (
+    weakref.WeakValueDictionary()
+)  # where a storage begins -> its file
 _touched = 0
 
 
@@ -105,7 +107,7 @@ def opened(path: Path, content: str = "") -> Tensor:
         size = file.seek(0, 2)
         if size < offset + count * dtype.itemsize:
             raise DataError(f"{path}: {size} bytes, shorter than its header says: suites data clean")
-        mapping = _Mapping(file.fileno(), 0, flags=_FLAGS, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        mapping = MappedFile(file.fileno(), 0, flags=_FLAGS, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     mapping.content, mapping.offset = content, offset
     mapping.madvise(mmap.MADV_RANDOM)  # else a row brings in megabytes around it from a file that is not in memory
     tensor = torch.frombuffer(mapping, dtype=dtype, count=count, offset=offset).view(shape)

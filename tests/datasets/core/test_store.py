@@ -129,7 +129,7 @@ def test_the_kernel_is_asked_for_the_rows_of_a_batch_and_nothing_else(
         if what == mmap.MADV_WILLNEED:
             asked.append((start, start + length))
 
-    monkeypatch.setattr(mapped._Mapping, "madvise", madvise)
+    monkeypatch.setattr(mapped.MappedFile, "madvise", madvise)
     offset = (tmp_path / "x.npy").stat().st_size - 9 * size
     Table({"x": column[2:]}).gather(torch.tensor([4, 0]))
     words = Ragged(column, torch.tensor([0, 1, 4, 9]))
