@@ -28,6 +28,7 @@ from .errors import DataError
 
 LIMIT = 512 * 2**20  # bytes that gathering may touch before pages are given back
 PART = 64 * 2**20  # bytes of a part of a scan
+AHEAD = 16 * 1024  # bytes of a row from which on it is asked for as a whole before it is read
 _ROW = 64 * 1024  # what touching a row brings in at least: the kernel maps the pages around a fault too
 _FLAGS = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0x4000)  # else a file larger than memory is refused
 _HEADER = 256  # bytes before the values; numpy's own are shorter
@@ -40,13 +41,16 @@ _DTYPES = {torch.empty(0, dtype=kind).numpy().dtype.str: kind for kind in _TYPES
 _CODES = {kind: code for code, kind in _DTYPES.items()}
 
 
-class _Mapping(mmap.mmap):
-    """A mapped file. ``content`` names what it holds, where that is known."""
+class MappedFile(mmap.mmap):
+    """A mapped file. ``content`` names what it holds, where that is known; ``offset``: where its values begin."""
 
     content: str = ""
+    offset: int = 0
 
 
-_OPEN: weakref.WeakValueDictionary[int, _Mapping] = weakref.WeakValueDictionary()  # where a storage begins -> its file
+_OPEN: weakref.WeakValueDictionary[int, MappedFile] = (
+    weakref.WeakValueDictionary()
+)  # where a storage begins -> its file
 _touched = 0
 
 
@@ -103,8 +107,9 @@ def opened(path: Path, content: str = "") -> Tensor:
         size = file.seek(0, 2)
         if size < offset + count * dtype.itemsize:
             raise DataError(f"{path}: {size} bytes, shorter than its header says: suites data clean")
-        mapping = _Mapping(file.fileno(), 0, flags=_FLAGS, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-    mapping.content = content
+        mapping = MappedFile(file.fileno(), 0, flags=_FLAGS, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    mapping.content, mapping.offset = content, offset
+    mapping.madvise(mmap.MADV_RANDOM)  # else a row brings in megabytes around it from a file that is not in memory
     tensor = torch.frombuffer(mapping, dtype=dtype, count=count, offset=offset).view(shape)
     _OPEN[tensor.untyped_storage().data_ptr()] = mapping
     return tensor
@@ -148,6 +153,23 @@ def content_of(tensor: Tensor) -> str:
     return _OPEN[tensor.untyped_storage().data_ptr()].content
 
 
+def ahead(tensor: Tensor, starts: Tensor, lengths: Tensor | int = 1) -> None:
+    """Before they are read: ask the kernel for the rows ``starts`` [B] of a column [N, ...], ``lengths`` [B] rows each,
+    and for nothing else. No value depends on it.
+    """
+    if not is_mapped(tensor):
+        return
+    storage, size = tensor.untyped_storage().data_ptr(), tensor[:1].numel() * tensor.itemsize
+    mapping = _OPEN[storage]
+    first = mapping.offset + tensor.data_ptr() - storage
+    counts = lengths.tolist() if isinstance(lengths, Tensor) else [lengths] * len(starts)
+    for start, count in zip(starts.tolist(), counts, strict=True):
+        if count * size >= AHEAD:
+            begin = first + start * size
+            page = begin - begin % mmap.PAGESIZE
+            mapping.madvise(mmap.MADV_WILLNEED, page, begin + count * size - page)
+
+
 def touched(tensor: Tensor, rows: int, size: int) -> None:
     """Say that ``rows`` rows, ``size`` bytes, of a column were read: pages go back once that is much."""
     global _touched
@@ -171,5 +193,6 @@ def parts(tensor: Tensor) -> Iterator[NDArray[Any]]:
     step = max(1, PART // size)
     for start in range(0, len(tensor), step):
         part = tensor[start : start + step]
+        ahead(tensor, torch.tensor([start]), len(part))
         yield part.contiguous().numpy()
         touched(tensor, 1, part.numel() * tensor.itemsize)

@@ -49,7 +49,9 @@ class Ragged:
         longest = int(lengths.max()) if index.numel() else 0
         steps = torch.arange(longest, device=lengths.device)
         valid = steps < lengths[:, None]  # [B, L]
-        position = (self.offsets[index][:, None] + steps).clamp_(max=max(self.values.shape[0] - 1, 0))
+        inside = steps.minimum((lengths - 1).clamp_(min=0)[:, None])  # what pads is read from the row itself
+        position = (self.offsets[index][:, None] + inside).clamp_(max=max(self.values.shape[0] - 1, 0))
+        mapped.ahead(self.values, self.offsets[index], lengths)
         rows = self.values[position]  # [B, L, ...]
         mapped.touched(self.values, len(lengths), rows.numel() * rows.itemsize)
         return rows.masked_fill_(~valid.view(*valid.shape, *[1] * (rows.dim() - 2)), 0), lengths
@@ -127,6 +129,7 @@ class Table:
                 batch[name] = column.gather(index)
             else:
                 _check_device(index, column)
+                mapped.ahead(column, index)
                 rows = batch[name] = column[index]
                 mapped.touched(column, len(rows), rows.numel() * rows.itemsize)
         batch["index"] = index

@@ -101,6 +101,7 @@ class Decode:
     def __call__(self, index: Tensor) -> Tensor:
         """Images ``index`` [B], [B, 3, size, size] uint8. Raises DataError for what is no image."""
         out = torch.empty(len(index), 3, self.inputs.size, self.inputs.size, dtype=torch.uint8)
+        mapped.ahead(self.values, self.offsets[index], self.offsets[index + 1] - self.offsets[index])
         for k, row in enumerate(index.tolist()):
             content = self.values[self.offsets[row] : self.offsets[row + 1]]
             pixels = fitted_bytes(content.numpy().tobytes(), f"image {row}", self.inputs)

@@ -8,7 +8,6 @@ Parquet shards of what is predicted; a process for each figure.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -102,8 +101,8 @@ class Confusion(Measurement):
         return {"iou": float((right / np.maximum(union, 1)).mean()), "accuracy": float(right.sum() / self.counts.sum())}
 
 
-def evaluate(kind: str, rows: int, folder: str) -> None:
-    """Evaluate ``rows`` rows and print what was measured; shards go to ``folder`` where one is named."""
+def evaluate(kind: str, rows: int, folder: str) -> dict[str, float]:
+    """Evaluate ``rows`` rows; what was measured. Shards go to ``folder`` where one is named."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if kind == "scores":
@@ -126,7 +125,7 @@ def evaluate(kind: str, rows: int, folder: str) -> None:
     before, start = peak(), time.perf_counter()
     value = evaluation.pooled("test", [0])[problem.main]
     seconds = time.perf_counter() - start
-    sys.stdout.write(json.dumps({"grown": peak() - before, "peak": peak(), "seconds": seconds, "value": value}) + "\n")
+    return {"grown": peak() - before, "peak": peak(), "seconds": seconds, "value": value}
 
 
 def _scenario(source: Source, kind: str) -> Any:
@@ -138,8 +137,6 @@ def _scenario(source: Source, kind: str) -> Any:
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        return evaluate(sys.argv[1], int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "")
     out = sys.stdout.write
     out("| outputs | rows | shards | peak, MiB | grown in the evaluation, MiB | seconds | value |\n")
     out("|---|---|---|---|---|---|---|\n")
@@ -147,11 +144,10 @@ def main() -> None:
         for shards in ("no", "yes") if kind == "scores" else ("no",):
             for rows in counts:
                 with tempfile.TemporaryDirectory() as folder:
-                    done = measured(__file__, kind, rows, *([folder] if shards == "yes" else []))
+                    done = measured(evaluate, kind, rows, folder if shards == "yes" else "")
                 numbers = f"{done['peak']:.0f} | {done['grown']:.0f} | {done['seconds']:.1f} | {done['value']:.6f}"
                 out(f"| {kind} | {rows:,} | {shards} | {numbers} |\n")
                 sys.stdout.flush()
-    return None
 
 
 if __name__ == "__main__":

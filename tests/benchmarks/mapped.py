@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import signal
 import sys
@@ -96,8 +95,8 @@ def write(path: Path, real: float, size: float) -> None:
         raw.truncate(raw.seek(0, 2) + (total - rows) * ROW)
 
 
-def train(mode: str, path: Path, rows: int, steps: int) -> None:
-    """Train on the first ``rows`` rows and print what was measured."""
+def train(mode: str, path: Path, rows: int, steps: int) -> dict[str, Any]:
+    """Train on the first ``rows`` rows; what was measured."""
     torch.set_num_threads(1)
     images = mapped.opened(path)[:rows]
     images = images.clone() if mode == "memory" else images
@@ -116,8 +115,8 @@ def train(mode: str, path: Path, rows: int, steps: int) -> None:
         strategy.train(experience, eval_streams=[])
     weights = b"".join(value.numpy().tobytes() for value in method.state_dict().values())
     wall, cpu = (sorted(times)[len(times) // 2] for times in zip(*watch.times[len(watch.times) // 4 :], strict=True))
-    document = {"peak_mib": peak(), "steps_a_second": 1 / wall, "cpu_ms": 1000 * cpu}
-    sys.stdout.write(json.dumps({**document, "bits": hashlib.sha256(weights).hexdigest()[:12]}) + "\n")
+    bits = hashlib.sha256(weights).hexdigest()[:12]
+    return {"peak_mib": peak(), "steps_a_second": 1 / wall, "cpu_ms": 1000 * cpu, "bits": bits}
 
 
 def main() -> None:
@@ -127,11 +126,7 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=round(4 * memory))
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--at", type=Path, default=None)
-    parser.add_argument("--worker", nargs=4, default=None)
     given = parser.parse_args()
-    if given.worker:
-        mode, path, rows, steps = given.worker
-        return train(mode, Path(path), int(rows), int(steps))
     with tempfile.TemporaryDirectory(dir=given.at) as folder:
         path = Path(folder) / "x.npy"
         write(path, given.real, given.size)
@@ -149,12 +144,11 @@ def main() -> None:
             ("resumed", total),
         ):
             code = -signal.SIGKILL if mode == "killed" else 0
-            done = measured(__file__, "--worker", mode, path, rows, given.steps, code=code)
+            done = measured(train, mode, path, rows, given.steps, code=code)
             if mode != "killed":
                 speed = f"{done['steps_a_second']:.1f} | {done['cpu_ms']:.1f}"
                 out(f"| {rows:,} | {mode} | {speed} | {done['peak_mib']:.0f} | {done['bits']} |\n")
                 sys.stdout.flush()
-    return None
 
 
 if __name__ == "__main__":

@@ -1,27 +1,35 @@
-"""One measurement a process: what the benchmarks of memory share."""
+"""One measurement a process, forked from one that has imported the libraries: what the benchmarks of memory share."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 
 def peak() -> float:
-    """MiB that this process had resident at most, pages of mapped files included."""
+    """MiB that this process had resident at most since it was forked, pages of mapped files included."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     raise RuntimeError("no VmHWM in /proc/self/status")
 
 
-def measured(script: str, *arguments: object, code: int = 0) -> dict[str, Any]:
-    """The JSON document on the last line that ``script`` prints with these arguments, in a process of its own."""
-    command = [sys.executable, "-W", "ignore", script, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != code:
-        raise RuntimeError(f"{' '.join(command[2:])} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    lines = done.stdout.splitlines()
-    return dict(json.loads(lines[-1])) if lines else {}
+def measured(work: Callable[..., dict[str, Any]], *arguments: Any, code: int = 0) -> dict[str, Any]:
+    """What ``work(*arguments)`` returns in a process of its own that must end with ``code``; nothing of one that is
+    killed.
+    """
+    context = multiprocessing.get_context("fork")
+    hear, tell = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: tell.send(work(*arguments)))
+    process.start()
+    tell.close()
+    try:
+        document: dict[str, Any] = hear.recv()
+    except EOFError:
+        document = {}
+    process.join()
+    if process.exitcode != code:
+        raise RuntimeError(f"{work.__name__}{arguments} ended with {process.exitcode}")
+    return document

@@ -131,7 +131,9 @@ def _evaluation(method: _Method) -> evaluations.Evaluation:
             yield table.gather(part)
 
     trainer: Any = SimpleNamespace(method=method, predict=method.predict, seed=0, evaluation_batches=made)
-    return evaluations.Evaluation(trainer, scenario, _Problem(SimpleNamespace()), None, lambda: None)  # type: ignore[arg-type]
+    data: Any = SimpleNamespace()
+    main: Any = None
+    return evaluations.Evaluation(trainer, scenario, _Problem(data), main, lambda: None)
 
 
 def test_an_evaluation_that_was_stopped_predicts_only_what_is_missing(

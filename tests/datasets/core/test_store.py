@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,34 @@ def test_pages_go_back_while_a_column_is_read(tmp_path: Path, monkeypatch: pytes
     assert resident(path) > 16 * 2**10  # else the measure above says nothing
     mapped.release()
     assert resident(path) == 0
+
+
+def test_the_kernel_is_asked_for_the_rows_of_a_batch_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, page = 20_000, mmap.PAGESIZE
+    with mapped.Writer(tmp_path / "x.npy", torch.uint8, (size,)) as file:
+        file.write(np.zeros((9, size), np.uint8))
+    column, asked = mapped.opened(tmp_path / "x.npy"), list[tuple[int, int]]()
+
+    def madvise(self: Any, what: int, start: int = 0, length: int = 0) -> None:
+        if what == mmap.MADV_WILLNEED:
+            asked.append((start, start + length))
+
+    monkeypatch.setattr(mapped.MappedFile, "madvise", madvise)
+    offset = (tmp_path / "x.npy").stat().st_size - 9 * size
+    Table({"x": column[2:]}).gather(torch.tensor([4, 0]))
+    words = Ragged(column, torch.tensor([0, 1, 4, 9]))
+    Table({"words": words}).gather(torch.tensor([1]))
+    wanted = [(offset + row * size, offset + (row + count) * size) for row, count in ((6, 1), (2, 1), (1, 3))]
+    assert [end for _, end in asked] == [end for _, end in wanted]
+    assert all(
+        0 <= begin - start < page and start % page == 0 for (start, _), (begin, _) in zip(asked, wanted, strict=True)
+    )
+    asked.clear()
+    monkeypatch.setattr(mapped, "AHEAD", size + 1)  # small rows: as many calls as rows would cost more than they save
+    Table({"x": column}).gather(torch.tensor([4, 0]))
+    assert asked == []
 
 
 def test_checksums_are_those_of_memory_and_are_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
