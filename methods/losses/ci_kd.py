@@ -81,5 +81,5 @@ def _projected(f: Tensor, t: Tensor, projection: Tensor | None) -> Tensor:
     if projection is None or projection.shape != (c, c):
         got = None if projection is None else tuple(projection.shape)
         raise ValueError(f"the form 'projection' needs a matrix [{c}, {c}]; got {got}")
-    w = at_least_float32(projection)[:, : f.shape[1]]
+    w = projection.to(f.dtype)[:, : f.shape[1]]
     return (torch.einsum("oc,bcp->bop", w, f) - t).square().mean()

@@ -9,7 +9,7 @@ from .numerics import at_least_float32
 
 
 def uncertainty_weighted(losses: Tensor, log_variances: Tensor) -> Tensor:
-    """``Σ_i exp(-s_i) L_i / 2 + s_i / 2`` of losses and learnt log variances s [N], s = log σ²; one form for every task.
+    """``Σ_i exp(-s_i) L_i / 2 + s_i / 2`` of losses and learnt log variances s = log σ² [N].
 
     Returns a scalar of at least float32. Raises ValueError for shapes that differ. Source: Kendall, Gal and Cipolla,
     CVPR 2018.

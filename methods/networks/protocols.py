@@ -223,11 +223,11 @@ class SlimmableMultiTask(Predictor, Protocol):
         """Drop all calibrated statistics; the weights have changed."""
         ...
 
-    def statistics(self) -> dict[str, dict[str, list[Tensor]]]:
+    def statistics(self) -> dict[str, dict[str, Tensor]]:
         """All calibrated statistics."""
         ...
 
-    def set_statistics(self, statistics: Mapping[str, Mapping[str, Sequence[Tensor]]]) -> None:
+    def set_statistics(self, statistics: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Those that :meth:`statistics` gave, and no others."""
         ...
 

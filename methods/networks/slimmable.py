@@ -182,11 +182,11 @@ class SlimmableNet(nn.Module):
     def forget_statistics(self) -> None:
         forget(self)
 
-    def statistics(self) -> dict[str, dict[str, list[Tensor]]]:
+    def statistics(self) -> dict[str, dict[str, Tensor]]:
         """All calibrated statistics, as :meth:`set_statistics` takes them."""
         return statistics_of(self)
 
-    def set_statistics(self, statistics: Mapping[str, Mapping[str, Sequence[Tensor]]]) -> None:
+    def set_statistics(self, statistics: Mapping[str, Mapping[str, Tensor]]) -> None:
         set_statistics(self, statistics)
 
     def export(self, configuration: Configuration) -> nn.Module:

@@ -129,7 +129,7 @@ class SlimNorm(nn.Module):
     ) -> None:
         super().__init__()
         self.features, self.kind, self.group, self.eps = features, kind, group, eps
-        self.statistics: dict[str, tuple[Tensor, Tensor]] = {}  # key -> mean and variance, of us_bn
+        self.statistics: dict[str, Tensor] = {}  # of us_bn: key -> mean and variance, [2, c]
         if kind == "switchable_bn":
             if not private:
                 raise ValueError("switchable_bn needs to know the widths: it has a normalisation for each")
@@ -206,18 +206,14 @@ class SlimNorm(nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """``to(device)`` moves the statistics too."""
-        self.statistics = {key: (fn(mean), fn(variance)) for key, (mean, variance) in self.statistics.items()}
+        self.statistics = {key: fn(value) for key, value in self.statistics.items()}
         return super()._apply(fn, recurse)
 
-    def get_extra_state(self) -> dict[str, list[Tensor]]:
-        return {key: [mean, variance] for key, (mean, variance) in self.statistics.items()}
+    def get_extra_state(self) -> dict[str, Tensor]:
+        return dict(self.statistics)
 
-    def set_extra_state(self, state: dict[str, list[Tensor]]) -> None:
-        like = self.weight if self.kind in ("us_bn", "group_norm") else None
-        self.statistics = {
-            key: (mean.to(like), variance.to(like)) if like is not None else (mean, variance)
-            for key, (mean, variance) in state.items()
-        }
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        self.statistics = {key: value.to(self.weight) for key, value in state.items()}
 
 
 def _name(key: str) -> str:

@@ -63,8 +63,7 @@ def calibrate(module: nn.Module, forward: Callable[[Tensor], Any], batches: Sequ
                 hook.remove()
     for norm, found in sums.items():
         for key, each in found.items():
-            mean, variance = torch.stack(each).mean(0)
-            norm.statistics[key] = mean, variance
+            norm.statistics[key] = torch.stack(each).mean(0)
     return {key for found in sums.values() for key in found}
 
 
@@ -75,17 +74,17 @@ def forget(module: nn.Module) -> None:
             part.statistics = {}
 
 
-def statistics_of(module: nn.Module) -> dict[str, dict[str, list[Tensor]]]:
-    """All calibrated statistics of ``module``: by name of the normalisation and key, mean and variance."""
+def statistics_of(module: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """All calibrated statistics of ``module``: by name of the normalisation and key, mean and variance [2, c]."""
     return {
-        name: {key: [mean, variance] for key, (mean, variance) in part.statistics.items()}
+        name: dict(part.statistics)
         for name, part in module.named_modules()
         if isinstance(part, SlimNorm) and part.statistics
     }
 
 
-def set_statistics(module: nn.Module, statistics: Mapping[str, Mapping[str, Sequence[Tensor]]]) -> None:
+def set_statistics(module: nn.Module, statistics: Mapping[str, Mapping[str, Tensor]]) -> None:
     """The statistics that :func:`statistics_of` gave, and no others."""
     for name, part in module.named_modules():
         if isinstance(part, SlimNorm):
-            part.statistics = {key: (mean, variance) for key, (mean, variance) in statistics.get(name, {}).items()}
+            part.statistics = dict(statistics.get(name, {}))

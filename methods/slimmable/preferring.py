@@ -118,4 +118,4 @@ class Preferring(MultiTask):
 
 
 def _on(statistics: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    return {n: {k: [t.to(device) for t in pair] for k, pair in each.items()} for n, each in statistics.items()}
+    return {name: {key: value.to(device) for key, value in each.items()} for name, each in statistics.items()}
