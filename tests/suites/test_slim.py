@@ -73,8 +73,8 @@ def test_what_is_exported_answers_as_the_network_does(run: Path, out: Path, cli:
 @pytest.mark.parametrize(
     ("given", "what", "next_"),
     [
-        ({"budget": 0.1}, "no configuration costs", "--budget 0.5"),
-        ({"macs": 10}, "the smallest costs", "--macs 1"),
+        ({"budget": 0.1}, "no configuration costs", "--budget 0.3829"),
+        ({"macs": 10}, "the smallest costs", "--macs 75264"),
         ({"budget": 1.5}, "a share above 0 and at most 1", "--budget 0.5"),
         ({}, "one budget is needed", "--budget"),
         ({"budget": 0.9, "prefer": "segmentation=1"}, "no task is called 'segmentation'", "--prefer"),
