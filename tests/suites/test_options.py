@@ -64,17 +64,22 @@ def test_selection_rules_keep_what_they_say(tmp_path: Path, cli: CommandLine) ->
     chosen = {}
     command = ["run", "cdvg_cmnist", "--profile", "smoke", "--method", "erm", "--json"]
     command += ["train.epochs=4", "train.lr=0.3", "train.optimizer=SGD"]
-    for rule in ("last", "validation", "oracle"):
+    for rule in ("last", "validation", "worst_class", "oracle"):
         report = cli.here(*command, f"train.selection={rule}", out=tmp_path).document
         chosen[rule] = report["runs"][0]["metrics"]
         tags = mlflow_tags(tmp_path, report["runs"][0]["mlflow_run_id"])
         assert tags["holdfast.selection"] == rule
+        lines = (Path(report["runs"][0]["folder"]) / "journal.jsonl").read_text()
+        assert ("valid/worst_class/epoch" in lines) == (rule == "worst_class")
+        assert ("valid/accuracy/epoch" in lines) == (rule in ("validation", "worst_class"))
     assert chosen["oracle"]["accuracy/last"] >= max(
         chosen["last"]["accuracy/last"], chosen["validation"]["accuracy/last"]
     )
     assert chosen["validation"]["valid/accuracy/last"] >= max(
         chosen["last"]["valid/accuracy/last"], chosen["oracle"]["valid/accuracy/last"]
     )
+    worst = "valid/worst_class/last"
+    assert chosen["worst_class"][worst] >= max(one[worst] for one in chosen.values())
     assert len({json.dumps(m, sort_keys=True) for m in chosen.values()}) > 1
     shown = cli.here(
         "run",
