@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 ROWS = 256  # validation rows on which widths that training did not score are compared
 TIMED = 15  # forwards of one image whose median is the latency
 FORMATS = (".pt2", ".onnx")
+NO_ONNX = "pip install onnx onnxscript, or a name in .pt2"
 
 
 def preference_of(text: str | None, tasks: Sequence[str]) -> dict[str, float]:
@@ -50,8 +52,8 @@ class Slimmer:
 
         run.check_data()
         method = run.method
-        if not isinstance(method, Slimmable):
-            what = f"the method '{run.state['method']}' has one width: nothing can be chosen"
+        if not isinstance(method, Slimmable) or not method.controllable:
+            what = f"the method '{run.state['method']}' has no widths of encoder and decoders to choose"
             raise Fault.usage(what, str(run.folder), "name a run of ecmt, slim_plain, usnet_kd or naive_slice")
         self.run, self.method, self.model = run, method, method.model
         self.tasks: tuple[str, ...] = self.model.tasks
@@ -194,13 +196,15 @@ def latency(module: nn.Module, shape: Sequence[int]) -> float:
 
 
 def check(file: Path, force: bool) -> None:
-    """Raise Fault for another suffix than :data:`FORMATS`, and for a file that is there."""
+    """Raise Fault for another suffix than :data:`FORMATS`, a file that is there, and ONNX without torch's exporter of it."""
     if file.suffix not in FORMATS:
         raise Fault.usage(
             f"no such format: {file.suffix or file.name}", "--export", f"a name in {' or '.join(FORMATS)}"
         )
     if file.exists() and not force:
         raise Fault.data(f"{file} exists", "--export", "another name, or --force")
+    if file.suffix == ".onnx" and find_spec("onnxscript") is None:
+        raise Fault.usage("torch's ONNX exporter is not installed (onnxscript)", "--export", NO_ONNX)
 
 
 def write(module: nn.Module, shape: Sequence[int], file: Path) -> None:
@@ -220,7 +224,6 @@ def write(module: nn.Module, shape: Sequence[int], file: Path) -> None:
             torch.onnx.export(program, (), part, dynamo=True, verbose=False, external_data=False)
         part.replace(file)
     except ImportError as error:
-        what = f"torch's ONNX exporter is not installed ({error})"
-        raise Fault.usage(what, "--export", "pip install onnx onnxscript, or a name in .pt2") from error
+        raise Fault.usage(f"torch's ONNX exporter is not installed ({error})", "--export", NO_ONNX) from error
     finally:
         part.unlink(missing_ok=True)

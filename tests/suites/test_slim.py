@@ -94,5 +94,5 @@ def test_what_cannot_be_is_refused(run: Path, given: dict[str, Any], what: str, 
 
 def test_a_method_of_one_width_is_refused(out: Path) -> None:
     done = api.run("slimmable_scenes", methods=["static_mtl"], profile="smoke", out=out, overrides=TINY)
-    with pytest.raises(Fault, match="has one width"):
+    with pytest.raises(Fault, match="has no widths of encoder and decoders to choose"):
         api.slim(done.folders[0], budget=0.5)

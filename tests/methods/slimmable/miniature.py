@@ -39,9 +39,11 @@ def batch(rows: int = 8) -> Batch:
     return source().splits["train"].gather(torch.arange(rows))
 
 
-def trained(method: Method) -> Method:
-    """The method after one epoch, in evaluation mode."""
-    settings = TrainingSettings(batch_size=16, log_every=1, optimizer="Adam", optimizer_arguments={"lr": 1e-2})
+def trained(method: Method, epochs: int = 1) -> Method:
+    """The method after one epoch or more, in evaluation mode."""
+    settings = TrainingSettings(
+        epochs=epochs, batch_size=16, log_every=1, optimizer="Adam", optimizer_arguments={"lr": 1e-2}
+    )
     strategy = MethodStrategy(method=method, settings=settings)
     for experience in single(source()).streams["train"]:
         strategy.train(experience, eval_streams=[])

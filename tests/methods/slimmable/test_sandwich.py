@@ -133,3 +133,17 @@ def test_every_form_reaches_the_slim_encoder(form: str) -> None:
     assert not torch.equal(one, two)
     if form == "projection":
         assert all(p.grad is not None for p in method.projections)
+
+
+def test_distillation_brings_the_slim_features_near_the_wide_ones() -> None:
+    """Relative squared distance of the slim feature to the first channels of the wide one, on other images."""
+    distances = {}
+    x = source().splits["test"]
+    for lam in (0.0, 10.0):
+        method: Any = trained(built("ecmt", lam=lam, evaluate="common"), epochs=6)
+        with torch.no_grad():
+            image = method.model.pixels(x.gather(torch.arange(len(x))))
+            slim, wide = (method.model.features(image, w)[-1] for w in (0.5, 1.0))
+        part = wide[:, : slim.shape[1]]
+        distances[lam] = float((slim - part).square().mean() / part.square().mean())
+    assert distances[10.0] < 0.5 * distances[0.0], distances
