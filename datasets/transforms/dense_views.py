@@ -11,7 +11,7 @@ from ..core.errors import DataError
 from ..core.multi_task import MultiTaskInfo
 from ..core.seeds import generator
 from ..core.source import DataInfo, require
-from ..core.table import Ragged, Table
+from ..core.table import Table
 from ..core.transforms import Rows
 
 CHUNK = 64  # rows that are resampled together
@@ -33,8 +33,10 @@ def transform(config: Config, table: Table, info: DataInfo, seed: int) -> Rows:
         raise DataError("the transform 'dense_views' takes images, and these rows have none")
     columns: dict[str, Tensor] = {}
     for name, column in table.columns.items():
-        if isinstance(column, Ragged):
-            raise DataError(f"the transform 'dense_views' cannot take the ragged column '{name}'")
+        if not isinstance(column, Tensor):
+            raise DataError(
+                f"the transform 'dense_views' takes columns of one shape that lie in memory or files, not '{name}'"
+            )
         columns[name] = column
     parts = [columns]
     fill = facts.mean or (0.5,) * facts.input_shape[0]

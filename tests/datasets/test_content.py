@@ -165,7 +165,8 @@ def test_no_data_set_is_left_out() -> None:
 
 def _values(source: Source) -> list[torch.Tensor]:
     columns = [c for split in ("train", "valid", "test") for _, c in sorted(source.splits[split].columns.items())]
-    return [c.values if isinstance(c, Ragged) else c for c in columns]
+    values = [c.values if isinstance(c, Ragged) else c for c in columns]
+    return [v for v in values if isinstance(v, torch.Tensor)]
 
 
 def _equal(a: Source[Any], b: Source[Any]) -> bool:
