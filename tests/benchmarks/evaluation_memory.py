@@ -24,7 +24,7 @@ from holdfast.analysis.problems.classification import Classification  # noqa: E4
 from holdfast.analysis.problems.evaluator import Evaluator, Measurement, Outputs, Rows  # noqa: E402
 from holdfast.datasets.core.source import DataInfo, Source  # noqa: E402
 from holdfast.datasets.core.streams import single  # noqa: E402
-from holdfast.datasets.core.table import Batch, Lazy, Table  # noqa: E402
+from holdfast.datasets.core.table import Batch, Column, Lazy, Table  # noqa: E402
 from holdfast.methods.base import Method, MethodConfig, StepContext  # noqa: E402
 from holdfast.methods.training.settings import TrainingSettings  # noqa: E402
 from holdfast.methods.training.strategy import MethodStrategy  # noqa: E402
@@ -33,7 +33,7 @@ from holdfast.suites.runtime.shards import Shards  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
-from processes import measured, peak  # noqa: E402
+from processes import measured, peak  # type: ignore[import-not-found]  # noqa: E402
 
 CLASSES, HEIGHT, WIDTH = 17, 288, 384
 ROWS = {"scores": (20_000, 80_000, 320_000), "maps": (37, 150, 600)}
@@ -106,7 +106,10 @@ def evaluate(kind: str, rows: int, folder: str) -> dict[str, float]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if kind == "scores":
-        columns = {"x": Lazy(rows, (16,), torch.float32, vectors, "vectors"), "label": torch.arange(rows) % 10}
+        columns: dict[str, Column] = {
+            "x": Lazy(rows, (16,), torch.float32, vectors, "vectors"),
+            "label": torch.arange(rows) % 10,
+        }
         model: nn.Module = nn.Linear(16, 10)
     else:
         made = Lazy(rows, (HEIGHT, WIDTH), torch.uint8, classes, "classes")

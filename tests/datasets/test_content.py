@@ -159,7 +159,9 @@ def test_no_data_set_is_left_out() -> None:
 
 def _values(source: Source) -> list[torch.Tensor]:
     columns = [c for split in ("train", "valid", "test") for _, c in sorted(source.splits[split].columns.items())]
-    return [c.values if isinstance(c, Ragged) else c for c in columns]
+    tensors = [c.values if isinstance(c, Ragged) else c for c in columns]
+    assert all(isinstance(tensor, torch.Tensor) for tensor in tensors)
+    return [tensor for tensor in tensors if isinstance(tensor, torch.Tensor)]
 
 
 def _equal(a: Source[Any], b: Source[Any]) -> bool:

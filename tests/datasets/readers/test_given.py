@@ -46,6 +46,7 @@ def same(read: list[given.Row], source: Source[Any], split: str = "test") -> Non
             assert torch.equal(column.values, expected.values)
             assert torch.equal(column.offsets, expected.offsets)
         else:
+            assert isinstance(column, torch.Tensor)
             assert isinstance(expected, torch.Tensor)
             assert column.dtype == expected.dtype
             assert torch.equal(column, expected)
