@@ -34,7 +34,7 @@ def batches() -> list[tuple[dict[str, Any], Any]]:
     g = np.random.default_rng(0)
     pairs = []
     for k, width in enumerate((3, 5, 1)):
-        outputs = {
+        outputs: dict[str, Any] = {
             "label": g.integers(0, 9, 4),
             "scores": g.normal(size=(4, 2)).astype(np.float32),
             "tokens": g.integers(0, 9, (4, width)).astype(np.int32),
@@ -226,6 +226,11 @@ def test_a_wrong_question_is_one_message(arguments: tuple[str, ...], what: str, 
     heard: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         plain_fault = errors.fault_of
-        patch.setattr(errors, "fault_of", lambda error: heard.append(str(error)) or plain_fault(error))
+
+        def fault_of(error: Exception) -> Any:
+            heard.append(str(error))
+            return plain_fault(error)
+
+        patch.setattr(errors, "fault_of", fault_of)
         cli.here("predictions", str(plain), *arguments, out=plain.parent, code=2)
     assert what in heard[0]
