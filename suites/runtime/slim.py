@@ -196,7 +196,7 @@ def latency(module: nn.Module, shape: Sequence[int]) -> float:
 
 
 def check(file: Path, force: bool) -> None:
-    """Raise Fault for another suffix than :data:`FORMATS`, a file that is there, and ONNX without torch's exporter of it."""
+    """Raise Fault for another suffix than :data:`FORMATS`, a file that is there, ONNX without its exporter."""
     if file.suffix not in FORMATS:
         raise Fault.usage(
             f"no such format: {file.suffix or file.name}", "--export", f"a name in {' or '.join(FORMATS)}"
