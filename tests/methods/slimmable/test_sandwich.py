@@ -52,7 +52,12 @@ def test_gradients_are_those_of_the_summed_loss_with_the_teacher_detached() -> N
 
 def test_without_weight_it_is_plain_slimming_to_the_bit() -> None:
     each = []
-    for name, fields in (("ecmt", {"lam": 0.0}), ("slim_plain", {}), ("ecmt", {"lam": 1.0})):
+    entries: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("ecmt", {"lam": 0.0}),
+        ("slim_plain", {}),
+        ("ecmt", {"lam": 1.0}),
+    )
+    for name, fields in entries:
         method = built(name, **fields)
         each.append(gradients(method, method.passes(batch(), method.drawn(0))))
     none, plain, some = each
