@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .config.errors import Fault
 from .reports.results import Results, results_of
+from .reports.tasks import tasks
 from .runtime import asked
 from .runtime.asked import Overrides, out_of
 from .runtime.data import check_data, init_data, prepare_data
@@ -340,19 +341,6 @@ def compare(
 
     chosen = folders.selected([str(target) for target in targets], out_of(out), suite, profile, latest)
     return reports.compare(chosen, out_of(out), metric, than)
-
-
-def tasks(*targets: str | Path, single: str = "single_task", out: str | Path | None = None) -> list[dict[str, Any]]:
-    """Finished runs of multi-task learning beside each other, one document a data set: the main metric of every task,
-    Δ_m against the run of ``single`` with the same seed, hypervolume, uniformity, preference response, multiply-adds.
-
-    Args:
-        targets: invocations, runs, or folders of them; none: ``last``.
-        single: the method whose runs are the single-task networks.
-    """
-    from .reports import tasks as reports
-
-    return reports.document([str(target) for target in targets] or ["last"], out_of(out), single)
 
 
 # -- studies -----------------------------------------------------------------------------------------------------------

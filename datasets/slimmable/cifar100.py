@@ -114,8 +114,8 @@ def load(config: Config, root: Path | None, progress: Progress = None) -> Source
     some = chosen(tasks, config.tasks or [task.name for task in tasks[: config.n_tasks]])
     numbered = {tasks.index(task): task for task in some}
     train, valid = kept_back(len(parts["train"][1]), config.valid, config.seed)
-    rows = {"train": train, "valid": valid}
-    parts |= {split: tuple(values[chosen_rows] for values in parts["train"]) for split, chosen_rows in rows.items()}
+    images, number, kind = parts["train"]
+    parts |= {s: (images[rows], number[rows], kind[rows]) for s, rows in (("train", train), ("valid", valid))}
     splits = {split: _table(parts[split], numbered) for split in ("train", "valid", "test")}
     name = "stand-in" if root is None else "real"
     return multi_task_source(splits, some, name, normalise=NORMALISE, random_split=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.errors import Fault
 from ..runtime import facts
-from . import compare
+from ..runtime.asked import out_of
 
 if TYPE_CHECKING:
     from ...analysis.metrics.methods_of_tasks import Compared
@@ -30,12 +30,24 @@ VALUES = {  # column of the table by name
 UNITS = {"macs": 1e6, "preference_macs": 1e6, "parameters": 1e3}
 
 
+def tasks(*targets: str | Path, single: str = "single_task", out: str | Path | None = None) -> list[dict[str, Any]]:
+    """Finished runs of multi-task learning beside each other, one document a data set: the main metric of every task,
+    Δ_m against the run of ``single`` with the same seed, hypervolume, uniformity, preference response, multiply-adds.
+
+    Args:
+        targets: invocations, runs, or folders of them; none: ``last``.
+        single: the method whose runs are the single-task networks.
+    """
+    return document([str(target) for target in targets] or ["last"], out_of(out), single)
+
+
 def document(targets: Sequence[str], out: Path, single: str) -> list[dict[str, Any]]:
     """The JSON document of ``suites tasks``: one a data set.
 
     Raises Fault where no run of several tasks is finished, or none is of the method ``single``.
     """
     from ...analysis.metrics.methods_of_tasks import TaskRun, compared
+    from . import compare
 
     found, left_out = compare.collect(targets, out)
     chosen = [one for one in found if one.problem == PROBLEM and one.entrants]

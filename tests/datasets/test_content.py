@@ -23,6 +23,7 @@ from PIL import Image
 
 from . import trees
 from .sepclr import files as contrast
+from .slimmable import files as several
 
 
 def _wav(path: Path, gain: float) -> None:
@@ -147,10 +148,15 @@ SETS: dict[str, tuple[Callable[[Path, int], Any], dict[str, Any]]] = {
     "sepclr/folder": (contrast.folders, {}),
     "sepclr/tabular": (contrast.tables, {"salient": ("kind",), "drop": ("patient", "site")}),
     "sepclr/dsprites": (_sprites, {"n_train": 60, "n_valid": 5, "n_test": 10}),
+    "slimmable/multimnist": (_idx, {"n_train": 20, "n_valid": 10, "n_test": 10}),
+    "slimmable/nyud": (several.nyud, {"height": 24, "width": 32}),
+    "slimmable/pascal": (several.pascal, {"side": 32}),
+    "slimmable/cifar100": (several.cifar100, {}),
+    "slimmable/folder": (several.folder, {"tasks": {"seg": {"kind": "segmentation", "outputs": 3}}}),
 }
 
 
-NO_FILES = {"continual/digits"}  # it comes with scikit-learn and refuses a root
+NO_FILES = {"continual/digits", "slimmable/scenes"}  # from scikit-learn, or generated: they refuse a root
 
 
 def test_no_data_set_is_left_out() -> None:

@@ -32,6 +32,7 @@ SUITE = {
     "speech": "coconut_slurp",
     "classification": "split_digits",
     "contrastive_analysis": "sepclr_cifar_mnist",
+    "multi_task": "slimmable_scenes",
 }
 LOWER = {  # written down by hand, so that a wrong declaration fails
     "mae",
@@ -55,6 +56,12 @@ LOWER = {  # written down by hand, so that a wrong declaration fails
     "separation",
     "kernel_mi",
     "ratio",
+    "weighted_loss",
+    "log_rmse",
+    "mean_angle",
+    "angle_rmse",
+    "macs",
+    "parameters",
 }
 HIGHER = {
     "r2",
@@ -80,6 +87,16 @@ HIGHER = {
     "slu_f1_macro",
     "intent_f1_macro",
     "retrieval",
+    "miou",
+    "pixel_accuracy",
+    "pct_11_25",
+    "pct_22_5",
+    "pct_30",
+    "max_miou",
+    "max_f",
+    "hypervolume",
+    "uniformity",
+    "preference_response",
 }
 NEITHER = {"n", "background", "target"}
 
@@ -210,6 +227,7 @@ METHODS = {
     "speech": ("coconut", "er"),
     "classification": ("er", "finetune"),
     "contrastive_analysis": ("sepclr", "simclr_like"),
+    "multi_task": ("ecmt", "static_mtl"),
 }
 FAMILY = {
     "regression": "supremix",
@@ -217,6 +235,7 @@ FAMILY = {
     "speech": "coconut",
     "classification": "continual",
     "contrastive_analysis": "sepclr",
+    "multi_task": "slimmable",
 }
 
 

@@ -155,7 +155,7 @@ def test_unknown_tasks_and_wrong_shapes_are_refused(data: Any) -> None:
 
 def test_other_data_is_refused(data: Any) -> None:
     with pytest.raises(DataError, match="MultiTaskInfo"):
-        MultiTask(SimpleNamespace(splits=data.splits, info=ClassInfo(classes=2)))  # type: ignore[arg-type]
+        MultiTask(SimpleNamespace(splits=data.splits, info=ClassInfo(classes=2)))
     data.splits["test"] = data.splits["test"].without(frozenset({"target_depth"}))
     with pytest.raises(MissingColumnError, match="'test' has no column target_depth"):
         MultiTask(data)

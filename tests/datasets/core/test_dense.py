@@ -111,21 +111,22 @@ def test_rows_are_kept_and_views_follow(source: Any) -> None:
     table = source.splits["train"]
     config = dense_views.Config(copies=2, scale_from=0.75, scale_to=1.25, rotation=20)
     rows = dense_views.transform(config, table, source.info, 5)
-    again = dense_views.transform(config, table, source.info, 5)
+    views: Any = rows.table.columns
+    again: Any = dense_views.transform(config, table, source.info, 5).table.columns
     assert rows.origin.tolist() == [*range(70)] * 3
     for name, column in table.columns.items():
-        assert torch.equal(rows.table.columns[name][:70], column)
-        assert torch.equal(rows.table.columns[name], again.table.columns[name])
-    seg = rows.table.columns["target_seg"]
+        assert torch.equal(views[name][:70], column)
+        assert torch.equal(views[name], again[name])
+    seg = views["target_seg"]
     assert not torch.equal(seg[70:140], seg[140:])
-    other = dense_views.transform(config, table, source.info, 6).table.columns["target_seg"]
+    other: Any = dense_views.transform(config, table, source.info, 6).table.columns["target_seg"]
     assert not torch.equal(seg, other)
 
 
 def test_tasks_without_maps_keep_their_labels() -> None:
     source = multimnist.load(multimnist.Config(n_train=20, n_valid=1, n_test=1), None)
     rows = dense_views.transform(dense_views.Config(flip=0), source.splits["train"], source.info, 0)
-    left = rows.table.columns["target_left"]
+    left: Any = rows.table.columns["target_left"]
     assert torch.equal(left[:20], left[20:])
 
 

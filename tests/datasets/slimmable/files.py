@@ -34,16 +34,16 @@ def words(path: Path, lines: Sequence[str]) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def nyud(root: Path, train: int = 6, val: int = 3, height: int = 24, width: int = 32) -> Path:
-    """Every map of image k is made of k: a wall of class k % 40, depth k + 1, the left column unknown."""
+def nyud(root: Path, k: int = 0, train: int = 6, val: int = 3, height: int = 24, width: int = 32) -> Path:
+    """Every map of image n is made of n: a wall of class n % 40, depth n + 1, the left column unknown."""
     base = root / "NYUD_MT"
     for start, split, count in ((0, "train", train), (train, "val", val)):
-        ids = [f"{k:04d}" for k in range(start, start + count)]
+        ids = [f"{n:04d}" for n in range(start, start + count)]
         words(base / "gt_sets" / f"{split}.txt", ids)
-        for k, name in enumerate(ids, start):
-            picture(base / "images" / f"{name}.jpg", height, width, k)
-            seg = np.full((height, width), k % 40 + 1)
-            depth = np.full((height, width), k + 1.0)
+        for n, name in enumerate(ids, start):
+            picture(base / "images" / f"{name}.jpg", height, width, 100 * k + n)
+            seg = np.full((height, width), n % 40 + 1)
+            depth = np.full((height, width), n + 1.0)
             normals = np.zeros((height, width, 3))
             normals[:, :, 2], normals[:, :, 0] = 4.0, 3.0
             for values in (seg, depth, normals):
@@ -81,19 +81,19 @@ def _structs(rows: Sequence[dict[str, Any]]) -> Any:
     return out
 
 
-def pascal(root: Path, train: int = 6, val: int = 2, labels: bool = True) -> Path:
+def pascal(root: Path, k: int = 0, train: int = 6, val: int = 2, labels: bool = True) -> Path:
     """Images of two sizes; the context has a wall (class 2) on the left and the sky (class 5) on the right."""
     base = root / "PASCAL_MT"
     for start, split, count in ((0, "train", train), (train, "val", val)):
-        ids = [f"2008_{k:06d}" for k in range(start, start + count)]
+        ids = [f"2008_{n:06d}" for n in range(start, start + count)]
         words(base / "ImageSets" / "Context" / f"{split}.txt", ids)
-        for k, name in enumerate(ids, start):
-            height, width = (20, 30) if k % 2 else (30, 20)
-            picture(base / "JPEGImages" / f"{name}.jpg", height, width, k)
-            seg = np.full((height, width), k % 21)
+        for n, name in enumerate(ids, start):
+            height, width = (20, 30) if n % 2 else (30, 20)
+            picture(base / "JPEGImages" / f"{name}.jpg", height, width, 100 * k + n)
+            seg = np.full((height, width), n % 21)
             seg[0] = 255
-            grey(base / "semseg" / ("VOC12" if k % 2 else "pascal-context") / f"{name}.png", seg)
-            _parts(base / "human_parts" / f"{name}.mat", height, width, person=k % 2 == 1)
+            grey(base / "semseg" / ("VOC12" if n % 2 else "pascal-context") / f"{name}.png", seg)
+            _parts(base / "human_parts" / f"{name}.mat", height, width, person=n % 2 == 1)
             context = np.where(np.arange(width) < width // 2, 2, 5) * np.ones((height, 1))
             (base / "pascal-context" / "trainval").mkdir(parents=True, exist_ok=True)
             savemat(base / "pascal-context" / "trainval" / f"{name}.mat", {"LabelMap": context.astype(np.uint16)})
@@ -114,38 +114,38 @@ def _made(path: Path) -> Path:
 FINE_OF = [sorted((7 * k + 20 * j) % 100 for j in range(5)) for k in range(20)]  # each fine class once
 
 
-def cifar100(root: Path, rows: int = 200) -> Path:
+def cifar100(root: Path, k: int = 0, rows: int = 200) -> Path:
     """Pickles with byte keys; the first byte of a row is its fine class."""
     base = root / "cifar-100-python"
     base.mkdir(parents=True, exist_ok=True)
-    coarse_of = {fine: k for k, own in enumerate(FINE_OF) for fine in own}
+    coarse_of = {fine: n for n, own in enumerate(FINE_OF) for fine in own}
     for name, count in (("train", rows), ("test", rows // 2)):
-        fine = [k % 100 for k in range(count)]
-        data = np.random.default_rng(count).integers(0, 256, (count, 3072), dtype=np.uint8)
+        fine = [n % 100 for n in range(count)]
+        data = np.random.default_rng(count + k).integers(0, 256, (count, 3072), dtype=np.uint8)
         data[:, 0] = fine
-        document = {b"data": data, b"fine_labels": fine, b"coarse_labels": [coarse_of[k] for k in fine]}
+        document = {b"data": data, b"fine_labels": fine, b"coarse_labels": [coarse_of[n] for n in fine]}
         (base / name).write_bytes(pickle.dumps(document))
-    fine_names, coarse_names = [b"fine%d" % k for k in range(100)], [b"c%d" % k for k in range(20)]
+    fine_names, coarse_names = [b"fine%d" % n for n in range(100)], [b"c%d" % n for n in range(20)]
     names = {b"fine_label_names": fine_names, b"coarse_label_names": coarse_names}
     (base / "meta").write_bytes(pickle.dumps(names))
     return base
 
 
-def folder(root: Path, count: int = 12, size: int = 16) -> Path:
+def folder(root: Path, k: int = 0, count: int = 12, size: int = 16) -> Path:
     """Images with a segmentation, a depth image in millimetres, a class and a number; some cells are empty."""
     rows = []
-    for k in range(count):
-        picture(root / f"images/{k}.png", size, size, k)
-        grey(root / f"seg/{k}.png", np.full((size, size), k % 3))
-        array(root / f"depth/{k}.npy", np.full((size, size), 2.0 + k))
+    for n in range(count):
+        picture(root / f"images/{n}.png", size, size, 100 * k + n)
+        grey(root / f"seg/{n}.png", np.full((size, size), n % 3))
+        array(root / f"depth/{n}.npy", np.full((size, size), 2.0 + n))
         rows.append(
             {
-                "image": f"images/{k}.png",
-                "seg": f"seg/{k}.png",
-                "depth": f"depth/{k}.npy" if k % 4 else "",
-                "kind": ("cat", "dog", "")[k % 3],
-                "weight": str(1.5 * k) if k != 3 else "",
-                "split": ("train", "train", "val", "test")[k % 4],
+                "image": f"images/{n}.png",
+                "seg": f"seg/{n}.png",
+                "depth": f"depth/{n}.npy" if n % 4 else "",
+                "kind": ("cat", "dog", "")[n % 3],
+                "weight": str(1.5 * n) if n != 3 else "",
+                "split": ("train", "train", "val", "test")[n % 4],
             }
         )
     table(root / "manifest.csv", rows)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.core.source import Source
+from holdfast.datasets.readers import digits
 from holdfast.datasets.slimmable import cifar100, multimnist, nyud, pascal, scenes
 from holdfast.suites.runtime import facts
 
@@ -140,7 +141,7 @@ def test_no_digit_is_in_two_splits(monkeypatch: pytest.MonkeyPatch) -> None:
     numbered = np.arange(150, dtype=np.uint8)[:, None, None] * np.ones((1, 8, 8), np.uint8)
     labels = np.arange(150) % 10
     parts = {"train": (numbered[:100], labels[:100]), "test": (numbered[100:], labels[100:])}
-    monkeypatch.setattr(multimnist.digits, "shuffled", lambda seed: parts)
+    monkeypatch.setattr(digits, "shuffled", lambda seed: parts)
     source = multimnist.load(multimnist.Config(**SMALL), None)
     seen = {split: set(_arrays(source, split)["image"][:, 0, 0, 0].tolist()) for split in source.splits}
     assert seen["train"] <= set(range(90))

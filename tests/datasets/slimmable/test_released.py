@@ -13,12 +13,18 @@ from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.readers import cifar100 as reader
 from holdfast.datasets.slimmable import cifar100, nyud, pascal
 from holdfast.datasets.slimmable.rows import placed
+from scipy.io import savemat
 
 from . import files
 
 ALL = ("seg", "depth", "normals", "edges")
 NAMELESS: dict[str, list[str]] = {"fine_label_names": [], "coarse_label_names": []}
 SMALL: dict[str, Any] = {"height": 24, "width": 32}
+
+
+def _without_depth(base: Path) -> None:
+    for path in (base / "depth").iterdir():
+        np.save(path, np.zeros((24, 32)))
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +83,7 @@ def test_nyud_is_shrunk_and_filled_up(tmp_path: Path) -> None:
         (lambda base: files.array(base / "normals" / "0002.npy", np.ones((24, 32))), r"no map of normals"),
         (lambda base: (base / "normals" / "0002.npy").write_bytes(b"x"), r"no readable .npy file"),
         (
-            lambda base: [files.array(p, np.zeros((24, 32))) for p in (base / "depth").iterdir()],
+            _without_depth,
             r"'depth', split 'train': no pixel has a label",
         ),
     ],
@@ -126,8 +132,8 @@ def test_pascal_without_the_list_of_classes_warns_and_counts_all_normals(tmp_pat
     ("damage", "said"),
     [
         (lambda b: (b / "human_parts" / "2008_000003.mat").write_bytes(b"MATLAB 5.0"), "no readable .mat file"),
-        (lambda b: files.savemat(b / "human_parts" / "2008_000003.mat", {"other": 1}), "no variable anno"),
-        (lambda b: files.savemat(b / "human_parts" / "2008_000003.mat", {"anno": 1}), "no annotation of parts"),
+        (lambda b: savemat(b / "human_parts" / "2008_000003.mat", {"other": 1}), "no variable anno"),
+        (lambda b: savemat(b / "human_parts" / "2008_000003.mat", {"anno": 1}), "no annotation of parts"),
         (lambda b: (b / "sal_distill" / "2008_000003.png").unlink(), "sal_distill/2008_000003.png: missing"),
         (lambda b: files.words(b / "pascal-context" / "labels.txt", ["wall"]), "NUMBER: NAME"),
     ],
