@@ -14,7 +14,7 @@ printed unless ``verbose=True``: warnings go to the logger ``holdfast``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from .runtime.data import check_data, init_data, prepare_data
 from .runtime.disk import clean_data, data_root, doctor, list_data, list_runs, removal
 from .runtime.pages import ui
 from .runtime.scaffold import new
+from .runtime.slim import slim
 from .sweeps.studies import Search, Study
 
 if TYPE_CHECKING:
@@ -270,52 +271,6 @@ def embed(
     from .runtime.embed import documents
 
     return documents(load_run(target, out), files, split, rows)
-
-
-def slim(
-    target: str | Path,
-    *,
-    budget: float | None = None,
-    macs: float | None = None,
-    prefer: str | Mapping[str, float] | None = None,
-    per_stage: bool = False,
-    export: str | Path | None = None,
-    force: bool = False,
-    out: str | Path | None = None,
-) -> dict[str, Any]:
-    """The best sub-network of a trained slimmable network for a budget and a preference, without training.
-
-    Args:
-        budget, macs: multiply-adds of one image at most, as a share of the whole network's, or their number.
-        prefer: weight of each task, as a mapping or ``seg=2,depth=1``; tasks that are not named get the narrowest
-            decoder; None: all alike.
-        per_stage: search a width for each stage of the encoder, too (mutation search, seconds to minutes).
-        export: file for the sub-network as an ordinary program, images [B, C, H, W] in [0, 1] to outputs by task:
-            ``.pt2`` (``torch.export.load``) or ``.onnx``; ``force`` overwrites it.
-
-    Returns:
-        ``encoder`` and ``decoders`` (widths), ``macs``, ``share``, ``parameters``, ``latency_ms``, ``metrics`` by task
-        (on validation rows) and, with ``export``, the file.
-
-    Raises Fault for a run that is not slimmable, an impossible budget (with the nearest possible one), unknown tasks
-    and preferences that are negative or all 0.
-    """
-    from .runtime import slim as slimming
-
-    slimmer = slimming.Slimmer(load_run(target, out))
-    if isinstance(prefer, str) or prefer is None:
-        preference = slimming.preference_of(prefer, slimmer.tasks)
-    else:
-        preference = slimming.preference_of(",".join(f"{k}={v}" for k, v in prefer.items()), slimmer.tasks)
-    if export is not None:
-        slimming.check(Path(export), force)
-    found = slimming.choose(slimmer, preference, budget, macs, per_stage)
-    module = slimmer.model.export(found.configuration)
-    document = slimming.described(slimmer, found, module)
-    if export is not None:
-        slimming.write(module, slimmer.info.input_shape, Path(export))
-        document["export"] = str(export)
-    return document
 
 
 def compare(

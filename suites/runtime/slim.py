@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config.errors import Fault
+from .asked import out_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +23,52 @@ ROWS = 256  # validation rows on which widths that training did not score are co
 TIMED = 15  # forwards of one image whose median is the latency
 FORMATS = (".pt2", ".onnx")
 NO_ONNX = "pip install onnx onnxscript, or a name in .pt2"
+
+
+def slim(
+    target: str | Path,
+    *,
+    budget: float | None = None,
+    macs: float | None = None,
+    prefer: str | Mapping[str, float] | None = None,
+    per_stage: bool = False,
+    export: str | Path | None = None,
+    force: bool = False,
+    out: str | Path | None = None,
+) -> dict[str, Any]:
+    """The best sub-network of a trained slimmable network for a budget and a preference, without training.
+
+    Args:
+        budget, macs: multiply-adds of one image at most, as a share of the whole network's, or their number.
+        prefer: weight of each task, as a mapping or ``seg=2,depth=1``; tasks that are not named get the narrowest
+            decoder; None: all alike.
+        per_stage: search a width for each stage of the encoder, too (mutation search, seconds to minutes).
+        export: file for the sub-network as an ordinary program, images [B, C, H, W] in [0, 1] to outputs by task:
+            ``.pt2`` (``torch.export.load``) or ``.onnx``; ``force`` overwrites it.
+
+    Returns:
+        ``encoder`` and ``decoders`` (widths), ``macs``, ``share``, ``parameters``, ``latency_ms``, ``metrics`` by task
+        (on validation rows) and, with ``export``, the file.
+
+    Raises Fault for a run that is not slimmable, an impossible budget (with the nearest possible one), unknown tasks
+    and preferences that are negative or all 0.
+    """
+    from .loading import TrainedRun, folder_of
+
+    slimmer = Slimmer(TrainedRun(folder_of(str(target), out_of(out))))
+    if isinstance(prefer, str) or prefer is None:
+        preference = preference_of(prefer, slimmer.tasks)
+    else:
+        preference = preference_of(",".join(f"{k}={v}" for k, v in prefer.items()), slimmer.tasks)
+    if export is not None:
+        check(Path(export), force)
+    found = choose(slimmer, preference, budget, macs, per_stage)
+    module = slimmer.model.export(found.configuration)
+    document = described(slimmer, found, module)
+    if export is not None:
+        write(module, slimmer.info.input_shape, Path(export))
+        document["export"] = str(export)
+    return document
 
 
 def preference_of(text: str | None, tasks: Sequence[str]) -> dict[str, float]:
