@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def convolutions(g: Vectors) -> None:
         shape = [g.get(f"{name}/{k}") for k in ("kernel", "stride", "padding", "dilation")]
         for dtype, rtol in PRECISIONS:
             weight, x = g.tensor(f"{name}/weight", dtype), g.tensor(f"{name}/x", dtype)
-            conv = SlimConv2d(max(ins), max(outs), *shape, groups=max(groups), bias=bias is not None)
+            conv = SlimConv2d(max(ins), max(outs), *shape, max(groups), bias is not None)
             y = given(conv, weight, bias)(x, out=outs[index])
             assert x.shape[1] == ins[index]
             g.agree(f"{name}/y", y, rtol)
@@ -104,6 +105,11 @@ def private_statistics(g: Vectors) -> None:
     g.agree("switchable_bn/eval/y", norm(g.tensor("switchable_bn/eval/x"), str(g.get("switchable_bn/eval/index"))))
 
 
+def _called(norm: SlimNorm, key: str, x: Tensor) -> Tensor:
+    y: Tensor = norm(x, key)
+    return y
+
+
 class _Norm(nn.Module):
     def __init__(self, norm: SlimNorm) -> None:
         super().__init__()
@@ -122,7 +128,7 @@ def shared_statistics(g: Vectors) -> None:
         g.agree(f"{name}/active", channels.channels(c, g.get(f"{name}/width")))
         key = str(g.get(f"{name}/width"))
         batches = [torch.tensor(batch, dtype=dtype) for batch in g.get(f"{name}/batches")]
-        calibrate(_Norm(norm), lambda x, norm=norm, key=key: norm(x, key), batches)
+        calibrate(_Norm(norm), partial(_called, norm, key), batches)
         mean, variance = norm.statistics[key]
         g.agree(f"{name}/running_mean", mean, rtol)
         g.agree(f"{name}/running_var", variance, rtol)
@@ -271,9 +277,13 @@ def published_costs(g: Vectors) -> None:
                     nets[model] = MobileNetV1(3, style) if "v1" in model else MobileNetV2(3, style, tail=True)
         net, kept = nets[model], list[Tensor]()
         x = torch.empty(1, 3, 224, 224, device="meta")
-        macs = total(cost_of(net, lambda net=net, kept=kept, x=x, w=width: kept.extend(net(x, w)))).macs
+        macs = total(cost_of(net, partial(_kept, net, x, width, kept))).macs
         last = kept[-1][0]
         g.agree(entry, macs + last.numel() + 1000 * len(last))
+
+
+def _kept(net: SlimEncoder, x: Tensor, width: float, kept: list[Tensor]) -> None:
+    kept.extend(net(x, width))
 
 
 def searches(g: Vectors) -> None:

@@ -195,8 +195,9 @@ class SlimNorm(nn.Module):
             return _with(group, self.weight[:count], self.bias[:count])
         if self.kind == "switchable_bn":
             own = self._own(key, count)
-            statistics = own.running_mean, own.running_var
-            weight, bias = own.weight, own.bias
+            statistics: Any = (own.running_mean, own.running_var)
+            weight: Tensor = own.weight
+            bias: Tensor = own.bias
         else:
             statistics = self._calibrated(key, count)
             weight, bias = self.weight[:count], self.bias[:count]

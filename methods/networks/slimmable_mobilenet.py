@@ -44,7 +44,8 @@ class MobileNetV1(SlimEncoder):
         x = self.stem(x, places[0])
         found = []
         for k, (part, at) in enumerate(zip(self.parts, places, strict=True)):
-            for number, layer in enumerate(part):  # type: ignore[arg-type]
+            assert isinstance(part, nn.ModuleList)
+            for number, layer in enumerate(part):
                 # the depthwise layer that opens a stage has the width of the stage before
                 own = At(places[k - 1].ratio, at.key) if k and number == 0 else at
                 x = layer(x, own)

@@ -92,7 +92,7 @@ class Balance(nn.Module):
             shared = {id(parameter) for parameter in encoder}
             common = [parameter for parameter in parameters if id(parameter) in shared]
             own = [parameter for parameter in parameters if id(parameter) not in shared]
-            rows, extra = [], list[Tensor]()
+            rows, extra = list[Tensor](), list[Tensor]()
             for name, loss in losses.items():
                 row = torch.autograd.grad(loss, common, retain_graph=True, materialize_grads=True)
                 flat = torch.cat([each.reshape(-1) for each in row])

@@ -16,7 +16,7 @@ from .multi_task import size_of
 from .preferring import Preferring, PreferringConfig
 
 
-class Config(PreferringConfig):
+class CosmosConfig(PreferringConfig):
     """Draws of preferences, and how strongly losses must point along them."""
 
     concentration: float = Field(
@@ -39,12 +39,12 @@ class Cosmos(Preferring):
     to the image; a 3×3 convolution leads back to the encoder's channels (it begins as the image itself).
     """
 
-    Config: ClassVar[type[Config]] = Config
-    config: Config
+    Config: ClassVar[type[CosmosConfig]] = CosmosConfig
+    config: CosmosConfig
     name: ClassVar[str] = "cosmos"
     summary: ClassVar[str] = "one network with the preference as input, losses along the preference"
 
-    def __init__(self, config: Config, model: nn.Module, seed: int = 0) -> None:
+    def __init__(self, config: CosmosConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
         n, (channels, height, width) = len(self.tasks), self._model.info.input_shape
         side = max(1, min(height, width) // 4)

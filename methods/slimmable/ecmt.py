@@ -16,7 +16,7 @@ from .sandwich import Distilling, SandwichConfig
 Form = Literal["slice_mse", "slice_l1", "slice_cos", "attention", "similarity", "projection"]
 
 
-class Config(SandwichConfig):
+class EcmtConfig(SandwichConfig):
     """CI-KD: its form, stages and weight."""
 
     lam: float = Field(
@@ -35,12 +35,12 @@ class Ecmt(Distilling):
     f_1 is the widest pass of the same step, detached. With e = 1 CI-KD is 0 and left out.
     """
 
-    Config: ClassVar[type[Config]] = Config
-    config: Config
+    Config: ClassVar[type[EcmtConfig]] = EcmtConfig
+    config: EcmtConfig
     name: ClassVar[str] = "ecmt"
     summary: ClassVar[str] = "slimmable multi-task network with configuration-invariant distillation (CI-KD)"
 
-    def __init__(self, config: Config, model: nn.Module, seed: int = 0) -> None:
+    def __init__(self, config: EcmtConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
         self.projections = nn.ParameterList()
         if config.form == "projection":

@@ -18,7 +18,7 @@ from ..networks.slimmable_layers import SlimNorm
 from .preferring import Preferring, PreferringConfig
 
 
-class Config(PreferringConfig):
+class PhnConfig(PreferringConfig):
     """The hypernetwork."""
 
     hidden: int = Field(100, ge=1, le=4096, description="width of the hypernetwork's two hidden layers")
@@ -29,12 +29,12 @@ class Phn(Preferring):
     normalisations; all other weights are common to all preferences.
     """
 
-    Config: ClassVar[type[Config]] = Config
-    config: Config
+    Config: ClassVar[type[PhnConfig]] = PhnConfig
+    config: PhnConfig
     name: ClassVar[str] = "phn"
     summary: ClassVar[str] = "one network whose normalisations a hypernetwork of the preference makes"
 
-    def __init__(self, config: Config, model: nn.Module, seed: int = 0) -> None:
+    def __init__(self, config: PhnConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
         norms = self._norms()
         if not norms:
@@ -62,8 +62,8 @@ class Phn(Preferring):
             for norm, (weight, bias) in zip(norms, own, strict=True):
                 c = norm.features
                 del norm._parameters["weight"], norm._parameters["bias"]
-                norm.weight = weight + offsets[start : start + c]  # type: ignore[assignment]
-                norm.bias = bias + offsets[start + c : start + 2 * c]  # type: ignore[assignment]
+                norm.weight = weight + offsets[start : start + c]
+                norm.bias = bias + offsets[start + c : start + 2 * c]
                 start += 2 * c
             yield
         finally:

@@ -13,7 +13,7 @@ from ..networks.slimmable_search import check_preference
 from .multi_task import MultiTask, MultiTaskConfig
 
 
-class Config(MultiTaskConfig):
+class StaticMtlConfig(MultiTaskConfig):
     """The preference that it is trained for."""
 
     preference: tuple[float, ...] | None = Field(
@@ -24,12 +24,12 @@ class Config(MultiTaskConfig):
 class StaticMtl(MultiTask):
     """Shared encoder, one decoder a task, full width."""
 
-    Config: ClassVar[type[Config]] = Config
-    config: Config
+    Config: ClassVar[type[StaticMtlConfig]] = StaticMtlConfig
+    config: StaticMtlConfig
     name: ClassVar[str] = "static_mtl"
     summary: ClassVar[str] = "multi-task network of one width, for one preference"
 
-    def __init__(self, config: Config, model: nn.Module, seed: int = 0) -> None:
+    def __init__(self, config: StaticMtlConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
         n = len(self.tasks)
         try:

@@ -12,7 +12,7 @@ from ..networks.slimmable_widths import Configuration
 from .sandwich import Distilling, SandwichConfig
 
 
-class Config(SandwichConfig):
+class UsnetKdConfig(SandwichConfig):
     """Weight of the distillation."""
 
     weight: float = Field(
@@ -26,8 +26,8 @@ class Config(SandwichConfig):
 class UsnetKd(Distilling):
     """Slim passes learn the widest pass's outputs: soft cross-entropy of classes, L1 of everything else."""
 
-    Config: ClassVar[type[Config]] = Config
-    config: Config
+    Config: ClassVar[type[UsnetKdConfig]] = UsnetKdConfig
+    config: UsnetKdConfig
     name: ClassVar[str] = "usnet_kd"
     summary: ClassVar[str] = "slimmable multi-task network with in-place distillation of outputs"
 

@@ -15,6 +15,7 @@ from .asked import out_of
 if TYPE_CHECKING:
     from torch import nn
 
+    from ...datasets.core.multi_task import MultiTaskInfo
     from ...methods.networks.slimmable_widths import Configuration, Ratio
     from .loading import TrainedRun
 
@@ -102,9 +103,11 @@ class Slimmer:
         if not isinstance(method, Slimmable) or not method.controllable:
             what = f"the method '{run.state['method']}' has no widths of encoder and decoders to choose"
             raise Fault.usage(what, str(run.folder), "name a run of ecmt, slim_plain, usnet_kd or naive_slice")
-        self.run, self.method, self.model = run, method, method.model
+        self.run, self.method = run, method
+        self.model: Any = method.model
         self.tasks: tuple[str, ...] = self.model.tasks
-        self.info, self.grid = self.model.info, self.model.grid
+        self.info: MultiTaskInfo = self.model.info
+        self.grid: tuple[float, ...] = self.model.grid
         self.costs = method.pricing()
         self._found: dict[tuple[Ratio, str, float], dict[str, float]] = {}
 
@@ -243,7 +246,7 @@ def latency(module: nn.Module, shape: Sequence[int]) -> float:
 
 
 def check(file: Path, force: bool) -> None:
-    """Raise Fault for another suffix than :data:`FORMATS`, a file that is there, ONNX without torch's exporter."""
+    """Raise Fault for another suffix than :data:`FORMATS`, a file that is there, ONNX without its exporter."""
     if file.suffix not in FORMATS:
         raise Fault.usage(
             f"no such format: {file.suffix or file.name}", "--export", f"a name in {' or '.join(FORMATS)}"

@@ -13,6 +13,7 @@ from holdfast.methods.base import UnfitError
 from holdfast.methods.networks import slimmable
 from holdfast.methods.networks.slimmable import Config, SlimmableNet
 from holdfast.methods.networks.slimmable_cost import Costs
+from holdfast.methods.networks.slimmable_pretrained import load_pretrained
 from holdfast.methods.networks.slimmable_widths import Configuration
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -149,10 +150,10 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     ):
         torch.save(content, file)
         with pytest.raises(UnfitError, match=message):
-            slimmable.load_pretrained(net.encoder, file)
+            load_pretrained(net.encoder, file)
     file.write_bytes(b"nothing")
     with pytest.raises(UnfitError, match="cannot be read"):
-        slimmable.load_pretrained(net.encoder, file)
+        load_pretrained(net.encoder, file)
 
 
 @pytest.mark.parametrize(

@@ -130,18 +130,18 @@ def test_calibration_is_the_mean_of_batch_statistics_and_touches_nothing_else() 
     before = copy.deepcopy(layer.state_dict())
     layer.train()
     assert calibrate(layer, lambda b: layer(b, 0.5), x) == {"0.5"}
-    mean, variance = layer.part[1].statistics["0.5"]  # type: ignore[union-attr, index]
+    mean, variance = layer.part[1].statistics["0.5"]  # type: ignore[index]
     outputs = [layer.part[0](b, out=4) for b in x]
     torch.testing.assert_close(mean, torch.stack([y.mean((0, 2, 3)) for y in outputs]).mean(0))
     torch.testing.assert_close(variance, torch.stack([y.var((0, 2, 3)) for y in outputs]).mean(0))
     assert layer.training
     after = layer.state_dict()
     assert all(torch.equal(before[k], after[k]) for k in before if isinstance(before[k], Tensor))
-    kept = layer.part[1].statistics["0.5"]  # type: ignore[union-attr, index]
+    kept = layer.part[1].statistics["0.5"]  # type: ignore[index]
     calibrate(layer, lambda b: layer(b, 1.0), x)
-    assert layer.part[1].statistics["0.5"] is kept  # type: ignore[union-attr, index]
+    assert layer.part[1].statistics["0.5"] is kept  # type: ignore[index]
     calibrate(layer, lambda b: layer(b, 0.5), x[::-1])  # the order does not matter
-    torch.testing.assert_close(layer.part[1].statistics["0.5"][0], mean)  # type: ignore[union-attr, index]
+    torch.testing.assert_close(layer.part[1].statistics["0.5"][0], mean)  # type: ignore[index]
 
 
 def test_an_evaluation_does_not_depend_on_the_rest_of_the_batch_and_asks_for_calibration() -> None:

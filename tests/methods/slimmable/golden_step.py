@@ -9,7 +9,7 @@ import torch
 from holdfast.datasets.core.multi_task import MultiTaskInfo, Task
 from holdfast.methods.networks.slimmable_layers import SlimConv2d, SlimLinear
 from holdfast.methods.networks.slimmable_widths import Configuration, Ratio, Rounding
-from holdfast.methods.slimmable.ecmt import Config, Ecmt
+from holdfast.methods.slimmable.ecmt import Ecmt, EcmtConfig
 from torch import Tensor, nn
 
 from ...golden_vectors import PRECISIONS, Vectors
@@ -44,7 +44,8 @@ class Step(nn.Module):
         return [x]
 
     def decode(self, features: Sequence[Tensor], task: str, width: Ratio, decoder: float, size: object) -> Tensor:
-        hidden, out = self.decoders[task]  # type: ignore[misc]
+        layers: Any = self.decoders[task]
+        hidden, out = layers
         h = hidden(features[-1].mean((2, 3)), out=Rounding(None).channels(hidden.out_features, decoder)).relu()
         y: Tensor = out(h)
         return y
@@ -70,7 +71,7 @@ def accumulated_step(g: Vectors) -> None:
         with torch.no_grad():
             for name in names:
                 model.part(name).copy_(g.tensor(f"train_step/params/{name}", dtype))
-        method = Ecmt(Config(lam=lam), model)
+        method = Ecmt(EcmtConfig(lam=lam), model)
         batch = {
             "image": g.tensor("train_step/x", dtype),
             "target_t0": g.tensor("train_step/y_class"),

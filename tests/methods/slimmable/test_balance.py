@@ -97,7 +97,8 @@ def test_gradnorm_keeps_the_mean_of_its_weights_and_follows_the_widest_pass_alon
 def test_an_unlabelled_task_leaves_everything_finite() -> None:
     for kind in [kind for kind in get_args(Kind) if kind != "cagrad"]:
         net = Net()
-        losses = {**net.losses(), "b": net.heads[1].weight.sum() * 0 + net.encoder.weight.sum() * 0}
+        head: Any = net.heads[1]
+        losses = {**net.losses(), "b": head.weight.sum() * 0 + net.encoder.weight.sum() * 0}
         update = Balance(kind, TASKS).update(losses, list(net.encoder.parameters()))
         if update.aggregator is None:
             update.loss.backward()
