@@ -47,7 +47,8 @@ def convolutions(g: Vectors) -> None:
         shape = [g.get(f"{name}/{k}") for k in ("kernel", "stride", "padding", "dilation")]
         for dtype, rtol in PRECISIONS:
             weight, x = g.tensor(f"{name}/weight", dtype), g.tensor(f"{name}/x", dtype)
-            conv = SlimConv2d(max(ins), max(outs), *shape, max(groups), bias is not None)
+            kernel, stride, padding, dilation = shape
+            conv = SlimConv2d(max(ins), max(outs), kernel, stride, padding, dilation, max(groups), bias is not None)
             y = given(conv, weight, bias)(x, out=outs[index])
             assert x.shape[1] == ins[index]
             g.agree(f"{name}/y", y, rtol)

@@ -17,7 +17,7 @@ from ..core.errors import DataError, refuse
 from ..core.multi_task import IMAGENET, MultiTaskInfo, Task, multi_task_source
 from ..core.seeds import derive
 from ..core.source import Source
-from ..core.table import Ragged, Table
+from ..core.table import Column, Table
 from ..readers.images import Array, read_image
 
 VERSION = 1  # of what is stored; raised with every change of it
@@ -196,7 +196,7 @@ def by_task(splits: Mapping[str, Table], tasks: Sequence[Task]) -> dict[str, Tab
     made = {}
     for split, table in splits.items():
         number = torch.arange(len(table)) % len(tasks)
-        columns: dict[str, Tensor | Ragged] = {**table.columns, "experience": number}
+        columns: dict[str, Column] = {**table.columns, "experience": number}
         for k, task in enumerate(tasks):
             target = table.columns[task.column]
             assert isinstance(target, torch.Tensor)

@@ -104,10 +104,11 @@ class Slimmer:
             what = f"the method '{run.state['method']}' has no widths of encoder and decoders to choose"
             raise Fault.usage(what, str(run.folder), "name a run of ecmt, slim_plain, usnet_kd or naive_slice")
         self.run, self.method = run, method
-        self.model: Any = method.model
-        self.tasks: tuple[str, ...] = self.model.tasks
-        self.info: MultiTaskInfo = self.model.info
-        self.grid: tuple[float, ...] = self.model.grid
+        model: Any = method.model
+        self.model = model
+        self.tasks: tuple[str, ...] = model.tasks
+        self.info: MultiTaskInfo = model.info
+        self.grid: tuple[float, ...] = model.grid
         self.costs = method.pricing()
         self._found: dict[tuple[Ratio, str, float], dict[str, float]] = {}
 

@@ -33,7 +33,7 @@ from holdfast.suites.runtime.shards import Shards  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
-from processes import measured, peak  # type: ignore[import-not-found]  # noqa: E402
+from processes import measured, peak  # noqa: E402
 
 CLASSES, HEIGHT, WIDTH = 17, 288, 384
 ROWS = {"scores": (20_000, 80_000, 320_000), "maps": (37, 150, 600)}

@@ -35,7 +35,7 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
-from processes import measured, peak  # type: ignore[import-not-found]  # noqa: E402
+from processes import measured, peak  # noqa: E402
 
 SHAPE, BATCH, GIB = (3, 224, 224), 64, 2**30
 ROW = 3 * 224 * 224
