@@ -44,11 +44,10 @@ def convolutions(g: Vectors) -> None:
     for name, _ in g.groups(r"slimmable_conv2d/\d+"):
         ins, outs, groups = (g.get(f"{name}/{k}") for k in ("in_channels_list", "out_channels_list", "groups_list"))
         index, bias = g.get(f"{name}/index"), g.get(f"{name}/bias")
-        shape = [g.get(f"{name}/{k}") for k in ("kernel", "stride", "padding", "dilation")]
+        k, stride, pad, dilation = (g.get(f"{name}/{k}") for k in ("kernel", "stride", "padding", "dilation"))
         for dtype, rtol in PRECISIONS:
             weight, x = g.tensor(f"{name}/weight", dtype), g.tensor(f"{name}/x", dtype)
-            kernel, stride, padding, dilation = shape
-            conv = SlimConv2d(max(ins), max(outs), kernel, stride, padding, dilation, max(groups), bias is not None)
+            conv = SlimConv2d(max(ins), max(outs), k, stride, pad, dilation, max(groups), bias is not None)
             y = given(conv, weight, bias)(x, out=outs[index])
             assert x.shape[1] == ins[index]
             g.agree(f"{name}/y", y, rtol)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..config.errors import Fault
 from .asked import out_of
@@ -104,11 +104,10 @@ class Slimmer:
             what = f"the method '{run.state['method']}' has no widths of encoder and decoders to choose"
             raise Fault.usage(what, str(run.folder), "name a run of ecmt, slim_plain, usnet_kd or naive_slice")
         self.run, self.method = run, method
-        model: Any = method.model
-        self.model = model
-        self.tasks: tuple[str, ...] = model.tasks
-        self.info: MultiTaskInfo = model.info
-        self.grid: tuple[float, ...] = model.grid
+        self.model = cast(Any, method.model)  # a slimmable network
+        self.tasks: tuple[str, ...] = self.model.tasks
+        self.info: MultiTaskInfo = self.model.info
+        self.grid: tuple[float, ...] = self.model.grid
         self.costs = method.pricing()
         self._found: dict[tuple[Ratio, str, float], dict[str, float]] = {}
 
