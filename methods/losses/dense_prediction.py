@@ -26,9 +26,8 @@ def segmentation_ce(logits: Tensor, labels: Tensor) -> Tensor:
         raise ValueError(f"needs logits [B, K, H, W] and labels [B, H, W]; got {_shapes(logits, labels)}")
     with torch.autocast(logits.device.type, enabled=False):
         x, y = at_least_float32(logits), y.long()
-        if not bool((y != IGNORE).any()):
-            return zero(x)
-        return F.cross_entropy(x, y, ignore_index=IGNORE)
+        count = (y != IGNORE).sum().clamp(min=1)  # no valid pixel: the sum is a zero with a graph
+        return F.cross_entropy(x, y, ignore_index=IGNORE, reduction="sum") / count
 
 
 def balanced_bce(logits: Tensor, labels: Tensor, pos_weight: float | None = None) -> Tensor:
@@ -81,11 +80,8 @@ def depth_l1(prediction: Tensor, labels: Tensor) -> Tensor:
 
 def _valid_l1(x: Tensor, labels: Tensor) -> Tensor:
     valid = labels != IGNORE
-    count = valid.sum()
-    if not bool(count):
-        return zero(x)
     away = torch.where(valid, x - labels.to(x.dtype), x.new_zeros(()))
-    return away.abs().sum() / count
+    return away.abs().sum() / valid.sum().clamp(min=1)  # no valid pixel: a zero with a graph
 
 
 def _shapes(*tensors: Tensor) -> str:

@@ -146,6 +146,16 @@ def _placed(module: nn.Module, move: Callable[[Tensor], Tensor]) -> None:
                     is_parameter = isinstance(value, nn.Parameter)
                     moved[id(value)] = nn.Parameter(new, value.requires_grad) if is_parameter else new
                 values[name] = moved[id(value)]
+        if type(part)._apply is not nn.Module._apply:  # it moves more than these with the module
+            own = {k: v for k, v in vars(part).items() if k not in ("_parameters", "_buffers", "_modules")}
+            vars(part).update({name: _mapped(value, move) for name, value in own.items()})
+
+
+def _mapped(value: Any, move: Callable[[Tensor], Tensor]) -> Any:
+    """Tensors of a (nested) dict moved; anything else as it is."""
+    if isinstance(value, Tensor):
+        return move(value)
+    return {name: _mapped(each, move) for name, each in value.items()} if type(value) is dict else value
 
 
 def _parts(module: nn.Module) -> Iterator[nn.Module]:
@@ -180,6 +190,8 @@ def _copied(strategy: MethodStrategy, ctx: StepContext, device: torch.device) ->
     state.admit = lambda rows: rows.cpu()  # type: ignore[method-assign]  # which rows they are nobody knows
     augment = torch.Generator()
     augment.set_state(ctx.augment.get_state())
+    if hasattr(strategy.method, "pricing"):
+        strategy.method.pricing()  # worked out once a run, on a copy of the network
     return copy.deepcopy(strategy.method), dataclasses.replace(ctx, view=state, augment=augment)
 
 
