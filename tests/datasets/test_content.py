@@ -129,6 +129,7 @@ SETS: dict[str, tuple[Callable[[Path, int], Any], dict[str, Any]]] = {
     "coconut/fsc": (_fsc, {}),
     "coconut/manifest": (_manifest, {"features": "waveform"}),
     "continual/mnist": (_idx, {"n_train": 20, "n_valid": 10}),
+    "continual/permuted_mnist": (_idx, {"n_train": 20, "n_valid": 10}),
     "continual/cifar10": (_cifar, {"n_train": 20, "n_valid": 10}),
     "cdvg/cmnist": (_idx, {"n_train": 20, "n_valid": 10}),
     "cdvg/drift": (_idx, {"n_train": 20, "n_valid": 10}),

@@ -238,4 +238,5 @@ def test_every_protocol_field_is_found() -> None:
     translators = {"translator_epochs", "translator_batch", "width", "blocks", "critic_width", "n_critic"}
     stages = {"second", "second_epochs", "second_lr", "finetune_lr", "label_scale", "standardise_features"}
     groups = {"least_rows", "decoder_hidden"}
-    assert marked == shared | translators | stages | groups
+    widths = {"budget", "calibration_batches", "calibration_rows", "evaluate", "passes", "preferences", "score_rows"}
+    assert marked == shared | translators | stages | groups | widths
