@@ -66,7 +66,7 @@ def run(
     console = console_of(json)
     where: dict[str, Any] = {"tracking_uri": tracking_uri, "engine": engine, "address": address, "into": into}
     if dry_run and into is not None:
-        raise Fault.usage("--dry-run and --into exclude each other", "run", "leave --into out: suites run --dry-run")
+        raise Fault.usage("--dry-run and --into exclude each other", "run", f"suites run {target} --dry-run")
     with console.waiting(f"{target}: reading the recipe"):
         from .. import api
 

@@ -29,7 +29,7 @@ def opened(target: str | Path, out: Path) -> Invocation:
     if "trial" in invocation.plan:
         what = "this invocation is a trial of a study, whose runs the study chooses"
         raise Fault.usage(
-            what, str(folder), f"more trials: suites sweep --resume {folder.parent.parent.name} --trials N"
+            what, str(folder), f"more trials: suites sweep --resume {folder.parent.parent.name} --trials 20"
         )
     return invocation
 

@@ -41,4 +41,4 @@ def test_what_the_sources_advise_exists(folder: str) -> None:
         (place, " ".join(one), why) for place, text in sentences for one in commands(text) if (why := refusal(one))
     ]
     wrong += [(place, path, "no such field") for place, text in sentences for path in unknown_fields(text)]
-    assert wrong == []
+    assert not wrong, "\n".join(map(str, wrong))

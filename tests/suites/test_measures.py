@@ -77,6 +77,7 @@ HIGHER = {
     "conflict_group_mean",
     "worst_group",
     "balanced_accuracy",
+    "adjusted_accuracy",
     "worst_class",
     "content_kept",
     "bias_moved",
@@ -146,10 +147,10 @@ def test_whatever_an_evaluator_scores_is_declared() -> None:
     measured = {"regression": set(regression.measure(outputs, np.arange(60), "test").compute())}
     y, b = torch.arange(20) % 4, torch.arange(20) % 3
     part = SimpleNamespace(columns={"label": y, "bias": b})
-    groups = Groups(SimpleNamespace(splits={"test": part}, info=ClassInfo(classes=4)))
-    measured["groups"] = set(groups.measure({"label": y.numpy()}, np.arange(20), "test").compute())
-    classes = Classification(SimpleNamespace(splits={"test": part}, class_names=tuple("abcd")))
+    groups = Groups(SimpleNamespace(splits={"train": part, "test": part}, info=ClassInfo(classes=4)))
     outputs = {"label": y.numpy(), "scores": np.eye(4)[y.numpy()]}
+    measured["groups"] = set(groups.measure(outputs, np.arange(20), "test").compute())
+    classes = Classification(SimpleNamespace(splits={"test": part}, class_names=tuple("abcd")))
     measured["classification"] = set(classes.measure(outputs, np.arange(20), "test").compute())
     said = "a_b _SEP time _FILL ten _SEP ten"
     tokenizer: Any = SimpleNamespace(decode=lambda ids: said)

@@ -251,7 +251,7 @@ def test_ui_serves_the_store_on_loopback(tmp_path: Path, cli: CommandLine) -> No
         stderr=subprocess.DEVNULL,
     )
     try:
-        for _ in range(600):
+        for _ in range(1800):
             with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:
                 assert answer.status == 200
                 break
