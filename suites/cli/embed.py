@@ -31,7 +31,7 @@ def embed(
         Path | None, typer.Option("--runs", help="Where runs lie (default: HOLDFAST_RUNS, else ./runs).")
     ] = None,
 ) -> None:
-    """The common and the salient representation of files, a row each. Example: suites embed RUN photo.png
+    """Common and salient representations of files, a row each. Example: suites embed RUN photo.png
 
     Of a run of contrastive analysis. With them come the outputs of the projectors (common_code, salient_code), where
     the method has some. Files become rows exactly as the run's data did.

@@ -70,7 +70,7 @@ def copy(
     whole: Annotated[bool, typer.Option("--whole", help="All fields, extending nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
 ) -> None:
-    """Start a recipe of your own: a short file that extends a suite. Example: suites copy coconut_slurp mine.yaml"""
+    """Start a recipe of your own, a file that extends a suite. Example: suites copy coconut_slurp mine.yaml"""
     from .. import api
 
     api.copy_recipe(name, file, whole=whole, force=force)

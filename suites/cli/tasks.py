@@ -22,7 +22,7 @@ def tasks(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Every task, Δm against single-task networks, hypervolume, costs. Example: suites tasks last
+    """Tasks beside single-task networks: Δm, hypervolume, costs. Example: suites tasks last
 
     Of finished runs of several tasks. Δm is the mean relative change of the tasks' main metrics against the run of
     --single with the same seed.
