@@ -126,6 +126,7 @@ def test_light_commands_import_nothing_heavy(command: str, tmp_path: Path) -> No
     )
 
 
+@pytest.mark.slow  # mypy reads all packages anew
 def test_a_type_error_across_packages_is_seen(tmp_path: Path) -> None:
     """Without the folder of symlinks imports between packages silently become Any."""
     for package in PACKAGES:
