@@ -40,7 +40,12 @@ generate, export = script("results"), script("export")
 READ = {path.stem: generate.read(path) for path in sorted(SOURCES.glob("*.yaml"))}
 TABLES = [(name, item) for name, source in READ.items() for item in source.content if isinstance(item, generate.Table)]
 COMPUTED = [table for _, table in TABLES if table.runs]
-PROBLEMS = {"coconut": "speech", "supremix": "regression", "continual": "classification"}
+PROBLEMS = {
+    "coconut": "speech",
+    "supremix": "regression",
+    "continual": "classification",
+    "sepclr": "contrastive_analysis",
+}
 
 
 def test_the_pages_are_what_their_sources_give() -> None:
