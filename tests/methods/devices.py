@@ -190,9 +190,10 @@ def _copied(strategy: MethodStrategy, ctx: StepContext, device: torch.device) ->
     state.admit = lambda rows: rows.cpu()  # type: ignore[method-assign]  # which rows they are nobody knows
     augment = torch.Generator()
     augment.set_state(ctx.augment.get_state())
-    if hasattr(strategy.method, "pricing"):
-        strategy.method.pricing()  # worked out once a run, on a copy of the network
-    return copy.deepcopy(strategy.method), dataclasses.replace(ctx, view=state, augment=augment)
+    method: Any = strategy.method
+    if hasattr(method, "pricing"):
+        method.pricing()  # worked out once a run, on a copy of the network
+    return copy.deepcopy(method), dataclasses.replace(ctx, view=state, augment=augment)
 
 
 def on_fake_cuda(strategy: MethodStrategy, step: str, batch: dict[str, Tensor], ctx: StepContext) -> Counter[str]:
