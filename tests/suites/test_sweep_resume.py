@@ -72,7 +72,7 @@ def test_kill_the_driver_and_resume(tmp_path: Path, cli: CommandLine) -> None:
         live = cli.apart("resume", "killed", "--json", out=tmp_path, code=2)
         assert "the study is live" in json.loads(live.stdout)["error"]["what"]
         process.kill()
-    for _ in range(200):
+    for _ in range(1200):
         if not Path(f"/proc/{worker}").exists():
             break
         time.sleep(0.05)
