@@ -30,6 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 ROOT = Path(holdfast.methods.base.__file__).resolve().parent.parent
+PACKAGES = ("analysis", "datasets", "methods", "suites")
 CUDA = torch.device("cuda", 0)
 WAITS = ("bincount", "linalg_eig", "_linalg", "linalg_ch", "linalg_lstsq", "linalg_inv", "cholesky")
 VALUES = (
@@ -121,11 +122,17 @@ def _where() -> str:
     the line that calls them."""
     frame: Any = sys._getframe(1)
     while frame is not None:
-        path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(ROOT) and "tests" not in path.parts:
-            return f"{path.relative_to(ROOT)}:{frame.f_lineno}"
+        if file := own_file(frame.f_code.co_filename):
+            return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return "?"
+
+
+def own_file(name: str) -> str:
+    """The path of a file of the package inside it; "" for any other, so for an environment inside the folder."""
+    path = Path(name)
+    inside = path.relative_to(ROOT) if path.is_relative_to(ROOT) else Path()
+    return inside.as_posix() if inside.parts[:1] and inside.parts[0] in PACKAGES else ""
 
 
 def _text(where: str) -> str:

@@ -108,13 +108,16 @@ def test_a_whole_step_needs_no_values_or_the_page_names_where(name: str) -> None
     for stage, (_, error) in probed(name).items():
         if error is None:
             continue
-        places = [
-            str(Path(frame.filename).relative_to(devices.ROOT))
-            for frame in traceback.extract_tb(error.__traceback__)
-            if Path(frame.filename).is_relative_to(devices.ROOT) and "tests" not in Path(frame.filename).parts
-        ]
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [file for frame in frames if (file := devices.own_file(frame.filename))]
         expected = listed().get((name, stage), Counter())
         assert places[-1] in expected, f"{name}, {stage} looks at a value in {places[-1]}: {error}"
+
+
+def test_a_line_of_an_environment_inside_the_folder_is_not_ours() -> None:
+    ours, theirs = devices.ROOT / "methods" / "base.py", devices.ROOT / ".venv" / "lib" / "torch" / "functional.py"
+    assert devices.own_file(str(ours)) == "methods/base.py"
+    assert [devices.own_file(str(path)) for path in (theirs, devices.ROOT / "tests" / "x.py", "<string>")] == [""] * 3
 
 
 def test_the_page_lists_no_method_that_there_is_not() -> None:
