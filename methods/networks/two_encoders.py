@@ -33,6 +33,7 @@ class Config(augmentation.ViewConfig):
     hidden: int = Field(256, ge=1, le=8192, description="of mlp and conv: hidden width")
     layers: int = Field(2, ge=1, le=8, description="of mlp: hidden layers, each with batch norm and ReLU")
     width: int = Field(32, ge=1, le=1024, description="of conv: channels")
+    norm: bool = Field(False, description="of conv: batch normalisation after each convolution")
     projector: int = Field(
         128, ge=0, le=8192, description="hidden width of the projectors; 0: none, the representations are the codes"
     )
@@ -128,17 +129,19 @@ def _body(kind: str, config: Config, shape: tuple[int, ...]) -> tuple[nn.Module,
             parts += [nn.Linear(d_in, config.hidden), nn.BatchNorm1d(config.hidden), nn.ReLU()]
         return nn.Sequential(*parts), config.hidden
     if kind == "conv":
-        return _convolutions(shape[0], [config.width] * 4, shape[1:], config.hidden), config.hidden
+        return _convolutions(shape[0], [config.width] * 4, shape[1:], config.hidden, config.norm), config.hidden
     if kind == "dsprites":
         return _convolutions(shape[0], [512, 256, 128, 64, 32], shape[1:], 128), 128
     return _resnet18(config, shape[0]), 512
 
 
-def _convolutions(channels: int, widths: list[int], sides: tuple[int, ...], hidden: int) -> nn.Sequential:
+def _convolutions(
+    channels: int, widths: list[int], sides: tuple[int, ...], hidden: int, norm: bool = False
+) -> nn.Sequential:
     """Convolutions 4 x 4 of stride 2 with ReLU, then one hidden layer."""
     parts: list[nn.Module] = []
     for width in widths:
-        parts += [nn.Conv2d(channels, width, 4, 2, 1), nn.ReLU()]
+        parts += [nn.Conv2d(channels, width, 4, 2, 1), *[nn.BatchNorm2d(width)] * norm, nn.ReLU()]
         channels = width
     flat = channels * math.prod(side >> len(widths) for side in sides)
     return nn.Sequential(*parts, nn.Flatten(), nn.Linear(flat, hidden), nn.ReLU())
