@@ -18,6 +18,7 @@ from typing import Any, ParamSpec
 SINGLE, DOUBLE = 3.4, 7.0  # inches: one and two columns of a paper
 SIDE = 9.0  # inches that a picture is high at most, whatever it shows
 DPI = 200
+DRAFT_DPI = 100
 SIZE = 9.0  # points of a heading; all else has 8
 CELLS = 144  # of a matrix that carry their number
 POINTS = 20_000  # of a scatter
@@ -66,7 +67,7 @@ P = ParamSpec("P")
 @contextmanager
 def headed(*parts: str, draft: bool = False) -> Iterator[None]:
     """What is drawn inside bears ``parts`` above its title: the suite, the method, the seed. ``draft``: it is for no
-    paper and gets no PDF.
+    paper, has half the dots an inch and gets no PDF.
     """
     heading = _heading.set(", ".join(part for part in parts if part))
     drafted = _draft.set(draft)
@@ -154,7 +155,7 @@ def _write(figure: Any, path: Path) -> None:
     shown = figure.dpi
     figure.set_layout_engine("none")
     try:
-        figure.dpi = DPI
+        figure.dpi = DRAFT_DPI if _draft.get() else DPI
         getattr(canvas(figure), method)(path, metadata=_METADATA[path.suffix])
     finally:
         figure.dpi = shown

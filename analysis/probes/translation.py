@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.weak import WeakIdKeyDictionary
 
 from ...datasets.core.source import ClassInfo, require
 from ..metrics.metric import Metric
@@ -52,6 +53,9 @@ class Translator(Protocol):
     def translate(self, x: Tensor, mode: Tensor) -> Tensor:
         """Images x [B, C, S, S] in [-1, 1] under the bias of the class ``mode`` [B]; same shape and range."""
         ...
+
+
+_FITTED: Any = WeakIdKeyDictionary()  # table -> the classifier fitted on it, and its accuracy
 
 
 class UnjudgedError(Exception):
@@ -139,29 +143,36 @@ def balanced(labels: Tensor, bias: Tensor) -> tuple[Tensor, list[Tensor]]:
 
 def auxiliary_classifier(splits: Mapping[str, Any], least: float) -> AuxiliaryClassifier:
     """Fitted on the split ``unbiased`` where there is one, else on the training rows, all groups (class, bias)
-    weighing the same.
+    weighing the same; once for a table, which the runs of an invocation share.
 
     Test and validation rows are never used. UnjudgedError, with the reason, where no classifier can be had that knows
     the class whatever the bias: a group is too small, or the mean accuracy over the groups' kept-back training rows
     is below ``least`` (what a gate asks of translations cannot be asked of a classifier that reads fewer originals).
     """
-    if "bias" not in splits["unbiased" if "unbiased" in splits else "train"].columns:
+    name = "unbiased" if "unbiased" in splits else "train"
+    if "bias" not in splits[name].columns:
         raise UnjudgedError("nothing says the bias of the training images (no column bias)")
-    if "unbiased" in splits:
-        columns = splits["unbiased"].columns
-        return AuxiliaryClassifier.fit(columns["image"], columns["label"], columns["bias"])
-    columns = splits["train"].columns
-    images, labels, bias = columns["image"], columns["label"], columns["bias"]
-    rows, kept = balanced(labels, bias)
-    classifier = AuxiliaryClassifier.fit(images, labels, bias, rows)
-    known = [float((classifier.predict(images[part])[0] == labels[part]).double().mean()) for part in kept]
-    accuracy = sum(known) / len(known)
+    if splits[name] not in _FITTED:
+        _FITTED[splits[name]] = _fitted(splits[name].columns, whole=name == "unbiased")
+    classifier, accuracy = _FITTED[splits[name]]
     if accuracy < least:
         raise UnjudgedError(
             f"a classifier fitted on the training images, all groups alike, knows the class of {accuracy:.2f} of those "
             f"kept back, and {least:g} are needed"
         )
-    return classifier
+    own: AuxiliaryClassifier = classifier
+    return own
+
+
+def _fitted(columns: Mapping[str, Any], whole: bool) -> tuple[AuxiliaryClassifier, float]:
+    """The classifier, and its accuracy on rows kept back; 1 where the ``whole`` table is without bias."""
+    images, labels, bias = columns["image"], columns["label"], columns["bias"]
+    if whole:
+        return AuxiliaryClassifier.fit(images, labels, bias), 1.0
+    rows, kept = balanced(labels, bias)
+    classifier = AuxiliaryClassifier.fit(images, labels, bias, rows)
+    known = [float((classifier.predict(images[part])[0] == labels[part]).double().mean()) for part in kept]
+    return classifier, sum(known) / len(known)
 
 
 @torch.no_grad()
@@ -226,7 +237,6 @@ class TranslationCheck(Check):
     def __init__(self, data: Data) -> None:
         super().__init__(data)
         self.info = require(data.info, ClassInfo, "the check 'translation'")
-        self._classifier: AuxiliaryClassifier | None = None
 
     def after_stage(self, method: Translator, experience: Any, folder: Path) -> dict[str, float]:
         """The report. Where no auxiliary classifier can be had, or there is no held-out image, there is none: the gate
@@ -245,10 +255,9 @@ class TranslationCheck(Check):
             with spared(folder / f"translations-{experience.number}.png") as path:
                 translation_grid(picture, path)
         try:
-            if self._classifier is None:
-                self._classifier = auxiliary_classifier(self.data.splits, gate["min_content_kept"])
+            classifier = auxiliary_classifier(self.data.splits, gate["min_content_kept"])
             usual = self.usual(modes, experience)
-            shares = report(method.translate, self._classifier, images, labels, modes, usual, device)
+            shares = report(method.translate, classifier, images, labels, modes, usual, device)
         except UnjudgedError as error:
             _act(
                 gate["action"],

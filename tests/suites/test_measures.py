@@ -18,6 +18,7 @@ from holdfast.analysis.problems.groups import Groups
 from holdfast.analysis.problems.regression import Regression
 from holdfast.analysis.problems.speech import SpeechUnderstanding
 from holdfast.datasets.core.source import Annotation, ClassInfo, RegressionInfo, ShotBins, SpeechInfo, Transcripts
+from holdfast.datasets.core.table import Table
 from holdfast.suites.config import catalog, measures, registry
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.reports import compare
@@ -173,7 +174,7 @@ def test_whatever_the_translation_report_says_is_declared(tmp_path: Path) -> Non
         "label": torch.arange(24) % 2,
         "bias": torch.arange(24) % 2,
     }
-    part = SimpleNamespace(columns=columns)
+    part = Table(columns)
     splits = {"valid": part, "unbiased": part, "test": part}
     check = TranslationCheck(SimpleNamespace(splits=splits, info=ClassInfo(classes=2)))
     gate = {"action": "ignore", "max_content_moved": 0.5, "min_content_kept": 0.5}

@@ -125,6 +125,7 @@ def postgres(free_port: Callable[[], int]) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("in_process")
+@pytest.mark.slow
 def test_a_study_on_postgresql(tmp_path: Path, postgres: str) -> None:
     """The same values as with the file; a trial that a dead driver had begun goes on; a name is one study's."""
     file = drive(study(tmp_path, 3, name="file"))

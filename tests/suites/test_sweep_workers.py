@@ -43,6 +43,7 @@ def test_two_workers_give_what_one_gives_and_a_killed_one_costs_nothing(tmp_path
 RANDOM = ["--trials", "4", "--method", "er", "--workers", "2", "--engine", "ray"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_ray_gives_what_one_process_gives_and_a_killed_worker_costs_nothing(tmp_path: Path) -> None:
     pytest.importorskip("ray")
@@ -71,6 +72,7 @@ def test_the_driver_of_ray_is_killed_and_the_study_resumed(tmp_path: Path, cli: 
     assert [t["state"] for t in document["trials"]] == ["complete"] * 4
 
 
+@pytest.mark.slow
 def test_a_ray_cluster_that_is_absent_or_too_small_is_named(tmp_path: Path, cli: CommandLine) -> None:
     pytest.importorskip("ray")
     absent = cli.apart(*SWEEP, *RANDOM, "--address", "127.0.0.1:9", out=tmp_path, code=2)

@@ -25,7 +25,7 @@ from holdfast.analysis.plots.comparison import (
     panel_of,
 )
 from holdfast.analysis.plots.curves import Curves, thinned, training_curves
-from holdfast.analysis.plots.figure import DOUBLE, DPI, FORMATS, SIDE, SINGLE, STYLE, headed, spared
+from holdfast.analysis.plots.figure import DOUBLE, DPI, DRAFT_DPI, FORMATS, SIDE, SINGLE, STYLE, headed, spared
 from holdfast.analysis.plots.groups import group_heatmap, translation_grid
 from holdfast.analysis.plots.regression import (
     embedding_by_label,
@@ -201,7 +201,7 @@ def test_a_file_is_what_savefig_writes(suffix: str, tmp_path: Path, monkeypatch:
     other = tmp_path / f"other{suffix}"
     metadata = {".png": {"Software": None}, ".pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
     with rc_context({**STYLE, "pdf.fonttype": 42}):
-        made[0].savefig(other, dpi=DPI, metadata=metadata[suffix])
+        made[0].savefig(other, dpi=DRAFT_DPI, metadata=metadata[suffix])
     assert (tmp_path / f"m{suffix}").read_bytes() == other.read_bytes()
 
 

@@ -4,6 +4,7 @@ where it would know nothing.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ def images(labels: Tensor, bias: Tensor, seed: int, noise: float = 40) -> Tensor
     return x.clamp(0, 255).to(torch.uint8)
 
 
+@functools.cache  # a table is one object: its classifier is fitted once
 def part(n: int, conflicting: int, seed: int) -> Table:
     """n rows of two classes in turn, the first ``conflicting`` of each with the other bias."""
     labels = torch.arange(n) % 2
@@ -98,6 +100,15 @@ def test_where_content_and_bias_are_one_the_gate_says_that_it_cannot_judge(confl
         warnings.simplefilter("error")
         assert TranslationCheck(source).after_stage(method(recolour, "ignore"), EXPERIENCE, tmp_path) == {}
     assert (tmp_path / "translations-0.png").stat().st_size > 0  # the pictures need no classifier
+
+
+def test_the_runs_of_an_invocation_share_one_classifier() -> None:
+    source, other = data(), data(13)
+    classifier = auxiliary_classifier(source.splits, 0.1)
+    assert auxiliary_classifier(source.splits, 0.2) is classifier
+    assert auxiliary_classifier(other.splits, 0.1) is not classifier
+    with pytest.raises(UnjudgedError, match=r"and 1\.1 are needed"):
+        auxiliary_classifier(source.splits, 1.1)
 
 
 def test_a_classifier_that_knows_nothing_does_not_judge() -> None:
