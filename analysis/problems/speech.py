@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...datasets.core.libraries import speechbrain
 from ...datasets.core.source import Annotation, SpeechInfo, require
 from ...datasets.core.transcript import Tokenizer, parse
 from ..metrics import speech
 from ..metrics.metric import Metric
 from .evaluator import Data, Evaluator, Measurement, Outputs, Picture, Rows
+
+ALIGNED = 2000  # rows whose words are aligned for the file of errors
 
 
 class SpeechUnderstanding(Evaluator):
@@ -75,6 +79,7 @@ class SpeechMeasurement(Measurement):
         self.counts = speech.SpeechCounts()
         self.scenarios: Counter[tuple[str, str]] = Counter()  # (gold, said) -> rows
         self.retrieved: int | None = None
+        self.first: list[tuple[str, str]] = []  # (gold, said) of rows whose words are aligned
 
     def update(self, outputs: Outputs, rows: Rows) -> None:
         for k, row in enumerate(rows.tolist()):
@@ -82,6 +87,8 @@ class SpeechMeasurement(Measurement):
             parsed, parsed_gold = parse(said), parse(gold)
             self.counts.add(said, gold, parsed, parsed_gold, self.annotations[row].entities)
             self.scenarios[parsed_gold.scenario, parsed.scenario] += 1
+            if len(self.first) < ALIGNED:
+                self.first.append((gold, said))
         if "retrieved" in outputs:
             right = int((outputs["retrieved"] == self.intents[rows].numpy()).sum())
             self.retrieved = (self.retrieved or 0) + right
@@ -93,10 +100,27 @@ class SpeechMeasurement(Measurement):
         return measures
 
     def pictures(self) -> Iterator[tuple[str, Picture]]:
-        """The confusion of scenarios; an output that names none of them has a column of its own."""
+        """The confusion of scenarios; an output that names none of them has a column of its own. And the kinds of word
+        errors, a text.
+        """
         from ..plots.speech import confusion
 
         yield "scenarios.png", lambda path: confusion(self.scenarios, path)
+        yield "word_errors.txt", lambda path: word_errors(self.first, self.counts.rows, path)
+
+
+def word_errors(rows: Sequence[tuple[str, str]], total: int, path: Path) -> None:
+    """A text file of (gold, said): insertions, deletions and substitutions of words in all, then each row's alignment.
+
+    By SpeechBrain's ErrorRateStats, in its own form.
+    """
+    stats = speechbrain("utils.metric_stats").ErrorRateStats()
+    ids = [f"row {number}" for number in range(len(rows))]
+    stats.append(ids, [said.split() for _, said in rows], [gold.split() for gold, _ in rows])
+    with path.open("w", encoding="utf-8") as file:
+        if total > len(rows):
+            file.write(f"the first {len(rows)} of {total} rows\n")
+        stats.write_stats(file)
 
 
 PROBLEM = SpeechUnderstanding

@@ -194,13 +194,13 @@ class Seq2Seq(nn.Module):
         """Raw embeddings [..., d]: no scale, no positions."""
         return self.embedding(tokens)
 
-    def _memory(self, h: Tensor, mask: Tensor) -> tuple[Cache, Tensor]:
+    def memory(self, h: Tensor, mask: Tensor) -> tuple[Cache, Tensor]:
+        """Keys and values of each decoder layer for frames h [B, T, d], and which frames may be seen [B, 1, 1, T]."""
         layers: list[Any] = list(self.decoder_layers)
         return [layer.cross.keys(h) for layer in layers], (mask | ~mask.any(1, keepdim=True))[:, None, None]
 
-    def _step(
-        self, tokens: Tensor, memory: Cache, mask: Tensor, past: Cache | None, start: int
-    ) -> tuple[Tensor, Cache]:
+    def step(self, tokens: Tensor, memory: Cache, mask: Tensor, past: Cache | None, start: int) -> tuple[Tensor, Cache]:
+        """Logits [B, L, V] after tokens [B, L] whose first is the ``start``-th, and keys and values of all so far."""
         d = self.config.d_model
         x = self.drop(self.embedding(tokens) * math.sqrt(d) + sinusoid(tokens.shape[1], d, tokens.device, start))
         held = []
@@ -217,8 +217,8 @@ class Seq2Seq(nn.Module):
 
     def decode(self, h: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
         """Teacher forcing: tokens [B, J] (SOS, ...) → logits [B, J, V]."""
-        memory, seen = self._memory(h, mask)
-        return self._step(tokens, memory, seen, None, 0)[0]
+        memory, seen = self.memory(h, mask)
+        return self.step(tokens, memory, seen, None, 0)[0]
 
     @torch.no_grad()
     def generate(
@@ -246,12 +246,12 @@ class Seq2Seq(nn.Module):
 
     def _greedy(self, h: Tensor, mask: Tensor, max_length: int) -> Tensor:
         b = len(h)
-        memory, seen = self._memory(h, mask)
+        memory, seen = self.memory(h, mask)
         tokens = torch.full((b, 1), SOS_ID, device=h.device)
         done = torch.zeros(b, dtype=torch.bool, device=h.device)
         result, past = [], None
         for step in range(max_length):
-            logits, past = self._step(tokens, memory, seen, past, step)
+            logits, past = self.step(tokens, memory, seen, past, step)
             tokens = self._log_probabilities(logits).argmax(-1, keepdim=True).masked_fill(done[:, None], PAD_ID)
             result.append(tokens)
             done |= tokens[:, 0] == EOS_ID
@@ -261,7 +261,7 @@ class Seq2Seq(nn.Module):
 
     def _beam(self, h: Tensor, mask: Tensor, beam: int, max_length: int, penalty: str) -> Tensor:
         b, device = len(h), h.device
-        memory, seen = self._memory(h.repeat_interleave(beam, 0), mask.repeat_interleave(beam, 0))
+        memory, seen = self.memory(h.repeat_interleave(beam, 0), mask.repeat_interleave(beam, 0))
         tokens = torch.full((b * beam, 1), SOS_ID, device=device)
         # score: what ranks; total: log-probability. Only the first beam of a row is alive at the start.
         total = torch.full((b, beam), -torch.inf, device=device)
@@ -271,7 +271,7 @@ class Seq2Seq(nn.Module):
         history = torch.empty(b, beam, 0, dtype=torch.int64, device=device)
         past: Cache | None = None
         for step in range(max_length):
-            logits, past = self._step(tokens, memory, seen, past, step)
+            logits, past = self.step(tokens, memory, seen, past, step)
             steps = self._log_probabilities(logits).view(b, beam, -1)  # [B, K, V]
             if penalty == "per_step":
                 steps = steps / ((6.0 + step) / 6.0) ** 0.6

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torchaudio
@@ -20,13 +20,16 @@ from torch import Tensor, nn
 from ...datasets.core.seeds import derive
 from ...datasets.core.source import DataInfo, Source, SpeechInfo, Transcripts, require
 from ...datasets.core.table import Batch, Column, Ragged, Table
-from ...datasets.core.transcript import Tokenizer, clean_words, serialise
+from ...datasets.core.transcript import EOS_ID, PAD_ID, Tokenizer, clean_words, serialise
 from ..base import UnfitError
+from ..losses.ctc import ctc
 from ..losses.transcription import transcription
+from . import ctc_search
 from .acoustic import AcousticEncoder, load_pretrained
 from .protocols import SequenceModel
 from .seq2seq import Seq2Seq, Seq2SeqConfig
 from .speech import LogMel, Pretrained
+from .speech_augmentation import FRAME, Noise, SpecAugment, add_noise, spec_augment, speed_perturb
 
 Acoustic = AcousticEncoder | LogMel | Pretrained  # ``d_out`` is the width of its outputs
 PROVIDES = (SequenceModel,)
@@ -65,6 +68,18 @@ class Config(Seq2SeqConfig):
     length_penalty: Literal["total", "per_step", "none"] = Field(
         "total", description="((5+L)/6)^0.6 on the total, a step, or none"
     )
+    ctc_weight: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="w: the loss is (1 - w) L_ASR + w L_CTC, with a head on the frames",
+    )
+    beam_ctc: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="SpeechBrain's beam search instead of ours, with this weight of the CTC head's score (0: without)",
+    )
     ce_include_pad: bool = Field(
         False, description="average the transcription loss over padding too, as the public code does"
     )
@@ -72,9 +87,13 @@ class Config(Seq2SeqConfig):
         10, ge=0, le=200, description="SpecAugment on the encoder's input: longest masked stretch, frames; 0 = off"
     )
     time_masks: int = Field(2, ge=0, le=20, description="stretches masked an utterance")
-    noise_db: tuple[float, float] | None = Field(
-        None, description="waveforms in training: white noise at a signal-to-noise ratio drawn from this range, dB"
+    spec_augment: SpecAugment | None = Field(
+        None, description="SpeechBrain's SpecAugment on the encoder's input, in the place of time_mask; null: none"
     )
+    speed_perturb: tuple[Annotated[int, Field(ge=50, le=200)], ...] = Field(
+        (), max_length=20, description="waveforms in training: speeds in per cent, one drawn a row ([90, 100, 110])"
+    )
+    noise: Noise | None = Field(None, description="waveforms in training: noise; null: none")
     room_seconds: float = Field(
         0.0, ge=0, le=2, description="waveforms in training: longest reverberation time of a room drawn for each row"
     )
@@ -192,12 +211,27 @@ def batch_of(config: Config, info: SpeechInfo, rows: list[Tensor]) -> Batch:
 def build(config: Config, info: DataInfo, seed: int) -> SpokenLanguageModel:
     """The model, with weights drawn from torch's global generator (and the shipped ones of the encoder).
 
-    Raises DataError for data of another kind, or that :func:`prepare` has not seen.
+    Raises DataError for data of another kind, or that :func:`prepare` has not seen; UnfitError for options that do not
+    fit.
     """
     facts = require(info, SpeechInfo, "the network 'slu'")
     text = facts.prepared
+    _check(config, facts.features)
     encoder = Passthrough() if config.frozen else _acoustic(config, seed, facts.features)
     return SpokenLanguageModel(config, encoder, text.tokenizer, text.d_acoustic, facts.features)
+
+
+def _check(config: Config, features: str) -> None:
+    """Raises UnfitError for fields that would do nothing, or that ask for a part that is not there."""
+    of_waveforms = {"speed_perturb": config.speed_perturb, "noise": config.noise, "room_seconds": config.room_seconds}
+    asked = [f"model.options.{name}" for name, value in of_waveforms.items() if value]
+    if asked and (features != "waveform" or config.frozen):
+        raise UnfitError(
+            f"{' and '.join(asked)} change waveforms in training: set data.options.features=waveform and "
+            "model.options.frozen=false"
+        )
+    if config.beam_ctc and not config.ctc_weight:
+        raise UnfitError("model.options.beam_ctc asks for a CTC head: set model.options.ctc_weight=0.3")
 
 
 def mask_time(x: Tensor, lengths: Tensor, longest: int, count: int, generator: torch.Generator) -> Tensor:
@@ -211,15 +245,6 @@ def mask_time(x: Tensor, lengths: Tensor, longest: int, count: int, generator: t
     steps = torch.arange(t, device=x.device)
     masked = ((steps >= start[..., None]) & (steps < (start + width)[..., None])).any(1)  # [B, T]
     return x.masked_fill(masked.reshape(b, t, *[1] * (x.dim() - 2)), 0)
-
-
-def add_noise(x: Tensor, lengths: Tensor, decibel: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """White noise on waveforms [B, U] at a signal-to-noise ratio drawn a row; padding stays zero."""
-    low, high = decibel
-    snr = low + (high - low) * torch.rand(len(x), generator=generator).to(x.device)
-    noise = torch.randn(x.shape, generator=generator).to(x.device)
-    valid = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
-    return torchaudio.functional.add_noise(x, noise, snr, lengths).masked_fill(~valid, 0)
 
 
 def add_room(x: Tensor, seconds: float, generator: torch.Generator) -> Tensor:
@@ -251,6 +276,7 @@ class SpokenLanguageModel(nn.Module):
         self.intent_tokens: Tensor
         self.register_buffer("intent_tokens", torch.tensor(intents, dtype=torch.int64), persistent=False)
         self.waveform = features == "waveform" and not config.frozen
+        self.ctc_head = nn.Linear(config.d_model, len(tokenizer)) if config.ctc_weight else None
 
     @property
     def encoder(self) -> nn.ModuleList:
@@ -266,18 +292,22 @@ class SpokenLanguageModel(nn.Module):
             layer.compile(*args, **{"dynamic": True, **kwargs})
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Room and noise on waveforms, then SpecAugment's time masking, on the encoder's input; BPE dropout on the
-        targets; a new batch.
+        """Speed, room and noise of waveforms, then SpecAugment on the encoder's input; BPE dropout on the targets; a
+        new batch.
         """
         c = self.config
         x, lengths = batch["features"], batch["features_lengths"]
         if self.waveform:
             x = _samples(x)
+            if c.speed_perturb:
+                x, lengths = speed_perturb(x, lengths, c.speed_perturb, generator)
             x = add_room(x, c.room_seconds, generator) if c.room_seconds else x
-            x = add_noise(x, lengths, c.noise_db, generator) if c.noise_db else x
-        if c.time_mask and c.time_masks:
-            x = mask_time(x, lengths, c.time_mask * (160 if self.waveform else 1), c.time_masks, generator)
-        return {**batch, "features": x, **self._split_again(batch, generator)}
+            x = add_noise(x, lengths, c.noise, generator) if c.noise else x
+        if c.spec_augment:
+            x = spec_augment(x, lengths, c.spec_augment, generator)
+        elif c.time_mask and c.time_masks:
+            x = mask_time(x, lengths, c.time_mask * (FRAME if self.waveform else 1), c.time_masks, generator)
+        return {**batch, "features": x, "features_lengths": lengths, **self._split_again(batch, generator)}
 
     def _split_again(self, batch: Batch, generator: torch.Generator) -> Batch:
         """The targets with BPE dropout: ``tokens`` [B, J'] and their lengths; empty where there is none."""
@@ -306,11 +336,15 @@ class SpokenLanguageModel(nn.Module):
         return self.seq2seq.decode(h, mask, tokens[:, :-1])
 
     def loss_from(self, h: Tensor, mask: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Transcription loss L_ASR with teacher forcing."""
-        tokens = batch["tokens"]
+        """Transcription loss with teacher forcing: L_ASR, or (1 - w) L_ASR + w L_CTC."""
+        tokens, w = batch["tokens"], self.config.ctc_weight
         logits = self.logits(h, mask, tokens)
-        loss = transcription(logits, tokens[:, 1:], include_pad=self.config.ce_include_pad)
-        return loss, {"loss/asr": loss}
+        asr = transcription(logits, tokens[:, 1:], include_pad=self.config.ce_include_pad)
+        if self.ctc_head is None:
+            return asr, {"loss/asr": asr}
+        said = tokens[:, 1:].masked_fill(tokens[:, 1:] == EOS_ID, PAD_ID)  # without SOS and EOS, PAD being the blank
+        aligned, unaligned = ctc(self.ctc_head(h), mask.sum(1), said, (said != PAD_ID).sum(1), blank=PAD_ID)
+        return (1 - w) * asr + w * aligned, {"loss/asr": asr, "loss/ctc": aligned, "ctc/unaligned": unaligned}
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         return self.loss_from(*self.encode(batch), batch)
@@ -323,10 +357,12 @@ class SpokenLanguageModel(nn.Module):
 
     def decode(self, h: Tensor, mask: Tensor, beam: int | None = None) -> Tensor:
         """Best hypotheses [B, L] after SOS: tokens, EOS, then PAD; ``beam`` None: the recipe's."""
-        c = self.config
-        return self.seq2seq.generate(
-            h, mask, beam=beam or c.beam, max_length=c.max_length, length_penalty=c.length_penalty
-        )
+        c, width = self.config, beam or self.config.beam
+        if c.beam_ctc is None:
+            return self.seq2seq.generate(h, mask, beam=width, max_length=c.max_length, length_penalty=c.length_penalty)
+        normalise = c.length_penalty != "none"
+        options: dict[str, Any] = {"beam": width, "max_length": c.max_length, "normalise": normalise}
+        return ctc_search.search(self.seq2seq, self.ctc_head, h, mask, weight=c.beam_ctc, **options)
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         """``tokens`` [B, L]: decoded ids after SOS, EOS, then PAD."""

@@ -35,6 +35,7 @@ _PRELOADED = (
     "sklearn.datasets",
     "matplotlib.pyplot",
     "scipy.stats",
+    "speechbrain.utils.metric_stats",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import resource
 import shutil
 import socket
@@ -164,9 +165,32 @@ def test_a_fine_tuned_encoder_and_beam_search(tmp_path: Path, cli: CommandLine) 
         "model.options.frozen=false",
         "model.options.beam=3",
         "model.options.subsample=2",
+        "model.options.ctc_weight=0.3",
+        "model.options.beam_ctc=0.2",
+        "model.options.max_length=6",
+        "model.options.spec_augment={warp: 3}",
         method="coconut",
     )
     assert journal(report, "loss/mm")
+    assert journal(report, "loss/ctc")
+    errors = (Path(report["runs"][0]["folder"]) / "plots" / "word_errors.txt").read_text()
+    assert re.search(r"^%WER \d+\.\d+ \[ \d+ / \d+, \d+ ins, \d+ del, \d+ sub \]", errors, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("option", "what"),
+    [
+        ("speed_perturb=[90]", "model.options.speed_perturb change waveforms"),
+        ("noise={}", "model.options.noise change waveforms"),
+        ("beam_ctc=0.2", "asks for a CTC head"),
+        ("speed_perturb=[10]", "speed_perturb"),
+        ("noise={db: [9, 1]}", "db must be"),
+    ],
+)
+def test_augmentation_and_search_that_cannot_be_are_refused(
+    option: str, what: str, tmp_path: Path, cli: CommandLine
+) -> None:
+    assert what in run(cli, tmp_path, f"model.options.{option}", code=2)["error"]["what"]
 
 
 def test_a_run_that_diverges_says_what_to_change(tmp_path: Path, cli: CommandLine) -> None:
@@ -315,7 +339,8 @@ def test_a_users_folder_with_a_wav2vec_encoder_and_what_it_predicts(
     command += ["--data-root", str(tree), "data.experiences=2", "data.options.features=waveform"]
     command += ["methods.coconut.memory_share=null", "methods.coconut.memory_rows=9"]
     model = ["encoder=transformers", f"encoder_name={tmp_path / 'encoder'}", f"frozen={frozen}"]
-    model += ["noise_db=[10, 30]", "room_seconds=0.1"]
+    if frozen == "false":
+        model += ["noise={db: [10, 30]}", "room_seconds=0.1", "speed_perturb=[90, 110]", "spec_augment={}"]
     report = cli.here(*command, *(f"model.options.{field}" for field in model), out=tmp_path).document
     assert report["data"]["source"] == "real"
     files = sorted((tree / "clips").glob("*.wav"))[:3]

@@ -129,16 +129,8 @@ def test_log_mel_of_a_batch_is_that_of_each_row() -> None:
         torch.testing.assert_close(h[row, : n[row]], direct[0], atol=1e-3, rtol=1e-3)
 
 
-def test_room_and_noise() -> None:
-    x, lengths = waves([8000, 4000])
-    one = slu.add_noise(x, lengths, (10, 10), generator(0, "a"))
-    again = slu.add_noise(x, lengths, (10, 10), generator(0, "a"))
-    assert torch.equal(one, again)
-    noise = one - x
-    assert noise[1, 4000:].abs().max() == 0
-    for row, n in enumerate(lengths.tolist()):
-        ratio = x[row, :n].square().sum() / noise[row, :n].square().sum()
-        assert 10 * torch.log10(ratio).item() == pytest.approx(10, abs=0.3)
+def test_room() -> None:
+    x, _ = waves([8000, 4000])
     room = slu.add_room(x, 0.2, generator(0, "b"))
     assert room.shape == x.shape
     assert torch.equal(room, slu.add_room(x, 0.2, generator(0, "b")))
