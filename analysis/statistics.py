@@ -78,12 +78,17 @@ def paired(a: Seeds, b: Seeds, overlap: float = 0.0) -> Difference:
     difference = estimate([a[key] - b[key] for key in common], overlap)
     if difference.n < 2:
         return Difference(difference.mean, math.nan, difference.n, math.nan)
-    error = difference.half / _quantile(difference.n)
+    error = standard_error(Difference(difference.mean, difference.half, difference.n, math.nan))
     if error == 0:
         return Difference(difference.mean, 0.0, difference.n, 1.0 if difference.mean == 0 else 0.0)
     return Difference(
         difference.mean, difference.half, difference.n, float(2 * t.sf(abs(difference.mean / error), difference.n - 1))
     )
+
+
+def standard_error(difference: Difference) -> float:
+    """Of the mean difference, from its interval; NaN below two seeds."""
+    return math.nan if difference.n < 2 else difference.half / _quantile(difference.n)
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -118,7 +123,7 @@ def smallest_detectable(difference: Difference, power: float = POWER) -> float:
     """
     if difference.n < 2:
         return math.nan
-    return difference.half / _quantile(difference.n) * _noncentrality(difference.n, power)
+    return standard_error(difference) * _noncentrality(difference.n, power)
 
 
 def ranks(table: Sequence[Sequence[float]], higher_is_better: bool) -> list[float]:

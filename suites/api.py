@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config.errors import Fault
+from .reports.comparing import compare
 from .reports.results import Results, results_of
 from .reports.tasks import tasks
 from .runtime import asked
@@ -278,31 +279,6 @@ def embed(
     from .runtime.embed import documents
 
     return documents(load_run(target, out), files, split, rows)
-
-
-def compare(
-    *targets: str | Path,
-    metric: str | Sequence[str] | None = None,
-    than: str | None = None,
-    out: str | Path | None = None,
-    suite: str | None = None,
-    profile: str | None = None,
-    latest: bool = False,
-) -> dict[str, Any]:
-    """Finished runs beside each other: means, differences on the same seeds with intervals and p values, ranks over
-    several data sets.
-
-    Args:
-        targets: invocations, runs, or folders of them; none: ``last``.
-        metric: a name of the summary, or several; None: the problem's main metric after the last experience.
-        than: a method to which all are compared; None: the best in the mean.
-        suite, profile, latest: those invocations of ``targets`` (none: all under ``out``) alone; of them the newest.
-    """
-    from .reports import compare as reports
-    from .runtime import folders
-
-    chosen = folders.selected([str(target) for target in targets], out_of(out), suite, profile, latest)
-    return reports.compare(chosen, out_of(out), metric, than)
 
 
 # -- studies -----------------------------------------------------------------------------------------------------------
