@@ -22,6 +22,7 @@ from .config.errors import Fault
 from .reports.comparing import compare
 from .reports.results import Results, results_of
 from .reports.tasks import tasks
+from .reports.verify import verify
 from .runtime import asked
 from .runtime.asked import Overrides, out_of
 from .runtime.data import check_data, init_data, prepare_data
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from .runtime.console import Console
     from .runtime.loading import TrainedRun
 
-__all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict", "slim", "compare", "tasks", "dry_run"]
+__all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict", "slim", "compare", "tasks", "verify"]
+__all__ += ["dry_run"]
 __all__ += ["sync"]
 __all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate", "new"]
 __all__ += ["prepare_data", "check_data", "init_data", "list_data", "clean_data", "data_root", "predictions"]

@@ -11,10 +11,10 @@ from .palette import colour
 
 @styled
 def critical_difference(
-    ranks: Mapping[str, float], p: Mapping[str, Mapping[str, float]], distance: float, path: Path, *, title: str
+    ranks: Mapping[str, float], p: Mapping[str, Mapping[str, float]], path: Path, *, title: str
 ) -> None:
-    """Methods on a line by average rank, 1 is best; a bar joins those whose pairwise ``p`` (Nemenyi) is 0.05 or more,
-    and a rule of the length ``distance`` shows the critical difference. Drawn by scikit-posthocs.
+    """Methods on a line by average rank, 1 is best; a bar joins those whose pairwise ``p`` (Nemenyi) is 0.05 or more.
+    Drawn by scikit-posthocs.
 
     Source: Demšar (JMLR 2006), figure 1.
     """
@@ -27,7 +27,6 @@ def critical_difference(
     critical_difference_diagram(
         {shown[name]: rank for name, rank in ranks.items()},
         matrix,
-        cd=distance,
         ax=axes,
         label_fmt_left="{label} ({rank:.2f})",
         label_fmt_right="({rank:.2f}) {label}",

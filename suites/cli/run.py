@@ -100,11 +100,13 @@ def _show_results(results: Results, console: Any, json: bool) -> None:
     """The table at the end of a run."""
     if json:
         return print_json(results.document)
-    from ..reports import tables
+    from ..reports import reported, tables
 
     assert results.recipe is not None
     assert results.document is not None
     console.table(*tables.of_runs(results.recipe, results.document))
+    for table in reported.tables(reported.beside(results.recipe, results.document)):
+        console.table(*table)
     for label, text in tables.explained(results.recipe, results.document):
         console.paragraph(label, text)
     for line in tables.below(results.document):

@@ -256,6 +256,11 @@ def values_of(task: Task, metric: str) -> dict[str, Mapping[Any, float]]:
     return {label: by_key for label, by_key in values.items() if by_key}
 
 
+def by_entrant(task: Task, metric: str) -> list[tuple[Entrant, Mapping[Any, float]]]:
+    """Each entrant with its values of a metric, by seeds or splits as in :func:`values_of`."""
+    return [(entrant, _values(entrant, metric, task.resampled)) for entrant in task.entrants]
+
+
 def _task_document(
     task: Task,
     name: str,

@@ -42,12 +42,11 @@ def rank_diagram(document: Mapping[str, Any], path: Path) -> None:
         what = f"ranks need several data sets, two methods that all of them have, and one metric{why}"
         raise Fault.usage(what, "--ranks", "suites compare FOLDER --metric NAME --ranks FILE")
     title = (
-        f"{document['metric']} ({document['direction']}): average rank over {ranks['tasks']} tasks; "
-        "a bar joins what Nemenyi's test (0.05) does not tell apart"
+        f"{document['metric']} ({document['direction']}): average rank over {ranks['tasks']} tasks. Bars join "
+        f"methods nearer than the critical difference {ranks['critical_difference']:.2f} (Nemenyi, 0.05)"
     )
-    given = (ranks["average_rank"], ranks["nemenyi_p"], ranks["critical_difference"])
     with _written(path, "--ranks"):
-        critical_difference(*given, path, title=title)
+        critical_difference(ranks["average_rank"], ranks["nemenyi_p"], path, title=title)
 
 
 def profile_curves(document: Mapping[str, Any], path: Path) -> None:
