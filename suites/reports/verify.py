@@ -94,9 +94,9 @@ def verify(
         raise Fault.usage(f"{target} claims nothing", "claims", "suites show NAME; claims are a list in the recipe")
     document: dict[str, Any] = {"claims": [], "reported": [], "files": [], "failed": []}
     began = time.monotonic()
-    for name in [target] if target is not None else [n for n in sources.stored() if catalog.recipe(n, None).claims]:
+    for name in [target] if target is not None else claiming():
         try:
-            one = _suite(name, seeds, given)
+            one = of_suite(name, seeds, given)
         except Fault as error:
             if target is not None or error.code == "interrupted":
                 raise
@@ -109,8 +109,13 @@ def verify(
     return {**document, "seconds": round(time.monotonic() - began, 1)}
 
 
-def _suite(name: str, seeds: int | None, given: Asked) -> dict[str, Any]:
-    """The result of one suite."""
+def claiming() -> list[str]:
+    """The suites that claim something."""
+    return [name for name in sources.stored() if catalog.recipe(name, None).claims]
+
+
+def of_suite(name: str, seeds: int | None, given: Asked) -> dict[str, Any]:
+    """The result of one suite, as it is written."""
     began = time.monotonic()
     recipe = asked.recipe_to_run(name, given.profile, given.overrides, given.data_root, given.out, given.device)
     if recipe.profile == "smoke":
