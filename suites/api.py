@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .config.errors import Fault
 from .reports.comparing import compare
+from .reports.report import report
 from .reports.results import Results, results_of
 from .reports.tasks import tasks
 from .reports.verify import verify
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from .runtime.loading import TrainedRun
 
 __all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict", "slim", "compare", "tasks", "verify"]
-__all__ += ["dry_run"]
+__all__ += ["report", "dry_run"]
 __all__ += ["sync"]
 __all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate", "new"]
 __all__ += ["prepare_data", "check_data", "init_data", "list_data", "clean_data", "data_root", "predictions"]

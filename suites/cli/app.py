@@ -51,7 +51,8 @@ def options(
 app.command("list")(recipes.list_)
 for _verb in (
     *(recipes.show, recipes.copy, recipes.migrate, recipes.validate, run.run, sweep.sweep, run.resume),
-    *(results.compare, verify.verify, tasks.tasks, predict.predict, predictions.predictions, embed.embed, slim.slim),
+    *(results.compare, verify.verify, results.report, tasks.tasks),
+    *(predict.predict, predictions.predictions, embed.embed, slim.slim),
     *(service.sync, service.ui, service.doctor),
 ):
     app.command()(_verb)

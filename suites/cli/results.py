@@ -86,3 +86,22 @@ def compare(
     if power := compared.detectable(document):
         console.paragraph("", power)
     return None
+
+
+def report(
+    targets: Targets = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="The page (default: report.html in the invocation's folder).")
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", help="Of the page (default: the suites' names).")] = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Finished runs as one HTML page without a network. Example: suites report last --file report.html"""
+    from .. import api
+
+    path = api.report(*(targets or []), file=file, out=out, title=title)
+    if json:
+        return print_json({"file": str(path)})
+    console_of(json).line(f"report:    {path}")
+    return None

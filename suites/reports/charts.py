@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 640.0, 280.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 10.0, 44.0
+WIDTH, HEIGHT = 400.0, 240.0
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 10.0, 42.0
 POINTS = 400  # of a line
 CELLS = 24  # rows and columns of a matrix
 
@@ -146,6 +146,7 @@ def heat(cells: Mapping[tuple[int, int], float], title: str, higher: bool | None
         return ""
     side, edge = 44.0, 30.0
     size = 1 + max(max(key) for key in shown)
+    rows = 1 + max(t for t, _ in shown)
     low, high = min(shown.values()), max(shown.values())
     parts = []
     for (t, j), value in sorted(shown.items()):
@@ -156,8 +157,8 @@ def heat(cells: Mapping[tuple[int, int], float], title: str, higher: bool | None
         parts.append(f'<text x="{x + side / 2 - 1}" y="{y + side / 2 + 3}" class="tick mid">{number(value)}</text>')
     for k in range(size):
         parts.append(f'<text x="{edge + k * side + side / 2}" y="20" class="tick mid">{k}</text>')
+    for k in range(rows):
         parts.append(f'<text x="20" y="{edge + k * side + side / 2 + 3}" class="tick mid">{k}</text>')
-    whole = edge + size * side
     more = f" (the first {CELLS})" if len(shown) < len(cells) else ""
     frame = Frame(f"{title}: after experience (down) on experience (across){more}", "", "")
-    return _figure(frame, f'<g class="heat">{"".join(parts)}</g>', (), (whole, whole))
+    return _figure(frame, f'<g class="heat">{"".join(parts)}</g>', (), (edge + size * side, edge + rows * side))

@@ -79,11 +79,7 @@ def _table(document: Mapping[str, Any], task: Mapping[str, Any]) -> Table:
     difference = f"against {task['than']}, paired"
     if single:
         return title, ["method", _arrow(document), difference, "verdict"], rows
-    return (
-        title,
-        ["method", task["unit"], _arrow(document), difference, "p (Holm)", "smallest\ndetectable", "verdict"],
-        rows,
-    )
+    return title, ["method", task["unit"], _arrow(document), difference, "p (Holm)", "verdict", DETECTABLE], rows
 
 
 def _side_by_side(documents: Sequence[Mapping[str, Any]]) -> Iterator[Table]:

@@ -16,19 +16,22 @@ STYLE = """
 @media(prefers-color-scheme:dark){:root{--text:#e6e9ec;--page:#14181d;--soft:#1d232a;--line:#38414b;--dim:#9aa5b1;
 --accent:#56b4e9;--good:#4cc79f;--bad:#ff9a5c}}
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:1100px;padding:1rem;font:16px/1.5 system-ui,sans-serif;color:var(--text);background:var(--page)}
+body{margin:0 auto;max-width:1100px;padding:1rem;font:16px/1.5 system-ui,sans-serif;color:var(--text);
+background:var(--page)}
 h1{font-size:1.6rem;line-height:1.2;margin:.5rem 0}h2{font-size:1.25rem;margin:2.2rem 0 .6rem;padding-top:.6rem;
 border-top:1px solid var(--line)}h3{font-size:1rem;margin:1.2rem 0 .4rem}
-h1,h2,h3,p,li,td,th,figcaption{overflow-wrap:anywhere}p,li{max-width:80ch}.dim,figcaption{color:var(--dim);font-size:.9rem}
+h1,h2,h3,p,li,figcaption{overflow-wrap:anywhere}td,th{overflow-wrap:break-word}p,li{max-width:80ch}.dim,figcaption{color:var(--dim);font-size:.9rem}
 nav a{display:inline-block;margin-right:1rem}a{color:var(--accent)}
 .wide{overflow-x:auto;margin:.6rem 0}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);min-width:4.5rem}
-td{max-width:34rem}thead th{background:var(--soft);white-space:pre-line}
+td{max-width:min(34rem,70vw)}thead th{background:var(--soft);white-space:pre-line}
 .holds,.better,.inside{color:var(--good);font-weight:600}.fails,.worse,.outside{color:var(--bad);font-weight:600}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:1rem}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:1rem}
 figure{margin:0;padding:.7rem;border:1px solid var(--line);border-radius:8px;min-width:0}
 svg{width:100%;height:auto;max-height:420px;display:block}svg text{fill:var(--text);font:12px system-ui,sans-serif}
-.tick{font-size:11px}.axis{font-size:12px}.mid{text-anchor:middle}.end{text-anchor:end}.grid{stroke:var(--line);fill:none}
+.tick{font-size:11px}.axis{font-size:12px}
+.mid{text-anchor:middle}.end{text-anchor:end}.grid{stroke:var(--line);
+fill:none}
 .heat rect{fill:var(--accent)}.key{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;margin:.4rem 0 0;
 font-size:.85rem}.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.4em}
 img{max-width:100%;height:auto;background:#fff;border-radius:4px;display:block;margin:.4rem auto 0}

@@ -128,7 +128,7 @@ def of_suite(name: str, seeds: int | None, given: Asked) -> dict[str, Any]:
         made = _runs(name, setting, given)
         data = data or made[0].plan["data"]
         for claim in setting.claims:
-            rows[id(claim)] = _judged(claim, made, seeds or claim.seeds, given.out)
+            rows[id(claim)] = judged(claim, made, seeds or claim.seeds, given.out)
         if not setting.overrides:
             beside += [row for one in made[:1] for row in reported.beside(one.recipe, one.document())]
     whole = [rows.get(id(claim)) or judge.row(claim, None, "", _unfit(recipe, claim)) for claim in recipe.claims]
@@ -234,7 +234,7 @@ def _chosen(made: Sequence[Invocation], claim: Claim, seeds: int) -> Iterator[st
                 yield str(one.run_folder(entry))
 
 
-def _judged(claim: Claim, made: Sequence[Invocation], seeds: int, out: Path) -> dict[str, Any]:
+def judged(claim: Claim, made: Sequence[Invocation], seeds: int, out: Path) -> dict[str, Any]:
     tasks, _ = compare.collect(list(_chosen(made, claim, seeds)), out)
     (task,) = tasks
     metric = measures.look_up(measures.of_recipe(made[0].recipe), claim.metric, "claims", "suites validate NAME")
