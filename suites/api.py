@@ -134,6 +134,7 @@ def run(
     engine: str = "local",
     address: str | None = None,
     into: str | Path | None = None,
+    best_of: str | Path | None = None,
     verbose: bool = False,
     console: Console | None = None,
 ) -> Results:
@@ -152,6 +153,8 @@ def run(
         workers: runs at a time, each in a process of its own; ``engine`` (local or ray) and ``address`` say where.
         into: an invocation of the same recipe (path, name under ``out``, ``last``): only the runs that it lacks are
             made, in its folder; its profile and device are the defaults.
+        best_of: a study (path, or name under ``out``) on another data set of the family: the fields that it chose for
+            its method are taken.
         verbose: show progress and warnings.
         console: where they are shown.
 
@@ -160,11 +163,14 @@ def run(
     from .config import catalog, protocol
     from .runtime import extend, invocation
     from .runtime.executors import Workers
+    from .sweeps import best_of as studies
 
     console = console or asked.console(verbose)
     there = None if into is None else extend.opened(into, out_of(out))
     profile = profile or (there.plan["profile"] if there else None)
     recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device, 1 if there else workers)
+    if best_of is not None:
+        recipe, methods = studies.applied(recipe, best_of, out_of(out), methods)
     chosen = catalog.chosen_methods(recipe, methods)
     for text in protocol.warnings_of(recipe) if len(chosen) > 1 else ():
         console.warning(text)

@@ -73,12 +73,19 @@ def _wide(values: Sequence[float], margin: float = 0.0) -> tuple[float, float]:
     return low - margin * (high - low), high + margin * (high - low)
 
 
+def ticks(low: float, high: float) -> list[float]:
+    """Round values between two, five at most."""
+    raw = (high - low) / 4
+    size = 10.0 ** math.floor(math.log10(raw))
+    step = next(size * k for k in (1, 2, 2.5, 5, 10) if raw <= size * k * 1.001)
+    return [round(k * step, 12) for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
 def _axes(scale: _Scale, frame: Frame) -> str:
     parts = []
-    for k in range(5):
-        x = scale.x0 + k / 4 * (scale.x1 - scale.x0)
-        y = scale.y0 + k / 4 * (scale.y1 - scale.y0)
+    for x in ticks(scale.x0, scale.x1):
         parts.append(f'<text x="{scale.x(x):.1f}" y="{HEIGHT - BOTTOM + 16}" class="tick mid">{number(x)}</text>')
+    for y in ticks(scale.y0, scale.y1):
         parts.append(f'<text x="{LEFT - 6}" y="{scale.y(y) + 4:.1f}" class="tick end">{number(y)}</text>')
         parts.append(f'<path d="M{LEFT} {scale.y(y):.1f}H{WIDTH - RIGHT}" class="grid"/>')
     parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" class="axis mid">{escape(frame.x)}</text>')

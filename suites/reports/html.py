@@ -23,16 +23,19 @@ border-top:1px solid var(--line)}h3{font-size:1rem;margin:1.2rem 0 .4rem}
 h1,h2,h3,p,li,figcaption{overflow-wrap:anywhere}td,th{overflow-wrap:break-word}p,li{max-width:80ch}.dim,figcaption{color:var(--dim);font-size:.9rem}
 nav a{display:inline-block;margin-right:1rem}a{color:var(--accent)}
 .wide{overflow-x:auto;margin:.6rem 0}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
-th,td{padding:.35rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);min-width:4.5rem}
-td{max-width:min(34rem,70vw)}thead th{background:var(--soft);white-space:pre-line}
+th,td{padding:.35rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);min-width:3rem}
+td{max-width:min(34rem,70vw);white-space:pre-line}
+th:first-child,td:first-child{position:sticky;left:0;background:var(--page)}
+thead th,thead th:first-child{background:var(--soft);white-space:pre-line}
 .holds,.better,.inside{color:var(--good);font-weight:600}.fails,.worse,.outside{color:var(--bad);font-weight:600}
-.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:1rem}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:1rem;align-items:start}
 figure{margin:0;padding:.7rem;border:1px solid var(--line);border-radius:8px;min-width:0}
 svg{width:100%;height:auto;max-height:420px;display:block}svg text{fill:var(--text);font:12px system-ui,sans-serif}
 .tick{font-size:11px}.axis{font-size:12px}
 .mid{text-anchor:middle}.end{text-anchor:end}.grid{stroke:var(--line);
 fill:none}
-.heat rect{fill:var(--accent)}.key{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;margin:.4rem 0 0;
+.heat rect{fill:var(--accent)}
+.key{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;margin:.4rem 0 0;
 font-size:.85rem}.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.4em}
 img{max-width:100%;height:auto;background:#fff;border-radius:4px;display:block;margin:.4rem auto 0}
 code{background:var(--soft);padding:.1em .3em;border-radius:3px;overflow-wrap:anywhere}

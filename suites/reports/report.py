@@ -161,9 +161,10 @@ def _claims(shown: Sequence[Shown], out: Path) -> Iterator[str]:
             if missing := [m for m in (claim.better, claim.than) if m not in known]:
                 reason = f"no run of {', '.join(missing)}"
             row = judge.row(claim, None, "", reason) if reason else verify.judged(claim, [one.invocation], EVERY, out)
-            rows.append(evidence.cells(row))
+            first, *rest, verdict = evidence.cells(row)
+            rows.append([first, verdict, *rest])
         if rows:
-            header = ["claim", "effect [95 % interval]", "p", "n", "smallest\ndetectable", "verdict"]
+            header = ["claim", "verdict", "effect [95 % interval]", "p", "n", "smallest\ndetectable"]
             about = f"{one.recipe.name}: on these runs alone; suites verify {one.recipe.name} runs what is missing"
             yield html.table(about, header, rows)
 
