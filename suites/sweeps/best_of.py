@@ -25,9 +25,7 @@ def applied(recipe: Recipe, target: str | Path, out: Path, methods: Sequence[str
     """
     study = find(str(target), out.resolve())
     if study is None:
-        raise Fault.usage(
-            f"'{target}' is no study", str(out), "name its folder, or the name of suites sweep --study NAME"
-        )
+        raise Fault.usage(f"'{target}' is no study", str(out), "name its folder, or what its --study NAME was")
     params, method = _best(study), str(study.plan["method"])
     if study.recipe.family != recipe.family:
         what = f"the study is of the family {study.recipe.family}, {recipe.name} is of {recipe.family}"
@@ -38,12 +36,10 @@ def applied(recipe: Recipe, target: str | Path, out: Path, methods: Sequence[str
         raise Fault.usage(what, "--best-of", next_step)
     chosen = catalog.chosen_methods(recipe, methods or [method])
     shared = [path for path in params if not path.startswith(f"methods.{method}.")]
-    if others := [name for name in chosen if name != method]:
-        if shared:
-            what = f"{', '.join(shared)} were tuned for {method} and would change {', '.join(others)} too"
-            raise Fault.usage(
-                what, "--best-of", f"run {method} alone with --best-of, the others with --into last without"
-            )
+    others = [name for name in chosen if name != method]
+    if others and shared:
+        what = f"{', '.join(shared)} were tuned for {method} and would change {', '.join(others)} too"
+        raise Fault.usage(what, "--best-of", f"run {method} alone, and the others in a run of their own")
     given = [f"{path}={value}" for path, value in params.items()]
     changed = recipes.apply(recipe, params)
     catalog.resolve(changed, fair=False)
