@@ -72,3 +72,28 @@ def test_a_damaged_result_file_is_refused(tmp_path: Path, result: dict[str, Any]
         generate.read(tmp_path)
     (tmp_path / "a.json").write_text(json.dumps({**result, "schema": evidence.SCHEMA}))
     assert len(generate.read(tmp_path)) == 1
+
+
+def test_earlier_runs_decide_only_claims_of_their_setting(tmp_path: Path) -> None:
+    claims_of = tmp_path / "claims"
+    claims_of.mkdir()
+    rows = [f"{value},supremix,{s},0,{1 + 0.01 * s}" for value in ("", "True") for s in range(3)]
+    rows += [f"{value},l1,{s},0,{2 + 0.02 * s}" for value in ("", "True") for s in range(3)]
+    (tmp_path / "a.csv").write_text("\n".join(["data,method,seed,data_seed,mae/last", *rows]) + "\n")
+    entry = {
+        "suite": "supremix_agedb",
+        "csv": "a.csv",
+        "profile": "demo",
+        "source": "stand-in",
+        "command": "suites run x",
+    }
+    imbalanced = {**entry, "data": "True", "overrides": {"data.options.imbalanced": True}}
+    (claims_of / "earlier.yaml").write_text(json.dumps([entry, imbalanced]))
+    plain, few = generate.read(claims_of)
+    assert [row["claim"] for row in plain["claims"]] == ["supremix beats l1 in mae/last"]
+    assert [row["claim"] for row in few["claims"]] == ["supremix beats l1 in mae/last (data.options.imbalanced=True)"]
+    assert plain["claims"][0]["effect"] == pytest.approx(1.01)
+    assert "runs of earlier code" in generate.pages([plain])
+    (claims_of / "earlier.yaml").write_text("- {suite: supremix_agedb}")
+    with pytest.raises(Fault, match="Field required"):
+        generate.read(claims_of)

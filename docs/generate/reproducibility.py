@@ -4,23 +4,26 @@
     python docs/generate/reproducibility.py                       writes the page
     python docs/generate/reproducibility.py --check               writes nothing; exit code 1 where the page differs
 
-A verdict comes from a result file alone. A claim that no file tests stays on the page, as not tested; a claim of a
-paper that does not hold here stays, marked so.
+A verdict comes from a result file alone, or from kept figures of earlier runs (sources/claims/earlier.yaml says which).
+A claim that neither tests stays on the page, as not tested; a claim of a paper that does not hold stays, marked so.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from holdfast.suites.config import catalog, sources
+import yaml
+from holdfast.suites.config import catalog, measures, sources
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.config.evidence import DATA, Claim
-from holdfast.suites.reports import evidence
+from holdfast.suites.reports import claims, evidence
 from holdfast.suites.reports.compared import pm
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 DOCS = Path(__file__).resolve().parents[1]
 FILES, PAGE = DOCS / "results" / "sources" / "claims", DOCS / "reproducibility.md"
@@ -37,8 +40,8 @@ How it is tested: [compare, verify, report](guides/compare-verify-report.md)."""
 
 
 def read(folder: Path = FILES) -> list[dict[str, Any]]:
-    """The result files, by name."""
-    return [evidence.read(path) for path in sorted(folder.glob("*.json"))]
+    """The result files, by name, and what kept figures of earlier runs decide."""
+    return [*(evidence.read(path) for path in sorted(folder.glob("*.json"))), *earlier(folder)]
 
 
 def cell(text: object) -> str:
@@ -119,7 +122,11 @@ def _made(result: dict[str, Any]) -> Iterator[str]:
     made, seconds = result["made"], result["seconds"]
     commit = f", commit {made['commit'][:12]}" if made.get("commit") else ""
     yield f"```sh\n{result['command']}\n```"
-    yield f"{made['date']}{commit}; {seconds / 60:.1f} minutes, without the runs that were there."
+    if made.get("csv"):
+        link = f"[{made['csv']}](results/sources/{made['csv']})"
+        yield f"Computed from {link}: runs of earlier code, whose command gives other numbers now."
+    else:
+        yield f"{made['date']}{commit}; {seconds / 60:.1f} minutes, without the runs that were there."
     if result["reported"]:
         header = ["method", "metric", "reported", "reproduced", "seeds", "verdict", "source"]
         yield table(header, [_reported(one) for one in result["reported"]])
@@ -129,6 +136,68 @@ def _reported(one: dict[str, Any]) -> list[str]:
     said = f"{one['verdict']}: {one['reason']}" if one["reason"] else one["verdict"]
     reproduced = pm(one["reproduced"], one["half"] or float("nan"))
     return [one["method"], one["metric"], f"{one['value']:g}", reproduced, str(one["n"]), said, one["source"]]
+
+
+Key = tuple[int, int]  # seed of the run, seed of the data
+
+
+class Entry(BaseModel):
+    """The rows of a CSV whose column ``data`` is this, as runs of a suite."""
+
+    model_config = ConfigDict(extra="forbid")
+    suite: str
+    csv: str
+    profile: str
+    source: str
+    command: str
+    data: str = ""
+    overrides: dict[str, Any] = {}
+
+
+def earlier(folder: Path) -> list[dict[str, Any]]:
+    """A result for each entry, of the claims that its rows can decide. Raises Fault where the list is wrong."""
+    path = folder / "earlier.yaml"
+    if not path.exists():
+        return []
+    try:
+        entries = [Entry.model_validate(one) for one in yaml.safe_load(path.read_text(encoding="utf-8")) or []]
+    except (yaml.YAMLError, ValidationError, OSError) as error:
+        raise Fault.recipe(" ".join(str(error).split()), str(path), "correct it") from error
+    return [_earlier(entry, folder.parent) for entry in entries]
+
+
+def _earlier(entry: Entry, folder: Path) -> dict[str, Any]:
+    with (folder / entry.csv).open(encoding="utf-8", newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["data"] == entry.data]
+    recipe = catalog.recipe(entry.suite, None)
+    rows = []
+    for claim in recipe.claims:
+        if claim.overrides == entry.overrides and entry.source in claim.where and claim.metric in lines[0]:
+            better, than = (_values(lines, method, claim.metric) for method in (claim.better, claim.than))
+            if better and than and _drawn(claim, better):
+                metric = measures.look_up(measures.of_recipe(recipe), claim.metric, entry.csv, "correct it")
+                difference = claims.tested(better, than, bool(metric.higher_is_better), 0.0)
+                rows.append({"suite": entry.suite, **claims.row(claim, difference, "Student's t", "")})
+    return {
+        "suite": entry.suite,
+        "profile": entry.profile,
+        "command": entry.command,
+        "seconds": None,
+        "reported": [],
+        "data": {"source": entry.source},
+        "claims": rows,
+        "made": {"csv": entry.csv},
+    }
+
+
+def _values(lines: list[dict[str, str]], method: str, metric: str) -> dict[Key, float]:
+    chosen = [line for line in lines if line["method"] == method and line[metric]]
+    return {(int(line["seed"]), int(line["data_seed"])): float(line[metric]) for line in chosen}
+
+
+def _drawn(claim: Claim, values: dict[Key, float]) -> bool:
+    """Whether the data were drawn anew with each seed exactly where the claim asks for that."""
+    return claim.data_seeds == (len({data for _, data in values}) > 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

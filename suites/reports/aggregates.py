@@ -52,7 +52,7 @@ def _by_value(named: Mapping[str, str]) -> str:
 def apart(tasks: Sequence[Task]) -> list[str]:
     """Why an average over these tasks would say nothing, a sentence each."""
     found = []
-    sources = {task.data["data.source"] for task in tasks}
+    sources = {task.data.get("data.source", "unknown") for task in tasks}
     if len(sources) > 1:
         found.append(f"tasks with {' and '.join(sorted(sources))} data")
     profiles = {profile for task in tasks for profile in task.profiles}

@@ -20,7 +20,8 @@ body{margin:0 auto;max-width:1100px;padding:1rem;font:16px/1.5 system-ui,sans-se
 background:var(--page)}
 h1{font-size:1.6rem;line-height:1.2;margin:.5rem 0}h2{font-size:1.25rem;margin:2.2rem 0 .6rem;padding-top:.6rem;
 border-top:1px solid var(--line)}h3{font-size:1rem;margin:1.2rem 0 .4rem}
-h1,h2,h3,p,li,figcaption{overflow-wrap:anywhere}td,th{overflow-wrap:break-word}p,li{max-width:80ch}.dim,figcaption{color:var(--dim);font-size:.9rem}
+h1,h2,h3,p,li,figcaption{overflow-wrap:anywhere}td,th{overflow-wrap:break-word}p,li{max-width:80ch}
+.dim,figcaption{color:var(--dim);font-size:.9rem}
 nav a{display:inline-block;margin-right:1rem}a{color:var(--accent)}
 .wide{overflow-x:auto;margin:.6rem 0}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);min-width:3rem}
