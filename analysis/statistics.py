@@ -1,11 +1,13 @@
 """Which method is better and how sure that is: intervals over seeds, paired differences, ranks over tasks.
 
 Sources: Student's interval and paired test; Nadeau and Bengio (Machine Learning 52, 2003) where the runs are random
-splits of one table; Holm (1979) for several methods against one; Demšar (JMLR 2006) for ranks over data sets.
+splits of one table; Holm (1979) for several methods against one; Demšar (JMLR 2006) for ranks over data sets;
+Cohen (1988) for the smallest difference that so many seeds could have shown.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 
 LEVEL = 0.95
+POWER = 0.8  # of the smallest difference that could have been shown
 Seeds = Mapping[Any, float]  # a value for each seed
 
 
@@ -46,15 +49,20 @@ def estimate(values: Sequence[float], overlap: float = 0.0) -> Estimate:
     is n_test / n_train, and :func:`paired` with it the corrected resampled t-test (Nadeau and Bengio 2003: the variance
     of the mean is (1/n + n_test/n_train) s²).
     """
-    from scipy.stats import t
-
     n = len(values)
     if not n:
         raise ValueError("there is no value to average")
     mean = float(np.mean(values))
     if n < 2:
         return Estimate(mean, math.nan, n)
-    return Estimate(mean, float(t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 / n + overlap)), n)
+    return Estimate(mean, _quantile(n) * float(np.std(values, ddof=1)) * math.sqrt(1 / n + overlap), n)
+
+
+def _quantile(n: int) -> float:
+    """t_{0.975, n-1}."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + LEVEL) / 2, n - 1))
 
 
 def paired(a: Seeds, b: Seeds, overlap: float = 0.0) -> Difference:
@@ -70,7 +78,7 @@ def paired(a: Seeds, b: Seeds, overlap: float = 0.0) -> Difference:
     difference = estimate([a[key] - b[key] for key in common], overlap)
     if difference.n < 2:
         return Difference(difference.mean, math.nan, difference.n, math.nan)
-    error = difference.half / float(t.ppf((1 + LEVEL) / 2, difference.n - 1))
+    error = standard_error(Difference(difference.mean, difference.half, difference.n, math.nan))
     if error == 0:
         return Difference(difference.mean, 0.0, difference.n, 1.0 if difference.mean == 0 else 0.0)
     return Difference(
@@ -78,16 +86,44 @@ def paired(a: Seeds, b: Seeds, overlap: float = 0.0) -> Difference:
     )
 
 
+def standard_error(difference: Difference) -> float:
+    """Of the mean difference, from its interval; NaN below two seeds."""
+    return math.nan if difference.n < 2 else difference.half / _quantile(difference.n)
+
+
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values, ``max_{j ≤ i} min(1, (m - j) p_(j))`` in ascending order (j from 0); NaN stays NaN and
-    does not count.
-    """
+    """Holm's adjusted p values (1979), by statsmodels; NaN stays NaN and does not count."""
+    from statsmodels.stats.multitest import multipletests
+
     known = [i for i, value in enumerate(p) if not math.isnan(value)]
-    adjusted, largest = [math.nan] * len(p), 0.0
-    for rank, i in enumerate(sorted(known, key=lambda i: p[i])):
-        largest = max(largest, min(1.0, (len(known) - rank) * p[i]))
-        adjusted[i] = largest
+    adjusted = [math.nan] * len(p)
+    if known:
+        for i, value in zip(known, multipletests([p[i] for i in known], method="holm")[1], strict=True):
+            adjusted[i] = float(value)
     return adjusted
+
+
+@functools.lru_cache(maxsize=256)
+def _noncentrality(n: int, power: float) -> float:
+    from statsmodels.stats.power import TTestPower
+
+    effect = TTestPower().solve_power(nobs=n, alpha=1 - LEVEL, power=power, alternative="two-sided")
+    return float(effect) * math.sqrt(n)
+
+
+def smallest_detectable(difference: Difference, power: float = POWER) -> float:
+    """The mean difference that a two-sided paired t test at 0.05 finds with probability ``power``.
+
+    ``δ · SE``: SE is the standard error of the mean difference, δ the noncentrality with which a t of n - 1 degrees of
+    freedom lies outside ±t_{0.975, n-1} with probability ``power``. The spread is that of these very seeds, so this is
+    what such an experiment can show, not a second test of it. NaN below two seeds. Without correction for several
+    comparisons: with Holm's the difference must be larger.
+
+    Source: Cohen, Statistical Power Analysis for the Behavioral Sciences (1988), chapter 2; by statsmodels.
+    """
+    if difference.n < 2:
+        return math.nan
+    return standard_error(difference) * _noncentrality(difference.n, power)
 
 
 def ranks(table: Sequence[Sequence[float]], higher_is_better: bool) -> list[float]:
@@ -103,8 +139,8 @@ def ranks(table: Sequence[Sequence[float]], higher_is_better: bool) -> list[floa
 
 
 def friedman(table: Sequence[Sequence[float]]) -> float:
-    """p of Friedman's test that all methods rank alike, [tasks, methods]; NaN below three methods or two tasks, or
-    where all tie.
+    """p of Friedman's test that all methods rank alike, [tasks, methods], by scipy; NaN below three methods or two
+    tasks, or where all tie.
     """
     from scipy.stats import friedmanchisquare
 
@@ -114,8 +150,22 @@ def friedman(table: Sequence[Sequence[float]]) -> float:
     return float(friedmanchisquare(*values.T).pvalue)
 
 
+def nemenyi(table: Sequence[Sequence[float]]) -> list[list[float]]:
+    """p of Nemenyi's test for each pair of methods, [methods, methods], of a ``table`` [tasks, methods], by
+    scikit-posthocs; the diagonal is 1. NaN below two methods or tasks.
+    """
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
+    values = np.asarray(table, dtype=np.float64)
+    tasks, methods = values.shape
+    if tasks < 2 or methods < 2:
+        return [[math.nan] * methods for _ in range(methods)]
+    return [[float(p) for p in row] for row in posthoc_nemenyi_friedman(values).to_numpy()]
+
+
 def critical_difference(methods: int, tasks: int) -> float:
-    """Nemenyi's ``q_{0.05, k} / √2 · √(k (k + 1) / (6 N))``: average ranks nearer than it do not differ significantly.
+    """The difference of average ranks at which Nemenyi's p is 0.05: ``q_{0.05, k} / √2 · √(k (k + 1) / (6 N))``, for
+    the bar of the diagram and the words of a table (scikit-posthocs gives p alone; q is scipy's).
 
     NaN below two methods or tasks.
     """

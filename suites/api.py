@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config.errors import Fault
+from .reports.comparing import compare
+from .reports.report import report
 from .reports.results import Results, results_of
 from .reports.tasks import tasks
+from .reports.verify import verify
 from .runtime import asked
 from .runtime.asked import Overrides, out_of
 from .runtime.data import check_data, init_data, prepare_data
@@ -37,7 +40,8 @@ if TYPE_CHECKING:
     from .runtime.console import Console
     from .runtime.loading import TrainedRun
 
-__all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict", "slim", "compare", "tasks", "dry_run"]
+__all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict", "slim", "compare", "tasks", "verify"]
+__all__ += ["report", "dry_run"]
 __all__ += ["sync"]
 __all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate", "new"]
 __all__ += ["prepare_data", "check_data", "init_data", "list_data", "clean_data", "data_root", "predictions"]
@@ -130,6 +134,7 @@ def run(
     engine: str = "local",
     address: str | None = None,
     into: str | Path | None = None,
+    best_of: str | Path | None = None,
     verbose: bool = False,
     console: Console | None = None,
 ) -> Results:
@@ -148,6 +153,8 @@ def run(
         workers: runs at a time, each in a process of its own; ``engine`` (local or ray) and ``address`` say where.
         into: an invocation of the same recipe (path, name under ``out``, ``last``): only the runs that it lacks are
             made, in its folder; its profile and device are the defaults.
+        best_of: a study (path, or name under ``out``) on another data set of the family: the fields that it chose for
+            its method are taken.
         verbose: show progress and warnings.
         console: where they are shown.
 
@@ -156,11 +163,14 @@ def run(
     from .config import catalog, protocol
     from .runtime import extend, invocation
     from .runtime.executors import Workers
+    from .sweeps import best_of as studies
 
     console = console or asked.console(verbose)
     there = None if into is None else extend.opened(into, out_of(out))
     profile = profile or (there.plan["profile"] if there else None)
     recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device, 1 if there else workers)
+    if best_of is not None:
+        recipe, methods = studies.applied(recipe, best_of, out_of(out), methods)
     chosen = catalog.chosen_methods(recipe, methods)
     for text in protocol.warnings_of(recipe) if len(chosen) > 1 else ():
         console.warning(text)
@@ -278,31 +288,6 @@ def embed(
     from .runtime.embed import documents
 
     return documents(load_run(target, out), files, split, rows)
-
-
-def compare(
-    *targets: str | Path,
-    metric: str | Sequence[str] | None = None,
-    than: str | None = None,
-    out: str | Path | None = None,
-    suite: str | None = None,
-    profile: str | None = None,
-    latest: bool = False,
-) -> dict[str, Any]:
-    """Finished runs beside each other: means, differences on the same seeds with intervals and p values, ranks over
-    several data sets.
-
-    Args:
-        targets: invocations, runs, or folders of them; none: ``last``.
-        metric: a name of the summary, or several; None: the problem's main metric after the last experience.
-        than: a method to which all are compared; None: the best in the mean.
-        suite, profile, latest: those invocations of ``targets`` (none: all under ``out``) alone; of them the newest.
-    """
-    from .reports import compare as reports
-    from .runtime import folders
-
-    chosen = folders.selected([str(target) for target in targets], out_of(out), suite, profile, latest)
-    return reports.compare(chosen, out_of(out), metric, than)
 
 
 # -- studies -----------------------------------------------------------------------------------------------------------

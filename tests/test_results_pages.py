@@ -115,7 +115,7 @@ def test_the_smallest_difference_is_found_in_four_of_five() -> None:
     n, deviation = 10, 0.03
     error = deviation / math.sqrt(n)
     half = float(t.ppf(0.975, n - 1)) * error
-    difference = generate.smallest(generate.statistics.Difference(0.0, half, n, 1.0))
+    difference = generate.statistics.smallest_detectable(generate.statistics.Difference(0.0, half, n, 1.0))
     power = nct.sf(t.ppf(0.975, n - 1), n - 1, difference / error)
     assert 0.78 < power < 0.82
 

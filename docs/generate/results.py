@@ -29,11 +29,9 @@ from holdfast.suites.config import measures
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.reports.compared import pm, probability
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from scipy.stats import t
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 COMMAND = "python docs/generate/results.py"
-POWER = 0.8  # of the smallest difference to be found
 AGAINST = ("difference", "p", "smallest")  # columns that compare with the base
 Key = tuple[int, int]  # seed of the run, seed of the data
 
@@ -94,13 +92,6 @@ def cells_of(text: str) -> list[list[str]]:
         if len(row) != len(rows[0]):
             raise ValueError(f"the line '{' | '.join(row)}' has {len(row)} cells, the header {len(rows[0])}")
     return rows
-
-
-def smallest(difference: statistics.Difference) -> float:
-    """The mean difference that a paired test at 0.05 finds with a power of 0.8, from the spread seen:
-    ``(t_{0.975, n-1} + t_{0.8, n-1})`` standard errors."""
-    freedom = difference.n - 1
-    return difference.half * float(1 + t.ppf(POWER, freedom) / t.ppf((1 + statistics.LEVEL) / 2, freedom))
 
 
 class Computed:
@@ -194,7 +185,7 @@ class Computed:
             return probability(self.holm(column)[method])
         difference = self.difference(method, column)
         if column.show == "smallest":
-            return f"{smallest(difference):.3f}"
+            return f"{statistics.smallest_detectable(difference):.3f}"
         return pm(difference.mean, difference.half, "+")
 
     def order(self) -> list[str]:

@@ -47,6 +47,9 @@ def run(
     into: Annotated[
         str | None, typer.Option("--into", metavar="INVOCATION|last", help="Add only what this one lacks.")
     ] = None,
+    best_of: Annotated[
+        str | None, typer.Option("--best-of", metavar="STUDY", help="Fields tuned on another data set of the family.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run; start nothing.")] = False,
     json: Json = False,
 ) -> None:
@@ -64,9 +67,17 @@ def run(
         "workers": workers,
     }
     console = console_of(json)
-    where: dict[str, Any] = {"tracking_uri": tracking_uri, "engine": engine, "address": address, "into": into}
+    where: dict[str, Any] = {
+        "tracking_uri": tracking_uri,
+        "engine": engine,
+        "address": address,
+        "into": into,
+        "best_of": best_of,
+    }
     if dry_run and into is not None:
         raise Fault.usage("--dry-run and --into exclude each other", "run", f"suites run {target} --dry-run")
+    if dry_run and best_of is not None:
+        raise Fault.usage("--dry-run and --best-of exclude each other", "run", f"suites run {target} --dry-run")
     with console.waiting(f"{target}: reading the recipe"):
         from .. import api
 
@@ -100,11 +111,13 @@ def _show_results(results: Results, console: Any, json: bool) -> None:
     """The table at the end of a run."""
     if json:
         return print_json(results.document)
-    from ..reports import tables
+    from ..reports import reported, tables
 
     assert results.recipe is not None
     assert results.document is not None
     console.table(*tables.of_runs(results.recipe, results.document))
+    for table in reported.tables(reported.beside(results.recipe, results.document)):
+        console.table(*table)
     for label, text in tables.explained(results.recipe, results.document):
         console.paragraph(label, text)
     for line in tables.below(results.document):

@@ -134,11 +134,14 @@ def _selection(recipe: Recipe) -> list[str]:
 
 def _metrics_of_claims(recipe: Recipe) -> list[str]:
     known, errors = measures.of_recipe(recipe), []
-    for number, claim in enumerate(recipe.claims):
+    named = [(f"claims.{number}", claim.metric) for number, claim in enumerate(recipe.claims)]
+    named += [(f"reported.{number}", value.metric) for number, value in enumerate(recipe.reported)]
+    for where, metric in named:
         try:
-            measures.look_up(known, claim.metric, "claims", "name another metric")
+            if measures.look_up(known, metric, "claims", "name another metric").higher_is_better is None:
+                errors.append(f"{where}.metric: of {metric} neither way is better")
         except Fault as error:
-            errors.append(f"claims.{number}.metric: {error.what}")
+            errors.append(f"{where}.metric: {error.what}")
     return errors
 
 
@@ -171,10 +174,10 @@ def resolve(recipe: Recipe, fair: bool = True) -> None:
             errors += _metrics_of_claims(recipe) + _selection(recipe)
     except Fault as error:
         errors.append(f"problem: {error.what}")
-    for number, claim in enumerate(recipe.claims):
-        for name in (claim.better, claim.than):
-            if name not in recipe.methods:
-                errors.append(f"claims.{number}: no method '{name}' in the recipe{suggestion(name, recipe.methods)}")
+    compared = [(f"claims.{n}", name) for n, claim in enumerate(recipe.claims) for name in (claim.better, claim.than)]
+    for where, name in [*compared, *((f"reported.{n}", one.method) for n, one in enumerate(recipe.reported))]:
+        if name not in recipe.methods:
+            errors.append(f"{where}: no method '{name}' in the recipe{suggestion(name, recipe.methods)}")
     if not errors and fair:
         errors += protocol.errors_of(recipe, registry.kinds(recipe))
     if errors:

@@ -18,11 +18,11 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from . import protocol
 from .documents import flat, merge, override, read_yaml, suggestion
 from .errors import Fault
+from .evidence import Claim, Reported, Tuned
 from .migrate import migrated
 from .names import require_plain
 from .private import expanded, written
 from .sections import (
-    Claim,
     DataSection,
     DiagnosticsSection,
     EvaluateSection,
@@ -60,6 +60,8 @@ class Recipe(Section):
         description="protocol field -> why the methods differ in it, for all of them or method by method",
     )
     claims: tuple[Claim, ...] = ()
+    reported: tuple[Reported, ...] = Field((), description="published values, shown beside those of real data")
+    tuned: Tuned | None = Field(None, description="the study that gave fields of a method, where one did")
     sweep: SweepSection = SweepSection()
     profile: Profile | None = Field(None, description="the profile that was applied")
 
@@ -193,6 +195,8 @@ def to_yaml(recipe: Recipe) -> str:
     document = recipe.model_dump(by_alias=True, mode="json")
     if (profile := document.pop("profile")) is not None:
         document["profile"] = profile
+    if document["tuned"] is None:
+        del document["tuned"]
     return yaml.safe_dump(written(document), sort_keys=False, allow_unicode=True, width=120)
 
 

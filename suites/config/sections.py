@@ -291,15 +291,6 @@ class DiagnosticsSection(Section):
     )
 
 
-class Claim(Section):
-    """What the suite must show: ``better`` beats ``than`` by ``by`` or more in ``metric``, in its direction."""
-
-    metric: str
-    better: str
-    than: str
-    by: float = 0.0
-
-
 class Range(Section):
     """Values that a sweep may try: ``choices``, or ``low`` to ``high``.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..config import scratch
-from ..config.private import written
+from ..config.evidence import DATA
 from ..config.recipe import Recipe
 from . import fields
 
@@ -51,8 +51,12 @@ def _head(recipe: Recipe) -> Iterator[Part]:
 
 def _tail(recipe: Recipe) -> Iterator[Part]:
     """Claims, settings that differ on purpose, and what a sweep searches: what is no field with a table."""
-    for claim in written(recipe.model_dump(by_alias=True, mode="json"))["claims"]:
-        yield "claim: ", ", ".join(f"{name} {value}" for name, value in claim.items() if value is not None)
+    for claim in recipe.claims:
+        where = " and ".join(DATA[kind] for kind in claim.where)
+        whose = f"{claim.whose}, {claim.source}" if claim.source else claim.whose
+        yield "claim: ", f"{claim.words}; {claim.seeds} seeds, {where}; {whose}"
+    for one in recipe.reported:
+        yield "reported: ", f"{one.method}: {one.metric} {one.value:g}, {one.source} ({one.protocol})"
     for name, why in recipe.unequal.items():
         text = "; ".join(f"{method}: {reason}" for method, reason in why.items()) if isinstance(why, dict) else why
         yield f"unequal {name}: ", str(text)

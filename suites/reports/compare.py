@@ -20,7 +20,9 @@ from ...analysis.plots.palette import colour
 from ..config import catalog, measures, protocol, registry
 from ..config.documents import flat, read_yaml
 from ..config.errors import Fault
+from ..config.evidence import Tuned
 from ..runtime import folders
+from . import aggregates
 
 if TYPE_CHECKING:
     from ...analysis.metrics.metric import Metric
@@ -39,6 +41,8 @@ class Entrant:
     protocol: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)  # protocol field -> why it differs, as its recipe says
     colour: str = ""  # of the method in pictures and in MLflow
+    tuned: str = ""  # the study that chose its settings, in words
+    made: dict[str, set[str]] = field(default_factory=dict)  # device and commit of its runs
 
 
 @dataclass
@@ -52,6 +56,8 @@ class Task:
     entrants: list[Entrant] = field(default_factory=list)
     overlap: float = 0.0  # n_test / n_train of random splits of one table; 0: the data are no such splits
     sets: set[str] = field(default_factory=set)  # evaluation sets of some run
+    profiles: set[str] = field(default_factory=set)
+    checksums: dict[int, set[str]] = field(default_factory=dict)  # of the data, by the seed of the data
     unrecorded: bool = False  # some run does not say how its data were split (it is of an earlier version)
 
     @property
@@ -92,6 +98,8 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
         kind = (document["suite"], recipe["problem"], tuple(sorted(data.items())))
         task = tasks.setdefault(kind, Task(document["suite"], recipe["problem"], data, recipe.get("family", "")))
         task.sets |= set((recipe.get("evaluate") or {}).get("sets") or {})
+        task.profiles.add(str(document.get("profile") or "none"))
+        task.checksums.setdefault(data_seed, set()).add(str(document["data"].get("checksum", "")))
         rows = document["data"].get("rows")
         task.unrecorded |= rows is None
         if rows is not None and document["data"].get("random_split"):
@@ -113,7 +121,17 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
             one = _enter(task, entry["method"], settings, (int(entry["seed"]), data_seed), folder)
             one.protocol, one.reasons = catalog.protocol_of(recipe, entry["method"])
             one.colour = one.colour or colour(list(recipe["methods"]).index(entry["method"]))
+            one.tuned = one.tuned or _tuned(recipe, entry["method"])
+            one.made.setdefault("device", set()).add(str(document.get("device", "")))
+            one.made.setdefault("commit", set()).add(
+                str(entry.get("git", document.get("git", {})).get("commit", ""))[:12]
+            )
     return list(tasks.values()), left_out
+
+
+def _tuned(recipe: Mapping[str, Any], method: str) -> str:
+    tuned = recipe.get("tuned")
+    return Tuned.model_validate(tuned).words if tuned and tuned.get("method") == method else ""
 
 
 def _enter(task: Task, method: str, settings: dict[str, str], key: Key, folder: Path) -> Entrant:
@@ -173,13 +191,16 @@ def differs(tasks: Sequence[Task]) -> str | None:
     return fields[0] if len(fields) == 1 and len({task.suite for task in tasks}) == 1 else None
 
 
-def compare(targets: Sequence[str], out: Path, metric: str | Sequence[str] | None, than: str | None) -> dict[str, Any]:
+def compare(
+    targets: Sequence[str], out: Path, metric: str | Sequence[str] | None, than: str | None, rope: float | None = None
+) -> dict[str, Any]:
     """The JSON document of ``suites compare``.
 
     Args:
         metric: a name of the summary; None: the problem's main metric after the last experience. Of several, the
             document is that of the first, with those of all under ``metrics``.
         than: a method to which all are compared; None: the best in the mean, task by task.
+        rope: half the width of the region of practical equivalence, in the metric's unit; None: no such verdict.
 
     Raises Fault where nothing is finished, or no run has the metric or the method.
     """
@@ -188,11 +209,11 @@ def compare(targets: Sequence[str], out: Path, metric: str | Sequence[str] | Non
     if not tasks:
         raise Fault.usage("no run of these is finished", " ".join(targets), "suites resume last")
     asked = [metric] if metric is None or isinstance(metric, str) else list(dict.fromkeys(metric))
-    documents = [{**_compared(tasks, one, than), "not_finished": left_out} for one in asked or [None]]
+    documents = [{**_compared(tasks, one, than, rope), "not_finished": left_out} for one in asked or [None]]
     return documents[0] if len(documents) == 1 else {**documents[0], "metrics": documents}
 
 
-def _compared(tasks: Sequence[Task], metric: str | None, than: str | None) -> dict[str, Any]:
+def _compared(tasks: Sequence[Task], metric: str | None, than: str | None, rope: float | None) -> dict[str, Any]:
     """The document of one metric."""
     problems = {task.problem for task in tasks}
     if metric is None and len(problems) > 1:
@@ -205,11 +226,15 @@ def _compared(tasks: Sequence[Task], metric: str | None, than: str | None) -> di
         raise Fault.usage(what, "--metric", "suites compare ... --metric NAME")
     declared = _direction(tasks, metric)
     over = differs(tasks)
-    documents = []
+    documents, measured_in = [], []
     for task, name in zip(tasks, names(tasks), strict=True):
-        document = _task_document(task, name, metric, declared, than)
-        if document is not None:
+        values = values_of(task, metric)
+        if values:
+            document = _task_document(task, name, values, declared, than, rope)
             documents.append({**document, "at": task.data[over] if over else None})
+            measured_in.append(values)
+    apart = aggregates.apart(tasks)
+    several = len(documents) > 1
     return {
         "metric": metric,
         "higher_is_better": declared.higher_is_better,
@@ -217,20 +242,37 @@ def _compared(tasks: Sequence[Task], metric: str | None, than: str | None) -> di
         "unit": declared.unit,
         "tasks": documents,
         "over": over,
-        "ranks": _ranks(documents, bool(declared.higher_is_better)) if len(documents) > 1 else None,
+        "ranks": _ranks(documents, bool(declared.higher_is_better)) if several and not apart else None,
+        "not_comparable": apart if several else [],
+        "aggregate": aggregates.aggregate(measured_in, declared, apart if several else []) if documents else None,
     }
 
 
-def _task_document(task: Task, name: str, metric: str, declared: Metric, than: str | None) -> dict[str, Any] | None:
-    """One task's methods, best first, each with its difference from ``than`` (None: the best); None where none was
-    measured."""
-    from ...analysis import statistics
-
+def values_of(task: Task, metric: str) -> dict[str, Mapping[Any, float]]:
+    """The values of each entrant that was measured, by label and then by seeds (of splits that share rows: by split);
+    NaN is left out."""
     entrants = dict(zip(labels(task.entrants), task.entrants, strict=True))
     values = {label: _values(entrant, metric, task.resampled) for label, entrant in entrants.items()}
-    values = {label: by_key for label, by_key in values.items() if by_key}
-    if not values:
-        return None
+    return {label: by_key for label, by_key in values.items() if by_key}
+
+
+def by_entrant(task: Task, metric: str) -> list[tuple[Entrant, Mapping[Any, float]]]:
+    """Each entrant with its values of a metric, by seeds or splits as in :func:`values_of`."""
+    return [(entrant, _values(entrant, metric, task.resampled)) for entrant in task.entrants]
+
+
+def _task_document(
+    task: Task,
+    name: str,
+    values: Mapping[str, Mapping[Any, float]],
+    declared: Metric,
+    than: str | None,
+    rope: float | None,
+) -> dict[str, Any]:
+    """One task's methods, best first, each with its difference from ``than`` (None: the best)."""
+    from ...analysis import equivalence, statistics
+
+    entrants = dict(zip(labels(task.entrants), task.entrants, strict=True))
     overlap = task.overlap if task.resampled else 0.0
     means = {label: statistics.estimate(list(v.values()), overlap) for label, v in values.items()}
     best = (max if declared.higher_is_better else min)(means, key=lambda label: means[label].mean)
@@ -244,15 +286,21 @@ def _task_document(task: Task, name: str, metric: str, declared: Metric, than: s
     for label in sorted(means, key=lambda label: means[label].mean, reverse=bool(declared.higher_is_better)):
         each = [float(value) for _, value in sorted(values[label].items())]
         row = {"method": label, **asdict(means[label]), "values": each, "colour": entrants[label].colour}
+        row["tuned"] = entrants[label].tuned
         if label != base:
             verdict = _verdict(differences[label].mean, adjusted[label], declared)
             row |= {"difference": asdict(differences[label]), "p_holm": adjusted[label], "verdict": verdict}
+            row["smallest_detectable"] = statistics.smallest_detectable(differences[label])
+            if rope is not None and not adjusted[label] < 0.05:
+                found = equivalence.rope(differences[label], rope, bool(declared.higher_is_better))
+                row["rope"] = {"width": rope, **asdict(found)}
         rows.append(row)
     return {
         "task": name,
         "than": base,
         "test": task.test,
         "unit": "splits" if task.resampled else "seeds",
+        "not_comparable": aggregates.marks(task, entrants, values),
         "unequal": protocol.differences({n: (e.protocol, e.reasons) for n, e in entrants.items()}),
         "methods": rows,
     }
@@ -307,10 +355,12 @@ def _ranks(documents: list[dict[str, Any]], higher: bool) -> dict[str, Any] | No
         return None
     table = [[one[method] for method in common] for one in means]
     average = dict(zip(common, statistics.ranks(table, higher), strict=True))
+    pairs = statistics.nemenyi(table)
     return {
         "tasks": len(means),
         "average_rank": dict(sorted(average.items(), key=lambda pair: pair[1])),
         "left_out": sorted({method for one in means for method in one} - set(common)),
         "friedman_p": statistics.friedman(table),
+        "nemenyi_p": {a: dict(zip(common, row, strict=True)) for a, row in zip(common, pairs, strict=True)},
         "critical_difference": statistics.critical_difference(len(common), len(means)),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config import protocol
 
+DETECTABLE = "smallest\ndetectable"
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
 
 
@@ -16,6 +17,7 @@ def tables(document: Mapping[str, Any]) -> list[Table]:
     several = document.get("metrics")
     shown = list(_side_by_side(several)) if several else [_table(document, task) for task in document["tasks"]]
     shown += [_ranked(one) for one in several or [document] if one["ranks"]]
+    shown += [_aggregated(one) for one in several or [document] if len(one["tasks"]) > 1 and _averaged(one)]
     for task in document["tasks"]:
         if task["unequal"]:
             rows = [[r["field"], protocol.in_words(r["values"]), "; ".join(r["why"])] for r in task["unequal"]]
@@ -35,7 +37,20 @@ def _verdict(row: Mapping[str, Any]) -> str:
     if not d:
         return ""
     verdict = row["verdict"].removeprefix("one seed: ").removesuffix(", how sure is unknown")  # the title says it
-    return str(verdict.replace("worse", f"worse, {'higher' if d['mean'] > 0 else 'lower'}"))
+    said = str(verdict.replace("worse", f"worse, {'higher' if d['mean'] > 0 else 'lower'}"))
+    return f"{said}; {_of_rope(row['rope'])}" if "rope" in row else said
+
+
+def _of_rope(found: Mapping[str, Any]) -> str:
+    """The verdict of the region of practical equivalence with the probability that is largest."""
+    if found["verdict"] == "inconclusive":
+        return f"within ±{found['width']:g}: inconclusive"
+    sure = max(found["below"], found["inside"], found["above"])
+    return f"within ±{found['width']:g}: {found['verdict']} (probability {sure:.2f})"
+
+
+def _size(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else pm(value, math.nan)
 
 
 def _single(task: Mapping[str, Any]) -> bool:
@@ -55,14 +70,16 @@ def _table(document: Mapping[str, Any], task: Mapping[str, Any]) -> Table:
     for row in task["methods"]:
         d = row.get("difference")
         p = [] if single else [probability(row["p_holm"]) if d else ""]
+        size = [] if single else [_size(row.get("smallest_detectable"))]
         count = [] if single else [str(row["n"])]
         against = pm(d["mean"], d["half"], "+") if d else ""
-        rows.append([row["method"], *count, pm(row["mean"], row["half"]), against, *p, _verdict(row)])
+        name = f"{row['method']} ({row['tuned']})" if row["tuned"] else row["method"]
+        rows.append([name, *count, pm(row["mean"], row["half"]), against, *p, _verdict(row), *size])
     title = f"{task['task']}: {document['metric']} ({document['direction']}), {_how_sure(task)}"
     difference = f"against {task['than']}, paired"
     if single:
         return title, ["method", _arrow(document), difference, "verdict"], rows
-    return title, ["method", task["unit"], _arrow(document), difference, "p (Holm)", "verdict"], rows
+    return title, ["method", task["unit"], _arrow(document), difference, "p (Holm)", "verdict", DETECTABLE], rows
 
 
 def _side_by_side(documents: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
@@ -94,6 +111,47 @@ def _ranked(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]
     return title, ["method", "rank", *(task["task"] for task in document["tasks"])], rows
 
 
+def _averaged(document: Mapping[str, Any]) -> bool:
+    return "win_rates" in (document["aggregate"] or {})
+
+
+def _aggregated(document: Mapping[str, Any]) -> Table:
+    """Interquartile means and win rates over the tasks."""
+    whole = document["aggregate"]
+    means, wins = whole.get("interquartile_mean"), whole["win_rates"]
+    header = ["method", *(["interquartile mean [95 % interval]"] if means else [])]
+    header += [f"better than {name}" for name in whole["methods"]]
+    rows = []
+    for name in whole["methods"]:
+        one = means[name] if means else None
+        cells = [f"{one['mean']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"] if one else []
+        cells += [f"{wins[name][other]:.0%}" if other != name else "" for other in whole["methods"]]
+        rows.append([name, *cells])
+    how = "interquartile mean of all runs (stratified bootstrap over seeds within tasks), " if means else ""
+    return f"{_arrow(document)}, {len(document['tasks'])} tasks: {how}and how often on the same seed", header, rows
+
+
+def notes(document: Mapping[str, Any]) -> list[str]:
+    """What is not comparable, and what the columns mean, a sentence each."""
+    several = document.get("metrics") or [document]
+    said = [f"{task['task']}: {text}" for task in document["tasks"] for text in task["not_comparable"]]
+    said += [f"no average over the tasks: {text}" for text in document["not_comparable"]]
+    for one in several:
+        if len(one["tasks"]) > 1 and not one["not_comparable"]:
+            said += (one["aggregate"] or {}).get("left_out", [])
+    return list(dict.fromkeys(said))
+
+
+def detectable(document: Mapping[str, Any]) -> str:
+    """What the column of the smallest detectable difference says; empty where there is none."""
+    if all(_single(task) for task in document["tasks"]):
+        return ""
+    return (
+        "smallest detectable: the mean difference that a paired t-test at 0.05 finds in four of five such experiments, "
+        "from the spread seen and before Holm's correction (Cohen 1988)"
+    )
+
+
 def probability(p: float) -> str:
     """Three decimals; ``-`` where there is none."""
     return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
@@ -109,6 +167,8 @@ def markdown(document: Mapping[str, Any]) -> str:
     """The tables as Markdown."""
     parts = []
     for title, header, rows in tables(document):
-        lines = [title, "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+        lines = [title, "", "| " + " | ".join(header).replace("\n", " ") + " |", "|" + "---|" * len(header)]
         parts.append("\n".join([*lines, *("| " + " | ".join(row).replace("\n", " ") + " |" for row in rows)]))
-    return "\n\n".join(parts) + "\n"
+    said = [f"- not comparable: {text}" for text in notes(document)]
+    said += [f"- {text}"] if (text := detectable(document)) else []
+    return "\n\n".join([*parts, *(["\n".join(said)] if said else [])]) + "\n"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,61 @@ def picture(document: Mapping[str, Any], path: Path) -> None:
     """
     from ...analysis.plots.figure import headed
 
-    if path.suffix not in SUFFIXES:
-        what = f"a picture ends in {', '.join(SUFFIXES)}, this one in '{path.suffix}'"
-        raise Fault.usage(what, "--picture", f"suites compare ... --picture {path.with_suffix('.png').name}")
     documents = [one for one in document.get("metrics", [document]) if one["tasks"]]
     if not documents:
         what = f"no run has a finite {document['metric']}: there is nothing to draw"
         raise Fault.usage(what, "--picture", "suites compare ... --metric NAME")
     suites = dict.fromkeys(task["task"].partition(" ")[0] for task in document["tasks"])
+    with _written(path, "--picture"), headed(*suites):
+        (_over_field if len(documents) == 1 and document["over"] is not None else _beside)(documents, path)
+
+
+def rank_diagram(document: Mapping[str, Any], path: Path) -> None:
+    """Average ranks over the tasks, and which methods they do not tell apart. Raises Fault as :func:`picture`, and
+    where there are no ranks.
+    """
+    from ...analysis.plots.ranks import critical_difference
+
+    ranks = document["ranks"]
+    if not ranks or document.get("metrics"):
+        why = f" ({'; '.join(document['not_comparable'])})" if document["not_comparable"] else ""
+        what = f"ranks need several data sets, two methods that all of them have, and one metric{why}"
+        raise Fault.usage(what, "--ranks", "suites compare FOLDER --metric NAME --ranks FILE")
+    title = (
+        f"{document['metric']} ({document['direction']}): average rank over {ranks['tasks']} tasks. Bars join "
+        f"methods nearer than the critical difference {ranks['critical_difference']:.2f} (Nemenyi, 0.05)"
+    )
+    with _written(path, "--ranks"):
+        critical_difference(ranks["average_rank"], ranks["nemenyi_p"], path, title=title)
+
+
+def profile_curves(document: Mapping[str, Any], path: Path) -> None:
+    """Performance profiles over the tasks. Raises Fault as :func:`picture`, and where there are none."""
+    from ...analysis.plots.figure import measure
+    from ...analysis.plots.ranks import profiles
+
+    whole = document["aggregate"] or {}
+    if "profiles" not in whole or document.get("metrics"):
+        why = f" ({'; '.join(whole['left_out'])})" if whole.get("left_out") else ""
+        raise Fault.usage(f"there is no performance profile of one metric{why}", "--curves", "name one --metric")
+    tasks = len(document["tasks"])
+    title = f"{document['metric']} ({document['direction']}): performance profile, {tasks} task{'s' * (tasks > 1)}"
+    label, higher = measure(document["metric"], "", document["unit"]), document["higher_is_better"]
+    with _written(path, "--curves"):
+        profiles(whole["profiles"]["at"], whole["profiles"]["share"], label, path, title=title, higher=higher)
+
+
+@contextmanager
+def _written(path: Path, option: str) -> Iterator[None]:
+    """Refuses another suffix, and says where a file cannot be written."""
+    if path.suffix not in SUFFIXES:
+        what = f"a picture ends in {', '.join(SUFFIXES)}, this one in '{path.suffix}'"
+        raise Fault.usage(what, option, f"suites compare ... {option} {path.with_suffix('.png').name}")
     try:
-        with headed(*suites):
-            (_over_field if len(documents) == 1 and document["over"] is not None else _beside)(documents, path)
+        yield
     except OSError as error:
         what = f"cannot write {path.name}: {error.strerror or error}"
-        raise Fault.usage(what, str(path.parent), "name a file in a folder that exists with --picture") from error
+        raise Fault.usage(what, str(path.parent), f"name a file in a folder that exists with {option}") from error
 
 
 def _colours(documents: list[Mapping[str, Any]]) -> dict[str, str]:

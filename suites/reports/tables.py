@@ -32,13 +32,13 @@ def shown(recipe: Recipe, document: Mapping[str, Any]) -> list[str]:
     measured = {name for run in document["runs"] for name in run["metrics"]}
     problem = registry.problem(recipe.problem)
     of_sets = [f"{name}/{problem.main}/last" for name in recipe.evaluate.sets]
-    names = [name for entry in (*problem.table, *of_sets) for name in _matching(entry, measured)]
+    names = [name for entry in (*problem.table, *of_sets) for name in matching(entry, measured)]
     if recipe.data.experiences == 1:  # the average over one experience is the last, and nothing is forgotten
         return [name for name in names if not _is_repeated(name, measured)]
     return names
 
 
-def _matching(entry: str, measured: set[str]) -> list[str]:
+def matching(entry: str, measured: set[str]) -> list[str]:
     """The measured names that a column of the table means; a ``*`` stands for one word, of at most :data:`MOST`."""
     if "*" not in entry:
         return [entry] if entry in measured else []

@@ -18,7 +18,7 @@ from . import folders, recipes
 from .plan import Invocation
 
 # What a run's numbers do not depend on may change from one time to the next
-FREE = ("title", "paper", "defaults", "claims", "sweep", "unequal")
+FREE = ("title", "paper", "defaults", "claims", "reported", "tuned", "sweep", "unequal")
 SHOWN = 6  # fields in a message
 
 

@@ -132,7 +132,7 @@ def command(recipe: Recipe, methods: list[str], seeds: list[int], changed: Mappi
 def experiment_note(recipe: Recipe) -> str:
     """What the suite is, for a stranger."""
     paper = f"\n\nPaper: {recipe.paper}" if recipe.paper else ""
-    claims = "\n".join(f"- {c.better} beats {c.than} in {c.metric}" for c in recipe.claims)
+    claims = "\n".join(f"- {c.words}" for c in recipe.claims)
     claimed = f"\n\nWhat it must show:\n{claims}" if claims else ""
     train = recipe.train
     protocol = f"{recipe.data.experiences} experience{'s' * (recipe.data.experiences > 1)}, batches of "

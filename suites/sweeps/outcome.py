@@ -12,12 +12,14 @@ import yaml
 
 from ..config import catalog, measures, protocol, registry
 from ..config.errors import Fault
+from ..config.evidence import Tuned
 from ..config.private import written
 from ..config.recipe import Recipe, to_yaml
 from ..runtime import folders, invocation, recipes
 from ..tracking import parents
 from ..tracking.sender import RunIdentity
 from . import page
+from .best_of import data_words
 from .studies import Study, read
 
 if TYPE_CHECKING:
@@ -96,7 +98,10 @@ def best_recipe(study: Study, row: Mapping[str, Any]) -> Recipe:
     given = [f"{path}={value}" for path, value in row["params"].items()]
     recipe = recipes.apply(study.recipe, row["params"])
     recipe = protocol.by_hand(study.recipe, recipe, registry.kinds(recipe), given)
-    return recipes.apply(recipe, {"defaults": [study.plan["method"]]})
+    recipe = recipes.apply(recipe, {"defaults": [study.plan["method"]]})
+    facts = {"study": study.plan["study"], "method": study.plan["method"], "data": data_words(study.recipe)}
+    tuned = Tuned(**facts, fields=tuple(row["params"]), same_data=True)
+    return recipe.model_copy(update={"tuned": tuned})
 
 
 def best_file(study: Study, row: dict[str, Any]) -> str:

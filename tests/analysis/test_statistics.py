@@ -91,3 +91,44 @@ def test_friedman_and_its_corners() -> None:
     assert math.isnan(compare.friedman([[1.0, 2.0], [1.0, 2.0]]))
     assert math.isnan(compare.friedman([[1.0, 2.0, 3.0]]))
     assert math.isnan(compare.friedman([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]))
+
+
+def _holm_by_definition(p: list[float]) -> list[float]:
+    """max_{j ≤ i} min(1, (m - j) p_(j)) in ascending order, j from 0."""
+    adjusted, largest = [math.nan] * len(p), 0.0
+    for rank, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def test_the_libraries_give_what_the_definitions_give() -> None:
+    """What stood here before the libraries did: the same values on random data, with ties and without."""
+    g = np.random.default_rng(3)
+    for trial in range(9):
+        p = g.uniform(size=int(g.integers(1, 12))) ** 2
+        p = np.round(p, 2) if trial % 3 == 0 else p
+        assert compare.holm(p.tolist()) == pytest.approx(_holm_by_definition(p.tolist()), abs=1e-12)
+        tasks, methods = int(g.integers(2, 12)), int(g.integers(2, 6))
+        table = g.normal(size=(tasks, methods))
+        table = np.round(table, 1) if trial % 3 == 0 else table
+        found = np.array(compare.nemenyi(table.tolist()))
+        average = np.array(compare.ranks(table.tolist(), higher_is_better=False))
+        apart = np.abs(average[:, None] - average)
+        q = apart / math.sqrt(methods * (methods + 1) / (6 * tasks)) * math.sqrt(2)
+        expected = stats.studentized_range.sf(q, methods, np.inf)
+        np.fill_diagonal(expected, 1.0)
+        assert found == pytest.approx(expected, abs=1e-12)
+        assert ((found < 0.05) == (apart > compare.critical_difference(methods, tasks))).all()
+    assert np.isnan(compare.nemenyi([[1.0, 2.0]])).all()
+
+
+def test_the_smallest_detectable_difference_is_found_as_often_as_it_says() -> None:
+    """A simulation: of experiments with that true difference four of five have p below 0.05."""
+    g = np.random.default_rng(4)
+    for n in (3, 6, 20):
+        known = compare.Difference(0.0, float(stats.t.ppf(0.975, n - 1)) / math.sqrt(n), n, 1.0)  # deviation 1
+        smallest = compare.smallest_detectable(known)
+        found = stats.ttest_1samp(g.normal(smallest, 1.0, size=(20_000, n)), 0, axis=1).pvalue < 0.05
+        assert found.mean() == pytest.approx(0.8, abs=0.015)
+    assert math.isnan(compare.smallest_detectable(compare.Difference(1.0, math.nan, 1, math.nan)))

@@ -278,7 +278,7 @@ def test_the_screen_and_markdown_show_the_same_rows(tmp_path: Path, cli: Command
     shown, _ = screen(cli, str(tmp_path / "a"))
     assert "2.050" in shown
     shown, _ = screen(cli, str(tmp_path / "a"), "--markdown")
-    assert shown.splitlines()[3] == "|---|---|---|---|---|---|"
+    assert shown.splitlines()[3] == "|---|---|---|---|---|---|---|"
     assert "| mse | 2 | 2.050 ± 0.635 | +0.950 ± 0.635 | 0.033 | worse, higher |" in shown
 
 
