@@ -1,8 +1,8 @@
 """How well representations of classes lie apart, how far alterations move them, and where they drift.
 
-All measures are of rows scaled to length 1 (``z / max(||z||, 1e-12)``). Source: the distances are those by which the
-specification of the family peft reads Obadinma, Guo & Zhu (RepL4NLP 2023), who speak of the separation of classes; their own
-measure is not known. Silhouette: Rousseeuw 1987; Davies & Bouldin 1979.
+All measures are of rows scaled to length 1 (``z / max(||z||, 1e-12)``). Obadinma, Guo & Zhu
+(RepL4NLP 2023) speak of the separation of classes without a measure that is known to us: these are our reading
+(docs/methods/peft_data.md). Silhouette: Rousseeuw 1987; index of Davies & Bouldin 1979.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ def transformed(source: Source, transform: Transform, splits: Iterable[str]) -> 
 
 
 def check_sources(tables: Mapping[str, Table], name: str) -> None:
-    """Raises DataError where rows of ``train`` come from rows of another split: the column ``source_id``, where there is
-    one, names the row that a row is made from.
+    """Raises DataError where rows of ``train`` come from rows of another split: the column ``source_id``, where there
+    is one, names the row that a row is made from.
     """
     ids = {split: table.columns["source_id"] for split, table in tables.items() if "source_id" in table.columns}
     train = ids.pop("train", None)
