@@ -79,7 +79,7 @@ def test_shift_and_drift() -> None:
 def test_a_probe_finds_what_lies_apart_and_chance_where_nothing_does() -> None:
     y = np.arange(200) % 2
     noise = np.random.default_rng(0).normal(size=(200, 3))
-    assert measures.probe(noise + 9 * y[:, None] * np.array([1.0, -1, 0]), y) > 0.95
+    assert measures.probe(noise + 9 * y[:, None] * np.array([1.0, -1, 0]), y) > 0.9
     assert 0.35 < measures.probe(noise, y) < 0.65
 
 

@@ -198,7 +198,7 @@ def test_no_row_of_training_comes_from_a_row_that_is_evaluated() -> None:
             split: Table({"x": torch.zeros(2), "label": torch.arange(2), "source_id": torch.tensor(ids)})
             for split, ids in zip(SPLITS, (train, [2, 3], [4, 5]), strict=True)
         }
-        return Source(tables, ["no", "yes"], ClassInfo(classes=2), "stand-in", "sources")
+        return Source(tables, ["no", "yes"], ClassInfo(classes=2), "stand-in", str(train))
 
     def doubled(config: Config, table: Table, info: DataInfo, seed: int) -> Rows:
         origin = torch.arange(len(table)).repeat(2)
