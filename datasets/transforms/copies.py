@@ -45,7 +45,7 @@ def altered_rows(name: str, table: Table, info: DataInfo, alteration: Alteration
     changes nothing. Raises DataError for rows that are no texts, or have no second one.
     """
     facts = require(info, TextInfo, f"the transform '{name}'")
-    chosen = _chosen(name, facts, alteration.fields)
+    chosen = chosen_fields(name, facts, alteration.fields)
     columns = {field: texts.unpacked(table.columns[field]) for field in facts.fields}
     kinds = table.columns["altered"]
     assert isinstance(kinds, torch.Tensor)
@@ -76,7 +76,8 @@ def altered_rows(name: str, table: Table, info: DataInfo, alteration: Alteration
     return Rows(Table(new), rows)
 
 
-def _chosen(name: str, facts: TextInfo, fields: Fields) -> tuple[str, ...]:
+def chosen_fields(name: str, facts: TextInfo, fields: Fields) -> tuple[str, ...]:
+    """The text columns that ``fields`` means. Raises DataError for the second of single texts."""
     if fields == "both":
         return facts.fields
     if fields == "first":
