@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from typing import Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..core import texts
@@ -70,7 +71,8 @@ def content(config: Config) -> str:
 def transform(config: Config, table: Table, info: DataInfo, seed: int) -> Rows:
     """The originals of ``table`` and ``copies`` altered texts of each; rows that are altered already stay as they are.
 
-    Raises DataError for rows that are no texts, and for synonyms that cannot be had.
+    Without the originals there is a column ``strength``, alpha, by which the evaluator orders evaluation sets. Raises
+    DataError for rows that are no texts, and for synonyms that cannot be had.
     """
     known = sources.provider(config.synonyms, config.synonyms_file, config.synonyms_backbone)
 
@@ -80,13 +82,12 @@ def transform(config: Config, table: Table, info: DataInfo, seed: int) -> Rows:
     def original(text: str) -> str:
         return word_operations.clean(text) or text if config.strict_reference else text
 
-    return altered_rows(
-        "eda",
-        table,
-        info,
-        Alteration(texts.EDA, alter, original, keep_original=config.keep_original, fields=config.fields),
-        seed,
-    )
+    how = Alteration(texts.EDA, alter, original, keep_original=config.keep_original, fields=config.fields)
+    rows = altered_rows("eda", table, info, how, seed)
+    if config.keep_original:
+        return rows
+    strength = torch.full((len(rows.table),), config.alpha, dtype=torch.float64)
+    return Rows(Table({**rows.table.columns, "strength": strength}), rows.origin)
 
 
 def copies_of(text: str, config: Config, known: Synonyms, draws: word_operations.Draws) -> list[str]:

@@ -89,6 +89,7 @@ def test_one_altered_text_in_the_place_of_each() -> None:
     found, table = changed(eda.Config(copies=1, keep_original=False, alpha=0.3), rows_of(REVIEWS))
     assert len(found) == 5
     assert table.columns["altered"].tolist() == [texts.EDA] * 5
+    assert table.columns["strength"].tolist() == [0.3] * 5
     assert found[2:4] == ["", "123"]
 
 
