@@ -6,6 +6,8 @@ MLP). Shapes and order are those of the released code of P-tuning v2 (docs/metho
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -98,16 +100,24 @@ class PrefixTuner(Tuner):
             return forward(net, inputs, every_layer)
 
     @torch.no_grad()
-    def exported(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """The MLP is worked out once: what is saved is the flat table."""
-        flat = self.encoder().detach()
+    def save(self, net: Any, folder: Path) -> None:
+        """As peft saves a prefix: the flat table. An MLP is worked out once and dropped; peft loads it where the
+        architecture takes past key values.
+        """
+        from safetensors.torch import save_file
+
+        flat = self.encoder().detach().cpu().contiguous()
         config = {
             "peft_type": "PREFIX_TUNING",
+            "task_type": "FEATURE_EXTRACTION",
             "num_virtual_tokens": self.length,
             "num_layers": self.layers,
             "num_attention_heads": self.heads,
             "token_dim": flat.shape[1] // (2 * self.layers),
             "num_transformer_submodules": 1,
             "prefix_projection": False,
+            "inference_mode": True,
         }
-        return config, {"prompt_embeddings": flat.contiguous()}
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        save_file({"prompt_embeddings": flat}, folder / "adapter_model.safetensors")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ class Tuner(nn.Module):
 
     def trained(self, net: nn.Module) -> list[nn.Parameter]:
         """All that is trained, each once."""
-        return [p for p in (*self.parameters(), *net.parameters()) if p.requires_grad]
+        return list({id(p): p for p in (*self.parameters(), *net.parameters()) if p.requires_grad}.values())
 
     def undecayed(self) -> list[nn.Parameter]:
         """Parameters without weight decay, beside biases and norms."""
@@ -63,11 +64,8 @@ class Tuner(nn.Module):
         """Hidden states of the texts; those of a prefix or a prompt are left out."""
         return forward(net, inputs, every_layer)
 
-    def exported(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """The adapter as peft saves it: fields of ``adapter_config.json`` and tensors of ``adapter_model.safetensors``,
-        empty where there is none.
-        """
-        return {}, {}
+    def save(self, net: Any, folder: Path) -> None:
+        """What was trained, in a form that peft or transformers reads alone; nothing where only a head was."""
 
 
 class Full(Tuner):
@@ -79,6 +77,10 @@ class Full(Tuner):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         net.requires_grad_(True)
+
+    def save(self, net: Any, folder: Path) -> None:
+        """The whole encoder, for ``AutoModel.from_pretrained``."""
+        net.save_pretrained(str(folder))
 
 
 class Head(Tuner):
