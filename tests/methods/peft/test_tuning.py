@@ -166,7 +166,9 @@ def test_ewc_holds_what_was_trained_near_where_it_was(tasks: Source) -> None:
         recorder = trained(method, tasks, epochs=2)
         importance = method.anchors.tables.get("importance", {})
         moved[strength] = sum(
-            float(((p.detach() - at[name]) ** 2 * (importance.get(name, torch.zeros(())) > 1e-6 if strength else 1)).sum())
+            float(
+                ((p.detach() - at[name]) ** 2 * (importance.get(name, torch.zeros(())) > 1e-6 if strength else 1)).sum()
+            )
             for name, p in method.anchors.parameters_by_name().items()
         )
         assert ("loss/penalty" in recorder.lines[-1][1]) == bool(strength)
