@@ -41,8 +41,8 @@ def test_copies_have_label_and_source_of_their_original(strict: bool, copies: in
     rows = eda.transform(eda.Config(copies=copies, strict_reference=strict), table, INFO, 5)
     assert len(rows.table) == 5 * (1 + copies)
     for name in ("label", "source_id"):
-        assert torch.equal(rows.table.columns[name], table.columns[name][rows.origin])
-    assert torch.equal(rows.table.columns["altered"], (torch.arange(len(rows.origin)) >= 5).long() * texts.EDA)
+        assert torch.equal(rows.table.dense(name), table.dense(name)[rows.origin])
+    assert torch.equal(rows.table.dense("altered"), (torch.arange(len(rows.origin)) >= 5).long() * texts.EDA)
     found = texts.unpacked(rows.table.columns["first"])
     assert found[:5] == ([clean(t) or t for t in REVIEWS] if strict else REVIEWS)
     assert {t for t, k in zip(found, rows.origin.tolist(), strict=True) if k == 2} == {""}
@@ -88,8 +88,8 @@ def test_a_share_of_candidates() -> None:
 def test_one_altered_text_in_the_place_of_each() -> None:
     found, table = changed(eda.Config(copies=1, keep_original=False, alpha=0.3), rows_of(REVIEWS))
     assert len(found) == 5
-    assert table.columns["altered"].tolist() == [texts.EDA] * 5
-    assert table.columns["strength"].tolist() == [0.3] * 5
+    assert table.dense("altered").tolist() == [texts.EDA] * 5
+    assert table.dense("strength").tolist() == [0.3] * 5
     assert found[2:4] == ["", "123"]
 
 
