@@ -20,7 +20,6 @@ from typing import Literal
 
 from ..core import backbones, fingerprints
 from ..core.errors import DataError
-from .neighbours import neighbours
 from .word_operations import Synonyms
 
 Provider = Literal["lexicon", "file", "wordnet", "embedding"]
@@ -49,6 +48,8 @@ def provider(name: Provider, file: str | None = None, backbone: str = "minilm") 
     no WordNet a warning says so and the lexicon answers.
     """
     if name == "embedding":
+        from .neighbours import neighbours  # torch
+
         return _looked_up(neighbours(_folder(backbone)))
     if name == "wordnet":
         found = wordnet_folder()
