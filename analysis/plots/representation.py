@@ -27,7 +27,7 @@ def shift_by_layer(series: Lines, path: Path) -> None:
 
 
 def _by_layer(series: Lines, label: str, title: str, path: Path) -> None:
-    figure, axes = new_figure(SINGLE, 2.8)
+    figure, axes = new_figure(SINGLE, 2.4 + 0.16 * min(len(series), LINES))
     for number, (name, values) in enumerate(list(series.items())[:LINES]):
         layers = sorted(values)
         axes.plot(layers, [values[k] for k in layers], marker="o", color=colour(number), label=short(name))

@@ -213,7 +213,7 @@ class TextMeasurement(ClassificationMeasurement):
                 if chosen.any():
                     one = representation.separation(layers[chosen, k], labels[chosen])
                     found |= {f"layer/{k}/{prefix}{name}": one[name] for name in BY_LAYER}
-                    words = f"{self.split}, {'altered' if prefix else 'as it is'}"
+                    words = f"{self.split}, copies" if prefix else self.split
                     self.problem.by_layer.setdefault(words, {})[k] = one["separation"]
             if pairs:
                 found[f"layer/{k}/shift"] = self._shift(pairs, labels, layers[:, k], k)

@@ -19,14 +19,14 @@ from ..core.inputs import SentenceInputs
 from ..core.source import Source
 from ..core.texts import TextInfo
 from ..readers import labelled_texts
-from ..readers.labelled_texts import Record, label_of, text_of
+from ..readers.labelled_texts import Record, label_of
+from ..readers.sentences import texts_of
 from . import questions, toy_nli
 from .rows import Example, Facts, TextData, finish
 from .toy_sentiment import corpus
 
 Name = Literal["boolq", "cb", "copa", "rte", "wic"]
 STEMS = {"train": ("train",), "valid": ("dev32", "valid", "dev"), "test": ("val",)}
-CONNECTIVES = {"cause": "because", "effect": "so"}
 
 
 @dataclass(frozen=True)
@@ -133,23 +133,3 @@ def _examples(records: Sequence[Record], form: Form, faults: list[str]) -> list[
         if len(faults) == before:
             found.append(Example(made, classes.index(label)))
     return found
-
-
-def texts_of(record: Record, names: Sequence[str], form: str, faults: list[str]) -> tuple[str, ...]:
-    """The texts of a row: its fields; of COPA the premise with "because" or "so" behind it; of WiC both sentences
-    behind the word. GLUE's ``sentence1`` and ``sentence2`` are premise and hypothesis.
-    """
-    where, fields = record
-    if "premise" in names and "premise" not in fields and {"sentence1", "sentence2"} <= fields.keys():
-        fields = {**fields, "premise": fields["sentence1"], "hypothesis": fields["sentence2"]}
-        record = (where, fields)
-    texts = tuple(text_of(record, name, faults) for name in names)
-    if form == "because":
-        connective = CONNECTIVES.get(str(fields.get("question")))
-        if connective is None:
-            faults.append(f"{where}: the field 'question' is neither cause nor effect")
-        return (f"{texts[0]} {connective}", *texts[1:])
-    if form == "word":
-        word = text_of(record, "word", faults)
-        return tuple(f"{word}: {text}" for text in texts)
-    return texts

@@ -15,7 +15,7 @@ from pydantic import Field
 from ..core.source import Source
 from ..core.texts import TextInfo
 from .rows import TextData
-from .toy_sentiment import corpus, facts_of
+from .toy_sentiment import corpus, facts_of, no_root
 
 KINDS = {
     "animals": ("dogs", "cats", "horses", "birds"),
@@ -41,7 +41,8 @@ class Config(TextData):
 
 
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[TextInfo]:
-    """The corpus; a root has nothing to add to it."""
+    """The corpus. Raises DataError for a root: there are no files of it."""
+    no_root(root, "toy_nli")
     return corpus(config, config.rows, pair, "toy_nli", facts_of(CLASSES, ("premise", "hypothesis")))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from ..core.errors import DataError
 from ..core.inputs import SentenceInputs
 from ..core.seeds import derive
 from ..core.source import Source
@@ -54,8 +55,15 @@ class Config(TextData):
 
 
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[TextInfo]:
-    """The corpus; a root has nothing to add to it."""
+    """The corpus. Raises DataError for a root: there are no files of it."""
+    no_root(root, "toy_sentiment")
     return corpus(config, config.rows, sentence, "toy_sentiment", facts_of(CLASSES, ("text",)))
+
+
+def no_root(root: Path | None, name: str) -> None:
+    """Raises DataError where a generated set is given a folder of data."""
+    if root is not None:
+        raise DataError(f"{name} is generated and reads no files: leave --data-root out, or set data.name=text")
 
 
 def facts_of(classes: tuple[str, ...], names: tuple[str, ...]) -> Facts:

@@ -12,7 +12,7 @@ from pydantic import Field
 from ..core.source import Source
 from ..core.texts import TextInfo
 from .rows import TextData
-from .toy_sentiment import corpus, facts_of
+from .toy_sentiment import corpus, facts_of, no_root
 
 TOPICS = {
     "sport": ("team match goal coach league champion stadium season crowd", "win lose throw catch jump run"),
@@ -42,7 +42,8 @@ class Config(TextData):
 
 
 def load(config: Config, root: Path | None, progress: Callable[[int, int], None] | None = None) -> Source[TextInfo]:
-    """The corpus; a root has nothing to add to it."""
+    """The corpus. Raises DataError for a root: there are no files of it."""
+    no_root(root, "toy_topic")
     names = tuple(TOPICS)[: config.topics]
     make = partial(sentence, names, config.mixed)
     return corpus(config, config.rows, make, "toy_topic", facts_of(names, ("text",)))

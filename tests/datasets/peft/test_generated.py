@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from holdfast.datasets.core import texts
+from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.peft import superglue, toy_nli, toy_sentiment, toy_topic
 from holdfast.datasets.transforms import synonyms
 from holdfast.datasets.transforms.word_operations import STOP_WORDS, clean
@@ -38,6 +40,12 @@ def test_they_are_balanced_distinct_and_seeded(module: Any, options: dict[str, A
     first = module.load(module.Config(rows=300, **options), None)
     assert first.source == "stand-in"
     assert first.info.classes == len(first.class_names) == classes
+
+
+@pytest.mark.parametrize("module", [toy_sentiment, toy_topic, toy_nli])
+def test_a_root_is_refused(module: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is generated and reads no files"):
+        module.load(module.Config(), tmp_path)
 
 
 def test_the_lexicon_knows_the_generated_words() -> None:
