@@ -73,7 +73,7 @@ def test_given_validation_rows() -> None:
     assert ids(everything, "valid") == set(range(90, 102)), "none are left"
     with pytest.raises(DataError, match="no validation rows of its own"):
         source(TextData(validation="given"))
-    with pytest.raises(DataError, match="no row in the split 'valid'"):
+    with pytest.raises(DataError, match="shots=90 leaves none of the 90 training rows for validation"):
         source(TextData(shots=90, validation="training"), valid=VALID)
 
 
@@ -104,7 +104,7 @@ def test_columns_and_facts() -> None:
 
 
 def test_one_class_is_none() -> None:
-    with pytest.raises(DataError, match=r"all 81 training rows are of one class \(a\)"):
+    with pytest.raises(DataError, match=r"all 90 training rows are of one class \(a\)"):
         source(TextData(), examples(90, classes=1))
     with pytest.raises(ValidationError):
         TextData(shots=1)
