@@ -49,6 +49,16 @@ class Confusion:
         }
 
 
+def macro_f1(matrix: Array) -> float:
+    """Mean over classes of 2 TP / (2 TP + FP + FN), of rows by true and predicted class [C, C]; classes that no row has
+    and none is taken for are left out; NaN without rows.
+    """
+    right = matrix.diagonal()
+    both = matrix.sum(0) + matrix.sum(1)
+    there = both > 0
+    return float((2 * right[there] / both[there]).mean()) if there.any() else float("nan")
+
+
 class Calibration:
     """Rows by their largest probability, in ``bins`` equal intervals ((b - 1) / bins, b / bins], and the sum of
     negative log-likelihoods. Added row by row, so that batches of any size give the same sums.

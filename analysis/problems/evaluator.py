@@ -85,6 +85,12 @@ class Evaluator:
         batch. Measurements made from here on use what is fitted on them; nothing of it is kept over a resume.
         """
 
+    def across(self, measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """Metrics of several splits together, by their bare names: ``measured`` holds those of ``test`` and of each of
+        the recipe's sets, after an experience.
+        """
+        return {}
+
     def row_errors(self, outputs: Outputs, rows: Rows, split: str) -> NDArray[Any] | None:
         """How wrong what is predicted of each row of ``split`` is, [B] float64, more is worse: what the worst rows are
         found by. None: the problem knows no error of a single row.

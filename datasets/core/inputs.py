@@ -98,4 +98,19 @@ class TextInputs:
     second: str = "sentence2"
 
 
-Inputs = ImageInputs | TableInputs | SeriesInputs | VolumeInputs | TextInputs
+@dataclass(frozen=True, kw_only=True)
+class SentenceInputs:
+    """Classified texts: the text columns ``columns``, in the order of ``names``, the fields of a CSV, tab separated or
+    JSON lines file; of texts without a second one also a file with a text a line.
+
+    ``form``: ``plain``: the fields as they are; ``because``: a choice task, whose first text is the field
+    with ``because`` or ``so`` behind it, by the field ``question``; ``word``: both texts after the field ``word``.
+    """
+
+    kind: Literal["sentence"] = "sentence"
+    columns: tuple[str, ...] = ("first",)
+    names: tuple[str, ...] = ("text",)
+    form: Literal["plain", "because", "word"] = "plain"
+
+
+Inputs = ImageInputs | TableInputs | SeriesInputs | VolumeInputs | TextInputs | SentenceInputs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -29,4 +31,28 @@ def epoch_batches(
         batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
     if drop_last:
         batches = [batch for batch in batches if len(batch) == batch_size]
+    return batches
+
+
+def balanced_batches(labels: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+    """Positions 0..n-1 in ceil(n / batch_size) batches with as many rows of each of the C classes in ``labels`` [n]:
+    batch_size // C of each, and one more of classes that change from batch to batch. A class goes through its rows in
+    a permutation, and begins another where they run out, so that no row comes twice before all others came.
+    """
+    classes = labels.unique()
+    rows = {int(c): (labels == c).nonzero().flatten() for c in classes}
+    queues = {c: torch.empty(0, dtype=torch.int64) for c in rows}
+    batches = []
+    for _ in range(math.ceil(len(labels) / batch_size)):
+        part, surplus = divmod(batch_size, len(classes))
+        more = {int(classes[i]) for i in torch.randperm(len(classes), generator=generator)[:surplus]}
+        chosen = []
+        for c, own in rows.items():
+            quota = part + (c in more)
+            while len(queues[c]) < quota:
+                queues[c] = torch.cat([queues[c], own[torch.randperm(len(own), generator=generator)]])
+            chosen.append(queues[c][:quota])
+            queues[c] = queues[c][quota:]
+        batch = torch.cat(chosen)
+        batches.append(batch[torch.randperm(len(batch), generator=generator)])
     return batches

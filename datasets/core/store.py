@@ -186,11 +186,8 @@ def taken(column: Column, rows: Tensor) -> Column:
     """
     if len(rows) == len(column) and bool((rows[1:] > rows[:-1]).all()):
         return column
-    if isinstance(column, Lazy):
+    if not isinstance(column, Tensor):
         return column.take(rows)
-    if isinstance(column, Ragged):
-        parts = [column.values[column.offsets[i] : column.offsets[i + 1]] for i in rows.tolist()]
-        return Ragged.from_list(parts)
     content = mapped.content_of(column) if column.dim() > 1 else ""
     if not content:
         return column[rows]

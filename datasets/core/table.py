@@ -56,6 +56,13 @@ class Ragged:
         mapped.touched(self.values, len(lengths), rows.numel() * rows.itemsize)
         return rows.masked_fill_(~valid.view(*valid.shape, *[1] * (rows.dim() - 2)), 0), lengths
 
+    def take(self, rows: Tensor) -> Ragged:
+        """The column of the rows ``rows`` [M], in their order; a row may come more than once."""
+        lengths = self.lengths[rows]
+        ends = lengths.cumsum(0)
+        shift = torch.repeat_interleave(self.offsets[rows] - (ends - lengths), lengths)
+        return Ragged(self.values[torch.arange(len(shift)) + shift], torch.cat([ends.new_zeros(1), ends]))
+
     def to(self, device: torch.device) -> Ragged:
         return Ragged(self.values.to(device), self.offsets.to(device))
 
@@ -134,6 +141,17 @@ class Table:
                 mapped.touched(column, len(rows), rows.numel() * rows.itemsize)
         batch["index"] = index
         return batch
+
+    def dense(self, name: str) -> Tensor:
+        """The dense column ``name``. Raises ValueError for one that is ragged or lazy, KeyError where there is none."""
+        column = self.columns[name]
+        if not isinstance(column, Tensor):
+            raise ValueError(f"the column '{name}' is {type(column).__name__.lower()}, not dense")
+        return column
+
+    def take(self, rows: Tensor) -> Table:
+        """The table of the rows ``rows`` [M], in their order."""
+        return Table({k: c[rows] if isinstance(c, Tensor) else c.take(rows) for k, c in self.columns.items()})
 
     def sort_lengths(self) -> Tensor | None:
         """Lengths to bucket by: those of the ragged column with the most values; None where no column is ragged."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +32,8 @@ class Transform:
     """One transform with its settings.
 
     ``apply(config, table, info, seed) -> Rows`` may change columns, add rows or leave some out; it draws from ``seed``
-    alone, which is that of (``seed``, name, split). ``version`` is raised by whoever changes what it makes.
+    alone, which is that of (``seed``, name, split). ``version`` is raised by whoever changes what it makes. ``content``
+    identifies what the files hold that its settings name.
     """
 
     name: str
@@ -40,17 +41,19 @@ class Transform:
     config: BaseModel
     seed: int = 0
     version: int = 1
+    content: str = ""
 
     @property
     def key(self) -> dict[str, Any]:
         """What its result depends on, but for the rows."""
         options = self.config.model_dump(mode="json")
-        return {"name": self.name, "version": self.version, "options": options, "seed": self.seed}
+        key = {"name": self.name, "version": self.version, "options": options, "seed": self.seed}
+        return key | ({"content": self.content} if self.content else {})
 
 
 def transformed(source: Source, transform: Transform, splits: Iterable[str]) -> Source:
     """``source`` with the rows of ``splits`` as the transform makes them. Raises DataError for a split that is not
-    there.
+    there, and where a row of training has its source in another split (:func:`check_sources`).
     """
     tables, info = dict(source.splits), source.info
     key = {**transform.key, "splits": sorted(splits)}
@@ -58,9 +61,28 @@ def transformed(source: Source, transform: Transform, splits: Iterable[str]) -> 
         rows = _made(transform, _split(source, split), info, source.checksum, split)
         tables[split] = rows.table
         info = info.with_rows(split, info, split, rows.origin)
+    check_sources(tables, transform.name)
     drawn = {split: len(source.splits[split]) for split in key["splits"]} | dict(source.drawn)
     checksum = cache.key_digest({"of": source.checksum, **key})
     return replace(source, splits=tables, info=info, checksum=checksum, drawn=drawn)
+
+
+def check_sources(tables: Mapping[str, Table], name: str) -> None:
+    """Raises DataError where rows of ``train`` come from rows of another split: the column ``source_id``, where there
+    is one, names the row that a row is made from.
+    """
+    ids = {split: table.dense("source_id") for split, table in tables.items() if "source_id" in table.columns}
+    train = ids.pop("train", None)
+    if train is None:
+        return
+    for split, others in ids.items():
+        shared = train[torch.isin(train, others)].unique()
+        if len(shared):
+            first = ", ".join(map(str, shared[:5].tolist()))
+            raise DataError(
+                f"the transform '{name}': {len(shared)} sources of training rows are rows of '{split}' too (source_id "
+                f"{first}): what is evaluated may not be trained on, nor any alteration of it"
+            )
 
 
 def with_set(

@@ -12,12 +12,24 @@ import torch
 from torch import Tensor
 
 from ..core.errors import DataError
-from ..core.inputs import ImageInputs, Inputs, SeriesInputs, TableColumn, TableInputs, TextInputs, VolumeInputs
+from ..core.inputs import (
+    ImageInputs,
+    Inputs,
+    SentenceInputs,
+    SeriesInputs,
+    TableColumn,
+    TableInputs,
+    TextInputs,
+    VolumeInputs,
+)
 from ..core.table import Ragged, Table
+from ..core.texts import packed
 from .arrays import load_array
 from .csv import number, read_text
 from .images import SUFFIXES as IMAGES
 from .images import fitted
+from .sentences import SUFFIXES as SENTENCES
+from .sentences import sentences
 from .tables import MISSING, read_table
 from .volumes import read_volume, resample
 from .words import numbered
@@ -29,6 +41,7 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {  # kind of inputs -> names that its 
     "series": (".npy", *TABLES),
     "volume": (".npy", ".nii.gz", ".nii"),
     "text": TABLES,
+    "sentence": SENTENCES,
 }
 
 
@@ -85,6 +98,8 @@ def read(inputs: Inputs, words: Mapping[str, int], files: Iterable[Path]) -> Ite
                 yield from _series(inputs, file)
             elif isinstance(inputs, TableInputs):
                 yield from _table(inputs, file)
+            elif isinstance(inputs, SentenceInputs):
+                yield from _sentences(inputs, file)
             else:
                 yield from _texts(inputs, words, file)
         except DataError as error:
@@ -94,9 +109,10 @@ def read(inputs: Inputs, words: Mapping[str, int], files: Iterable[Path]) -> Ite
 def stacked(rows: Sequence[Row]) -> Table:
     """Rows without an error as a table: columns of equal shapes stacked, word numbers ragged."""
     columns: dict[str, Tensor | Ragged] = {}
-    for name in rows[0].columns:
+    for name, first in rows[0].columns.items():
         values = [row.columns[name] for row in rows]
-        columns[name] = torch.stack(values) if rows[0].texts is None else Ragged.from_list(values)
+        text = rows[0].texts is not None or (first.dtype == torch.uint8 and first.dim() == 1)
+        columns[name] = Ragged.from_list(values) if text else torch.stack(values)
     return Table(columns)
 
 
@@ -204,6 +220,17 @@ def _texts(inputs: TextInputs, words: Mapping[str, int], file: Path) -> Iterator
         pair = (numbered(text, words, inputs.max_words) for text in texts)
         numbers = dict(zip(("first", "second"), pair, strict=True))
         yield Row(file, line, numbers, texts)
+
+
+def _sentences(inputs: SentenceInputs, file: Path) -> Iterator[Row]:
+    for line, made, error in sentences(inputs, file):
+        if error:
+            yield Row(file, line, error=error)
+            continue
+        bytes_of = {name: packed([text]).values for name, text in zip(inputs.columns, made, strict=True)}
+        # what no file says of a row, so that a table of them is one of classified texts
+        numbers = {"source_id": torch.tensor(-1), "altered": torch.tensor(0)}
+        yield Row(file, line, bytes_of | numbers)
 
 
 def _pairs(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ..core.errors import DataError
 from ..core.source import DataInfo, SpeechInfo, require
-from ..core.table import Column, Lazy, Ragged, Table
+from ..core.table import Column, Ragged, Table
 from ..core.transforms import Rows
 
 
@@ -42,9 +42,7 @@ def transform(config: Config, table: Table, info: DataInfo, seed: int) -> Rows:
     factors = ([1.0] if config.keep else []) + list(config.factors)
     rows = [frames.values[a:b] for a, b in zip(frames.offsets[:-1].tolist(), frames.offsets[1:].tolist(), strict=True)]
     origin = torch.arange(len(table)).repeat(len(factors))
-    columns: dict[str, Column] = {
-        name: _repeated(column, origin) for name, column in table.columns.items() if name != "features"
-    }
+    columns: dict[str, Column] = dict(table.without(frozenset({"features"})).take(origin).columns)
     columns["features"] = Ragged.from_list([_stretched(row, factor) for factor in factors for row in rows])
     return Rows(Table({name: columns[name] for name in table.columns}), origin)
 
@@ -55,12 +53,3 @@ def _stretched(row: Tensor, factor: float) -> Tensor:
     length = max(1, round(len(row) / factor))
     wide = F.interpolate(row.T[None].float(), size=length, mode="linear", align_corners=False)
     return wide[0].T.to(row.dtype)
-
-
-def _repeated(column: Column, rows: Tensor) -> Column:
-    if isinstance(column, Lazy):
-        return column.take(rows)
-    if not isinstance(column, Ragged):
-        return column[rows]
-    values, lengths = column.gather(rows)
-    return Ragged.from_list([value[:length] for value, length in zip(values, lengths.tolist(), strict=True)])

@@ -33,6 +33,21 @@ class Anchors(nn.Module):
     def zeros(self) -> dict[str, Tensor]:
         return {name: torch.zeros_like(p) for name, p in self.parameters_by_name().items()}
 
+    def join(self, importance: dict[str, Tensor]) -> None:
+        """Add a quadratic at the parameters as they are now. Importances Ω are summed with those that are held and the
+        anchor becomes ΣΩθ*/ΣΩ, so that one quadratic has the gradient of all.
+        """
+        now = self.values()
+        if not self.tables:
+            self.tables = {"anchor": now, "importance": importance}
+            return
+        for name, new in importance.items():
+            held, anchor = self.tables["importance"][name], self.tables["anchor"][name]
+            both = held + new
+            mean = (held * anchor + new * now[name]) / both.clamp(min=torch.finfo(both.dtype).tiny)
+            self.tables["anchor"][name] = torch.where(both > 0, mean, now[name])
+            self.tables["importance"][name] = both
+
     def penalty(self) -> Tensor:
         """``Σ Ω (θ - θ*)²`` of the tables ``importance`` and ``anchor``, with a graph to the parameters."""
         parameters = self.parameters_by_name()

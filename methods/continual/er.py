@@ -63,6 +63,10 @@ class ER(Finetune[L]):
         """Rows of each class seen so far. Raises UnfitError where that is none."""
         return quotas(self.memory_rows(view), view.n_classes, list(view.classes_seen), self.config.fixed_memory)
 
+    def candidates(self, view: ExperienceView) -> Tensor:
+        """Rows of the experience that may be kept, [n]."""
+        return view.index
+
     def before_experience(self, view: ExperienceView) -> None:
         self.allowed(view)  # a memory that is too small is an error before anything is trained
 
@@ -72,9 +76,10 @@ class ER(Finetune[L]):
         A class that returns shares its quota between the experiences that it occurred in.
         """
         allowed = self.allowed(view)
-        labels = view.labels()
+        candidates = self.candidates(view)
+        labels = view.labels(rows=candidates)
         for c in view.classes:
-            rows = view.index[labels == c]
+            rows = candidates[labels == c]
             quota = shares(allowed[c], [*self.store.experiences(c), view.experience])[view.experience]
             if self.config.selection == "random":
                 draws = generator(self.seed, f"memory/{view.experience}/{c}")

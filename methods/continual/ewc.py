@@ -64,16 +64,7 @@ class EWC(Finetune[Classifier]):
 
     def after_experience(self, view: ExperienceView) -> None:
         """Join the Fisher information of this experience to what is held."""
-        fisher, now, tables = self.fisher(view), self.anchors.values(), self.anchors.tables
-        if not tables:
-            self.anchors.tables = {"anchor": now, "importance": fisher}
-            return
-        for name, new in fisher.items():
-            held, anchor = tables["importance"][name], tables["anchor"][name]
-            both = held + new
-            mean = (held * anchor + new * now[name]) / both.clamp(min=torch.finfo(both.dtype).tiny)
-            tables["anchor"][name] = torch.where(both > 0, mean, now[name])
-            tables["importance"][name] = both
+        self.anchors.join(self.fisher(view))
 
     def fisher(self, view: ExperienceView) -> dict[str, Tensor]:
         """F [each parameter's shape] over rows of the experience drawn by (seed, experience)."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .bmse import balanced_mse as balanced_mse
     from .ci_kd import ci_kd as ci_kd
     from .conr import conr as conr
+    from .contrastive_total import contrastive_total as contrastive_total
     from .dense_prediction import balanced_bce as balanced_bce
     from .dense_prediction import depth_l1 as depth_l1
     from .dense_prediction import normals_l1 as normals_l1
@@ -47,10 +48,15 @@ if TYPE_CHECKING:
     from .logit_kd import logit_kd as logit_kd
     from .logit_kd import output_l1 as output_l1
     from .masked_ce import masked_ce as masked_ce
+    from .mixup import mixed_mask as mixed_mask
+    from .mixup import mixed_rows as mixed_rows
+    from .mixup import mixed_targets as mixed_targets
+    from .mixup import soft_cross_entropy as soft_cross_entropy
     from .mmd import mmd as mmd
     from .multimodal import multimodal as multimodal
     from .nspt import nspt as nspt
     from .ntxent import ntxent as ntxent
+    from .pair_margin import pair_margin as pair_margin
     from .preference import cosmos as cosmos
     from .preference import preferred_sum as preferred_sum
     from .quadratic_penalty import path_importance as path_importance
@@ -70,6 +76,7 @@ if TYPE_CHECKING:
     from .sepclr import uniformity as uniformity
     from .sepclr import uniformity_by_anchor as uniformity_by_anchor
     from .supcon import supcon as supcon
+    from .supcon import supcon_by_anchor as supcon_by_anchor
     from .supremix import beta_draws as beta_draws
     from .supremix import log_weight as log_weight
     from .supremix import supremix as supremix
@@ -87,6 +94,7 @@ FILES = {
     "biascon": ("biascon",),
     "bmse": ("balanced_mse",),
     "conr": ("conr",),
+    "contrastive_total": ("contrastive_total",),
     "ci_kd": ("ci_kd",),
     "dense_prediction": (
         "segmentation_ce",
@@ -118,10 +126,12 @@ FILES = {
         "output_l1",
     ),
     "masked_ce": ("masked_ce",),
+    "mixup": ("mixed_rows", "mixed_mask", "mixed_targets", "soft_cross_entropy"),
     "mmd": ("mmd",),
     "multimodal": ("multimodal",),
     "nspt": ("nspt",),
     "ntxent": ("ntxent",),
+    "pair_margin": ("pair_margin",),
     "preference": (
         "preferred_sum",
         "cosmos",
@@ -141,7 +151,7 @@ FILES = {
         "attribute_alignment",
         "sepclr_supervised",
     ),
-    "supcon": ("supcon",),
+    "supcon": ("supcon", "supcon_by_anchor"),
     "supremix": ("log_weight", "beta_draws", "supremix"),
     "task_balance": (
         "uncertainty_weighted",

@@ -27,14 +27,27 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: float = 0.1, block: int = 
     Source: Khosla et al., NeurIPS 2020, eq. 2 (L_out), without anchors that have no positive.
     """
     with torch.autocast(z.device.type, enabled=False):
-        z = F.normalize(at_least_float32(z), dim=1)
+        z = at_least_float32(z)
         if len(z) == 0:
             return zero(z)
+        losses, valid = supcon_by_anchor(z, labels, temperature=temperature, block=block)
+        return losses[valid].mean() if bool(valid.any()) else zero(z)
+
+
+def supcon_by_anchor(
+    z: Tensor, labels: Tensor, *, temperature: float = 0.1, block: int = 1024
+) -> tuple[Tensor, Tensor]:
+    """The terms of :func:`supcon`: the loss of every row [N], 0 where it has no positive, and which have one [N].
+
+    Source: Khosla et al., NeurIPS 2020, eq. 2 (L_out).
+    """
+    with torch.autocast(z.device.type, enabled=False):
+        z = F.normalize(at_least_float32(z), dim=1)
         sums, counts = group_sums(z, labels)
         n_positive = counts - 1
-        valid = (n_positive > 0).nonzero().flatten()
-        if not len(valid):
-            return zero(z)
+        valid = n_positive > 0
+        if not bool(valid.any()):
+            return z.sum(1) * 0, valid
         positive = (z * (sums - z)).sum(1) / n_positive.clamp(min=1) / temperature
         others = log_sum_exp_others(z, temperature, block)
-        return (others - positive)[valid].mean()
+        return torch.where(valid, others - positive, 0.0), valid

@@ -8,10 +8,10 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,20 @@ from ...datasets.core.contrast import ContrastInfo
 from ...datasets.core.multi_task import MultiTaskInfo
 from ...datasets.core.source import DataInfo, ImageInfo, Modality
 from ...datasets.core.table import Batch
+from ...datasets.core.texts import TextInfo
 from .slimmable_widths import Configuration, Ratio, Size
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Texts of a batch mixed with each other: row i with row ``order[i]``, by ``share`` λ [B]; of word embeddings, or
+    of the outputs of layer ``layer`` (from 1).
+    """
+
+    level: Literal["embedding", "hidden"]
+    order: Tensor
+    share: Tensor
+    layer: int = 1
 
 
 class Predictor(Protocol):
@@ -139,6 +152,33 @@ class Regressor(Protocol):
 
     def project(self, features: Tensor) -> Tensor:
         """Projections [B, p] of unit length of features [B, d_features]."""
+        ...
+
+
+class TextModel(Learner, Protocol):
+    """A pretrained encoder of texts, a tuner that says what of it is trained, and a linear head. Users: the methods of
+    ``peft``.
+
+    A row is read as A sequences: 1, or in a choice task one for each alternative. ``info``: facts of the data set.
+    ``net``: the encoder, a model of ``transformers``. ``tuner``, ``head``: the parts. ``d_out``: H.
+    """
+
+    info: TextInfo
+    net: Any
+    tuner: Any
+    head: nn.Linear
+    d_out: int
+
+    def tune(self, make: Callable[[Any], Any]) -> None:
+        """Make the tuner of ``net`` by ``make(net)`` and use it from here on."""
+        ...
+
+    def encode(self, batch: Batch, mix: Mix | None = None) -> Tensor:
+        """Sentence representations z [B, A, H], of mixed texts where ``mix`` says so."""
+        ...
+
+    def logits(self, z: Tensor, batch: Batch) -> Tensor:
+        """Logits [B, C] of z [B, A, H]; -inf for the classes of other tasks, where the task is known."""
         ...
 
 

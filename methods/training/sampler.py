@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ...datasets.core.sampling import epoch_batches
+from ...datasets.core.sampling import balanced_batches, epoch_batches
 from ...datasets.core.seeds import generator
 from ...datasets.core.table import Batch, Table
 from ...datasets.core.view import ExperienceView, Sidecar
@@ -62,7 +62,9 @@ def rows_of_epoch(
     """(row ids [B], is_memory [B]) of every batch: a function of (seed, experience, stage, epoch) and the memory [m].
 
     ``concat`` shuffles the rows of the experience and the memory together. ``balanced`` fills half of each batch with
-    rows drawn from the memory with replacement; the other half goes through the experience once.
+    rows drawn from the memory with replacement; the other half goes through the experience once. ``classes`` fills each
+    batch with as many rows of every class, of experience and memory together, in as many batches as ``concat``; where
+    a batch has no room for two of each it is ``concat``.
     """
     memory = view.admit(memory)
     g = generator(seed, f"sampler/{view.experience}/{stage}/{epoch}")
@@ -75,6 +77,10 @@ def rows_of_epoch(
             batches.append((torch.cat([view.index[part], drawn]), is_memory))
         return batches
     rows = torch.cat([view.index, memory])
+    if batching == "classes":
+        labels = view.labels("label", rows)
+        if 2 * len(labels.unique()) <= batch_size:
+            return [(rows[p], p >= len(view.index)) for p in balanced_batches(labels, batch_size, g)]
     positions = epoch_batches(len(rows), batch_size, g, view.sort_lengths(rows))
     return [(rows[p], p >= len(view.index)) for p in positions]
 

@@ -59,7 +59,8 @@ def _transform(section: TransformSection) -> Transform:
 
     module = registry.transform(section.name)
     config = module.Config(**section.options)
-    return Transform(section.name, module.transform, config, section.seed, getattr(module, "VERSION", 1))
+    content = module.content(config) if hasattr(module, "content") else ""
+    return Transform(section.name, module.transform, config, section.seed, getattr(module, "VERSION", 1), content)
 
 
 def facts_of(source: Source) -> dict[str, Any]:

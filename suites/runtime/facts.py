@@ -33,8 +33,9 @@ def _kinds() -> dict[str, Any]:
     from ...datasets.core.contrast import ContrastInfo
     from ...datasets.core.multi_task import MultiTaskInfo
     from ...datasets.core.source import ClassInfo, ImageInfo, RegressionInfo
+    from ...datasets.core.texts import TextInfo
 
-    kinds = (ClassInfo, ContrastInfo, ImageInfo, MultiTaskInfo, RegressionInfo)
+    kinds = (ClassInfo, ContrastInfo, ImageInfo, MultiTaskInfo, RegressionInfo, TextInfo)
     return {kind.__name__: TypeAdapter(kind) for kind in kinds}
 
 

@@ -297,14 +297,12 @@ class Run:
             self.matrix.cells[number, j] = (metrics[main], self.evaluation.count("test", j))
             self.record.experience({f"{main}/exp_{j}": metrics[main]}, number)
         self.record.experience({f"{name}/pooled": value for name, value in pooled.items()}, number)
-        beside = {
-            f"{split}/{name}": value
-            for split in ("valid", *self.recipe.evaluate.sets)
-            for name, value in self.evaluation.pooled(split, seen).items()
-        }
-        self.matrix.pooled[number] = pooled | beside
+        measured = {split: self.evaluation.pooled(split, seen) for split in ("valid", *self.recipe.evaluate.sets)}
+        beside = {f"{split}/{name}": value for split, each in measured.items() for name, value in each.items()}
+        across = self.problem.across({"test": pooled, **{name: measured[name] for name in self.recipe.evaluate.sets}})
+        self.matrix.pooled[number] = pooled | beside | across
         self.measured(main, pooled[main])
-        self.record.experience(beside, number)
+        self.record.experience(beside | {f"{name}/pooled": value for name, value in across.items()}, number)
         self.record.log.info("after experience %d: %s", number, {k: round(v, 4) for k, v in pooled.items()})
 
     def valid(self, number: int) -> list[dict[str, float]]:

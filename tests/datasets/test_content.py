@@ -114,6 +114,19 @@ def _pairs(root: Path, k: int) -> None:
         (root / f"{stem}_new.tsv").write_text("\n".join(["sentence1\tsentence2\tscore", *rows]))
 
 
+def _sentences(root: Path, k: int) -> None:
+    word = ("cat", "dog")[k]
+    for stem, n in (("train", 20), ("test", 4)):
+        (root / f"own_{stem}.txt").write_text("\n".join(f"{i % 2}\t{stem} {word} {i}" for i in range(n)))
+
+
+def _premises(root: Path, k: int) -> None:
+    word, labels = ("cat", "dog")[k], ("entailment", "contradiction", "neutral")
+    for stem, n in (("train", 30), ("val", 4)):
+        rows = [{"premise": f"{stem} {word} {i}", "hypothesis": "it", "label": labels[i % 3]} for i in range(n)]
+        (root / f"CB_{stem}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
 def _photographs(root: Path, k: int) -> None:
     _cifar(root, k)
     trees.idx(root)
@@ -153,11 +166,18 @@ SETS: dict[str, tuple[Callable[[Path, int], Any], dict[str, Any]]] = {
     "slimmable/nyud": (several.nyud, {"height": 24, "width": 32}),
     "slimmable/pascal": (several.pascal, {"side": 32}),
     "slimmable/cifar100": (several.cifar100, {}),
+    "peft/text": (_sentences, {"dataset": "own"}),
+    "peft/superglue": (_premises, {}),
+    "peft/tasks": (_premises, {"tasks": ("cb",)}),
     "slimmable/folder": (several.folder, {"tasks": {"seg": {"kind": "segmentation", "outputs": 3}}}),
 }
 
 
-NO_FILES = {"continual/digits", "slimmable/scenes"}  # from scikit-learn, or generated: they refuse a root
+# from scikit-learn, or generated: they refuse a root
+NO_FILES = {
+    *("continual/digits", "slimmable/scenes"),
+    *("peft/toy_sentiment", "peft/toy_topic", "peft/toy_nli"),
+}
 
 
 def test_no_data_set_is_left_out() -> None:

@@ -14,6 +14,7 @@ from holdfast.datasets.continual import cifar10, mnist
 from holdfast.datasets.core.source import ShotBins
 from holdfast.datasets.core.transcript import clean_words
 from holdfast.datasets.supremix import stsb as supremix_stsb
+from holdfast.datasets.transforms import synonyms
 
 spec = importlib.util.spec_from_file_location("shared_data", Path(__file__).with_name("shared.py"))
 assert spec is not None
@@ -90,3 +91,9 @@ def test_cifar10_through_its_binary_files(tmp_path: Path) -> None:
     _, expected = shared.cifar_part(DATA, "test_0")
     labels: Any = source.splits["test"].columns["label"]
     assert [int((labels == c).sum()) for c in range(10)] == [int((expected[:200] == c).sum()) for c in range(10)]
+
+
+def test_the_synonym_table_of_open_english_wordnet() -> None:
+    known = synonyms.provider("file", str(DATA / "synonyms" / "synsets.tsv.gz"))
+    assert {"motion picture", "movie"} <= set(known("film"))
+    assert "take a breath" in known("breathe")

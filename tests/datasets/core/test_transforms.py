@@ -71,10 +71,11 @@ def test_it_is_made_once_for_all_that_it_depends_on() -> None:
         transformed(first, replace(step, seed=1), ["train"]),
         transformed(first, replace(step, version=2), ["train"]),
         transformed(first, replace(step, name="other"), ["train"]),
+        transformed(first, replace(step, content="of a file"), ["train"]),
         transformed(first, step, ["valid"]),
     ]
-    assert apply.calls == 7
-    assert len({other.checksum for other in others} | {once.checksum}) == 7
+    assert apply.calls == 8
+    assert len({other.checksum for other in others} | {once.checksum}) == 8
     assert all(row["kind"].startswith("transform") for row in (entry["key"] for entry in cache.entries()))
 
 
@@ -189,3 +190,37 @@ def test_origins_of_a_transform_are_checked(origin: torch.Tensor, message: str) 
     with pytest.raises(DataError, match=message):
         transformed(source(ClassInfo(classes=2)), Transform("bad", apply, Config()), ["train"])
     assert not cache.entries(), "nothing half-made is kept"
+
+
+def test_no_row_of_training_comes_from_a_row_that_is_evaluated() -> None:
+    def sourced(train: list[int]) -> Source:
+        tables = {
+            split: Table({"x": torch.zeros(2), "label": torch.arange(2), "source_id": torch.tensor(ids)})
+            for split, ids in zip(SPLITS, (train, [2, 3], [4, 5]), strict=True)
+        }
+        return Source(tables, ["no", "yes"], ClassInfo(classes=2), "stand-in", str(train))
+
+    def doubled(config: Config, table: Table, info: DataInfo, seed: int) -> Rows:
+        origin = torch.arange(len(table)).repeat(2)
+        return Rows(table.take(origin), origin)
+
+    step = Transform("doubled", doubled, Config())
+    assert len(transformed(sourced([0, 1]), step, ["train"]).splits["train"]) == 4
+    with pytest.raises(
+        DataError, match=r"'doubled': 1 sources of training rows are rows of 'test' too \(source_id 5\)"
+    ):
+        transformed(sourced([0, 5]), step, ["train"])
+    with pytest.raises(DataError, match="'valid' too"):
+        transformed(sourced([3, 2]), step, ["train"])
+
+
+def test_rows_of_a_table_in_any_order() -> None:
+    ragged = Ragged.from_list([torch.arange(k) for k in (2, 0, 3)])
+    table = Table({"x": torch.arange(3), "words": ragged})
+    taken = table.take(torch.tensor([2, 0, 2, 1]))
+    assert taken.dense("x").tolist() == [2, 0, 2, 1]
+    words = taken.columns["words"]
+    assert isinstance(words, Ragged)
+    assert words.offsets.tolist() == [0, 3, 5, 8, 8]
+    assert words.values.tolist() == [0, 1, 2, 0, 1, 0, 1, 2]
+    assert len(table.take(torch.tensor([], dtype=torch.int64))) == 0
