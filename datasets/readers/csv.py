@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from ..core.errors import DataError, refuse
 from ..core.paths import is_file_name
 
+LARGEST = 2**30  # bytes of a text file
 SPLITS = ("train", "valid", "test")
 
 
@@ -36,22 +38,32 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, s
         absent = [c for c in columns if c not in (reader.fieldnames or [])]
         if absent:
             raise DataError(f"{path}: no column {', '.join(absent)} (there are: {', '.join(reader.fieldnames or [])})")
-        for row in reader:
-            where = f"{path.name} line {reader.line_num}"
-            if "_more" in row or any(value is None for value in row.values()):
-                raise DataError(f"{where}: wrong number of fields")
-            rows.append((where, {name: value.strip() for name, value in row.items()}))
+        try:
+            for row in reader:
+                where = f"{path.name} line {reader.line_num}"
+                if "_more" in row or any(value is None for value in row.values()):
+                    raise DataError(f"{where}: wrong number of fields")
+                rows.append((where, {name: value.strip() for name, value in row.items()}))
+        except csv.Error as error:
+            raise DataError(f"{path} line {reader.line_num + 1}: {error}") from error
     return rows
 
 
 def read_text(path: Path) -> str:
-    """A text file, unpacked where its name ends in .gz. Raises DataError where it cannot be read."""
+    """A text file, unpacked where its name ends in .gz. Raises DataError where it cannot be read, is no regular file or
+    has more than :data:`LARGEST` bytes, unpacked.
+    """
     try:
-        raw = path.read_bytes()
-        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
+        if path.exists() and not path.is_file():
+            raise OSError("no regular file")
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+        if len(raw) > LARGEST:
+            raise OSError(f"more than {LARGEST >> 20} MiB of text")
+        return raw.decode("utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(f"{path}: missing") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"{path}: unreadable ({error})") from error
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # whatever the name says: others start programs
 Array = npt.NDArray[Any]
 
 
@@ -77,7 +78,7 @@ def _opened(path: Path | io.BytesIO, name: str = "") -> Image.Image:
     from PIL import Image
 
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             if opened.mode == "F" and not np.isfinite(np.asarray(opened)).all():
                 raise DataError(f"{name or path}: pixels that are not numbers")
             return opened.convert("RGB")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.errors import DataError
 from .arrays import load_array
-from .images import Array
+from .images import FORMATS, Array
 
 PIXELS = 64_000_000  # of a map, at most
 VOID = 255
@@ -22,7 +22,7 @@ def label_image(path: Path) -> Array:
     from PIL import Image
 
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             mode, (width, height) = opened.mode, opened.size
             if width * height > PIXELS:
                 raise DataError(f"{path}: {width} x {height} pixels are more than {PIXELS}")
@@ -73,7 +73,7 @@ def normals_image(path: Path) -> Array:
     from PIL import Image
 
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             if opened.mode not in ("RGB", "RGBA"):
                 raise DataError(f"{path}: an image with the bands {opened.mode}; normals have three colours")
             pixels = np.asarray(opened.convert("RGB")).astype(np.float64)

@@ -9,7 +9,22 @@ from typing import Annotated
 
 import typer
 
-from . import embed, files, new, predict, predictions, recipes, results, run, service, slim, sweep, tasks, verify
+from . import (
+    embed,
+    files,
+    new,
+    predict,
+    predictions,
+    recipes,
+    results,
+    run,
+    service,
+    slim,
+    streams,
+    sweep,
+    tasks,
+    verify,
+)
 from .errors import guarded
 from .shared import HELP, help_of_group, keep_output, output
 
@@ -66,9 +81,9 @@ def main() -> None:
     from ..runtime import messages
 
     wants_json = "--json" in sys.argv
+    streams.open_all()
     messages.install()
     if wants_json:
         keep_output()
     code = guarded(lambda: app(standalone_mode=False), wants_json)
-    output().flush()
-    sys.exit(code)
+    sys.exit(streams.flushed(output(), code))

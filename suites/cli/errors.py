@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import json
 import os
 import shlex
 import sys
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +36,10 @@ def guarded(call: Callable[[], Any], wants_json: bool) -> int:
         result = call()
     except typer.Exit as error:
         return int(error.exit_code)
+    except (BrokenPipeError, SystemExit) as error:  # whoever read standard output has enough (suites list | head -1)
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return 0
     except (KeyboardInterrupt, typer.Abort):
         fault = Fault.interrupted("stopped", "suites", "suites resume last")
     except Exception as error:
@@ -68,6 +75,9 @@ def fault_of(error: Exception) -> Fault:
         return Fault.run_failed(f"{DISK[error.errno]}: {error}", str(error.filename or FOLDER), FREE)
     if "No space left" in str(error) or "os error 28" in str(error):  # safetensors and torch wrap it
         return Fault.run_failed(f"{DISK[errno.ENOSPC]}: {error}", FOLDER, FREE)
+    if isinstance(error, csv.Error | zlib.error | UnicodeError | json.JSONDecodeError | RecursionError):
+        what = f"a file cannot be read ({type(error).__name__}: {error})"
+        return Fault.data(what, "data", f"suites data check {_suite()}; suites doctor")
     if "UnfitError" in kinds:
         next_step = f"change the field it names; all fields: suites show {_suite().partition(' ')[0]}"
         return Fault.recipe(str(error), "methods and model.options", next_step)

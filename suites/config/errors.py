@@ -6,8 +6,17 @@ from typing import Literal
 
 from .private import redact
 
+LONGEST = 2000  # characters of a message; a value that fills it is cut in its middle
 Code = Literal["usage", "recipe", "data", "run_failed", "interrupted"]
 EXIT: dict[str, int] = {"usage": 2, "recipe": 2, "data": 3, "run_failed": 4, "interrupted": 130}
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """``text`` of at most ``longest`` characters: its beginning and its end, where the place and the reason stand."""
+    if len(text) <= longest:
+        return text
+    head = longest * 2 // 3
+    return f"{text[:head]} … [{len(text) - longest} characters] … {text[head - longest :]}"
 
 
 class Fault(Exception):  # noqa: N818 - a wrong input is a fault of no program
@@ -17,7 +26,7 @@ class Fault(Exception):  # noqa: N818 - a wrong input is a fault of no program
     """
 
     def __init__(self, *, code: Code, what: str, where: str, next: str) -> None:
-        what, where, next = redact(what), redact(where), redact(next)
+        what, where, next = (shortened(redact(text)) for text in (what, where, next))
         super().__init__(what)
         self.code, self.what, self.where, self.next = code, what, where, next
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 import functools
 import importlib
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata, resources
@@ -106,6 +108,29 @@ def _read_entry_points(reader: Callable[..., Any], group: str) -> list[metadata.
     return list(reader(group=group))
 
 
+def load_foreign(point: metadata.EntryPoint) -> Any:
+    """What another package's entry point defines. Its import may fail in any way, and may not end the program:
+    ImportError where it exits or raises KeyboardInterrupt by itself. Ctrl-C still stops.
+    """
+    pressed: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    owned = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, stop) if owned else None
+    try:
+        return point.load()
+    except (SystemExit, KeyboardInterrupt) as error:
+        if pressed or (not owned and isinstance(error, KeyboardInterrupt)):
+            raise
+        raise ImportError(f"it ends the program where it is imported ({type(error).__name__})") from error
+    finally:
+        if owned:
+            signal.signal(signal.SIGINT, before)
+
+
 def origin(point: metadata.EntryPoint) -> str:
     """The package that an entry point is from."""
     return point.dist.name if point.dist is not None else point.value.partition(":")[0]
@@ -153,7 +178,7 @@ def _load(kind: Kind, name: str, family: str) -> Any:
         return importlib.import_module(entry.module)
     assert entry.point is not None
     try:
-        given = entry.point.load()
+        given = load_foreign(entry.point)
     except Exception as error:  # a third party's fault must not be ours
         what = f"the {location.word} '{entry.name}' of {entry.origin} cannot be imported ({entry.point.value})"
         reason = f"{type(error).__name__}: {error}"

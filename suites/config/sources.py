@@ -13,6 +13,8 @@ from .documents import suggestion
 from .errors import Fault
 from .layers import Layer, chain
 
+LARGEST = 4 * 2**20  # bytes of a recipe
+
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -43,8 +45,10 @@ def stored() -> dict[str, Stored]:
             every[name] = Stored(name, file.read_text(encoding="utf-8"), folder, registry.PACKAGE)
     for point in registry.entry_points("suites"):
         try:
-            given = point.load()
-            text = given.read_text(encoding="utf-8") if isinstance(given, Path) else str(given)
+            given = registry.load_foreign(point)
+            if not isinstance(given, str | Path):
+                raise TypeError(f"it gives no recipe's text or path, but {type(given).__name__}")
+            text = read_file(given) if isinstance(given, Path) else given
         except Exception as error:  # a third party's fault must not be ours
             warnings.warn(
                 f"the entry point '{point.name}' ({point.value}) is broken and left out: {error}", stacklevel=2
@@ -71,8 +75,12 @@ def find(name: str) -> Stored:
 
 
 def read_file(path: Path) -> str:
-    """The text of a recipe's file. Raises Fault where it cannot be read."""
+    """The text of a recipe's file. Raises Fault where it cannot be read, is no regular file or has over 4 MiB."""
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no regular file")
+        if path.stat().st_size > LARGEST:
+            raise OSError(f"it has {path.stat().st_size} bytes, and a recipe has at most {LARGEST}")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Fault.usage(f"cannot read the recipe: {error}", str(path), "suites list") from error

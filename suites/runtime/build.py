@@ -4,6 +4,7 @@ the device."""
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
     from ...methods.base import Method
     from ...methods.training.settings import TrainingSettings
     from ..config.sections import DataSection, SetDataSection, TransformSection
+
+THREADS_A_CORE = 4
+
+
+def use_threads(recipe: Recipe) -> None:
+    """torch's threads as the recipe says. Raises Fault for more than four a core: they would wait for each other
+    without end.
+    """
+    import torch
+
+    asked, cores = recipe.train.threads, os.cpu_count() or 1
+    if asked > THREADS_A_CORE * cores:
+        what = f"train.threads={asked} on a machine of {cores} cores: at most {THREADS_A_CORE * cores}"
+        raise Fault.recipe(what, "train.threads", "set train.threads=0 (one a core)")
+    torch.set_num_threads(asked or cores)
 
 
 def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> Source:

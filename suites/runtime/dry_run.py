@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
 
     Time is estimated from one timed step.
     """
-    import torch
 
     from ...methods.training.trainer import trainer_of
 
@@ -30,7 +28,7 @@ def plan(recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], device
     source = build.prepare(recipe)
     build.check_methods(recipe, methods, source)
     weights.check(recipe, methods, seeds, source)
-    torch.set_num_threads(recipe.train.threads or os.cpu_count() or 1)
+    build.use_threads(recipe)
     rows: list[dict[str, Any]] = []
     for name in methods:
         method = build.method_of(recipe, name, source.info, seeds[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,7 +125,5 @@ def _board(invocation: Invocation, names: list[str] | None, workers: Workers) ->
 
 
 def _prepare(recipe: Recipe, tick: Callable[[int, int], None]) -> Source:
-    import torch
-
-    torch.set_num_threads(recipe.train.threads or os.cpu_count() or 1)
+    build.use_threads(recipe)
     return build.prepare(recipe, tick)

@@ -204,13 +204,11 @@ class Run:
 
     def setup(self) -> None:
         """Method, trainer and streams."""
-        import torch
-
         from ...analysis.probes.check import check
         from ...methods.training.seeding import seed_everything
         from ...methods.training.trainer import trainer_of
 
-        torch.set_num_threads(self.recipe.train.threads or os.cpu_count() or 1)
+        build.use_threads(self.recipe)
         source = self.streams.source
         scenario = self.streams.of(self.seed, registry.kind_of(self.recipe, self.name).uses_union)
         self.stream = list(scenario.streams["train"])

@@ -1,4 +1,4 @@
-"""How a run ends before its time: on Ctrl-C and SIGTERM, or by a sweep's pruner."""
+"""How a run ends before its time: on Ctrl-C, SIGTERM and SIGHUP, or by a sweep's pruner."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ class Stoppable(Protocol):
     stop_signal: int
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Interrupted(Exception):  # noqa: N818 - a state, not an error
-    """Ctrl-C or SIGTERM arrived and the state is saved."""
+    """Ctrl-C, SIGTERM or SIGHUP (the terminal is closed) arrived and the state is saved."""
 
 
 class Pruned(Exception):  # noqa: N818 - a state, not an error
@@ -24,7 +27,7 @@ class Pruned(Exception):  # noqa: N818 - a state, not an error
 
 @contextmanager
 def stoppable(run: Stoppable) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the run to save and stop; a second one is obeyed at once."""
+    """Ctrl-C, SIGTERM and SIGHUP ask the run to save and stop; a second one is obeyed at once."""
 
     def ask(number: int, frame: Any) -> None:
         if run.stop_signal:
@@ -32,7 +35,7 @@ def stoppable(run: Stoppable) -> Iterator[None]:
         run.stop_signal = number
 
     try:
-        old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        old = {number: signal.signal(number, ask) for number in SIGNALS}
     except ValueError:  # not the main thread: whoever owns it decides
         yield
         return
