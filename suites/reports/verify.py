@@ -218,7 +218,7 @@ def _there(recipe: Recipe, given: Asked) -> Invocation | None:
         try:
             one = extend.opened(folder, given.out)
             extend.merged(one, recipe, given.device, given.tracking_uri)
-        except Fault:  # of another recipe, or damaged
+        except (Fault, KeyError):  # of another recipe, or damaged
             continue
         return one
     return None
