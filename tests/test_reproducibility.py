@@ -31,6 +31,7 @@ def result() -> dict[str, Any]:
         "profile": "demo",
         "command": "suites verify supremix_imdb_wiki",
         "seconds": 60.0,
+        "runs": {"count": 6, "minutes": 2.0, "commits": ["0123456789abcdef"]},
         "data": {"source": "stand-in"},
         "made": {"date": "2026-01-01", "commit": ""},
         "claims": rows,
@@ -55,6 +56,7 @@ def test_every_claim_stands_there_with_what_was_found(result: dict[str, Any]) ->
     stated = sum(len(catalog.recipe(entry["name"], None).claims) for entry in catalog.recipes())
     assert untested == stated - 2
     assert "| supremix | 0 | 1 | 1 |" in page
+    assert "2026-01-01; 6 runs, 2 minutes of training, commit 0123456789ab." in page
 
 
 def test_a_result_of_another_claim_is_no_result(result: dict[str, Any]) -> None:

@@ -119,14 +119,15 @@ def _family(family: str, names: Sequence[str], results: Sequence[dict[str, Any]]
 
 def _made(result: dict[str, Any]) -> Iterator[str]:
     """How the figures were made, and published values beside them."""
-    made, seconds = result["made"], result["seconds"]
-    commit = f", commit {made['commit'][:12]}" if made.get("commit") else ""
+    made, commits = result["made"], result.get("runs", {}).get("commits", [])
+    commit = f", commit {', '.join(one[:12] for one in commits)}" if commits else ""
     yield f"```sh\n{result['command']}\n```"
     if made.get("csv"):
         link = f"[{made['csv']}](results/sources/{made['csv']})"
         yield f"Computed from {link}: runs of earlier code, whose command gives other numbers now."
     else:
-        yield f"{made['date']}{commit}; {seconds / 60:.1f} minutes, without the runs that were there."
+        runs = result["runs"]
+        yield f"{made['date']}; {runs['count']} runs, {runs['minutes']:.0f} minutes of training{commit}."
     if result["reported"]:
         header = ["method", "metric", "reported", "reproduced", "seeds", "verdict", "source"]
         yield table(header, [_reported(one) for one in result["reported"]])

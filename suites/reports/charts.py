@@ -42,7 +42,7 @@ def ink(colour: str) -> str:
 
 def number(value: float) -> str:
     """A value beside an axis."""
-    return f"{value:.3g}" if abs(value) < 1e5 else f"{value:.1e}"
+    return f"{value:.3g}" if abs(value) < 1e3 else f"{value:,.0f}" if abs(value) < 1e6 else f"{value:.1e}"
 
 
 def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:
@@ -104,7 +104,8 @@ def _figure(frame: Frame, inside: str, named: Sequence[Series], size: tuple[floa
 
 
 def lines(series: Sequence[Series], frame: Frame) -> str:
-    """Lines over a number; a band where a series has one. Empty where there is no point."""
+    """Lines over a number; a band where a series has one, a dashed level where it has one point beside others. Empty
+    where there is no point."""
     drawn = [one for one in series if one.points]
     if not drawn:
         return ""
@@ -116,7 +117,10 @@ def lines(series: Sequence[Series], frame: Frame) -> str:
             parts.append(f'<path d="M{"L".join(up + down)}Z" fill="{ink(one.colour)}" opacity=".15"/>')
         path = "L".join(f"{scale.x(x):.1f} {scale.y(y):.1f}" for x, y in thinned(one.points))
         parts.append(f'<path d="M{path}" fill="none" stroke="{ink(one.colour)}" stroke-width="2"/>')
-        if len(one.points) <= 20:
+        if len(one.points) == 1 and len(drawn) > 1:  # measured once (all classes at once): a level for the others
+            level = f"M{LEFT} {scale.y(one.points[0][1]):.1f}H{WIDTH - RIGHT}"
+            parts.append(f'<path d="{level}" stroke="{ink(one.colour)}" stroke-width="2" stroke-dasharray="5 4"/>')
+        elif len(one.points) <= 20:
             dots = (f'<circle cx="{scale.x(x):.1f}" cy="{scale.y(y):.1f}" r="3"/>' for x, y in one.points)
             parts.append(f'<g fill="{ink(one.colour)}">{"".join(dots)}</g>')
     return _figure(frame, _axes(scale, frame) + "".join(parts), drawn)

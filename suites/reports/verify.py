@@ -124,10 +124,12 @@ def of_suite(name: str, seeds: int | None, given: Asked) -> dict[str, Any]:
     testable = [claim for claim in recipe.claims if not _unfit(recipe, claim)]
     beside: list[dict[str, Any]] = []
     data: dict[str, Any] = {}
+    used: dict[str, dict[str, Any]] = {}  # folder -> its entry, with the commit of its code
     for setting in settings(testable, seeds):
         made = _runs(name, setting, given)
         data = data or made[0].plan["data"]
         for claim in setting.claims:
+            used |= {str(folder): entry for folder, entry in _entries(made, claim, seeds or claim.seeds)}
             rows[id(claim)] = judged(claim, made, seeds or claim.seeds, given.out)
         if not setting.overrides:
             beside += [row for one in made[:1] for row in reported.beside(one.recipe, one.document())]
@@ -142,6 +144,7 @@ def of_suite(name: str, seeds: int | None, given: Asked) -> dict[str, Any]:
         "data": {key: data[key] for key in ("source", "checksum", "rows") if key in data},
         "claims": ordered,
         "reported": beside,
+        "runs": _made_by(used),
         "seconds": round(time.monotonic() - began, 1),
     }
 
@@ -215,7 +218,7 @@ def _there(recipe: Recipe, given: Asked) -> Invocation | None:
         try:
             one = extend.opened(folder, given.out)
             extend.merged(one, recipe, given.device, given.tracking_uri)
-        except Fault:  # of another recipe, or damaged
+        except (Fault, KeyError):  # of another recipe, or damaged
             continue
         return one
     return None
@@ -226,16 +229,23 @@ def _finished(one: Invocation, methods: Sequence[str], seeds: Sequence[int]) -> 
     return all((method, seed) in done for method in methods for seed in seeds)
 
 
-def _chosen(made: Sequence[Invocation], claim: Claim, seeds: int) -> Iterator[str]:
-    """The folders of the runs that a claim is tested on."""
+def _entries(made: Sequence[Invocation], claim: Claim, seeds: int) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The folders of the runs that a claim is tested on, each with its entry in the plan."""
     for one in made:
         for entry in one.plan["runs"]:
             if entry["method"] in (claim.better, claim.than) and int(entry["seed"]) < seeds:
-                yield str(one.run_folder(entry))
+                yield one.run_folder(entry), {"git": one.plan.get("git", {}), **entry}
+
+
+def _made_by(used: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """How many runs there are, the minutes that they took, and the commits of their code."""
+    active = [folders.state_of(Path(folder)).get("active", 0) for folder in used]
+    commits = sorted({str(entry["git"].get("commit", "")) for entry in used.values()} - {""})
+    return {"count": len(used), "minutes": round(sum(active) / 60_000, 2), "commits": commits}
 
 
 def judged(claim: Claim, made: Sequence[Invocation], seeds: int, out: Path) -> dict[str, Any]:
-    tasks, _ = compare.collect(list(_chosen(made, claim, seeds)), out)
+    tasks, _ = compare.collect([str(folder) for folder, _ in _entries(made, claim, seeds)], out)
     (task,) = tasks
     metric = measures.look_up(measures.of_recipe(made[0].recipe), claim.metric, "claims", "suites validate NAME")
     by_method = {entrant.method: values for entrant, values in compare.by_entrant(task, claim.metric)}

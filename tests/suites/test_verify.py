@@ -122,6 +122,7 @@ def test_only_what_is_missing_is_run(started: list[Any], tmp_path: Path) -> None
     first = api.verify("split_digits", out=tmp_path, profile="smoke")
     assert started == [("split_digits", ["er", "finetune", "joint"], [0, 1, 2], False)]
     assert [one["verdict"] for one in first["claims"]] == ["holds", "holds"]
+    assert evidence.read(Path(first["files"][0]))["runs"] == {"count": 9, "minutes": 0.0, "commits": []}
     api.verify("split_digits", out=tmp_path, profile="smoke")
     assert len(started) == 1
     api.verify("split_digits", out=tmp_path, profile="smoke", seeds=5)
