@@ -32,8 +32,8 @@ class HeadConfig(TuningConfig):
 class HeadTuning(Tuning):
     """The encoder is frozen and nothing but the linear layer is trained."""
 
-    Config: ClassVar[type[TuningConfig]] = HeadConfig  # type: ignore[assignment]
-    config: HeadConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = HeadConfig
+    config: HeadConfig
     name: ClassVar[str] = "head"
     summary: ClassVar[str] = "a linear head over the frozen encoder"
     _kept: tuple[tuple[int, int], Tensor] | None = None  # features of the newest experience

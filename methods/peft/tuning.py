@@ -50,8 +50,8 @@ class Tuning(ER[TextModel]):
     Subclasses say which tuner: :meth:`tuner_of`. A memory replays rows, which have their raw text.
     """
 
-    Config: ClassVar[type[TuningConfig]] = TuningConfig  # type: ignore[assignment]
-    config: TuningConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = TuningConfig
+    config: TuningConfig
     requires: ClassVar[Requires] = Requires(model=TextModel, columns=("label", "source_id", "altered"))
     costs: ClassVar[dict[str, str]] = {
         "memory_rows": "rows held in memory",

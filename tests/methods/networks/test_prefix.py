@@ -65,8 +65,6 @@ def test_a_prefix_that_no_query_looks_at_changes_nothing(architecture: str) -> N
 
 def _with_hidden_prefix(net: Any, tuner: PrefixTuner, x: Inputs) -> Tensor:
     """The last hidden states where every score between a token and the prefix is -inf."""
-    from holdfast.methods.networks import prefix_attention
-
     kept = torch.nn.functional.softmax
     n = tuner.length
 
@@ -84,7 +82,7 @@ def _with_hidden_prefix(net: Any, tuner: PrefixTuner, x: Inputs) -> Tensor:
         return original(mask, pad, value=False if mask.dtype == torch.bool else -math.inf)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prefix_attention.F, "pad", masked)
+        patch.setattr(torch.nn.functional, "pad", masked)
         return tuner(net, x).last.detach()
 
 
