@@ -176,6 +176,11 @@ class Tuning(ER[TextModel]):
         self._use(now)
         return made
 
+    def export(self, folder: Path) -> None:
+        """:meth:`save`, of a tuner that leaves the encoder as it is: an encoder is in the checkpoint already."""
+        if not self._model.tuner.whole:
+            self.save(folder)
+
     def save(self, folder: Path) -> None:
         """The adapter as peft reads it (the whole encoder, where it is trained), and ``head.safetensors``: ``weight``
         [C, H] and ``bias`` [C] of the linear layer over the sentence representation.

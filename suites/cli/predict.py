@@ -14,7 +14,7 @@ import typer
 from ..config.errors import Fault
 from .shared import console_of, output
 
-FILES = "Images, recordings, tables, series, volumes or pairs of sentences; a folder stands for the files in it."
+FILES = "Images, recordings, tables, series, volumes, texts or pairs of them; a folder stands for the files in it."
 Format = Annotated[str, typer.Option("--format", help="jsonl or csv.")]
 
 

@@ -24,12 +24,13 @@ from holdfast.datasets.slimmable import scenes
 from holdfast.datasets.spoken.features import BANDS
 from holdfast.datasets.supremix import tabular
 from holdfast.methods.base import Method, UnfitError
-from holdfast.methods.networks import images, regression, slimmable, slu, two_encoders
+from holdfast.methods.networks import images, regression, slimmable, slu, text_encoder, two_encoders
 from holdfast.methods.training.settings import TrainingSettings
 from holdfast.methods.training.strategy import MethodStrategy
 from holdfast.suites.config import registry
 from torch import Tensor
 
+from .peft import miniature
 from .training.families import Recorder, assert_same
 
 OF_AVALANCHE = "continual/avalanche"  # has no steps of ours: tests/methods/training/test_avalanche_native.py
@@ -49,6 +50,9 @@ SMALL = {
     "budget": 0.95,
     "passes": 3,
     "preferences": 2,
+    "length": 2,
+    "inner": 4,
+    "rank": 4,
 }
 
 
@@ -113,6 +117,13 @@ def _of_scenes() -> Family:
     return Family(source, given, frozenset(), lambda seed: slimmable.build(config, source.info, seed))
 
 
+def _of_texts() -> Family:
+    """Two tasks of a few short texts, each with an alteration, on the tiny encoder."""
+    data = miniature.prepared(miniature.source(rows=12, altered=True, tasks=2))
+    config = text_encoder.Config(backbone="tiny", max_length=24)
+    return Family(data, given, frozenset(), lambda seed: text_encoder.build(config, data.info, seed))
+
+
 FAMILIES = {
     "coconut": _of_speech,
     "cdvg": _of_images,
@@ -120,6 +131,7 @@ FAMILIES = {
     "supremix": _of_numbers,
     "sepclr": _of_pairs,
     "slimmable": _of_scenes,
+    "peft": _of_texts,
 }
 
 
