@@ -16,7 +16,7 @@ from ..metrics import representation
 from ..metrics.classification import Array, macro_f1
 from ..metrics.metric import Metric
 from .classification import Classification, ClassificationMeasurement
-from .evaluator import Data, Measurement, Outputs, Picture, Rows
+from .evaluator import Data, Outputs, Picture, Rows
 
 SOURCES = 1000  # originals whose representations are kept of a split, with their alterations
 TITLES = {
@@ -83,7 +83,7 @@ class TextClassification(Classification):
         self.by_layer: dict[str, dict[int, float]] = {}  # rows -> layer -> separation, of the newest evaluation
         self.shifts: dict[str, dict[int, float]] = {}  # the same of the shift
 
-    def measurement(self, split: str) -> Measurement:
+    def measurement(self, split: str) -> TextMeasurement:
         return TextMeasurement(self, split)
 
     def across(self, measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -142,6 +142,13 @@ class Table:
         batch["index"] = index
         return batch
 
+    def dense(self, name: str) -> Tensor:
+        """The dense column ``name``. Raises ValueError for one that is ragged or lazy, KeyError where there is none."""
+        column = self.columns[name]
+        if not isinstance(column, Tensor):
+            raise ValueError(f"the column '{name}' is {type(column).__name__.lower()}, not dense")
+        return column
+
     def take(self, rows: Tensor) -> Table:
         """The table of the rows ``rows`` [M], in their order."""
         return Table({k: c[rows] if isinstance(c, Tensor) else c.take(rows) for k, c in self.columns.items()})

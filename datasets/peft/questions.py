@@ -66,7 +66,7 @@ def choice(draws: random.Random, label: int) -> tuple[str, str, str]:
     right = CAUSES[premise][asked]
     pair = (right, wrong) if label == 0 else (wrong, right)
     opening = draws.choice(("that day", "last night", "in the morning", "again", "last season", "at the beach"))
-    return f"{opening} {premise} {('because', 'so')[asked]}", *(f"{event}." for event in pair)
+    return f"{opening} {premise} {('because', 'so')[asked]}", f"{pair[0]}.", f"{pair[1]}."
 
 
 def word_sense(draws: random.Random, label: int) -> tuple[str, str]:

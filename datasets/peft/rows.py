@@ -124,6 +124,9 @@ def divided(
         kept = balanced(labels, config.valid_rows or config.shots, left)
         if not kept and valid and config.validation == "auto":
             return named(apart(rows, map(key, valid)), given)
+        if not kept:
+            rest = f"none of the {len(ranked)} training rows for validation: lower it"
+            raise DataError(f"data.options.shots={config.shots} leaves {rest}")
     return named(rows, Split([train[k] for k in kept], kept))
 
 
@@ -151,16 +154,19 @@ def finish(config: TextData, examples: Mapping[str, Sequence[Example]], facts: F
 
     Raises DataError where a split is empty, or training rows are all of one class.
     """
+    _of_two_classes(examples["train"], facts.class_names)
     splits = divided(config, examples["train"], examples.get("valid", ()), examples["test"])
-    labels = {example.label for example in splits["train"].examples}
-    if len(labels) < 2:
-        names = ", ".join(facts.class_names[k] for k in labels)
-        raise DataError(
-            f"all {len(splits['train'].examples)} training rows are of one class ({names}): a classifier needs two"
-        )
+    _of_two_classes(splits["train"].examples, facts.class_names)
     tables = {name: Table(columns(split, facts.fields)) for name, split in splits.items()}
     info = TextInfo(classes=len(facts.class_names), fields=facts.fields, choices=facts.choices, inputs=facts.inputs)
     return Source(tables, tuple(facts.class_names), info, facts.source, checksum(tables, facts.class_names))
+
+
+def _of_two_classes(examples: Sequence[Example], class_names: Sequence[str]) -> None:
+    labels = {example.label for example in examples}
+    if len(labels) < 2:
+        names = ", ".join(class_names[k] for k in labels) or "none"
+        raise DataError(f"all {len(examples)} training rows are of one class ({names}): a classifier needs two")
 
 
 def checksum(tables: Mapping[str, Table], class_names: Sequence[str]) -> str:

@@ -75,7 +75,7 @@ def _loaded(config: Config, name: str, root: Path | None) -> Source[TextInfo]:
         found: Source[TextInfo] = module.load(module.Config(**shared, rows=config.rows), None)
         return found
     if name in superglue.FORMS:
-        settings = superglue.Config(**shared, task=name, rows=config.rows)  # type: ignore[arg-type]
+        settings = superglue.Config(**shared, task=name, rows=config.rows)
         if root is None:
             return superglue.load(settings, None)
         place = _place(root, superglue.FORMS[name].folder)
@@ -115,21 +115,15 @@ def _joined(tables: Sequence[Table], sources: Sequence[Source[TextInfo]], fields
     first_source = 0
     labels, ids, task = [], [], []
     for k, (table, source) in enumerate(zip(tables, sources, strict=True)):
-        labels.append(_dense(table, "label") + classes[k][0])
-        ids.append(_dense(table, "source_id") + first_source)
+        labels.append(table.dense("label") + classes[k][0])
+        ids.append(table.dense("source_id") + first_source)
         task.append(torch.full((len(table),), k))
-        first_source += 1 + max(int(_dense(part, "source_id").max()) for part in source.splits.values())
+        first_source += 1 + max(int(part.dense("source_id").max()) for part in source.splits.values())
     columns["label"], columns["source_id"] = torch.cat(labels), torch.cat(ids)
     columns["altered"] = torch.zeros(len(columns["label"]), dtype=torch.int64)
     columns["task"] = torch.cat(task)
-    columns["experience"] = columns["task"].clone()
+    columns["experience"] = torch.cat(task)
     return Table(columns)
-
-
-def _dense(table: Table, name: str) -> torch.Tensor:
-    column = table.columns[name]
-    assert isinstance(column, torch.Tensor)
-    return column
 
 
 def _texts(tables: Sequence[Table], field: str) -> Ragged:

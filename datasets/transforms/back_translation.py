@@ -108,8 +108,7 @@ def transform(config: Config, table: Table, info: DataInfo, seed: int) -> Rows:
 
 def _texts(config: Config, table: Table, facts: TextInfo) -> list[str]:
     """The distinct texts of the original rows, in their order."""
-    kinds = table.columns["altered"]
-    assert isinstance(kinds, torch.Tensor)
+    kinds = table.dense("altered")
     rows = torch.nonzero(kinds == texts.ORIGINAL).flatten()
     fields = chosen_fields("back_translation", facts, config.fields)
     found = [text for field in fields for text in texts.unpacked(table.columns[field], rows)]

@@ -47,8 +47,7 @@ def altered_rows(name: str, table: Table, info: DataInfo, alteration: Alteration
     facts = require(info, TextInfo, f"the transform '{name}'")
     chosen = chosen_fields(name, facts, alteration.fields)
     columns = {field: texts.unpacked(table.columns[field]) for field in facts.fields}
-    kinds = table.columns["altered"]
-    assert isinstance(kinds, torch.Tensor)
+    kinds = table.dense("altered")
     sources = torch.nonzero(kinds == texts.ORIGINAL).flatten()
     made = {field: list(_copies(columns[field], sources.tolist(), field, alteration, seed)) for field in chosen}
     counts = [max(map(len, each)) for each in zip(*made.values(), strict=True)]

@@ -20,7 +20,6 @@ from typing import Literal
 
 from ..core import backbones, fingerprints
 from ..core.errors import DataError
-from .neighbours import neighbours
 from .word_operations import Synonyms
 
 Provider = Literal["lexicon", "file", "wordnet", "embedding"]
@@ -49,7 +48,9 @@ def provider(name: Provider, file: str | None = None, backbone: str = "minilm") 
     no WordNet a warning says so and the lexicon answers.
     """
     if name == "embedding":
-        return _looked_up(neighbours(_folder(backbone)))
+        from .neighbours import Neighbours  # torch
+
+        return Neighbours(_folder(backbone))
     if name == "wordnet":
         found = wordnet_folder()
         if found is not None:

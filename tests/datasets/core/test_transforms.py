@@ -218,7 +218,7 @@ def test_rows_of_a_table_in_any_order() -> None:
     ragged = Ragged.from_list([torch.arange(k) for k in (2, 0, 3)])
     table = Table({"x": torch.arange(3), "words": ragged})
     taken = table.take(torch.tensor([2, 0, 2, 1]))
-    assert taken.columns["x"].tolist() == [2, 0, 2, 1]
+    assert taken.dense("x").tolist() == [2, 0, 2, 1]
     words = taken.columns["words"]
     assert isinstance(words, Ragged)
     assert words.offsets.tolist() == [0, 3, 5, 8, 8]

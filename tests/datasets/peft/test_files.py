@@ -34,7 +34,7 @@ def test_label_and_sentence(tmp_path: Path) -> None:
     made = text.load(text.Config(dataset="own", shots=8), tmp_path)
     assert made.class_names == ("0", "1")
     assert column(made, "test") == ["last one", "another"]
-    assert made.splits["test"].columns["label"].tolist() == [1, 0]
+    assert made.splits["test"].dense("label").tolist() == [1, 0]
     assert [len(made.splits[s]) for s in ("train", "valid")] == [8, 8]
     with pytest.raises(DataError, match=r"no sst2_train.*there are own"):
         text.load(text.Config(), tmp_path)
@@ -139,11 +139,12 @@ def released(row: dict[str, object], others: list[object], n: int = 12) -> str:
 def test_released_layouts_and_what_a_model_reads(name: str, tmp_path: Path) -> None:
     row, wanted, label = RELEASED[name]
     form = superglue.FORMS[name]
-    labels: list[object] = {"boolq": [True, False], "wic": [False, True], "copa": [0, 1]}.get(name, list(form.classes))
+    others: dict[str, list[object]] = {"boolq": [True, False], "wic": [False, True], "copa": [0, 1]}
+    labels = others.get(name, list(form.classes))
     folder = write(tmp_path / "zip" / form.folder, train__jsonl=released(row, labels), val__jsonl=json.dumps(row))
     made = superglue.load(superglue.Config(task=name), folder.parent)
     assert {field: column(made, "test", field)[0] for field in made.info.fields} == wanted
-    assert made.splits["test"].columns["label"].tolist() == [label]
+    assert made.splits["test"].dense("label").tolist() == [label]
     assert made.class_names == form.classes
     assert made.info.choices == (2 if name == "copa" else 0)
     flat = {f"{form.folder}_{stem}__jsonl__gz": released(row, labels) for stem in ("train", "dev32")}
@@ -193,14 +194,14 @@ def test_tasks_in_sequence(tmp_path: Path) -> None:
     assert made.info.tasks == config.tasks
     assert made.info.task_classes == ((0, 1), (2, 3, 4, 5), (6, 7, 8))
     assert made.class_names[6] == "cb/entailment"
-    train = made.splits["train"].columns
-    assert train["task"].tolist() == train["experience"].tolist() == [0] * 8 + [1] * 8 + [2] * 8
+    train = made.splits["train"]
+    assert train.dense("task").tolist() == train.dense("experience").tolist() == [0] * 8 + [1] * 8 + [2] * 8
     assert column(made, "train", "second")[:16] == [""] * 16
     assert all(column(made, "train", "second")[16:])
-    every = [table.columns["source_id"] for table in made.splits.values()]
+    every = [table.dense("source_id") for table in made.splits.values()]
     assert len({number for ids in every for number in ids.tolist()}) == sum(map(len, every)), "unique over all splits"
     for k, classes in enumerate(made.info.task_classes):
-        assert set(train["label"][train["task"] == k].tolist()) == set(classes)
+        assert set(train.dense("label")[train.dense("task") == k].tolist()) == set(classes)
     assert made.source == "real and stand-in"
 
 

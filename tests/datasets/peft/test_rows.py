@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import pytest
-import torch
 from holdfast.datasets.core import texts
 from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.core.source import Source
@@ -28,9 +27,7 @@ def source(config: TextData, train: list[Example] = TRAIN, valid: list[Example] 
 
 
 def ids(made: Source[TextInfo], split: str) -> set[int]:
-    column = made.splits[split].columns["source_id"]
-    assert isinstance(column, torch.Tensor)
-    return set(column.tolist())
+    return set(made.splits[split].dense("source_id").tolist())
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -38,7 +35,7 @@ def test_shots_are_balanced_nested_and_apart_from_validation(seed: int) -> None:
     smaller: set[int] = set()
     for n in (4, 5, 8, 16, 32, 45):
         made = source(TextData(shots=n, seed=seed))
-        counts = made.splits["train"].columns["label"].bincount(minlength=3).tolist()
+        counts = made.splits["train"].dense("label").bincount(minlength=3).tolist()
         assert sum(counts) == n
         assert counts == [n // 3 + (k < n % 3) for k in range(3)], "what is left over goes to the first classes"
         rows, kept = ids(made, "train"), ids(made, "valid")
@@ -60,7 +57,7 @@ def test_a_class_with_few_rows_is_passed_over() -> None:
 def test_all_rows_leave_a_tenth_for_validation() -> None:
     made = source(TextData())
     assert (len(made.splits["train"]), len(made.splits["valid"])) == (81, 9)
-    assert made.splits["valid"].columns["label"].bincount().tolist() == [3, 3, 3]
+    assert made.splits["valid"].dense("label").bincount().tolist() == [3, 3, 3]
     assert ids(made, "train") | ids(made, "valid") == set(range(90))
     assert len(source(TextData(valid_rows=30)).splits["valid"]) == 30
 
@@ -76,7 +73,7 @@ def test_given_validation_rows() -> None:
     assert ids(everything, "valid") == set(range(90, 102)), "none are left"
     with pytest.raises(DataError, match="no validation rows of its own"):
         source(TextData(validation="given"))
-    with pytest.raises(DataError, match="no row in the split 'valid'"):
+    with pytest.raises(DataError, match="shots=90 leaves none of the 90 training rows for validation"):
         source(TextData(shots=90, validation="training"), valid=VALID)
 
 
@@ -97,17 +94,17 @@ def test_no_text_is_in_two_splits(config: TextData) -> None:
 
 def test_columns_and_facts() -> None:
     made = source(TextData(shots=6))
-    columns = made.splits["train"].columns
-    assert list(columns) == ["first", "label", "source_id", "altered"]
-    assert columns["altered"].tolist() == [0] * 6
-    assert columns["label"].tolist() == [k % 3 for k in columns["source_id"].tolist()]
-    assert texts.unpacked(columns["first"]) == [f"text {k}" for k in columns["source_id"].tolist()]
+    train = made.splits["train"]
+    assert list(train.columns) == ["first", "label", "source_id", "altered"]
+    assert train.dense("altered").tolist() == [0] * 6
+    assert train.dense("label").tolist() == [k % 3 for k in train.dense("source_id").tolist()]
+    assert texts.unpacked(train.columns["first"]) == [f"text {k}" for k in train.dense("source_id").tolist()]
     assert made.info == TextInfo(classes=3)
     assert made.checksum == source(TextData(shots=6)).checksum != source(TextData(shots=7)).checksum
 
 
 def test_one_class_is_none() -> None:
-    with pytest.raises(DataError, match=r"all 81 training rows are of one class \(a\)"):
+    with pytest.raises(DataError, match=r"all 90 training rows are of one class \(a\)"):
         source(TextData(), examples(90, classes=1))
     with pytest.raises(ValidationError):
         TextData(shots=1)

@@ -28,7 +28,7 @@ def rows_of(sentences: list[str]) -> Table:
 
 def made(config: back_translation.Config) -> tuple[list[str], list[int]]:
     rows = back_translation.transform(config, rows_of(SENTENCES), INFO, 3)
-    return texts.unpacked(rows.table.columns["first"]), rows.table.columns["altered"].tolist()
+    return texts.unpacked(rows.table.columns["first"]), rows.table.dense("altered").tolist()
 
 
 def test_paraphrases_of_a_file_by_text_or_digest(tmp_path: Path) -> None:

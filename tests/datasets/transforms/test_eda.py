@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 
@@ -14,7 +13,7 @@ from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.core.source import DataInfo
 from holdfast.datasets.core.table import Table
 from holdfast.datasets.core.texts import TextInfo
-from holdfast.datasets.transforms import eda, synonyms
+from holdfast.datasets.transforms import eda
 from holdfast.datasets.transforms.word_operations import clean
 from pydantic import ValidationError
 
@@ -41,8 +40,8 @@ def test_copies_have_label_and_source_of_their_original(strict: bool, copies: in
     rows = eda.transform(eda.Config(copies=copies, strict_reference=strict), table, INFO, 5)
     assert len(rows.table) == 5 * (1 + copies)
     for name in ("label", "source_id"):
-        assert torch.equal(rows.table.columns[name], table.columns[name][rows.origin])
-    assert torch.equal(rows.table.columns["altered"], (torch.arange(len(rows.origin)) >= 5).long() * texts.EDA)
+        assert torch.equal(rows.table.dense(name), table.dense(name)[rows.origin])
+    assert torch.equal(rows.table.dense("altered"), (torch.arange(len(rows.origin)) >= 5).long() * texts.EDA)
     found = texts.unpacked(rows.table.columns["first"])
     assert found[:5] == ([clean(t) or t for t in REVIEWS] if strict else REVIEWS)
     assert {t for t, k in zip(found, rows.origin.tolist(), strict=True) if k == 2} == {""}
@@ -88,8 +87,8 @@ def test_a_share_of_candidates() -> None:
 def test_one_altered_text_in_the_place_of_each() -> None:
     found, table = changed(eda.Config(copies=1, keep_original=False, alpha=0.3), rows_of(REVIEWS))
     assert len(found) == 5
-    assert table.columns["altered"].tolist() == [texts.EDA] * 5
-    assert table.columns["strength"].tolist() == [0.3] * 5
+    assert table.dense("altered").tolist() == [texts.EDA] * 5
+    assert table.dense("strength").tolist() == [0.3] * 5
     assert found[2:4] == ["", "123"]
 
 
@@ -113,15 +112,24 @@ def test_fields_of_a_pair() -> None:
         eda.transform(eda.Config(), rows_of(REVIEWS), DataInfo(), 0)
 
 
-def test_the_same_texts_in_every_process() -> None:
-    code = (
-        "import random; from holdfast.datasets.transforms import eda, synonyms; "
-        f"print(eda.eda({REVIEWS[1]!r}, eda.Config(copies=8), synonyms.provider('lexicon'), random.Random(3)))"
-    )
+CODE = """
+import random
+from holdfast.datasets.transforms import synonyms, word_operations
+known, draws = synonyms.provider("lexicon"), random.Random(3)
+words = "a dull movie with weak scenes and a slow plot".split()
+made = [word_operations.replace(words, 3, known, draws) for _ in range(8)]
+made += [word_operations.insert(words, 2, known, draws) for _ in range(8)]
+"""
+
+
+def test_the_same_words_in_every_process() -> None:
+    """Whatever the process's hashing: what is drawn from is a list in a known order."""
     environment = {**os.environ, "PYTHONHASHSEED": "1"}  # here it is another one
-    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    here = eda.eda(REVIEWS[1], eda.Config(copies=8), synonyms.provider("lexicon"), random.Random(3))
-    assert found.stdout == f"{here}\n"
+    there = [sys.executable, "-c", CODE + "print(made)"]
+    found = subprocess.run(there, env=environment, capture_output=True, text=True, check=True)
+    here: dict[str, object] = {}
+    exec(CODE, here)
+    assert found.stdout == f"{here['made']}\n"
 
 
 def test_settings_that_do_not_go_together() -> None:
