@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, cast
 
 import torch
@@ -220,6 +221,9 @@ class Method(nn.Module, Generic[M]):
     def memory(self) -> Tensor:
         """Row ids that the sampler mixes into the next experience, [m] int64."""
         return torch.empty(0, dtype=torch.int64)
+
+    def export(self, folder: Path) -> None:
+        """What other libraries read of a method that has trained, as files in ``folder``; as a rule nothing."""
 
     def cost(self) -> dict[str, float]:
         """Counters of what the method cost besides the step (teacher passes), named in ``costs``: fewer are better."""

@@ -103,7 +103,7 @@ def contrasts(g: Vectors) -> None:
             loss = supcon(z, y, temperature=tau, block=3)
             g.agree(f"{stem}/loss", loss, rtol)
             g.agree(f"{stem}/per", supcon_by_anchor(z, y, temperature=tau)[0], rtol)
-            g.agree(f"{stem}/grad", *torch.autograd.grad(loss, z), rtol)
+            g.agree(f"{stem}/grad", torch.autograd.grad(loss, z)[0], rtol)
     for stem, _ in g.groups(r"joint_ce_sup/\d+"):
         y, tau, lam = g.tensor(f"{stem}/y"), float(g.get(f"{stem}/t")), float(g.get(f"{stem}/lam"))
         for dtype, rtol in PRECISIONS:
@@ -195,15 +195,19 @@ def easy_data_augmentation(g: Vectors) -> None:
         for case in document[name]:
             draws: Any = Recorded(case["draws"]) if "draws" in case else random.Random(0)
             known = case.get("synonyms", {})
+
+            def synonyms(word: str, known: dict[str, list[str]] = known) -> list[str]:
+                return known.get(word, [])
+
             match name:
                 case "swap":
                     out = words.swap(case["words"], case["n"], draws)
                 case "delete":
                     out = words.delete(case["words"], case["p"], draws)
                 case "replace":
-                    out = words.replace(case["words"], case["n"], lambda w, known=known: known.get(w, []), draws)
+                    out = words.replace(case["words"], case["n"], synonyms, draws)
                 case "insert":
-                    out = words.insert(case["words"], case["n"], lambda w, known=known: known.get(w, []), draws)
+                    out = words.insert(case["words"], case["n"], synonyms, draws)
                 case _:
                     raise AssertionError(f"the operation '{name}' is not known")
             assert not getattr(draws, "draws", []), "draws are left over"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +15,41 @@ from ..core.errors import DataError
 
 TOP, FLOOR = 5, 0.4  # neighbours of a word, and the least cosine
 WORD = re.compile("[a-z]{3,}")
-BLOCK = 2048  # words whose cosines are taken at once
 NAMES = ("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight", "shared.weight", "wte.weight")
 
 
-@lru_cache(maxsize=2)
-def neighbours(folder: Path, top: int = TOP, floor: float = FLOOR) -> dict[str, tuple[str, ...]]:
-    """Whole words of a to z (three letters or more) -> the ``top`` nearest others by cosine, at least ``floor``, the
-    nearest first. They are not always synonyms: inflected forms and opposites are near too.
+class Neighbours:
+    """A word's nearest others among the whole words of a to z (three letters or more) of a model's vocabulary: the
+    ``top`` nearest by cosine, at least ``floor``, the nearest first. They are not always synonyms: inflected forms and
+    opposites are near too. Each word is looked for when it is asked for, and remembered.
 
     Raises DataError where the folder has no safetensors with input embeddings, or no ``tokenizer.json`` with whole
     words.
     """
-    known = words(folder)
-    table = embeddings(folder)
-    names = sorted(word for word, number in known.items() if number < len(table))
-    if len(names) < 2:
-        raise DataError(f"{folder}: the tokenizer has no whole words of letters")
-    rows = F.normalize(table[torch.tensor([known[name] for name in names])].float(), dim=1)
-    found: dict[str, tuple[str, ...]] = {}
-    for start in range(0, len(names), BLOCK):
-        cosines = rows[start : start + BLOCK] @ rows.T
-        own = torch.arange(len(cosines))
-        cosines[own, own + start] = -2
-        values, numbers = cosines.topk(min(top, len(names) - 1), dim=1)
-        for row, (near, which) in enumerate(zip(values.tolist(), numbers.tolist(), strict=True)):
-            others = tuple(names[k] for cosine, k in zip(near, which, strict=True) if cosine >= floor)
-            if others:
-                found[names[start + row]] = others
-    return found
+
+    def __init__(self, folder: Path, top: int = TOP, floor: float = FLOOR) -> None:
+        known, table = words(folder), embeddings(folder)
+        self.names = sorted(word for word, number in known.items() if number < len(table))
+        if len(self.names) < 2:
+            raise DataError(f"{folder}: the tokenizer has no whole words of letters")
+        self.places = {name: k for k, name in enumerate(self.names)}
+        rows = table[torch.tensor([known[name] for name in self.names])]
+        self.rows = F.normalize(rows.float(), dim=1)
+        self.top, self.floor = min(top, len(self.names) - 1), floor
+        self._found: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self, word: str) -> tuple[str, ...]:
+        """The neighbours; none of a word that the vocabulary does not have whole."""
+        place = self.places.get(word)
+        if place is None:
+            return ()
+        if word not in self._found:
+            cosines = self.rows @ self.rows[place]
+            cosines[place] = -2
+            near, which = cosines.topk(self.top)
+            pairs = zip(near.tolist(), which.tolist(), strict=True)
+            self._found[word] = tuple(self.names[k] for cosine, k in pairs if cosine >= self.floor)
+        return self._found[word]
 
 
 def words(folder: Path) -> dict[str, int]:

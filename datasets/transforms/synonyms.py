@@ -48,9 +48,9 @@ def provider(name: Provider, file: str | None = None, backbone: str = "minilm") 
     no WordNet a warning says so and the lexicon answers.
     """
     if name == "embedding":
-        from .neighbours import neighbours  # torch
+        from .neighbours import Neighbours  # torch
 
-        return _looked_up(neighbours(_folder(backbone)))
+        return Neighbours(_folder(backbone))
     if name == "wordnet":
         found = wordnet_folder()
         if found is not None:

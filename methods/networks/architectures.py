@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..base import UnfitError
 
@@ -18,7 +18,8 @@ Way = Literal["cache", "function", "rows"]
 class Architecture:
     """``way``: how a prefix is injected. ``attention``: name of the class of its self-attention. ``keys``, ``values``:
     names of its projections (of ``rows`` alone). ``targets``: query and value projections, which LoRA and its kin
-    change. ``shared``: all layers are one module.
+    change. ``shared``: all layers are one module. ``local``: some layers see a
+    window alone, and have masks of their own.
     """
 
     way: Way
@@ -27,6 +28,7 @@ class Architecture:
     keys: str = ""
     values: str = ""
     shared: bool = False
+    local: bool = False
 
 
 KNOWN = {
@@ -37,12 +39,21 @@ KNOWN = {
     "electra": Architecture("cache", "ElectraSelfAttention", ("query", "value")),
     "distilbert": Architecture("function", "DistilBertSelfAttention", ("q_lin", "v_lin")),
     "albert": Architecture("function", "AlbertAttention", ("query", "value"), shared=True),
-    "modernbert": Architecture("function", "ModernBertAttention", ("Wqkv",)),
+    "modernbert": Architecture("function", "ModernBertAttention", ("Wqkv",), local=True),
     "mpnet": Architecture("rows", "MPNetSelfAttention", ("attn.q", "attn.v"), "k", "v"),
     "deberta-v2": Architecture(
         "rows", "DisentangledSelfAttention", ("query_proj", "value_proj"), "key_proj", "value_proj"
     ),
 }
+
+
+def mask_of(net: Any, mask: Tensor) -> Tensor:
+    """A mask [B, S] as the encoder takes it: [B, 1, 1, S] bool where it would only ask whether anything is masked, for
+    which a GPU waits.
+    """
+    known = KNOWN.get(net.config.model_type)
+    plain = known is None or known.way == "rows" or known.local
+    return mask if plain or net.config._attn_implementation == "eager" else mask[:, None, None].bool()
 
 
 def architecture_of(net: Any, who: str) -> Architecture:

@@ -115,6 +115,7 @@ def build(config: Config, info: Any, seed: int) -> TextClassifier:
     if facts.tokens is None:
         raise UnfitError("text_encoder: the texts have no tokens yet: its prepare() comes before its build()")
     net, _ = backbones.load(config.backbone, config.revision)
+    net.config._name_or_path = config.backbone  # what a saved adapter says of it: no path of this machine
     known = int(net.get_input_embeddings().num_embeddings)
     if facts.tokens.size > known:
         raise UnfitError(

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
+from .architectures import mask_of
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -31,6 +33,7 @@ class Hidden(NamedTuple):
 def forward(net: Any, inputs: Inputs, every_layer: bool = False, **changed: Any) -> Hidden:
     """The hidden states of a model of ``transformers``; ``changed``: arguments beside or instead of the usual ones."""
     arguments = {"inputs_embeds": inputs.embedded, "attention_mask": inputs.mask, **changed}
+    arguments["attention_mask"] = mask_of(net, arguments["attention_mask"])
     if inputs.types is not None and "token_type_ids" in inspect.signature(_bare(net).forward).parameters:
         arguments.setdefault("token_type_ids", inputs.types)
     made = net(**arguments, output_hidden_states=every_layer)

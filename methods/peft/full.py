@@ -20,7 +20,7 @@ class FullConfig(TuningConfig):
 class FullTuning(Tuning):
     """Every weight of the encoder is trained; the state holds all of it."""
 
-    Config: ClassVar[type[TuningConfig]] = FullConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = FullConfig
     name: ClassVar[str] = "full"
     summary: ClassVar[str] = "every weight of the encoder is trained"
 

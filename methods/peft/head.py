@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...datasets.core.view import ExperienceView
+from ..base import Stage
 from ..networks.tuners import Head
 from .objective import Encode
 from .tuning import Tuning, TuningConfig, rate
@@ -32,14 +33,22 @@ class HeadConfig(TuningConfig):
 class HeadTuning(Tuning):
     """The encoder is frozen and nothing but the linear layer is trained."""
 
-    Config: ClassVar[type[TuningConfig]] = HeadConfig  # type: ignore[assignment]
-    config: HeadConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = HeadConfig
+    config: HeadConfig
     name: ClassVar[str] = "head"
     summary: ClassVar[str] = "a linear head over the frozen encoder"
-    _kept: tuple[tuple[int, int], Tensor] | None = None  # features of the newest experience
+
+    def __init__(self, config: HeadConfig, model: nn.Module, seed: int = 0) -> None:
+        super().__init__(config, model, seed)
+        self._key: tuple[int, int] | None = None  # whose features there are: experience, rows of its memory
+        self._features: dict[str, Tensor] = {}
 
     def tuner_of(self, net: Any) -> Head:
         return Head(net)
+
+    def before_stage(self, stage: Stage, view: ExperienceView) -> None:
+        if self.config.cached:
+            self.features_of(view)
 
     def encoding(self, view: ExperienceView) -> Encode:
         if not self.config.cached:
@@ -54,18 +63,22 @@ class HeadTuning(Tuning):
         Batches are those of the view's own order, so that a run that is resumed finds the same numbers.
         """
         key = (view.experience, len(view.memory))
-        if self._kept is None or self._kept[0] != key:
+        if self._key != key:
             model = self._model
             rows = torch.cat([view.index, view.memory])
             training = self.training
             self.eval()
-            parts = [model.encode(batch) for batch in view.batches(rows)]
+            z = torch.cat([model.encode(batch) for batch in view.batches(rows)])
             self.train(training)
-            z = torch.cat(parts)
             made = z.new_zeros(view.n_rows, *z.shape[1:])
             made[rows.to(z.device)] = z
-            self._kept = (key, made)
-        return self._kept[1]
+            self._key, self._features = key, {"z": made}
+        return self._features["z"]
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """``to(device)`` moves the features too."""
+        self._features = {name: fn(value) for name, value in self._features.items()}
+        return super()._apply(fn, recurse)
 
 
 METHOD = HeadTuning

@@ -24,8 +24,8 @@ class LoRAConfig(TuningConfig):
 class LoRA(Tuning):
     """The encoder is frozen; B A of rank r is trained beside each chosen projection, B = 0 at first."""
 
-    Config: ClassVar[type[TuningConfig]] = LoRAConfig  # type: ignore[assignment]
-    config: LoRAConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = LoRAConfig
+    config: LoRAConfig
     name: ClassVar[str] = "lora"
     summary: ClassVar[str] = "LoRA: trained updates of low rank"
     form: ClassVar[Literal["lora", "dora", "vera"]] = "lora"

@@ -26,8 +26,8 @@ class OSFTuning(Tuning):
     weights that the last one left.
     """
 
-    Config: ClassVar[type[TuningConfig]] = OSFConfig  # type: ignore[assignment]
-    config: OSFConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = OSFConfig
+    config: OSFConfig
     name: ClassVar[str] = "osf"
     summary: ClassVar[str] = "OSF: the top singular directions of each weight are frozen"
 

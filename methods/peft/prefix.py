@@ -25,8 +25,8 @@ class PrefixConfig(TuningConfig):
 class Prefix(Tuning):
     """The encoder is frozen; a table of n 2 L H numbers is trained. Logs the table's norm as ``prefix/norm``."""
 
-    Config: ClassVar[type[TuningConfig]] = PrefixConfig  # type: ignore[assignment]
-    config: PrefixConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = PrefixConfig
+    config: PrefixConfig
     name: ClassVar[str] = "prefix"
     summary: ClassVar[str] = "deep prefixes (P-tuning v2): trained keys and values in every layer"
 

@@ -21,8 +21,8 @@ class PrefixMLPConfig(PrefixConfig):
 class PrefixMLP(Prefix):
     """A table [n, H] through Linear, tanh, Linear; what is saved for peft is its result."""
 
-    Config: ClassVar[type[TuningConfig]] = PrefixMLPConfig  # type: ignore[assignment]
-    config: PrefixMLPConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = PrefixMLPConfig
+    config: PrefixMLPConfig
     name: ClassVar[str] = "prefix_mlp"
     summary: ClassVar[str] = "deep prefixes through an MLP"
 

@@ -20,8 +20,8 @@ class PromptConfig(TuningConfig):
 class PromptTuning(Tuning):
     """The encoder is frozen; n vectors of the word embeddings' width are trained."""
 
-    Config: ClassVar[type[TuningConfig]] = PromptConfig  # type: ignore[assignment]
-    config: PromptConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = PromptConfig
+    config: PromptConfig
     name: ClassVar[str] = "prompt"
     summary: ClassVar[str] = "prompt tuning: trained vectors before the words"
 

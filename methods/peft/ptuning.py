@@ -21,8 +21,8 @@ class PTuningConfig(PromptConfig):
 class PTuning(PromptTuning):
     """n vectors through Linear, ReLU, Linear, ReLU, Linear."""
 
-    Config: ClassVar[type[TuningConfig]] = PTuningConfig  # type: ignore[assignment]
-    config: PTuningConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = PTuningConfig
+    config: PTuningConfig
     name: ClassVar[str] = "ptuning"
     summary: ClassVar[str] = "P-tuning: a prompt through an MLP"
 

@@ -50,8 +50,8 @@ class Tuning(ER[TextModel]):
     Subclasses say which tuner: :meth:`tuner_of`. A memory replays rows, which have their raw text.
     """
 
-    Config: ClassVar[type[TuningConfig]] = TuningConfig  # type: ignore[assignment]
-    config: TuningConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = TuningConfig
+    config: TuningConfig
     requires: ClassVar[Requires] = Requires(model=TextModel, columns=("label", "source_id", "altered"))
     costs: ClassVar[dict[str, str]] = {
         "memory_rows": "rows held in memory",
@@ -175,6 +175,11 @@ class Tuning(ER[TextModel]):
                 made[name][rows] = value
         self._use(now)
         return made
+
+    def export(self, folder: Path) -> None:
+        """:meth:`save`, of a tuner that leaves the encoder as it is: an encoder is in the checkpoint already."""
+        if not self._model.tuner.whole:
+            self.save(folder)
 
     def save(self, folder: Path) -> None:
         """The adapter as peft reads it (the whole encoder, where it is trained), and ``head.safetensors``: ``weight``

@@ -21,8 +21,8 @@ class VeRAConfig(TuningConfig):
 class VeRA(Tuning):
     """r + o numbers a projection are trained."""
 
-    Config: ClassVar[type[TuningConfig]] = VeRAConfig  # type: ignore[assignment]
-    config: VeRAConfig  # type: ignore[assignment]
+    Config: ClassVar[type[TuningConfig]] = VeRAConfig
+    config: VeRAConfig
     name: ClassVar[str] = "vera"
     summary: ClassVar[str] = "VeRA: trained scales of shared random updates"
 

@@ -322,6 +322,7 @@ class Run:
             reach("summary")
         write_atomic(self.folder / "matrix.csv", self.matrix.csv().encode())
         summary |= self.checks  # in the journal since their stage
+        self.trainer.method.export(self.folder / "export")
         folders.write_json(self.folder / "summary.json", summary)
         return summary
 

@@ -143,12 +143,14 @@ def _text(where: str) -> str:
 def _placed(module: nn.Module, move: Callable[[Tensor], Tensor]) -> None:
     """Every parameter and buffer of a module, and of the copies it hides, moved in place; shared ones stay shared."""
     moved: dict[int, Any] = {}
-    for part in _parts(module):
+    kept = []  # what was moved, so that no other tensor gets its number
+    for part in {id(part): part for part in _parts(module)}.values():
         for values in (part._parameters, part._buffers):
             for name, value in values.items():
                 if value is None:
                     continue
                 if id(value) not in moved:
+                    kept.append(value)
                     new: Any = move(value.detach())
                     is_parameter = isinstance(value, nn.Parameter)
                     moved[id(value)] = nn.Parameter(new, value.requires_grad) if is_parameter else new

@@ -9,6 +9,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from holdfast.datasets.core import texts
+from holdfast.suites.config import catalog
+from holdfast.suites.runtime import build
 
 from .process import CommandLine
 
@@ -69,6 +72,31 @@ def test_wrong_settings(
     cli.here("run", "peft_text", "--profile", "smoke", "--method", "head", override, out=tmp_path, code=code)
     assert message in capfd.readouterr().err
     assert not list(tmp_path.glob("peft_text-*"))
+
+
+def test_no_text_of_another_split_is_altered_into_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two transforms one after the other, on files that hold a test sentence among those of training too."""
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
+    test = [f"good\tsentence {word} of the test" for word in ("one", "two")]
+    root = write(tmp_path, [*LINES, *(line.replace("of", " OF ") for line in test)], test)
+    overrides = [
+        "data.options={dataset: own, shots: 20}",
+        "data.transforms=[{name: eda, options: {copies: 2}}, {name: back_translation}]",
+    ]
+    recipe = catalog.recipe("peft_text", "smoke", [f"data.root={root}", *overrides])
+    with pytest.warns(UserWarning, match="no back translation"):
+        source = build.prepare(recipe)
+    train, others = source.splits["train"], [source.splits[name] for name in ("valid", "test")]
+    assert len(train) == 20 * 4
+    assert train.dense("altered").bincount().tolist() == [20, 40, 0, 20]
+    evaluated = {number for table in others for number in table.dense("source_id").tolist()}
+    assert not evaluated & set(train.dense("source_id").tolist())
+    assert not [text for text in texts.unpacked(train.columns["first"]) if "test" in text.lower()]
+    ids, labels = train.dense("source_id").tolist(), train.dense("label").tolist()
+    original = dict(zip(ids[:20], labels[:20], strict=True))
+    assert [original[number] for number in ids] == labels
+    altered = source.splits["eda_30"]
+    assert set(altered.dense("source_id").tolist()) == set(others[1].dense("source_id").tolist())
 
 
 def test_a_run_on_texts_of_ones_own_and_its_predictions(tmp_path: Path, empty_store: Path, cli: CommandLine) -> None:

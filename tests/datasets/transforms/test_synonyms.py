@@ -75,7 +75,7 @@ def test_neighbours_are_whole_words_above_the_floor(tmp_path: Path) -> None:
     assert known("awful") == ("dreadful", "terrible")
     assert known("cat") == ("terrible",)
     assert known("ful") == known("ox") == ()
-    assert neighbours.neighbours(folder, top=1)["awful"] == ("dreadful",)
+    assert neighbours.Neighbours(folder, top=1)("awful") == ("dreadful",)
     assert len(synonyms.content("embedding", backbone=str(folder))) == 64
 
 

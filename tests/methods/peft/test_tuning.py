@@ -196,6 +196,14 @@ def test_what_does_not_fit_is_refused(data: Source, tasks: Source) -> None:
 # -- what is saved -------------------------------------------------------------------------------------------------
 
 
+def test_a_run_keeps_no_encoder_beside_its_checkpoint(data: Source, tmp_path: Path) -> None:
+    for name in ("full", "osf"):
+        built(name, data).export(tmp_path / name)
+        assert not (tmp_path / name).exists()
+    built("head", data).export(tmp_path / "head")
+    assert [path.name for path in (tmp_path / "head").iterdir()] == ["head.safetensors"]
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("name", ["prefix_mlp", "lora"])
 def test_peft_and_a_few_lines_make_the_same_logits(name: str, data: Source, tmp_path: Path) -> None:
@@ -206,7 +214,7 @@ def test_peft_and_a_few_lines_make_the_same_logits(name: str, data: Source, tmp_
     method: Any = built(name, data)
     trained(method, data)
     assert isinstance(method, Tuning)
-    method.save(tmp_path)
+    method.export(tmp_path)
     theirs = peft.PeftModel.from_pretrained(tiny_model(), str(tmp_path)).eval()
     head = load_file(tmp_path / "head.safetensors")
     batch = data.splits["test"].gather(torch.arange(6))
