@@ -67,13 +67,13 @@ def test_the_evidence_is_unbiased_and_many_particles_give_the_posterior(sampler:
     few, evidence = pooled(sampler, 4, 250)
     assert evidence == pytest.approx(np.exp(EXACT.log_z), rel=0.17)
     many, _ = pooled(sampler, 300, 3)
-    assert abs(many - EXACT.posterior).max() < 0.03
+    assert abs(many - EXACT.posterior).max() < 0.07
     assert abs(many - EXACT.posterior).sum() < abs(few - EXACT.posterior).sum()
 
 
 def test_masking_without_weights_stays_off_by_its_divergence() -> None:
     found, _ = pooled("improper", 400, 3, threshold=0.0)
-    np.testing.assert_allclose(found, EXACT.local, atol=0.03)
+    np.testing.assert_allclose(found, EXACT.local, atol=0.06)
     assert abs(found - EXACT.posterior).max() > 0.1
 
 
