@@ -155,10 +155,11 @@ class Chair:
 class Repetition:
     """n-grams of generated texts, n = 2, 3, 4: how many, and how many of them differ within their text.
 
-    ``skip_last``: leave the last n-gram of each text out, as the published counter (SimCTG) does by a slip.
+    ``as_published``: as SimCTG's counter does it: by a slip the last n-gram of each text is not counted, and every
+    ``rep_n`` is rounded to two digits before ``diversity`` is made of them.
     """
 
-    skip_last: bool = False
+    as_published: bool = False
 
     def __post_init__(self) -> None:
         self.total, self.unique = (dict.fromkeys((2, 3, 4), 0) for _ in range(2))
@@ -166,7 +167,7 @@ class Repetition:
     def update(self, tokens: Sequence[Hashable]) -> None:
         """One text, its tokens in order; what is no text (padding, the end) is not given."""
         for n in self.total:
-            grams = [tuple(tokens[k : k + n]) for k in range(len(tokens) - n + 1 - self.skip_last)]
+            grams = [tuple(tokens[k : k + n]) for k in range(len(tokens) - n + 1 - self.as_published)]
             self.total[n] += len(grams)
             self.unique[n] += len(set(grams))
 
@@ -178,6 +179,8 @@ class Repetition:
         framework for neural text generation (SimCTG), NeurIPS 2022.
         """
         found = {f"rep_{n}": 100 * (1 - self.unique[n] / total) for n, total in self.total.items() if total}
+        if self.as_published:
+            found = {name: round(value, 2) for name, value in found.items()}
         if len(found) == len(self.total):
             found["diversity"] = float(np.prod([1 - value / 100 for value in found.values()]))
         return found

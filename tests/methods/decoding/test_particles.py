@@ -46,7 +46,8 @@ def test_enumeration_by_hand() -> None:
     assert EXACT.log_z == pytest.approx(np.log(sum(masses.values())))
     local = dict(zip(EXACT.strings, EXACT.local, strict=True))
     assert local[1, 1] == pytest.approx((1 / 3) * (2 / 3) * (0.7 / 0.8))  # 0 or 1 first; then both; then 0 or the end
-    assert sum(EXACT.local) == pytest.approx(1) and EXACT.divergence_of_local > 0.1
+    assert sum(EXACT.local) == pytest.approx(1)
+    assert EXACT.divergence_of_local > 0.1
 
 
 def pooled(sampler: str, particles: int, runs: int, threshold: float = 0.5) -> tuple[np.ndarray, float]:
@@ -82,7 +83,8 @@ def test_one_particle_is_importance_sampling_and_every_draw_is_seeded() -> None:
     assert all(run.resampled == 0 for run in one)
     assert np.mean([np.exp(run.log_evidence) for run in one]) == pytest.approx(np.exp(EXACT.log_z), rel=0.17)
     again = smc(rows, EvenSum(), EOS, particles=1, max_tokens=3, rng=np.random.default_rng(7))
-    assert again.strings == one[7].strings and again.calls == one[7].calls
+    assert again.strings == one[7].strings
+    assert again.calls == one[7].calls
 
 
 def test_a_model_with_a_cache_is_told_which_row_continues() -> None:
@@ -101,7 +103,8 @@ def test_a_model_with_a_cache_is_told_which_row_continues() -> None:
     options = {"particles": 20, "max_tokens": 3, "threshold": 0.95}
     a = smc(cached, EvenSum(), EOS, rng=np.random.default_rng(0), **options)  # type: ignore[arg-type]
     b = smc(rows, EvenSum(), EOS, rng=np.random.default_rng(0), **options)  # type: ignore[arg-type]
-    assert a.strings == b.strings and a.resampled > 0
+    assert a.strings == b.strings
+    assert a.resampled > 0
 
 
 def test_where_every_particle_dies_it_is_said() -> None:
@@ -110,7 +113,9 @@ def test_where_every_particle_dies_it_is_said() -> None:
             return False
 
     out = smc(rows, Nothing(), EOS, particles=3, max_tokens=3, rng=np.random.default_rng(0))
-    assert out.failed and out.probabilities() == {} and out.strings == (None, None, None)
+    assert out.failed
+    assert out.probabilities() == {}
+    assert out.strings == (None, None, None)
 
 
 def test_a_string_that_does_not_end_keeps_the_mass_of_its_forced_end() -> None:
@@ -131,7 +136,8 @@ def test_resampling() -> None:
     chosen = [stratified(weights, np.random.default_rng(k)) for k in range(400)]
     counts = np.bincount(np.concatenate(chosen), minlength=4) / 400
     np.testing.assert_allclose(counts, [2, 1, 1, 0], atol=0.12)
-    assert effective(np.log(np.full(4, 0.25))) == pytest.approx(4) and effective(np.array([0, -np.inf])) == 1
+    assert effective(np.log(np.full(4, 0.25))) == pytest.approx(4)
+    assert effective(np.array([0, -np.inf])) == 1
     assert effective(np.array([-np.inf])) == 0
     with pytest.raises(ValueError, match="all weights are 0"):
         stratified(np.full(2, -np.inf), np.random.default_rng(0))

@@ -112,10 +112,12 @@ def test_properties_of_every_properly_weighted_sampler(name: str) -> None:
         assert free.log_weight == pytest.approx(0.7)  # no constraint: w = Z0
         draw = sample(psi, accept, np.random.default_rng(seed))
         assert draw == sample(psi, accept, np.random.default_rng(seed))
-        assert draw.log_weight <= 0.7 + 1e-12 and draw.calls <= 5
+        assert draw.log_weight <= 0.7 + 1e-12
+        assert draw.calls <= 5
         assert (draw.token is None) == np.isneginf(draw.log_weight)
         shifted = sample(psi + 2, accept, np.random.default_rng(seed))
-        assert shifted.token == draw.token and shifted.log_weight == pytest.approx(draw.log_weight + 2)
+        assert shifted.token == draw.token
+        assert shifted.log_weight == pytest.approx(draw.log_weight + 2)
         only = sample(psi, lambda v: v == 4, np.random.default_rng(seed))
         assert only.token in (4, None)
         assert sample(psi, lambda v: False, np.random.default_rng(seed)).token is None
@@ -126,14 +128,17 @@ def test_a_permuted_vocabulary_permutes_the_results() -> None:
     u, to = np.random.default_rng(1).random(5), np.array([3, 0, 4, 2, 1])
     draw = rejection.recursive(np.log(P), accept, scripted([u]))
     moved = rejection.recursive(np.log(P[to]), lambda v: accept(int(to[v])), scripted([u[to]]))
-    assert draw.token is not None and moved.token is not None
-    assert to[moved.token] == draw.token and moved.log_weight == pytest.approx(draw.log_weight)
+    assert draw.token is not None
+    assert moved.token is not None
+    assert to[moved.token] == draw.token
+    assert moved.log_weight == pytest.approx(draw.log_weight)
 
 
 def test_a_rare_allowed_token_is_found_where_the_library_gives_up() -> None:
     """It stops once 1 - 1e-5 of the mass is rejected: this weight would be 0."""
     draw = rejection.recursive(np.log([1 - 4e-6, 4e-6]), lambda v: v == 1, scripted([[0.5, 0.5]]))
-    assert draw.token == 1 and draw.log_weight == pytest.approx(math.log(4e-6), rel=1e-9)
+    assert draw.token == 1
+    assert draw.log_weight == pytest.approx(math.log(4e-6), rel=1e-9)
 
 
 def test_the_argument_is_not_overwritten_and_extreme_numbers_are_no_trouble() -> None:
