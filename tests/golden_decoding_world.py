@@ -33,27 +33,34 @@ def _orders(p: Any) -> Iterator[tuple[tuple[int, ...], float]]:
         yield order, float(np.prod(p[list(order)] / left))
 
 
-def _recursive(p: Any, accept: Any) -> Iterator[tuple[Draw, float]]:
+def _heads(p: Any, accept: Any, beyond: int) -> Iterator[tuple[tuple[int, ...], Any, float]]:
+    """What a sampler sees of the orders of ``p``: the tokens up to the first accepted one and ``beyond`` more, uniform
+    numbers that give them, and their probability.
+    """
+    heads: dict[tuple[int, ...], tuple[Any, float]] = {}
     for order, share in _orders(p):
-        yield rejection.recursive(np.log(p), accept, scripted([_uniforms_of(order, p)])), share
+        stop = next((k for k, v in enumerate(order) if accept(v)), len(order)) + 1
+        numbers, known = heads.get(order[: stop + beyond], (None, 0.0))
+        heads[order[: stop + beyond]] = (_uniforms_of(order, p) if numbers is None else numbers, known + share)
+    for head, (numbers, share) in heads.items():
+        yield head[: len(head) - beyond] if beyond else head, numbers, share
+
+
+def _recursive(p: Any, accept: Any) -> Iterator[tuple[Draw, float]]:
+    for _, numbers, share in _heads(p, accept, 1):
+        yield rejection.recursive(np.log(p), accept, scripted([numbers])), share
 
 
 def _two_loop(p: Any, accept: Any) -> Iterator[tuple[Draw, float]]:
     seconds: dict[tuple[int, ...], list[tuple[Any, float]]] = {}
-    for order, share in _orders(p):
-        rejected = tuple(sorted(itertools.takewhile(lambda v: not accept(v), order)))
-        if rejected not in seconds:  # the second order up to the first accepted token is all that counts
+    for head, numbers, share in _heads(p, accept, 0):
+        rejected = tuple(sorted(v for v in head if not accept(v)))
+        if rejected not in seconds:
             rest = p.copy()
             rest[list(rejected)] = 0
-            heads: dict[tuple[int, ...], tuple[Any, float]] = {}
-            for again, part in _orders(rest / rest.sum()):
-                stop = next(k for k, v in enumerate(again) if accept(v)) + 1
-                numbers, known = heads.get(again[:stop], (_uniforms_of(again, rest), 0.0))
-                heads[again[:stop]] = (numbers, known + part)
-            seconds[rejected] = list(heads.values())
-        for numbers, part in seconds[rejected]:
-            draw = rejection.two_loop(np.log(p), accept, scripted([_uniforms_of(order, p), numbers]))
-            yield draw, share * part
+            seconds[rejected] = [(again, part) for _, again, part in _heads(rest / rest.sum(), accept, 0)]
+        for again, part in seconds[rejected]:
+            yield rejection.two_loop(np.log(p), accept, scripted([numbers, again])), share * part
 
 
 def awrs(g: Vectors) -> None:
@@ -66,7 +73,7 @@ def awrs(g: Vectors) -> None:
     for name, draws in (("recursive", _recursive(p, accept)), ("two_loop", _two_loop(p, accept))):
         first, second, count = np.zeros(len(p)), np.zeros(len(p)), 0.0
         for draw, share in draws:
-            count += share * draw.calls
+            count += share * draw.trials
             if draw.token is not None:
                 first[draw.token] += share * np.exp(draw.log_weight)
                 second[draw.token] += share * np.exp(2 * draw.log_weight)

@@ -27,12 +27,14 @@ _LEAST = float(np.finfo(np.float64).tiny)
 @dataclass(frozen=True)
 class Draw:
     """A token (None where nothing was accepted), the logarithm of its weight (then -inf), and how often the constraint
-    was asked about another token.
+    was asked: ``calls`` about another token each time, ``trials`` with the questions that it had answered before, which
+    a sampler without memory asks again.
     """
 
     token: int | None
     log_weight: float
     calls: int
+    trials: int
 
 
 class _Asked:
@@ -41,18 +43,19 @@ class _Asked:
     def __init__(self, accept: Accept) -> None:
         self._accept = accept
         self._answers: dict[int, bool] = {}
+        self._trials = 0
 
     def __call__(self, token: int) -> bool:
+        self._trials += 1
         if token not in self._answers:
             self._answers[token] = bool(self._accept(token))
         return self._answers[token]
 
-    @property
-    def calls(self) -> int:
-        return len(self._answers)
+    def draw(self, token: int, log_weight: float) -> Draw:
+        return Draw(token, log_weight, len(self._answers), self._trials)
 
     def nothing(self) -> Draw:
-        return Draw(None, -np.inf, self.calls)
+        return Draw(None, -np.inf, len(self._answers), self._trials)
 
 
 def normalised(log_weights: ArrayLike) -> tuple[Array, float]:
@@ -109,7 +112,7 @@ def recursive(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms, max_re
             continue
         last = k + 1 == len(tokens) or (max_rejects is not None and k + 1 >= max_rejects)
         log_f = 0.0 if last or asked(tokens[k + 1]) else float(log_p[token] - left[k])
-        return Draw(token, log_z + float(left[k]) + log_f, asked.calls)
+        return asked.draw(token, log_z + float(left[k]) + log_f)
     return asked.nothing()
 
 
@@ -130,7 +133,7 @@ def two_loop(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw
     rest[tokens[:first]] = -np.inf
     again = order(rest, uniforms(len(rest)))
     more = next(k for k, token in enumerate(again) if asked(token))  # x is among them
-    return Draw(tokens[first], log_z + float(left[first]) - float(np.log(first + more + 1)), asked.calls)
+    return asked.draw(tokens[first], log_z + float(left[first]) - float(np.log(first + more + 1)))
 
 
 def geometric(
@@ -189,7 +192,7 @@ def geometric(
     if found is None:
         return asked.nothing()
     estimate = min(max_accepts - 1, accepts) / (accepts + rejects - 1)
-    return Draw(found, log_z + float(np.log(estimate)), asked.calls)
+    return asked.draw(found, log_z + float(np.log(estimate)))
 
 
 def awrs(
@@ -223,7 +226,7 @@ def masked(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw:
     tokens = order(log_p, uniforms(len(log_p)))
     if not tokens:
         return asked.nothing()
-    return Draw(tokens[0], log_z + float(np.logaddexp.reduce(log_p)), asked.calls)
+    return asked.draw(tokens[0], log_z + float(np.logaddexp.reduce(log_p)))
 
 
 def improper(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw:
@@ -234,7 +237,7 @@ def improper(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw
     asked = _Asked(accept)
     log_p, _ = normalised(log_weights)
     token = next((v for v in order(log_p, uniforms(len(log_p))) if asked(v)), None)
-    return asked.nothing() if token is None else Draw(token, 0.0, asked.calls)
+    return asked.nothing() if token is None else asked.draw(token, 0.0)
 
 
 def single(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw:
@@ -245,7 +248,7 @@ def single(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw:
     asked = _Asked(accept)
     log_p, log_z = normalised(log_weights)
     token = next(iter(order(log_p, uniforms(len(log_p)))), None)
-    return Draw(token, log_z, 1) if token is not None and asked(token) else asked.nothing()
+    return asked.draw(token, log_z) if token is not None and asked(token) else asked.nothing()
 
 
 def scripted(rows: Iterable[ArrayLike]) -> Uniforms:

@@ -113,7 +113,7 @@ def test_properties_of_every_properly_weighted_sampler(name: str) -> None:
         draw = sample(psi, accept, np.random.default_rng(seed))
         assert draw == sample(psi, accept, np.random.default_rng(seed))
         assert draw.log_weight <= 0.7 + 1e-12
-        assert draw.calls <= 5
+        assert draw.calls <= min(5, draw.trials)
         assert (draw.token is None) == np.isneginf(draw.log_weight)
         shifted = sample(psi + 2, accept, np.random.default_rng(seed))
         assert shifted.token == draw.token
@@ -151,7 +151,7 @@ def test_the_argument_is_not_overwritten_and_extreme_numbers_are_no_trouble() ->
 
 def test_locally_constrained_decoding_has_weight_one() -> None:
     draw = rejection.improper(np.log(P), accept, scripted([uniforms_of((0, 3, 1, 2, 4), P)]))
-    assert draw == Draw(3, 0.0, 2)
+    assert draw == Draw(3, 0.0, 2, 2)
 
 
 @pytest.mark.parametrize(
