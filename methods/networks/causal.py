@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...datasets.core.language import LanguageInfo
+from ...datasets.core.seeds import derive
 from ...datasets.core.source import DataInfo, require
 from ...datasets.core.table import Batch
 from ..base import UnfitError
@@ -107,7 +108,7 @@ class CausalDecoder(nn.Module):
 
     def prefix(self, batch: Batch) -> Tensor | None:
         """Embeddings [B, P, d] of the patches of the batch's pictures, row by row; None without pictures."""
-        return None if self.patches is None else self.embed_pictures(batch["image"])
+        return None if self.patches is None or "image" not in batch else self.embed_pictures(batch["image"])
 
     def embed_pictures(self, image: Tensor) -> Tensor:
         """Embeddings [B, P, d] of pictures [B, C, S, S]: bytes, or numbers in [-1, 1]."""
@@ -117,6 +118,15 @@ class CausalDecoder(nn.Module):
         p = self.config.patch
         cut = x.unfold(2, p, p).unfold(3, p, p).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
         return self.patches(cut.to(self.places.dtype)) + self.places
+
+    def smaller(self, seed: int) -> CausalDecoder:
+        """A decoder of half the width and one block, with weights of its own from ``seed``."""
+        heads = max(1, self.config.heads // 2)
+        width = max(2 * heads, self.config.width // 2 // (2 * heads) * (2 * heads))
+        half = {"width": width, "heads": heads, "layers": 1, "feedforward": max(4, self.config.feedforward // 2)}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "smaller"))
+            return CausalDecoder(self.config.model_copy(update=half), self.info)
 
     def logits_of(self, hidden: Tensor) -> Tensor:
         """Logits [..., V] of hidden states [..., d] after the final norm."""
