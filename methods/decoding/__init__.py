@@ -1,1 +1,1 @@
-"""Decoding: rules that contrast, complement, calibrate, rank or constrain what a language model says."""
+"""Decoding rules that contrast, complement, calibrate, rank or constrain."""
