@@ -19,7 +19,8 @@ class LanguageInfo(DataInfo):
     trained on. ``groups``: names of the values of the column ``group``; empty where there are none. ``image``:
     channels and side of the column ``image``, None without pictures. ``yes_no``: tokens of no and of yes, for data
     with yes/no questions. ``oracle``: what the data set knows exactly (a constraint, the answers' truth), an object of
-    its own class.
+    its own class. ``pad``, ``bos``, ``eos``: tokens that pad, begin and end; a network with a tokenizer of its own
+    gives its own when it prepares the data.
     """
 
     vocabulary: tuple[str, ...]
@@ -29,10 +30,13 @@ class LanguageInfo(DataInfo):
     image: tuple[int, int] | None = None
     yes_no: tuple[int, int] | None = None
     oracle: Any = None
+    pad: int = PAD
+    bos: int = BOS
+    eos: int = EOS
 
     def words(self, tokens: list[int]) -> str:
         """Tokens as words with blanks between; padding, begin and end are left out."""
-        return " ".join(self.vocabulary[token] for token in tokens if token > EOS)
+        return " ".join(self.vocabulary[token] for token in tokens if token not in (self.pad, self.bos, self.eos))
 
     def tokens(self, text: str) -> list[int]:
         """Words with blanks between as tokens. Raises KeyError with the first word that the vocabulary lacks."""

@@ -24,12 +24,13 @@ from holdfast.datasets.slimmable import scenes
 from holdfast.datasets.spoken.features import BANDS
 from holdfast.datasets.supremix import tabular
 from holdfast.methods.base import Method, UnfitError
-from holdfast.methods.networks import images, regression, slimmable, slu, two_encoders
+from holdfast.methods.networks import causal, images, regression, slimmable, slu, two_encoders
 from holdfast.methods.training.settings import TrainingSettings
 from holdfast.methods.training.strategy import MethodStrategy
 from holdfast.suites.config import registry
 from torch import Tensor
 
+from .decoding.language_cases import language_source
 from .training.families import Recorder, assert_same
 
 OF_AVALANCHE = "continual/avalanche"  # has no steps of ours: tests/methods/training/test_avalanche_native.py
@@ -49,6 +50,11 @@ SMALL = {
     "budget": 0.95,
     "passes": 3,
     "preferences": 2,
+    "lm_epochs": 1,
+    "lm_batch_size": 8,
+    "max_new_tokens": 3,
+    "tuned_epochs": 1,
+    "rank": 2,
 }
 
 
@@ -113,6 +119,12 @@ def _of_scenes() -> Family:
     return Family(source, given, frozenset(), lambda seed: slimmable.build(config, source.info, seed))
 
 
+def _of_language() -> Family:
+    """Random texts with pictures, questions and options."""
+    source, config = language_source(), causal.Config(width=8, layers=2, heads=2, feedforward=8, patch=2)
+    return Family(source, given, frozenset(), lambda seed: causal.build(config, source.info, seed))
+
+
 FAMILIES = {
     "coconut": _of_speech,
     "cdvg": _of_images,
@@ -120,6 +132,7 @@ FAMILIES = {
     "supremix": _of_numbers,
     "sepclr": _of_pairs,
     "slimmable": _of_scenes,
+    "decoding": _of_language,
 }
 
 
