@@ -1,4 +1,4 @@
-"""SMC with AWRS: several weighted strings a row, that a constraint allows, near the language model's exact posterior."""
+"""SMC with AWRS: weighted strings that a constraint allows, near the exact posterior of the language model."""
 
 from __future__ import annotations
 

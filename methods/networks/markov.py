@@ -1,4 +1,4 @@
-"""The language model of a world whose next token depends on the last one alone: a table, exact, with nothing to train."""
+"""The language model of a world whose next token depends on the last one alone: an exact table, never trained."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class MarkovModel(nn.Module):
         prefix: Tensor | None = None,
         layers: tuple[int, ...] = (),
     ) -> Step:
-        """See :class:`~.protocols.CausalModel`; the hidden state of a token is its row of the table as probabilities."""
+        """See :class:`~.protocols.CausalModel`; hidden states are rows of the table as probabilities."""
         logits = self.table[tokens]
         return Step(logits, logits.exp(), Nothing(), dict.fromkeys(layers, logits))
 

@@ -27,7 +27,7 @@ def decoder(kind: type[Smc], source: Source[LanguageInfo], **options: Any) -> Sm
     return kind(kind.Config(lm_epochs=0, max_new_tokens=6, **options), net, 0)
 
 
-def measured(method: Smc, source: Source[LanguageInfo], rows: int = 40) -> dict[str, float]:
+def measured(method: Smc, source: Source[LanguageInfo], rows: int = 25) -> dict[str, float]:
     problem = Constrained(source)
     batch = source.splits["test"].gather(torch.arange(rows))
     outputs = {name: value.numpy() for name, value in method.predict(batch).items()}
@@ -45,16 +45,16 @@ def test_the_table_gives_the_probabilities_of_the_world(sums: Source[LanguageInf
 
 
 def test_many_particles_come_near_the_posterior_and_masking_alone_does_not(sums: Source[LanguageInfo]) -> None:
-    near = measured(decoder(Smc, sums, particles=60), sums)
-    assert near["total_variation"] < 0.1
+    near = measured(decoder(Smc, sums, particles=40), sums)
+    assert near["total_variation"] < 0.14
     assert near["allowed"] == 1
     assert near["failed"] == 0
-    assert near["evidence_ratio"] == pytest.approx(1, abs=0.1)
+    assert near["evidence_ratio"] == pytest.approx(1, abs=0.15)
     assert near["calls_per_token"] < 3.2  # of four: three symbols and the end
-    masked = measured(decoder(Smc, sums, particles=60, sampler="masked"), sums)
+    masked = measured(decoder(Smc, sums, particles=40, sampler="masked"), sums)
     assert masked["calls_per_token"] > 3.9
-    assert masked["total_variation"] < 0.1
-    local = measured(decoder(Smc, sums, particles=60, sampler="improper", threshold=0.0), sums)
+    assert masked["total_variation"] < 0.14
+    local = measured(decoder(Smc, sums, particles=40, sampler="improper", threshold=0.0), sums)
     off = 0.5 * np.abs(sums.info.oracle.exact.local - sums.info.oracle.exact.posterior).sum()
     assert local["total_variation"] == pytest.approx(off, abs=0.08)
     assert off > 0.25
