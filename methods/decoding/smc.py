@@ -60,9 +60,9 @@ class Smc(Decoder):
     name = "smc"
     summary = "weighted strings under a constraint: SMC, tokens by adaptive weighted rejection sampling"
 
-    def fit_rows(self, view: ExperienceView) -> None:
+    def before_experience(self, view: ExperienceView) -> None:
         self.constraint()  # before anything is trained
-        super().fit_rows(view)
+        super().before_experience(view)
 
     def constraint(self) -> Constraint:
         """The data's. Raises UnfitError where it has none."""
