@@ -69,8 +69,8 @@ class Generation(Evaluator):
         Metric("domain", None, "share", "texts that have a word of the domain"),
         Metric("copies", False, "share", "texts that are equal to one before"),
         Metric("forwards", False, "passes", "passes of a model for a token"),
-        Metric("isotropy", None, "", "1 - mean cosine of two hidden states of a text"),
-        Metric("isotropy/*", None, "", "1 - mean cosine of two hidden states of a text, by layer"),
+        Metric("isotropy", True, "", "1 - mean cosine of two hidden states of a text"),
+        Metric("isotropy/*", True, "", "1 - mean cosine of two hidden states of a text, by layer"),
     )
     table: ClassVar[Sequence[str]] = (
         "exact_match/last",
