@@ -106,7 +106,7 @@ class Vectors:
         largest = float(np.abs(b[finite]).max()) if finite.any() else 0.0
         floor = 0.01 if rtol < 1e-6 else 0.1
         limit = 0.0 if np.asarray(wanted).dtype.kind in "iub" else rtol * max(largest, floor)
-        away = np.abs(np.where(finite, a - b, 0.0))
+        away = np.abs(np.where(finite, a, 0.0) - np.where(finite, b, 0.0))
         if not np.array_equal(a[~finite], b[~finite], equal_nan=True) or not bool((away <= limit).all()):
             at = np.unravel_index(int(np.nan_to_num(away, nan=np.inf).argmax()), away.shape) if away.size else ()
             self.faults.append(f"{name}{list(map(int, at))}: {a[at]!r}, not {b[at]!r} (limit {limit:.1e})")

@@ -13,10 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .adacon import adacon as adacon
+    from .affine_calibration import affine_calibration as affine_calibration
     from .biascon import biascon as biascon
     from .bmse import balanced_mse as balanced_mse
+    from .choice_score import choice_score as choice_score
     from .ci_kd import ci_kd as ci_kd
     from .conr import conr as conr
+    from .contrast import adacad_scores as adacad_scores
+    from .contrast import cad_scores as cad_scores
+    from .contrast import cd_scores as cd_scores
+    from .contrast import contrast_logits as contrast_logits
+    from .contrast import icd_scores as icd_scores
+    from .contrast import lol_scores as lol_scores
+    from .contrast import m3id_scores as m3id_scores
+    from .contrast import plausible as plausible
+    from .contrast import ritual_scores as ritual_scores
+    from .contrast import steer_scores as steer_scores
+    from .contrast import vdd_scores as vdd_scores
     from .contrastive_total import contrastive_total as contrastive_total
     from .dense_prediction import balanced_bce as balanced_bce
     from .dense_prediction import depth_l1 as depth_l1
@@ -24,6 +37,7 @@ if TYPE_CHECKING:
     from .dense_prediction import segmentation_ce as segmentation_ce
     from .density_ratio import density_ratio as density_ratio
     from .density_ratio import discriminator_loss as discriminator_loss
+    from .diffusion_noise import diffusion_scales as diffusion_scales
     from .distillation import audio_kd as audio_kd
     from .distillation import kd_logits as kd_logits
     from .distillation import mix as mix
@@ -31,11 +45,13 @@ if TYPE_CHECKING:
     from .distillation import token_kd as token_kd
     from .distillation import weight_log_ratio as weight_log_ratio
     from .distillation import weight_sqrt_batch as weight_sqrt_batch
+    from .divergence import js_divergence as js_divergence
     from .gaussian_kl import decomposed_kl as decomposed_kl
     from .gaussian_kl import gaussian_kl as gaussian_kl
     from .gce import gce as gce
     from .gradient_projection import gradient_projection as gradient_projection
     from .hsic import hsic as hsic
+    from .infonce import infonce as infonce
     from .information_bounds import gaussian_log_density as gaussian_log_density
     from .information_bounds import l1out as l1out
     from .information_bounds import vclub as vclub
@@ -75,6 +91,8 @@ if TYPE_CHECKING:
     from .sepclr import sepclr_supervised as sepclr_supervised
     from .sepclr import uniformity as uniformity
     from .sepclr import uniformity_by_anchor as uniformity_by_anchor
+    from .simctg import degeneration_scores as degeneration_scores
+    from .simctg import simctg_contrastive as simctg_contrastive
     from .supcon import supcon as supcon
     from .supcon import supcon_by_anchor as supcon_by_anchor
     from .supremix import beta_draws as beta_draws
@@ -90,6 +108,28 @@ if TYPE_CHECKING:
     from .yaware import yaware as yaware
 
 FILES = {
+    "affine_calibration": ("affine_calibration",),
+    "choice_score": ("choice_score",),
+    "contrast": (
+        "plausible",
+        "contrast_logits",
+        "cd_scores",
+        "cad_scores",
+        "adacad_scores",
+        "vdd_scores",
+        "m3id_scores",
+        "ritual_scores",
+        "icd_scores",
+        "lol_scores",
+        "steer_scores",
+    ),
+    "diffusion_noise": ("diffusion_scales",),
+    "divergence": ("js_divergence",),
+    "infonce": ("infonce",),
+    "simctg": (
+        "simctg_contrastive",
+        "degeneration_scores",
+    ),
     "adacon": ("adacon",),
     "biascon": ("biascon",),
     "bmse": ("balanced_mse",),

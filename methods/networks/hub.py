@@ -26,13 +26,26 @@ def model(name: str, revision: str | None = None) -> Any:
     """``AutoModel`` in float32; torch's generators are where they were. Raises as :func:`_found` does."""
     import_transformers()
     from transformers import AutoModel
+
+    return _weights(AutoModel.from_pretrained, name, revision)
+
+
+def causal(name: str, revision: str | None = None) -> Any:
+    """``AutoModelForCausalLM`` in float32; torch's generators are where they were. Raises as :func:`_found` does."""
+    import_transformers()
+    from transformers import AutoModelForCausalLM
+
+    return _weights(AutoModelForCausalLM.from_pretrained, name, revision)
+
+
+def _weights(load: Callable[..., Any], name: str, revision: str | None) -> Any:
     from transformers.utils import logging as progress
 
     with torch.random.fork_rng(devices=[]):  # a freshly made head must not move the run's generator
         shown = progress.is_progress_bar_enabled()
         progress.disable_progress_bar()  # standard error is ours
         try:
-            return _found(AutoModel.from_pretrained, name, revision, dtype=torch.float32, weights_only=True)
+            return _found(load, name, revision, dtype=torch.float32, weights_only=True)
         finally:
             if shown:
                 progress.enable_progress_bar()

@@ -17,10 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from ...datasets.core.contrast import ContrastInfo
+from ...datasets.core.language import LanguageInfo
 from ...datasets.core.multi_task import MultiTaskInfo
 from ...datasets.core.source import DataInfo, ImageInfo, Modality
 from ...datasets.core.table import Batch
 from ...datasets.core.texts import TextInfo
+from .language import Step
 from .slimmable_widths import Configuration, Ratio, Size
 
 
@@ -269,6 +271,39 @@ class SlimmableMultiTask(Predictor, Protocol):
 
     def set_statistics(self, statistics: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Those that :meth:`statistics` gave, and no others."""
+        ...
+
+
+class CausalModel(Protocol):
+    """A causal language model, perhaps with a prefix of embeddings (a picture). Users: the methods of ``decoding``.
+
+    ``vocabulary``: V. ``layers``: L, hidden layers; layer L is the last, 0 the embeddings. ``info``: facts of the data.
+    """
+
+    vocabulary: int
+    layers: int
+    info: LanguageInfo
+
+    def prefix(self, batch: Batch) -> Tensor | None:
+        """Embeddings [B, P, d] of what stands before the tokens (the column ``image``); None where nothing does."""
+        ...
+
+    def step(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        cache: Any = None,
+        prefix: Tensor | None = None,
+        layers: tuple[int, ...] = (),
+    ) -> Step:
+        """Read tokens [B, T] after what ``cache`` holds; ``mask`` [B, T] is False for padding, which nothing attends
+        to and which has no position. ``prefix`` with the first step alone. ``layers``: hidden layers whose logits are
+        wanted. No row depends on another.
+        """
+        ...
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean cross-entropy [] of the column ``tokens``, and what is logged beside it."""
         ...
 
 

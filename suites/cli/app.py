@@ -12,6 +12,7 @@ import typer
 from . import (
     embed,
     files,
+    generate,
     new,
     predict,
     predictions,
@@ -67,7 +68,7 @@ app.command("list")(recipes.list_)
 for _verb in (
     *(recipes.show, recipes.copy, recipes.migrate, recipes.validate, run.run, sweep.sweep, run.resume),
     *(results.compare, verify.verify, results.report, tasks.tasks),
-    *(predict.predict, predictions.predictions, embed.embed, slim.slim),
+    *(predict.predict, predictions.predictions, embed.embed, slim.slim, generate.generate),
     *(service.sync, service.ui, service.doctor),
 ):
     app.command()(_verb)

@@ -24,12 +24,13 @@ from holdfast.datasets.slimmable import scenes
 from holdfast.datasets.spoken.features import BANDS
 from holdfast.datasets.supremix import tabular
 from holdfast.methods.base import Method, UnfitError
-from holdfast.methods.networks import images, regression, slimmable, slu, text_encoder, two_encoders
+from holdfast.methods.networks import causal, images, regression, slimmable, slu, text_encoder, two_encoders
 from holdfast.methods.training.settings import TrainingSettings
 from holdfast.methods.training.strategy import MethodStrategy
 from holdfast.suites.config import registry
 from torch import Tensor
 
+from .decoding.language_cases import language_source
 from .peft import miniature
 from .training.families import Recorder, assert_same
 
@@ -53,6 +54,10 @@ SMALL = {
     "length": 2,
     "inner": 4,
     "rank": 4,
+    "lm_epochs": 1,
+    "lm_batch_size": 8,
+    "max_new_tokens": 3,
+    "tuned_epochs": 1,
 }
 
 
@@ -124,6 +129,12 @@ def _of_texts() -> Family:
     return Family(data, given, frozenset(), lambda seed: text_encoder.build(config, data.info, seed))
 
 
+def _of_language() -> Family:
+    """Random texts with pictures, questions and options."""
+    source, config = language_source(), causal.Config(width=8, layers=2, heads=2, feedforward=8, patch=2)
+    return Family(source, given, frozenset(), lambda seed: causal.build(config, source.info, seed))
+
+
 FAMILIES = {
     "coconut": _of_speech,
     "cdvg": _of_images,
@@ -132,6 +143,7 @@ FAMILIES = {
     "sepclr": _of_pairs,
     "slimmable": _of_scenes,
     "peft": _of_texts,
+    "decoding": _of_language,
 }
 
 

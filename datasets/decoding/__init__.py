@@ -1,0 +1,1 @@
+"""Worlds of words whose truth is known exactly: facts, scenes, stories, constraints."""

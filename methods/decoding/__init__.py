@@ -1,0 +1,1 @@
+"""Decoding rules that contrast, complement, calibrate, rank or constrain."""
