@@ -55,8 +55,8 @@ def _tail(recipe: Recipe) -> Iterator[Part]:
         where = " and ".join(DATA[kind] for kind in claim.where)
         whose = f"{claim.whose}, {claim.source}" if claim.source else claim.whose
         yield "claim: ", f"{claim.words}; {claim.seeds} seeds, {where}; {whose}"
-    for one in recipe.reported:
-        yield "reported: ", f"{one.method}: {one.metric} {one.value:g}, {one.source} ({one.protocol})"
+    for value in recipe.reported:
+        yield "reported: ", f"{value.method}: {value.metric} {value.value:g}, {value.source} ({value.protocol})"
     for name, why in recipe.unequal.items():
         text = "; ".join(f"{method}: {reason}" for method, reason in why.items()) if isinstance(why, dict) else why
         yield f"unequal {name}: ", str(text)

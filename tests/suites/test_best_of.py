@@ -68,7 +68,8 @@ def test_what_would_be_unfair_is_refused(
 
 def test_a_study_without_a_single_best_trial_is_refused(study: studies.Study, tmp_path: Path) -> None:
     recipe = api.load_recipe("supremix_timeseries", "smoke")
-    for document in ({"best": None}, {"best": [{"params": {}}]}, []):
+    broken: tuple[Any, ...] = ({"best": None}, {"best": [{"params": {}}]}, [])
+    for document in broken:
         folders.write_json(study.folder / "result.json", document)
         with pytest.raises(Fault, match="no single best trial"):
             best_of.applied(recipe, "tables", tmp_path, [])

@@ -95,7 +95,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str], list[
         recipe: Recipe, *, methods: Sequence[str], seeds: Sequence[int], out: Path, into: Any, **_: Any
     ) -> Invocation:
         calls.append((recipe.name, list(methods), list(seeds), into is not None))
-        entries = [{"method": m, "seed": s, "folder": f"{m}-s{s}"} for s in seeds for m in methods]
+        entries: list[dict[str, Any]] = [
+            {"method": m, "seed": s, "folder": f"{m}-s{s}"} for s in seeds for m in methods
+        ]
         data = {"source": "real", "checksum": "0", "rows": {"train": 4, "test": 1}, "random_split": True}
         if into is None:
             plan = {"schema": 1, "suite": recipe.name, "profile": recipe.profile, "recipe": to_yaml(recipe)}
