@@ -41,7 +41,7 @@ class HeadTuning(Tuning):
     def __init__(self, config: HeadConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
         self._key: tuple[int, int] | None = None  # whose features there are: experience, rows of its memory
-        self._features: dict[str, Tensor] = {}
+        self._cache: dict[str, Tensor] = {}
 
     def tuner_of(self, net: Any) -> Head:
         return Head(net)
@@ -72,12 +72,12 @@ class HeadTuning(Tuning):
             self.train(training)
             made = z.new_zeros(view.n_rows, *z.shape[1:])
             made[rows.to(z.device)] = z
-            self._key, self._features = key, {"z": made}
-        return self._features["z"]
+            self._key, self._cache = key, {"z": made}
+        return self._cache["z"]
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """``to(device)`` moves the features too."""
-        self._features = {name: fn(value) for name, value in self._features.items()}
+        self._cache = {name: fn(value) for name, value in self._cache.items()}
         return super()._apply(fn, recurse)
 
 

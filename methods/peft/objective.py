@@ -137,6 +137,7 @@ class Objective(nn.Module):
             mixed = encode(batch, mix)
         logits = model.logits(mixed, batch).float()
         targets = mixed_targets(label, mix.order, mix.share, logits.shape[1], logits.dtype)
+        targets = targets.masked_fill(logits == -torch.inf, 0.0)  # a class of another task, which does not compete
         loss = soft_cross_entropy(logits, targets)
         if not self.config.keep_clean:
             return loss

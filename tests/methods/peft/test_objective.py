@@ -14,7 +14,7 @@ from holdfast.methods.peft.objective import ObjectiveConfig
 from holdfast.methods.training.sampler import view_of
 from torch.nn import functional as F
 
-from .miniature import built, prepared, trained
+from .miniature import built, prepared, source, trained
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,14 @@ def test_balanced_batches_have_as_many_rows_of_every_class(data: Source) -> None
     method.objective.loss = watched
     trained(method, data, epochs=1)
     assert seen == [[4, 4]] * 3
+
+
+def test_rows_of_two_tasks_are_mixed_with_a_finite_loss() -> None:
+    """As replay brings them into one batch: the classes of the other task do not compete."""
+    tasks = prepared(source(rows=12, altered=False, tasks=2))
+    loss = step(built("prefix", tasks, mixup="sentence", keep_clean=False), tasks, list(range(8)))["loss"]
+    loss.backward()
+    assert bool(loss.isfinite())
 
 
 @pytest.mark.parametrize(
