@@ -55,6 +55,9 @@ SMALL = {
     "max_new_tokens": 3,
     "tuned_epochs": 1,
     "rank": 2,
+    "ranker_epochs": 1,
+    "ranker_width": 8,
+    "samples": 2,
 }
 
 
