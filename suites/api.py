@@ -25,6 +25,7 @@ from .runtime import asked
 from .runtime.asked import Overrides, out_of
 from .runtime.data import check_data, init_data, prepare_data
 from .runtime.disk import clean_data, data_root, doctor, list_data, list_runs, removal
+from .runtime.generate import generate
 from .runtime.pages import ui
 from .runtime.predictions import predictions
 from .runtime.scaffold import new
@@ -38,11 +39,10 @@ if TYPE_CHECKING:
     from .runtime.loading import TrainedRun
 
 __all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict", "slim", "compare", "tasks", "dry_run"]
-__all__ += ["sync"]
 __all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate", "new"]
 __all__ += ["prepare_data", "check_data", "init_data", "list_data", "clean_data", "data_root", "predictions"]
 __all__ += ["Search", "Study", "start_study", "search_space", "study_of", "run_study"]
-__all__ += ["list_runs", "removal", "out_of", "ui", "doctor"]
+__all__ += ["list_runs", "removal", "out_of", "ui", "doctor", "sync", "generate"]
 
 
 # -- recipes -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from . import embed, files, new, predict, predictions, recipes, results, run, service, slim, sweep, tasks
+from . import embed, files, generate, new, predict, predictions, recipes, results, run, service, slim, sweep, tasks
 from .errors import guarded
 from .shared import HELP, help_of_group, keep_output, output
 
@@ -52,6 +52,7 @@ app.command("list")(recipes.list_)
 for _verb in (
     *(recipes.show, recipes.copy, recipes.migrate, recipes.validate, run.run, sweep.sweep, run.resume),
     *(results.compare, tasks.tasks, predict.predict, predictions.predictions, embed.embed, slim.slim),
+    generate.generate,
     *(service.sync, service.ui, service.doctor),
 ):
     app.command()(_verb)

@@ -13,6 +13,16 @@ WORDS = 12
 PARTS = ("text", "false", "domain", "other")
 
 
+class Short:
+    """A constraint: at most two tokens, the second one above the first."""
+
+    def prefix(self, ids: tuple[int, ...]) -> bool:
+        return len(ids) < 2 or (len(ids) == 2 and ids[0] < ids[1])
+
+    def complete(self, ids: tuple[int, ...]) -> bool:
+        return self.prefix(ids)
+
+
 def language_source(rows: int = 24, seed: int = 0, pictures: bool = True, yes_no: bool = False) -> Source[LanguageInfo]:
     """``rows`` rows a split, of two experiences; half of them are of the first part."""
     return Source(
@@ -24,6 +34,7 @@ def language_source(rows: int = 24, seed: int = 0, pictures: bool = True, yes_no
             parts=PARTS,
             image=(3, 4) if pictures else None,
             yes_no=(3, 4) if yes_no else None,
+            oracle=Short(),
         ),
         "stand-in",
         "0",
