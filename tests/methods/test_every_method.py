@@ -55,6 +55,9 @@ SMALL = {
     "max_new_tokens": 3,
     "tuned_epochs": 1,
     "rank": 2,
+    "rank_epochs": 1,
+    "rank_width": 8,
+    "samples": 2,
 }
 
 
