@@ -1,7 +1,8 @@
-"""Beams of sampled pieces that a ranker chooses (RankGen): sample N continuations of L tokens, keep the best B."""
+"""Beam search over sampled pieces of text, ranked by a scorer of the whole text so far (RankGen's decoding)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,105 +11,65 @@ from torch import Tensor
 
 from ..networks.branches import Branch
 
-# Scores [n] of texts so far: tokens [n, T] (padded), lengths [n], the prompt's row of each [n], and the mean
-# log-probability of their tokens [n].
-Score = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-Draws = Callable[[int], Tensor]  # number of the round -> numbers in 0..1, [rows, N * B, L]
+# Scores [n] of texts [n, T] (padded with ``pad`` after their end), the rows [n] of the prompts they continue, and their
+# log-probabilities [n] under the model.
+Scorer = Callable[[Tensor, Tensor, Tensor], Tensor]
+Chooser = Callable[[Tensor, Tensor], Tensor]  # tokens [n] of scores [n, V] and draws [n]
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """New tokens [B, T] (the end token, then padding), passes a row [B], log-probability [B] and the ranker's score [B]
-    of the chosen text; NaN where nothing was ranked.
-    """
+class Beam:
+    """B beams, N samples of each a round, L tokens a sample, at most ``length`` tokens."""
 
-    tokens: Tensor
-    forwards: Tensor
-    logprob: Tensor
-    score: Tensor
-
-
-def nucleus(logits: Tensor, share: float) -> Tensor:
-    """Probabilities [n, V] of the smallest set of likeliest tokens that hold at least ``share`` of the mass."""
-    p = logits.double().softmax(-1)
-    sorted_p, order = p.sort(dim=-1, descending=True, stable=True)
-    kept = sorted_p.cumsum(-1) - sorted_p < share
-    found = torch.zeros_like(p).scatter(-1, order, sorted_p * kept)
-    return found / found.sum(-1, keepdim=True)
-
-
-def drawn(p: Tensor, u: Tensor) -> Tensor:
-    """Tokens [n] at the shares ``u`` [n] of the distributions ``p`` [n, V]; never one without mass."""
-    total = p.cumsum(-1)
-    at = torch.searchsorted(total, (u.to(total) * total[:, -1])[:, None], right=True)[:, 0]
-    last = p.shape[-1] - 1 - (p.flip(-1) > 0).long().argmax(-1)
-    return at.minimum(last)
+    beams: int
+    samples: int
+    piece: int
+    length: int
+    eos: int
+    pad: int
 
 
 @torch.no_grad()
-def rank_beam(
-    main: Branch,
-    length: int,
-    score: Score,
-    draws: Draws,
-    *,
-    beams: int,
-    samples: int,
-    piece: int,
-    top_p: float,
-    eos: int,
-    pad: int,
-) -> Ranked:
-    """``length`` tokens after each prompt of ``main`` (B rows).
+def rank_beam(main: Branch, beam: Beam, draws: Tensor, choose: Chooser, score: Scorer) -> tuple[Tensor, Tensor, Tensor]:
+    """The best text [R, length] of each of R prompts, the passes it cost [R] and its log-probability [R].
 
-    The first round samples ``samples`` pieces of ``piece`` tokens after each prompt, once, not for each of the equal
-    empty beams; later rounds after each of the ``beams`` texts that were kept. A text that has ended competes once and
-    unchanged; of equal texts one counts. The best are kept, the first of equal ones. With one beam and one sample the
-    ranker is never asked.
+    The first round samples B·N pieces, later ones N of each live beam; the B best texts so far are kept, finished ones
+    as they are. Of equal texts one competes. With B = N = 1 nothing is ranked. Draws [R, length, B·N] in 0..1.
     """
-    rows, device = len(main.logits), main.logits.device
+    rows, width, device = len(main.logits), beam.beams * beam.samples, main.logits.device
     first = torch.arange(rows, device=device)
-    branch, width = main, 1
-    tokens = torch.full((rows, length), pad, dtype=torch.int64, device=device)
-    ended = torch.zeros(rows, dtype=torch.bool, device=device)
-    logprob = torch.zeros(rows, dtype=torch.float64, device=device)
-    passes = torch.ones(rows, device=device)
-    best = torch.full((rows,), float("nan"), dtype=torch.float64, device=device)
-    done, number = 0, 0
-    while done < length and not bool(ended.all()):
-        fan = width * samples
-        pick = torch.arange(rows * width, device=device).repeat_interleave(samples)
-        branch, tokens, ended, logprob = branch.select(pick), tokens[pick], ended[pick], logprob[pick]
-        numbers = draws(number)[:, :fan].reshape(rows * fan, -1).to(device)
-        stop = min(done + piece, length)
-        for place in range(done, stop):
-            p = nucleus(branch.logits, top_p)
-            chosen = torch.where(ended, pad, drawn(p, numbers[:, place - done]))
+    row = first.repeat_interleave(width)
+    branch = main.select(row)
+    tokens = torch.full((rows * width, beam.length), beam.pad, dtype=torch.int64, device=device)
+    alive = torch.ones(rows * width, dtype=torch.bool, device=device)
+    logprob = torch.zeros(rows * width, dtype=torch.float64, device=device)
+    passes = torch.zeros(rows, device=device)
+    for start in range(0, beam.length, beam.piece):
+        for step in range(start, min(start + beam.piece, beam.length)):
+            passes += alive.view(rows, width).sum(1)
+            chosen = choose(branch.logits, draws[:, step].flatten().contiguous())
             said = branch.logits.double().log_softmax(-1).gather(1, chosen[:, None])[:, 0]
-            logprob = logprob + said.masked_fill(ended, 0.0)
-            tokens[:, place] = chosen
-            ended = ended | (chosen == eos)
-            if place + 1 < length and not bool(ended.all()):
-                branch.advance(chosen, ~ended)
-                passes += (~ended).view(rows, fan).sum(1)
-        done, number = stop, number + 1
-        if fan > 1:
-            made = (tokens != pad).sum(1)
-            where = first.repeat_interleave(fan)
-            values = score(tokens, made, where, logprob / made.clamp(min=1)).double().view(rows, fan)
-            values = values.masked_fill(_repeated(tokens.view(rows, fan, -1)), -torch.inf)
-            kept = values.sort(dim=1, descending=True, stable=True).indices[:, : min(beams, fan)]
-            best = values.gather(1, kept[:, :1])[:, 0]
-            width = kept.shape[1]
-            pick = (kept + first[:, None] * fan).flatten()
-            branch, tokens, ended, logprob = branch.select(pick), tokens[pick], ended[pick], logprob[pick]
-    chosen_rows = first * width
-    return Ranked(tokens[chosen_rows], passes, logprob[chosen_rows], best)
+            logprob += said.masked_fill(~alive, 0.0)
+            tokens[:, step] = torch.where(alive, chosen, beam.pad)
+            alive = alive & (chosen != beam.eos)
+            if step + 1 < beam.length and bool(alive.any()):
+                branch.advance(tokens[:, step], alive)
+        if width == 1:
+            kept = first[:, None]
+        else:
+            scores = score(tokens, row, logprob).double().view(rows, width)
+            scores = scores.masked_fill(_repeated(tokens.view(rows, width, -1)), -math.inf)
+            order = scores.argsort(dim=1, descending=True, stable=True)[:, : beam.beams]
+            kept = first[:, None] * width + order
+        if start + beam.piece >= beam.length or not bool(alive[kept].any()):
+            break
+        again = kept.repeat_interleave(beam.samples, 1).flatten()
+        branch, tokens, alive, logprob = branch.select(again), tokens[again], alive[again], logprob[again]
+    best = kept[:, 0]
+    return tokens[best], passes, logprob[best]
 
 
 def _repeated(texts: Tensor) -> Tensor:
-    """Which of the texts [B, n, T] are equal to one before them in their row, [B, n] bool; so are the copies of a text
-    that has ended.
-    """
-    same = (texts[:, :, None, :] == texts[:, None, :, :]).all(-1)
-    return same.tril(-1).any(2)
+    """Which of the texts [R, n, T] of a row are equal to one before, [R, n] bool."""
+    equal = (texts[:, :, None] == texts[:, None]).all(-1)
+    return equal.tril(-1).any(-1)

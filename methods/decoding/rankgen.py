@@ -1,8 +1,9 @@
-"""RankGen (arXiv 2205.09726): partial continuations are sampled, and a trained dual encoder keeps the best."""
+"""RankGen (arXiv 2205.09726): an encoder of prefixes and continuations ranks what a language model samples."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import copy
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -11,213 +12,206 @@ from torch import Tensor, nn
 from ...datasets.core.seeds import derive, generator
 from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
-from ..base import FrozenCopy, MethodConfig, UnfitError
+from ..base import MethodConfig
+from ..losses.contrast import plausible
 from ..losses.infonce import infonce
 from ..networks import protocols
+from ..networks.branches import Branch
+from ..networks.language import left_padded, rows_of
+from ..networks.rank_encoder import CONTINUATION, PREFIX, RankEncoder
 from .decoder import Decoder, DecoderConfig
-from .rank_beam import rank_beam
-from .ranker import TextEncoder, overlap
+from .rank_beam import Beam, rank_beam
 from .training import Training, fit, part_rows
 
 
 class Config(DecoderConfig):
-    """As all decoders; N, B, L and the nucleus are those of the public code, the encoder's sizes are ours."""
+    """As all decoders, the ranker's training, and the search."""
 
-    ranker: Literal["rankgen", "likelihood", "overlap"] = Field(
-        "rankgen", description="a trained encoder, mean log-probability, or words shared with the prompt"
+    sample: bool = Field(True, description="draw tokens; false: always the best")
+    top_p: float = Field(0.9, gt=0, le=1, description="nucleus of the samples; 1: all")
+    ranker: Literal["trained", "likelihood", "overlap"] = Field(
+        "trained", description="trained: RankGen; likelihood of the model; words shared with the prefix (controls)"
     )
     negatives: Literal["inbook", "generative", "both"] = Field(
-        "both", description="of the encoder: other passages of the document, texts of a model, or both"
+        "both", description="other continuations of the same document, of a model, or both"
     )
-    beams: int = Field(2, ge=1, description="B, texts that are kept after a round")
-    samples: int = Field(10, ge=1, description="N, pieces sampled after each of them")
-    piece: int = Field(10, ge=1, description="L, tokens of a piece; max_new_tokens or more: re-ranking of whole texts")
-    top_p: float = Field(0.9, gt=0, le=1, description="mass of the nucleus that is sampled from")
-    ranker_epochs: int = Field(20, ge=1, description="epochs of the encoder over the documents")
-    ranker_documents: int = Field(4, ge=1, description="documents a step; each is a batch of its own in the loss")
-    ranker_lr: float = Field(0.002, gt=0, description="its learning rate")
-    ranker_width: int = Field(64, ge=4, multiple_of=4, description="d of the encoder")
+    beams: int = Field(2, ge=1, description="B, texts kept a round")
+    samples: int = Field(10, ge=1, description="N, samples of each a round")
+    piece: int = Field(8, ge=1, description="L, tokens of a sample; as many as max_new_tokens with B = 1: re-ranking")
+    rank_epochs: int = Field(6, ge=1, description="epochs of the ranker over the documents")
+    rank_lr: float = Field(0.001, gt=0, description="its learning rate (AdamW)")
+    rank_width: int = Field(64, ge=8, multiple_of=4, description="d, width of the encoder")
+    rank_layers: int = Field(2, ge=1, description="its layers")
 
 
 class RankGen(Decoder):
-    """Texts by :func:`.rank_beam.rank_beam`, ranked by p · s: the vectors of prompt and text so far. The encoder is
-    trained with InfoNCE from prefix to continuation (:mod:`..losses.infonce`), the passages of one document against
-    each other (in-book) and, where ``negatives`` asks for it, against continuations that a language model trained on
-    the texts ``other`` writes. Continuations are cut at random, so that partial texts can be ranked.
-
-    Options are scored by the ranker too: multiple choice among passages asks whether it knows the right one.
+    """Search over sampled pieces by p·s of prefix and text so far. The ranker is trained on the first part with
+    batches of one document; generated negatives come from a model of the part ``other``.
     """
 
     Config: ClassVar[type[MethodConfig]] = Config
     requires: ClassVar[protocols.Requires] = protocols.Requires(
-        model=protocols.CausalModel, columns=("tokens", "prompt", "answer")
+        model=protocols.CausalModel, columns=("tokens", "prompt", "answer", "document")
     )
     config: Config
     name = "rankgen"
-    summary = "sampled pieces of text, ranked by a dual encoder that was trained on documents"
+    summary = "continuations sampled piece by piece and ranked by a dual encoder"
 
-    def __init__(self, config: Config, model: nn.Module, seed: int = 0) -> None:
+    def __init__(self, config: Any, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
-        self.encoder: TextEncoder | None = None
-        if config.ranker == "rankgen":
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive(seed, "rankgen/encoder"))
-                self.encoder = TextEncoder(self._model.vocabulary, config.ranker_width)
-            self.encoder.requires_grad_(False)
-        self.other = FrozenCopy(model)
+        info, c = self._model.info, self.config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "rankgen/init"))
+            self.encoder = RankEncoder(len(info.vocabulary), c.rank_width, c.rank_layers, 4, info.longest)
 
     def fit_rows(self, view: ExperienceView) -> None:
-        if self.encoder is None:
-            super().fit_rows(view)
-            return
-        if "document" not in view.columns:
-            raise UnfitError("rankgen trains on passages of documents (column 'document'): use ranker=likelihood here")
-        c = self.config
-        if c.negatives != "inbook":
-            self.other.take()  # as it is before it is trained: it learns the other half of the documents
-            rows = part_rows(view, "other", self._model.info)
-            self.other.module.requires_grad_(True)
-            fit(self.other.module, view, rows, self.lm_training(), self.seed, "lm/other")
-            self.other.module.requires_grad_(False)
+        other = copy.deepcopy(self.model)  # as it was before it was trained on the first half
         super().fit_rows(view)
-        rows = part_rows(view, "first", self._model.info)
-        documents = view.labels("document")
-        own = {int(d): rows[documents_of == d] for documents_of in [_at(documents, view, rows)] for d in documents_of}
-        firsts = torch.stack([group[0] for group in own.values()])
-        self.encoder.requires_grad_(True)
-        training = Training(c.ranker_epochs, c.ranker_documents, c.ranker_lr)
-        loss = _Loss(self, view, own, _at(documents, view, firsts).tolist(), firsts)
-        fit(self.encoder, view, firsts, training, self.seed, f"rankgen/{c.negatives}/{c.lm_epochs}/{len(rows)}", loss)
-        self.encoder.requires_grad_(False)
+        if self.config.ranker != "trained":
+            return
+        info, c = self._model.info, self.config
+        if c.negatives != "inbook":
+            fit(other, view, part_rows(view, "other", info), self.lm_training(), self.seed, "lm/other")
+        ranker = _Ranker(self, other)
+        rows = part_rows(view, "first", info)
+        training = Training(c.rank_epochs, 8 * 6, c.rank_lr)
+        fit(
+            ranker,
+            view,
+            rows,
+            training,
+            self.seed,
+            f"rankgen/{c.negatives}",
+            ranker.batch_loss,
+            view.labels("document", rows),
+        )
 
-    # ------------------------------------------------------------------ ranking
-
-    def vectors(self, tokens: Tensor, lengths: Tensor, tag: int) -> Tensor:
-        """The encoder's vectors [n, d] of texts."""
-        assert self.encoder is not None
-        found: Tensor = self.encoder(tokens, lengths, tag)
+    def vectors(self, tokens: Tensor, mask: Tensor, kind: int) -> Tensor:
+        found: Tensor = self.encoder(tokens, mask, kind)
         return found
 
-    def score(self, batch: Batch, tokens: Tensor, lengths: Tensor, rows: Tensor, logprob: Tensor) -> Tensor:
-        """How good texts [n, T] are as continuations of the prompts ``rows`` [n] of the batch, [n]."""
-        kind, info = self.config.ranker, self._model.info
-        if kind == "likelihood":
-            return logprob
-        if kind == "overlap":
-            return overlap(batch["prompt"][rows], tokens, (info.pad, info.bos, info.eos))
-        prefix = self.vectors(batch["prompt"], batch["prompt_lengths"], TextEncoder.PREFIX)
-        return (prefix[rows] * self.vectors(tokens, lengths, TextEncoder.CONTINUATION)).sum(1)
+    def sampled(self, scores: Tensor, draw: Tensor) -> Tensor:
+        """Tokens [n] drawn from the nucleus of scores [n, V]."""
+        p = (scores.double() / self.config.temperature).softmax(-1)
+        ordered, at = p.sort(-1, descending=True)
+        outside = ordered.cumsum(-1) - ordered >= self.config.top_p
+        kept = scores.masked_fill(torch.zeros_like(outside).scatter(-1, at, outside), -torch.inf)
+        kept = kept.masked_fill(~plausible(scores, self.config.keep_beta), -torch.inf)
+        return self.choose(kept, draw if self.config.sample else None)
+
+    def continued(self, main: Branch, rows: Tensor, beam: Beam, score: Any) -> tuple[Tensor, Tensor, Tensor]:
+        numbers = [
+            torch.rand(
+                beam.length,
+                beam.beams * beam.samples,
+                dtype=torch.float64,
+                generator=generator(self.draw_seed, f"rank/{row}"),
+            )
+            for row in rows.tolist()
+        ]
+        return rank_beam(main, beam, torch.stack(numbers).to(rows.device), self.sampled, score)
+
+    def beam(self, beams: int, samples: int, piece: int) -> Beam:
+        info = self._model.info
+        return Beam(beams, samples, piece, self.config.max_new_tokens, info.eos, info.pad)
 
     def generate(self, batch: Batch) -> dict[str, Tensor]:
-        """As every decoder, and ``rank_score`` [B] of the chosen text (NaN where nothing was ranked)."""
-        c, info = self.config, self._model.info
-        found = rank_beam(
-            self.main(batch),
-            c.max_new_tokens,
-            lambda *texts: self.score(batch, *texts),
-            lambda number: self._draws(batch["index"], number),
-            beams=c.beams,
-            samples=c.samples,
-            piece=min(c.piece, c.max_new_tokens),
-            top_p=c.top_p,
-            eos=info.eos,
-            pad=info.pad,
-        )
-        return {
-            "tokens": found.tokens,
-            "forwards": found.forwards,
-            "logprob": found.logprob,
-            "rank_score": found.score,
-        }
+        c, (prompt, mask) = self.config, rows_of(batch, "prompt")
+        vectors = self.vectors(prompt, mask, PREFIX)
 
-    def _draws(self, rows: Tensor, number: int) -> Tensor:
-        """Numbers [B, N · B', L] of a round, by (seed, row id, round)."""
-        c = self.config
-        size = (c.samples * c.beams, min(c.piece, c.max_new_tokens))
-        streams = [generator(self.draw_seed, f"rankgen/{row}/{number}") for row in rows.tolist()]
-        return torch.stack([torch.rand(size, dtype=torch.float64, generator=stream) for stream in streams])
+        def score(texts: Tensor, row: Tensor, logprob: Tensor) -> Tensor:
+            if c.ranker == "likelihood":
+                return logprob
+            if c.ranker == "overlap":
+                return self.overlap(prompt[row], mask[row], texts)
+            return (vectors[row] * self.vectors(*self.texts(texts), CONTINUATION)).sum(1)
+
+        beam = self.beam(c.beams, c.samples, c.piece)
+        tokens, passes, logprob = self.continued(self.main(batch), batch["index"], beam, score)
+        return {"tokens": tokens, "forwards": passes, "logprob": logprob}
 
     def choices(self, batch: Batch) -> Tensor:
-        """Scores [B, K] of the options by the ranker; of likelihood the mean log-probability of a token."""
-        options, kind = batch["options"], batch["option_kind"]
-        b, k, a = options.shape
+        """Scores [B, K] of the options by the ranker; of likelihood as of every decoder. -inf where there is none."""
         if self.config.ranker == "likelihood":
-            made = (options != self._model.info.pad).sum(2).clamp(min=1)
-            return super().choices(batch) / made
-        rows = torch.arange(b, device=options.device).repeat_interleave(k)
-        texts = options.reshape(b * k, a)
-        lengths = (texts != self._model.info.pad).sum(1)
-        found = self.score(batch, texts, lengths, rows, torch.zeros(b * k)).double()
-        return found.view(b, k).masked_fill(kind < 0, -torch.inf)
+            return super().choices(batch)
+        options, (prompt, mask) = batch["options"], rows_of(batch, "prompt")
+        b, k, _ = options.shape
+        row = torch.arange(b, device=options.device).repeat_interleave(k)
+        found = torch.full((b, k), -torch.inf, dtype=torch.float64, device=options.device)
+        there = batch["option_kind"] >= 0
+        row, texts = row[there.flatten()], options[there]
+        if self.config.ranker == "overlap":
+            found[there] = self.overlap(prompt[row], mask[row], texts).double()
+        else:
+            vectors = self.vectors(prompt, mask, PREFIX)[row]
+            found[there] = (vectors * self.vectors(*self.texts(texts), CONTINUATION)).sum(1).double()
+        return found
+
+    def texts(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Texts [n, T] that end and are then padded, as rows padded on the left, without their end token."""
+        info = self._model.info
+        ended = (tokens == info.eos).cumsum(1) > 0
+        return left_padded(tokens, (~ended & (tokens != info.pad)).sum(1))
+
+    def overlap(self, prompt: Tensor, mask: Tensor, texts: Tensor) -> Tensor:
+        """Share of a text's words that are in its prefix, [n]."""
+        words, valid = self.texts(texts)
+        there = ((words[:, :, None] == prompt[:, None]) & mask[:, None]).any(-1)
+        return (there & valid).sum(1) / valid.sum(1).clamp(min=1)
 
 
-def _at(values: Tensor, view: ExperienceView, rows: Tensor) -> Tensor:
-    """Of a column of the experience's rows, in their order, those of the row ids ``rows``."""
-    place = {int(row): k for k, row in enumerate(view.index.tolist())}
-    return values[torch.tensor([place[int(row)] for row in rows.tolist()])]
+class _Ranker(nn.Module):
+    """What is trained of RankGen: the encoder. The model of the other half is not a part of it."""
 
+    def __init__(self, method: RankGen, other: nn.Module) -> None:
+        super().__init__()
+        self.encoder = method.encoder
+        self._others: list[Any] = [method, other]  # in a list: no sub-modules
+        self._made: dict[int, Tensor] = {}
 
-class _Loss:
-    """InfoNCE of whole documents; a batch names each by its first passage."""
-
-    def __init__(
-        self, method: RankGen, view: ExperienceView, own: dict[int, Tensor], names: list[int], firsts: Tensor
-    ) -> None:
-        self.method, self.view, self.own = method, view, own
-        self.document = dict(zip(firsts.tolist(), names, strict=True))
-        self.cuts = generator(method.seed, "rankgen/cuts")
-        self.written: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def __call__(self, batch: Batch) -> Tensor:
-        """Mean over the documents and their passages, []."""
-        c = self.method.config
+    def batch_loss(self, batch: Batch) -> Tensor:
+        """Mean over the batch's documents of the loss of their passages, [] ."""
+        method: RankGen = self._others[0]
+        prompt, mask = rows_of(batch, "prompt")
+        answer, said = self.cut(batch["answer"], batch["index"])
+        p, c = self.encoder(prompt, mask, PREFIX), self.encoder(answer, said, CONTINUATION)
+        g = None
+        if method.config.negatives != "inbook":
+            g = self.encoder(*self.cut(self.generated(batch), batch["index"]), CONTINUATION)
         losses = []
-        for row in batch["index"].tolist():
-            passages = self.view.gather(self.own[self.document[row]])
-            prefix = self.method.vectors(passages["prompt"], passages["prompt_lengths"], TextEncoder.PREFIX)
-            right = self._cut(passages["answer"], passages["answer_lengths"])
-            wrong = None if c.negatives == "inbook" else self._cut(*self._generated(row, passages))
-            if c.negatives == "generative":  # each against what was written alone: no other passage competes
-                assert wrong is not None
-                losses += [infonce(prefix[k : k + 1], right[k : k + 1], wrong) for k in range(len(prefix))]
+        for document in batch["document"].unique().tolist():
+            rows = (batch["document"] == document).nonzero()[:, 0]
+            if method.config.negatives == "generative":
+                assert g is not None
+                losses += [infonce(p[k : k + 1], c[k : k + 1], g[rows], reduction="sum") for k in rows.tolist()]
             else:
-                losses.append(infonce(prefix, right, wrong))
-        return torch.stack(losses).mean()
+                losses.append(infonce(p[rows], c[rows], None if g is None else g[rows], reduction="sum"))
+        return torch.stack(losses).sum() / len(p)
 
-    def _cut(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Vectors [n, d] of texts that end anywhere from their fifth token on."""
-        most = int(lengths.max())
-        shares = torch.rand(len(tokens), generator=self.cuts).to(lengths.device)
-        least = lengths.clamp(max=5)
-        cut = (least + (shares * (lengths - least + 1)).long()).minimum(lengths)
-        return self.method.vectors(tokens[:, :most], cut, TextEncoder.CONTINUATION)
+    def cut(self, tokens: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Continuations cut at a random length, so that texts can be ranked before they end; 4 tokens at least."""
+        method: RankGen = self._others[0]
+        padded, mask = method.texts(tokens)
+        lengths = mask.sum(1)
+        share = torch.stack(
+            [torch.rand((), generator=generator(method.seed, f"rankgen/cut/{row}")) for row in rows.tolist()]
+        )
+        wanted = (4 + (lengths - 4).clamp(min=0) * share.to(lengths.device)).round().long().minimum(lengths)
+        return left_padded(tokens, wanted) if len(padded) else (padded, mask)
 
-    def _generated(self, row: int, passages: Batch) -> tuple[Tensor, Tensor]:
-        """What the other language model writes after each prefix, tokens [n, T] and lengths [n]; made once."""
-        if row not in self.written:
-            method, info = self.method, self.method.model.info
-            main = method.branch(passages, "prompt", model=method.other.module)
-            size = passages["answer"].shape[1]
-            seeds = generator(method.seed, f"rankgen/written/{row}")
-            numbers = torch.rand(len(passages["index"]), 1, size, dtype=torch.float64, generator=seeds)
-            made = rank_beam(
-                main,
-                size,
-                _unasked,
-                lambda number: numbers,
-                beams=1,
-                samples=1,
-                piece=size,
-                top_p=method.config.top_p,
-                eos=info.eos,
-                pad=info.pad,
-            )
-            self.written[row] = (made.tokens, (made.tokens != info.pad).sum(1))
-        return self.written[row]
-
-
-def _unasked(*texts: Tensor) -> Tensor:
-    raise AssertionError("one sample is not ranked")
+    @torch.no_grad()
+    def generated(self, batch: Batch) -> Tensor:
+        """What the model of the other half writes after the batch's prompts, [B, T]; made once a row."""
+        method, other = self._others
+        rows = batch["index"].tolist()
+        new = [k for k, row in enumerate(rows) if row not in self._made]
+        if new:
+            tokens, mask = rows_of(batch, "prompt")
+            main = Branch(other, tokens[new], mask[new])
+            numbers = batch["index"][new]
+            texts, _, _ = method.continued(main, numbers, method.beam(1, 1, method.config.max_new_tokens), None)
+            self._made |= {rows[k]: text for k, text in zip(new, texts, strict=True)}
+        return torch.stack([self._made[row] for row in rows])
 
 
 METHOD = RankGen

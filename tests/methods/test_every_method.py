@@ -55,8 +55,8 @@ SMALL = {
     "max_new_tokens": 3,
     "tuned_epochs": 1,
     "rank": 2,
-    "ranker_epochs": 1,
-    "ranker_width": 8,
+    "rank_epochs": 1,
+    "rank_width": 8,
     "samples": 2,
 }
 
