@@ -20,7 +20,7 @@ from ..networks.protocols import CausalModel
 
 FILE = "weights.pt"
 CLIP = 1.0  # of the gradient's norm
-NEEDED = ("tokens", "tokens_lengths", "image", "index")
+NEEDED = ("tokens", "image", "prompt", "answer", "document")  # columns that a loss may read
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,14 @@ def fit(
     seed: int,
     purpose: str,
     loss: Callable[[Batch], Tensor] | None = None,
+    groups: Tensor | None = None,
 ) -> None:
     """Train ``model`` (a :class:`CausalModel`) on ``rows``, or give it the weights that a run before made of the same.
 
     What is the same: the model's weights at the start, the rows' content, settings, seed, purpose, torch and its
-    threads. ``loss`` of a batch takes the place of the model's own; its name must then be in ``purpose``. The model
-    is left in evaluation mode.
+    threads. ``loss`` of a batch takes the place of the model's own; its name must then be in ``purpose``. Rows
+    of a group (``groups``, numbers in the order of ``rows``) come one after another. The model is left in evaluation
+    mode.
     """
     if not training.epochs or not len(rows):
         model.eval()
@@ -85,7 +87,7 @@ def fit(
     }
 
     def build(folder: Path) -> None:
-        _train(model, view, rows, training, seed, purpose, loss)
+        _train(model, view, rows, training, seed, purpose, loss, groups)
         torch.save({name: value.cpu() for name, value in model.state_dict().items()}, folder / FILE)
 
     folder = cache.get_or_build(key, build)
@@ -98,11 +100,24 @@ def _digest(view: ExperienceView, rows: Tensor) -> str:
     found = hashlib.sha256()
     for part in rows.split(1024):
         batch = view.gather(part)
-        for name in NEEDED:
-            if name in batch:
-                found.update(name.encode())
-                found.update(batch[name].cpu().contiguous().numpy().tobytes())
+        for name, values in _read(batch).items():
+            found.update(f"{name} {list(values.shape)}".encode())
+            found.update(values.cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
+
+
+def _order(count: int, groups: Tensor | None, draws: torch.Generator) -> Tensor:
+    """A random order of ``count`` rows; of groups, with those of a group in their own order."""
+    if groups is None:
+        return torch.randperm(count, generator=draws)
+    _, number = groups.unique(return_inverse=True)
+    return torch.randperm(int(number.max()) + 1, generator=draws)[number].argsort(stable=True)
+
+
+def _read(batch: Batch) -> Batch:
+    """What a loss may read of a batch: the columns ``NEEDED`` with their lengths, and the rows' ids."""
+    known = {*NEEDED, *(f"{name}_lengths" for name in NEEDED), "index"}
+    return {name: values for name, values in batch.items() if name in known}
 
 
 def _train(
@@ -113,6 +128,7 @@ def _train(
     seed: int,
     purpose: str,
     loss: Callable[[Batch], Tensor] | None,
+    groups: Tensor | None,
 ) -> None:
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=training.lr, weight_decay=0.01, fused=view.device.type == "cpu")
@@ -124,9 +140,9 @@ def _train(
     draws = generator(seed, purpose)
     model.train()
     for _ in range(training.epochs):
-        order = rows[torch.randperm(len(rows), generator=draws)]
+        order = rows[_order(len(rows), groups, draws)]
         for part in order.split(training.batch_size):
-            batch = {name: value for name, value in view.gather(part).items() if name in NEEDED}
+            batch = _read(view.gather(part))
             if training.blind and float(torch.rand((), generator=draws)) < training.blind:
                 batch.pop("image", None)
             optimizer.zero_grad()

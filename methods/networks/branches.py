@@ -55,9 +55,11 @@ class Branch:
         self.early = {layer: logits[:, -1] for layer, logits in step.early.items()}
         self.forwards += 1
         if self.keep_hidden:
-            first = self.context is None or self.context_mask is None
-            self.context = step.hidden if first else torch.cat([self.context, step.hidden], 1)  # type: ignore[list-item]
-            self.context_mask = mask if first else torch.cat([self.context_mask, mask], 1)  # type: ignore[list-item]
+            if self.context is None or self.context_mask is None:
+                self.context, self.context_mask = step.hidden, mask
+            else:
+                self.context = torch.cat([self.context, step.hidden], 1)
+                self.context_mask = torch.cat([self.context_mask, mask], 1)
 
     def advance(self, tokens: Tensor, alive: Tensor | None = None) -> None:
         """Read one token a row, [B]; rows that are not ``alive`` [B] have ended."""

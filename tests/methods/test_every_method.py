@@ -58,6 +58,9 @@ SMALL = {
     "lm_batch_size": 8,
     "max_new_tokens": 3,
     "tuned_epochs": 1,
+    "rank_epochs": 1,
+    "rank_width": 8,
+    "samples": 2,
 }
 
 

@@ -64,6 +64,7 @@ def _table(rows: int, seed: int, split: str, pictures: bool, yes_no: bool) -> Ta
         "options": options,
         "option_kind": torch.tensor([[2, 0, -1]]).repeat(rows, 1),
         "part": torch.where(torch.arange(rows) % 8 < 4, 0, torch.arange(rows) % 4),
+        "document": torch.arange(rows) // 4,
         "experience": torch.arange(rows) * 2 // rows,
     }
     if yes_no:
