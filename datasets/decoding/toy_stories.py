@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +22,7 @@ from ..core.errors import DataError
 from ..core.language import LanguageInfo
 from ..core.seeds import derive
 from ..core.source import Source
-from .texts import Progress, Row, Words, language_source
+from .texts import BEST, FALSE, Progress, Row, Words, language_source
 
 PARTS = ("text", "other", "domain")
 MARK = ("report", ":")
@@ -33,6 +33,9 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    questions: Literal["write", "choose"] = Field(
+        "write", description="what is asked: to continue a prefix, or to choose among the passages of its document"
+    )
     n_train: int = Field(1500, ge=10, le=1_000_000, description="training passages of each of two halves of documents")
     n_domain: int = Field(300, ge=0, le=1_000_000, description="further training passages of the domain alone")
     n_valid: int = Field(60, ge=2, le=100_000, description="validation passages")
@@ -157,6 +160,8 @@ def load(config: Config, root: Path | None, progress: Progress = None) -> Source
         if split == "train":
             for part, more in ((1, count), (2, config.n_domain)):
                 rows[split] += author.documents(more, part, 1 + max(_documents(rows[split])))
+    if config.questions == "choose":
+        rows = {split: _choices(part) for split, part in rows.items()}
     vocabulary = [*MARK, "the", ".", *(f"name{k}" for k in range(config.names))]
     for kind in ("verb", "noun"):
         vocabulary += [f"{kind}{t}_{k}" for t in range(config.topics) for k in range(config.words)]
@@ -165,6 +170,26 @@ def load(config: Config, root: Path | None, progress: Progress = None) -> Source
     oracle = Stories(config, objects, tuple(whole.index(word) for word in MARK), whole)
     name = f"toy_stories/{config.model_dump_json()}"
     return language_source(rows, vocabulary, name=name, parts=PARTS, oracle=oracle)
+
+
+def _choices(rows: Sequence[Row]) -> list[Row]:
+    """The rows with options: the right continuation among those of up to three other passages of the document; its
+    place goes round.
+    """
+    answers: dict[int | None, list[Words]] = {}
+    for row in rows:
+        answers.setdefault(row.document, []).append(row.answer)
+    found = []
+    for number, row in enumerate(rows):
+        own = answers[row.document]
+        at = next(k for k, answer in enumerate(own) if answer is row.answer)
+        others = [own[(at + k) % len(own)] for k in range(1, min(4, len(own)))]
+        if not others:  # the last document of a split may have one passage alone
+            others = [rows[number - 1].answer]
+        options = [(answer, FALSE) for answer in others]
+        options.insert(number % (len(options) + 1), (row.answer, BEST))
+        found.append(replace(row, options=tuple(options)))
+    return found
 
 
 def _documents(rows: Sequence[Row]) -> list[Any]:

@@ -130,6 +130,23 @@ class RankGen(Decoder):
         tokens, passes, logprob = self.continued(self.main(batch), batch["index"], beam, score)
         return {"tokens": tokens, "forwards": passes, "logprob": logprob}
 
+    def choices(self, batch: Batch) -> Tensor:
+        """Scores [B, K] of the options by the ranker; of likelihood as of every decoder. -inf where there is none."""
+        if self.config.ranker == "likelihood":
+            return super().choices(batch)
+        options, (prompt, mask) = batch["options"], rows_of(batch, "prompt")
+        b, k, _ = options.shape
+        row = torch.arange(b, device=options.device).repeat_interleave(k)
+        found = torch.full((b, k), -torch.inf, dtype=torch.float64, device=options.device)
+        there = batch["option_kind"] >= 0
+        row, texts = row[there.flatten()], options[there]
+        if self.config.ranker == "overlap":
+            found[there] = self.overlap(prompt[row], mask[row], texts).double()
+        else:
+            vectors = self.vectors(prompt, mask, PREFIX)[row]
+            found[there] = (vectors * self.vectors(*self.texts(texts), CONTINUATION)).sum(1).double()
+        return found
+
     def texts(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Texts [n, T] that end and are then padded, as rows padded on the left, without their end token."""
         info = self._model.info

@@ -24,6 +24,10 @@ SMALL: dict[str, tuple[Any, dict[str, Any]]] = {
     "scenes ask": (toy_scenes, {"n_train": 60, "n_valid": 6, "n_test": 30, "questions": "ask"}),
     "scenes caption": (toy_scenes, {"n_train": 60, "n_valid": 6, "n_test": 30, "questions": "caption"}),
     "stories": (toy_stories, {"n_train": 40, "n_domain": 20, "n_valid": 6, "n_test": 30}),
+    "stories by choice": (
+        toy_stories,
+        {"n_train": 40, "n_domain": 20, "n_valid": 6, "n_test": 31, "questions": "choose"},
+    ),
     "sums": (toy_constraints, {"n_train": 50, "n_valid": 5, "n_test": 200}),
     "arithmetic": (toy_constraints, {"n_train": 50, "n_valid": 5, "n_test": 20, "world": "arithmetic"}),
     "keys": (toy_constraints, {"n_train": 50, "n_valid": 5, "n_test": 20, "world": "keys"}),
@@ -255,6 +259,19 @@ def test_stories_keep_names_within_a_passage_and_the_oracle_adds_up(
         for b in range(4)
     )
     assert total == pytest.approx(1)
+
+
+def test_passages_of_one_document_are_told_apart_by_their_names(sources: dict[str, Source[LanguageInfo]]) -> None:
+    source = sources["stories by choice"]
+    oracle, table = source.info.oracle, source.splits["test"]
+    for row in range(31):
+        prompt = [t for t in ids(source, "test", "prompt", row) if t > EOS]
+        kinds = table.columns["option_kind"][row].tolist()
+        options = [[t for t in option if t > EOS] for option in table.columns["options"][row].tolist()]
+        fits = [math.isfinite(oracle.log_probability(prompt, option)) for option in options]
+        assert kinds.count(2) == 1
+        assert fits[kinds.index(2)]
+        assert not any(fit for fit, kind in zip(fits, kinds, strict=True) if kind == 0)
 
 
 @pytest.mark.parametrize("name", ["sums", "arithmetic", "keys"])
