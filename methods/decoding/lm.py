@@ -31,11 +31,11 @@ class Lm(Decoder):
         self.fitted["draw_seed"] = torch.tensor(self.seed)
 
     def training_step(self, batch: Batch, ctx: StepContext) -> StepResult:
-        first = batch["part"] == 0 if "part" in batch else torch.ones_like(batch["index"], dtype=torch.bool)
-        if not bool(first.any()):
+        rows = (batch["part"] == 0).nonzero().flatten() if "part" in batch else torch.arange(len(batch["index"]))
+        if not len(rows):
             none: Tensor = sum(p.sum() * 0 for p in self.model.parameters())  # type: ignore[assignment]
             return {"loss": none}
-        part = {name: value[first] for name, value in batch.items()}
+        part = {name: value[rows] for name, value in batch.items()} if "part" in batch else batch
         loss, logs = self._model.loss(part)
         return {"loss": loss, **logs}
 

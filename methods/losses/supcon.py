@@ -30,8 +30,11 @@ def supcon(z: Tensor, labels: Tensor, *, temperature: float = 0.1, block: int = 
         z = at_least_float32(z)
         if len(z) == 0:
             return zero(z)
-        losses, valid = supcon_by_anchor(z, labels, temperature=temperature, block=block)
-        return losses[valid].mean() if bool(valid.any()) else zero(z)
+        normalised, positive, n_positive = _positives(z, labels, temperature)
+        valid = (n_positive > 0).nonzero().flatten()
+        if not len(valid):
+            return zero(normalised)
+        return (log_sum_exp_others(normalised, temperature, block) - positive)[valid].mean()
 
 
 def supcon_by_anchor(
@@ -42,12 +45,17 @@ def supcon_by_anchor(
     Source: Khosla et al., NeurIPS 2020, eq. 2 (L_out).
     """
     with torch.autocast(z.device.type, enabled=False):
-        z = F.normalize(at_least_float32(z), dim=1)
-        sums, counts = group_sums(z, labels)
-        n_positive = counts - 1
-        valid = n_positive > 0
-        if not bool(valid.any()):
-            return z.sum(1) * 0, valid
-        positive = (z * (sums - z)).sum(1) / n_positive.clamp(min=1) / temperature
-        others = log_sum_exp_others(z, temperature, block)
-        return torch.where(valid, others - positive, 0.0), valid
+        z = at_least_float32(z)
+        if len(z) < 2:
+            return z.sum(1) * 0, torch.zeros(len(z), dtype=torch.bool, device=z.device)
+        normalised, positive, n_positive = _positives(z, labels, temperature)
+        terms = log_sum_exp_others(normalised, temperature, block) - positive
+        return torch.where(n_positive > 0, terms, 0.0), n_positive > 0
+
+
+def _positives(z: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalised rows [N, d], the mean similarity to positives over τ [N], and how many positives there are [N]."""
+    z = F.normalize(z, dim=1)
+    sums, counts = group_sums(z, labels)
+    n_positive = counts - 1
+    return z, (z * (sums - z)).sum(1) / n_positive.clamp(min=1) / temperature, n_positive

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from holdfast.analysis.plots import multi_task
-from holdfast.analysis.plots.figure import DOUBLE, DPI, SIDE, SINGLE, headed
+from holdfast.analysis.plots.figure import DOUBLE, DRAFT_DPI, SIDE, SINGLE, headed
 from holdfast.datasets.core.multi_task import Task
 from matplotlib.image import imread
 
@@ -33,8 +33,8 @@ def test_a_picture_is_bounded_whatever_it_shows(name: str, draw: Callable[[Path]
         draw(tmp_path / "picture.png")
     assert [file.name for file in tmp_path.iterdir()] == ["picture.png"]
     height, width = imread(tmp_path / "picture.png").shape[:2]
-    assert width in (int(SINGLE * DPI), int(DOUBLE * DPI))
-    assert height <= SIDE * DPI
+    assert width in (int(SINGLE * DRAFT_DPI), int(DOUBLE * DRAFT_DPI))
+    assert height <= SIDE * DRAFT_DPI
 
 
 def test_the_front_has_what_nothing_beats() -> None:
