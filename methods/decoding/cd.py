@@ -17,7 +17,7 @@ from .decoder import Decoder, DecoderConfig
 from .training import fit, part_rows
 
 
-class Config(DecoderConfig):
+class CdConfig(DecoderConfig):
     """As all decoders, with the values of the public code."""
 
     keep_beta: float | None = Field(0.1, ge=0, le=1, description="β of the mask by the larger model; null: none")
@@ -31,8 +31,8 @@ class Cd(Decoder):
     trained on the same texts for as long.
     """
 
-    Config: ClassVar[type[MethodConfig]] = Config
-    config: Config
+    Config: ClassVar[type[MethodConfig]] = CdConfig
+    config: CdConfig
     name = "cd"
     summary = "contrastive decoding: the model, away from a smaller one"
 
