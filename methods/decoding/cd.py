@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class Cd(Decoder):
         super().__init__(config, model, seed)
         if not hasattr(model, "smaller"):
             raise UnfitError("cd needs a smaller model of the same kind: model.name causal")
-        self.amateur: Any = model.smaller(seed)
+        self.amateur: Any = cast(Any, model).smaller(seed)
 
     def fit_rows(self, view: ExperienceView) -> None:
         super().fit_rows(view)

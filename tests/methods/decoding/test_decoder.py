@@ -42,7 +42,8 @@ def fitted(name: str, source: Source[LanguageInfo], seed: int = 0, **options: An
     } | options
     made = kind(kind.Config(**{k: v for k, v in small.items() if k in kind.Config.model_fields}), net, seed)
     with torch.no_grad():
-        for block in net.blocks:  # answers that depend on more than the last token
+        blocks: Any = net.blocks
+        for block in blocks:  # answers that depend on more than the last token
             block.attention_out.weight.mul_(6)
             block.narrow.weight.mul_(6)
     made.fit_rows(view_of(source, seed))
@@ -155,7 +156,7 @@ def test_scores_of_options_are_sums_of_the_rule_over_their_tokens(source: Source
                     mask = torch.ones_like(tokens, dtype=torch.bool)
                     prefix = net.embed_pictures(batch["image"][row : row + 1])
                     logits.append(net.step(tokens, mask, prefix=prefix).logits[:, -1].detach())
-                total += float(cad_scores(*logits, 0.5).log_softmax(-1)[0, option[t]])
+                total += float(cad_scores(logits[0], logits[1], 0.5).log_softmax(-1)[0, option[t]])
             assert float(found[row, k]) == pytest.approx(total, abs=1e-3)
         assert float(found[row, 2]) == -float("inf")
 
