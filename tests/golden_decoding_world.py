@@ -63,6 +63,11 @@ def _two_loop(p: Any, accept: Any) -> Iterator[tuple[Draw, float]]:
             yield rejection.two_loop(np.log(p), accept, scripted([numbers, again])), share * part
 
 
+def _following(stored: Iterator[int]) -> rejection.Geometric:
+    """Numbers of trials that were drawn before, one after another."""
+    return lambda share: next(stored)
+
+
 def awrs(g: Vectors) -> None:
     p, allowed = g.get("awrs/p"), g.get("awrs/accept")
 
@@ -88,7 +93,7 @@ def awrs(g: Vectors) -> None:
     repeated, used = [], []
     for u, stored in zip(uniforms, draws_of, strict=True):
         left = iter(stored.tolist())
-        repeated.append(rejection.geometric(np.log(p), accept, scripted(u), lambda share, left=left: next(left)))
+        repeated.append(rejection.geometric(np.log(p), accept, scripted(u), _following(left)))
         used.append(len(stored) - len(list(left)))
     names = (
         "recursive_token_logw",

@@ -81,7 +81,7 @@ class ConstrainedMeasurement(Measurement):
     def __init__(self, info: Any) -> None:
         self.info = info
         self.oracle: ExactPosterior = info.oracle
-        self.error = PosteriorError(self.oracle.posterior())  # type: ignore[arg-type]
+        self.error = PosteriorError(self.oracle.posterior())
         self.weighted: dict[tuple[int, ...], float] = {}  # by rows' own weights
         self.own_weights = False
         self.means = Means()
@@ -137,7 +137,8 @@ class ConstrainedMeasurement(Measurement):
         mass: Mapping[Any, float] = self.weighted if self.own_weights else self.error.mass
         total = sum(mass.values())
         if total > 0:
-            name = {text: self.info.words(list(text)) for text in (*self.error.exact, *mass)}  # type: ignore[call-overload]
+            texts: list[Any] = [*self.error.exact, *mass]
+            name = {text: self.info.words(list(text)) for text in texts}
             exact = {name[text]: p for text, p in self.error.exact.items()}
             found = {name[text]: weight / total for text, weight in mass.items()}
             yield "posterior.png", lambda path: plots.posterior(exact, found, path)

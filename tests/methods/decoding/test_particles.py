@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,12 @@ def pooled(sampler: str, particles: int, runs: int, threshold: float = 0.5) -> t
     place = {ids: k for k, ids in enumerate(EXACT.strings)}
     found, evidence = np.zeros(len(place)), 0.0
     for seed in range(runs):
-        options = {"particles": particles, "max_tokens": 3, "rng": np.random.default_rng(seed), "threshold": threshold}
+        options: dict[str, Any] = {
+            "particles": particles,
+            "max_tokens": 3,
+            "rng": np.random.default_rng(seed),
+            "threshold": threshold,
+        }
         out = smc(rows, EvenSum(), EOS, sampler=sampler, **options)
         evidence += np.exp(out.log_evidence) / runs
         for ids, share in out.probabilities().items():
