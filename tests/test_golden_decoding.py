@@ -48,9 +48,9 @@ def contrasts(g: Vectors) -> None:
         g.agree("vdd/scores_two_branches", vdd_scores(expert, [amateur, second], alpha, beta), rtol)
         m3id = [m3id_scores(expert, amateur, int(t), beta) for t in g.tensor("m3id/t")]
         g.agree("m3id/scores", torch.stack(m3id), rtol)
-        lows = (g.tensor(f"lol_own/{name}", dtype) for name in ("expert_low", "amateur_low"))
+        low, amateur_low = (g.tensor(f"lol_own/{name}", dtype) for name in ("expert_low", "amateur_low"))
         omega = float(g.tensor("lol_own/omega"))
-        g.agree("lol_own/scores", lol_scores(expert, amateur, *lows, omega, beta), rtol)
+        g.agree("lol_own/scores", lol_scores(expert, amateur, low, amateur_low, omega, beta), rtol)
         for name, m in g.groups(r"ritual/scores_alpha([\d.]+)"):
             g.agree(name, ritual_scores(expert, positive, float(m.group(2)), beta), rtol)
         divergence = js_divergence(expert, amateur)
@@ -61,8 +61,8 @@ def contrasts(g: Vectors) -> None:
             found = adacad_scores(expert, amateur, divergence, float(m.group(2)))
             g.agree(name, found.log_softmax(-1), rtol)
         gamma, eta = g.tensor("steer/gamma_eta").tolist()
-        parts = (g.tensor(f"steer/{name}", dtype) for name in ("finetuned", "base", "negative"))
-        g.agree("steer/scores", steer_scores(*parts, gamma, eta), rtol)
+        tuned, base, negative = (g.tensor(f"steer/{name}", dtype) for name in ("finetuned", "base", "negative"))
+        g.agree("steer/scores", steer_scores(tuned, base, negative, gamma, eta), rtol)
 
 
 def layers(g: Vectors) -> None:

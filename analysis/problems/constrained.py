@@ -81,7 +81,7 @@ class ConstrainedMeasurement(Measurement):
     def __init__(self, info: Any) -> None:
         self.info = info
         self.oracle: ExactPosterior = info.oracle
-        self.error = PosteriorError(self.oracle.posterior())  # type: ignore[arg-type]
+        self.error = PosteriorError(self.oracle.posterior())
         self.weighted: dict[tuple[int, ...], float] = {}  # by rows' own weights
         self.own_weights = False
         self.means = Means()

@@ -114,8 +114,9 @@ class YesNoMeasurement(Measurement):
         from ..plots import classification
         from ..plots import decoding as plots
 
+        shown: tuple[str, ...] = ("accuracy", "yes_share")
         values = {
-            group or "all": {name: m[name] for name in ("accuracy", "yes_share") if name in m}
+            group or "all": {name: m[name] for name in shown if name in m}
             for group, m in ((group, counts.measures()) for group, counts in sorted(self.counts.items()))
         }
         if values:

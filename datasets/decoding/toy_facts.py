@@ -128,7 +128,7 @@ class _Writer:
         return bool(self.rng.random() < share)
 
     def one(self, values: Sequence[int]) -> int:
-        return int(values[self.rng.integers(len(values))])
+        return int(values[int(self.rng.integers(len(values)))])
 
     def fact(self) -> Fact:
         return self.all[self.rng.integers(len(self.all))]
@@ -150,10 +150,10 @@ class _Writer:
     def text(self) -> Row:
         fact, c = self.fact(), self.config
         if not self.chance(c.with_context):
-            value = self.named(self.value(fact))
+            said = self.named(self.value(fact))
             if self.chance(0.5):
-                return self.row(Row(prompt=asked(fact), answer=value))
-            return self.row(Row(prompt=asked(fact), answer=value, text=(*words(fact), *value, ".")))
+                return self.row(Row(prompt=asked(fact), answer=said))
+            return self.row(Row(prompt=asked(fact), answer=said, text=(*words(fact), *said, ".")))
         group = self.rng.choice(
             3, p=[c.conflict * (1 - c.irrelevant), (1 - c.conflict) * (1 - c.irrelevant), c.irrelevant]
         )

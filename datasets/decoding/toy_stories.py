@@ -125,7 +125,8 @@ class _Author:
 
     def documents(self, count: int, part: int, first: int) -> list[Row]:
         """``count`` passages of whole documents, numbered from ``first``."""
-        c, rows = self.config, []
+        c = self.config
+        rows: list[Row] = []
         document = first - 1
         while len(rows) < count:
             document += 1

@@ -18,7 +18,7 @@ from ..networks.branches import Branch
 from .decoder import Decoder, DecoderConfig
 
 
-class Config(DecoderConfig):
+class AdaCadConfig(DecoderConfig):
     """As all decoders, and the least strength."""
 
     least: float = Field(0.0, ge=0, le=1, description="J is at least this: 0 for questions, 0.3 for long texts")
@@ -32,11 +32,11 @@ class AdaCad(Decoder):
     removes tokens in float32 (docs/methods/decoding.md).
     """
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = AdaCadConfig
     requires: ClassVar[protocols.Requires] = protocols.Requires(
         model=protocols.CausalModel, columns=("tokens", "neutral")
     )
-    config: Config
+    config: AdaCadConfig
     name = "adacad"
     summary = "context-aware decoding with the step's divergence as strength"
 

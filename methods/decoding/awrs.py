@@ -11,11 +11,10 @@ from torch import Tensor
 
 from ..base import MethodConfig
 from .particles import Posterior
-from .smc import Config as SmcConfig
-from .smc import Smc
+from .smc import Smc, SmcConfig
 
 
-class Config(SmcConfig):
+class AwrsConfig(SmcConfig):
     """As ``smc``; there is one particle, so that nothing is drawn anew."""
 
     particles: int = Field(1, ge=1, le=1, description="one string a row")
@@ -26,8 +25,8 @@ class Awrs(Smc):
     against each other. With ``sampler: improper`` it is locally constrained decoding, whose rows are draws.
     """
 
-    Config: ClassVar[type[MethodConfig]] = Config
-    config: Config
+    Config: ClassVar[type[MethodConfig]] = AwrsConfig
+    config: AwrsConfig
     name = "awrs"
     summary = "a string under a constraint with its weight, tokens by adaptive weighted rejection sampling"
 

@@ -16,7 +16,7 @@ from ..networks.branches import Branch
 from .decoder import Decoder, DecoderConfig
 
 
-class Config(DecoderConfig):
+class CadConfig(DecoderConfig):
     """As all decoders, and the strength of the contrast."""
 
     alpha: float = Field(
@@ -30,11 +30,11 @@ class Config(DecoderConfig):
 class Cad(Decoder):
     """``(1 + α) z(prompt) - α z(neutral)``, eq. 3. α = 0 is greedy search."""
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = CadConfig
     requires: ClassVar[protocols.Requires] = protocols.Requires(
         model=protocols.CausalModel, columns=("tokens", "neutral")
     )
-    config: Config
+    config: CadConfig
     name = "cad"
     summary = "context-aware decoding: the logits with the context, away from those without"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from .decoder import Decoder, DecoderConfig
 from .training import fit, part_rows
 
 
-class Config(DecoderConfig):
+class CdConfig(DecoderConfig):
     """As all decoders, with the values of the public code."""
 
     keep_beta: float | None = Field(0.1, ge=0, le=1, description="β of the mask by the larger model; null: none")
@@ -31,8 +31,8 @@ class Cd(Decoder):
     trained on the same texts for as long.
     """
 
-    Config: ClassVar[type[MethodConfig]] = Config
-    config: Config
+    Config: ClassVar[type[MethodConfig]] = CdConfig
+    config: CdConfig
     name = "cd"
     summary = "contrastive decoding: the model, away from a smaller one"
 
@@ -40,7 +40,7 @@ class Cd(Decoder):
         super().__init__(config, model, seed)
         if not hasattr(model, "smaller"):
             raise UnfitError("cd needs a smaller model of the same kind: model.name causal")
-        self.amateur: Any = model.smaller(seed)
+        self.amateur: Any = cast(Any, model).smaller(seed)
 
     def fit_rows(self, view: ExperienceView) -> None:
         super().fit_rows(view)

@@ -7,11 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ..base import MethodConfig
-from .simctg import Config as SimCtgConfig
-from .simctg import SimCtg
+from .simctg import SimCtg, SimCtgConfig
 
 
-class Config(SimCtgConfig):
+class ContrastiveSearchConfig(SimCtgConfig):
     """As SimCTG, with the model that all decoders share."""
 
     margin: float | None = Field(None, ge=0, le=2, description="ρ of SimCTG's loss; null: the plain language model")
@@ -21,7 +20,7 @@ class Config(SimCtgConfig):
 class ContrastiveSearch(SimCtg):
     """``argmax (1 - α) p(v) - α max_j cos(h_v, h_j)`` over the k likeliest tokens (Su et al. 2022, eq. 5)."""
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = ContrastiveSearchConfig
     name = "contrastive_search"
     summary = "of the likeliest tokens the one least like the context"
 

@@ -25,7 +25,7 @@ def picked(final: Tensor, early: dict[int, Tensor], form: Literal["official", "t
     return torch.stack([early[layer] for layer in layers])[far, torch.arange(len(final), device=final.device)]
 
 
-class Config(DecoderConfig):
+class DolaConfig(DecoderConfig):
     """As all decoders; layers are counted from 0 (the embeddings) to L - 1."""
 
     keep_beta: float | None = Field(0.1, ge=0, le=1, description="β of the mask by the last layer; null: none")
@@ -38,8 +38,8 @@ class Config(DecoderConfig):
 class Dola(Decoder):
     """``log p_L - log p_l`` over plausible tokens, eq. 4; l is picked for each row and step. One pass."""
 
-    Config: ClassVar[type[MethodConfig]] = Config
-    config: Config
+    Config: ClassVar[type[MethodConfig]] = DolaConfig
+    config: DolaConfig
     name = "dola"
     summary = "the last layer, away from the early layer that differs most"
 

@@ -15,7 +15,7 @@ from ..networks.branches import Branch
 from .amateurs import Tuned, TunedConfig
 
 
-class Config(TunedConfig):
+class IcdConfig(TunedConfig):
     """As all decoders, with the mask of the public code."""
 
     keep_beta: float | None = Field(0.1, ge=0, le=1, description="β of the mask by the model itself; null: none")
@@ -27,8 +27,8 @@ class Icd(Tuned):
     """
 
     PART = "false"
-    Config: ClassVar[type[MethodConfig]] = Config
-    config: Config
+    Config: ClassVar[type[MethodConfig]] = IcdConfig
+    config: IcdConfig
     name = "icd"
     summary = "induce-then-contrast: the model, away from a copy trained on falsehoods"
 

@@ -17,7 +17,7 @@ from ..networks.branches import Branch
 from .amateurs import Tuned, TunedConfig
 
 
-class Config(TunedConfig):
+class LolConfig(TunedConfig):
     """As ICD, and the additions; their values are ours, no formula of the paper is public."""
 
     keep_beta: float | None = Field(0.1, ge=0, le=1, description="β of the mask by the model itself; null: none")
@@ -36,8 +36,8 @@ class Lol(Tuned):
     """
 
     PART = "false"
-    Config: ClassVar[type[MethodConfig]] = Config
-    config: Config
+    Config: ClassVar[type[MethodConfig]] = LolConfig
+    config: LolConfig
     name = "lol"
     summary = "lower layers matter (reconstruction): ICD at the last and at a low layer"
 

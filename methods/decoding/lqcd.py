@@ -16,7 +16,7 @@ from ..networks.branches import Branch
 from .decoder import Decoder, DecoderConfig
 
 
-class Config(DecoderConfig):
+class LqcdConfig(DecoderConfig):
     """As all decoders; α and β are those of VCD, since the paper's are not public (our reading)."""
 
     alpha: float = Field(
@@ -28,11 +28,11 @@ class Config(DecoderConfig):
 class Lqcd(Decoder):
     """``(1 + α) z(neutral) - α z(leading)``. A query that is neutral already is answered plainly, the mask apart."""
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = LqcdConfig
     requires: ClassVar[protocols.Requires] = protocols.Requires(
         model=protocols.CausalModel, columns=("tokens", "neutral")
     )
-    config: Config
+    config: LqcdConfig
     name = "lqcd"
     summary = "leading-query contrastive decoding: the neutral query, away from the leading one"
 

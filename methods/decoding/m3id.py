@@ -17,7 +17,7 @@ from ..networks.branches import Branch
 from .decoder import Decoder, DecoderConfig
 
 
-class Config(DecoderConfig):
+class M3idConfig(DecoderConfig):
     """As all decoders, with the mask of the public code."""
 
     keep_beta: float | None = Field(0.1, ge=0, le=1, description="β of the mask by the picture; null: none")
@@ -26,11 +26,11 @@ class Config(DecoderConfig):
 class M3id(Decoder):
     """``z(v) / γ_t + (1 - 1/γ_t) z(no picture)``, γ_t = exp(-0.02 t): the first token is uncontrasted."""
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = M3idConfig
     requires: ClassVar[protocols.Requires] = protocols.Requires(
         model=protocols.CausalModel, columns=("tokens", "image")
     )
-    config: Config
+    config: M3idConfig
     name = "m3id"
     summary = "the picture against no picture, more with every token"
 

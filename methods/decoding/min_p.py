@@ -10,7 +10,7 @@ from ..base import MethodConfig
 from .decoder import Decoder, DecoderConfig
 
 
-class Config(DecoderConfig):
+class MinPConfig(DecoderConfig):
     """As all decoders; tokens are drawn among those above β of the best."""
 
     sample: bool = Field(True, description="draw tokens; false: always the best")
@@ -20,7 +20,7 @@ class Config(DecoderConfig):
 class MinP(Decoder):
     """Tokens drawn from the model among those of at least β times the best one's probability (Nguyen et al. 2025)."""
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = MinPConfig
     name = "min_p"
     summary = "sampling among plausible tokens alone: the mask without a contrast (control)"
 

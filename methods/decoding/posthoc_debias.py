@@ -16,7 +16,7 @@ from .decoder import Decoder, DecoderConfig
 from .pictures import Without, blind_batches
 
 
-class Config(DecoderConfig):
+class PosthocDebiasConfig(DecoderConfig):
     """As all decoders, and the calibration."""
 
     form: Literal["diagonal", "identity"] = Field("diagonal", description="W = diag(p_free)^-1, or W = I, b = -p_free")
@@ -28,11 +28,11 @@ class PosthocDebias(Decoder):
     are those of greedy search: the calibration is of answers alone.
     """
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = PosthocDebiasConfig
     requires: ClassVar[protocols.Requires] = protocols.Requires(
         model=protocols.CausalModel, columns=("tokens", "image")
     )
-    config: Config
+    config: PosthocDebiasConfig
     name = "posthoc_debias"
     summary = "answers weighed against what is said without the picture"
 

@@ -24,7 +24,7 @@ from .rank_beam import Beam, rank_beam
 from .training import Training, fit, part_rows
 
 
-class Config(DecoderConfig):
+class RankGenConfig(DecoderConfig):
     """As all decoders, the ranker's training, and the search."""
 
     sample: bool = Field(True, description="draw tokens; false: always the best")
@@ -49,11 +49,11 @@ class RankGen(Decoder):
     batches of one document; generated negatives come from a model of the part ``other``.
     """
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = RankGenConfig
     requires: ClassVar[protocols.Requires] = protocols.Requires(
         model=protocols.CausalModel, columns=("tokens", "prompt", "answer", "document")
     )
-    config: Config
+    config: RankGenConfig
     name = "rankgen"
     summary = "continuations sampled piece by piece and ranked by a dual encoder"
 

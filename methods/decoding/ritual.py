@@ -18,7 +18,7 @@ from .decoder import Decoder, DecoderConfig
 from .pictures import VIEWS, View, embedded, pixels, views
 
 
-class Config(DecoderConfig):
+class RitualConfig(DecoderConfig):
     """As all decoders, with the values of the public code, which samples at temperature 1."""
 
     sample: bool = Field(True, description="draw tokens; false: always the best")
@@ -40,11 +40,11 @@ class Ritual(Decoder):
     α sharpens: with a T that changes nothing the result is sampling at temperature 1 / (1 + α), which is the control.
     """
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = RitualConfig
     requires: ClassVar[protocols.Requires] = protocols.Requires(
         model=protocols.CausalModel, columns=("tokens", "image")
     )
-    config: Config
+    config: RitualConfig
     name = "ritual"
     summary = "adds the logits of a randomly changed picture"
 

@@ -10,7 +10,7 @@ from ..base import MethodConfig
 from .decoder import Decoder, DecoderConfig
 
 
-class Config(DecoderConfig):
+class SamplingConfig(DecoderConfig):
     """As all decoders; tokens are drawn."""
 
     sample: bool = Field(True, description="draw tokens; false: always the best")
@@ -19,7 +19,7 @@ class Config(DecoderConfig):
 class Sampling(Decoder):
     """Tokens drawn from softmax(z / T). RITUAL with a view that changes nothing is T = 1 / (1 + α)."""
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = SamplingConfig
     name = "sampling"
     summary = "tokens drawn from the model, at a temperature (control)"
 

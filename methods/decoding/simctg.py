@@ -21,7 +21,7 @@ from .search import contrastive_search
 from .training import fit, part_rows
 
 
-class Config(DecoderConfig):
+class SimCtgConfig(DecoderConfig):
     """As all decoders, the margin of the training loss, and the search."""
 
     margin: float | None = Field(
@@ -46,8 +46,8 @@ class Config(DecoderConfig):
 class SimCtg(Decoder):
     """L = L_mle + L_cl (eq. 3). The model is trained once for all decoders of the same margin."""
 
-    Config: ClassVar[type[MethodConfig]] = Config
-    config: Config
+    Config: ClassVar[type[MethodConfig]] = SimCtgConfig
+    config: SimCtgConfig
     name = "simctg"
     summary = "a language model trained to keep its hidden states apart"
 

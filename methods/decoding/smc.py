@@ -21,7 +21,7 @@ from .particles import SAMPLERS, Array, Constraint, Ids, Posterior, Sampler, smc
 from .rejection import awrs
 
 
-class Config(DecoderConfig):
+class SmcConfig(DecoderConfig):
     """As all decoders, and how strings are sampled. ``sample``, ``temperature`` and ``keep_beta`` are not used."""
 
     particles: int = Field(
@@ -52,11 +52,11 @@ class Smc(Decoder):
     Source: Lipkin et al. 2025 (arXiv 2504.05410).
     """
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = SmcConfig
     requires: ClassVar[protocols.Requires] = protocols.Requires(
         model=protocols.CausalModel, columns=("tokens",), facts=("oracle",)
     )
-    config: Config
+    config: SmcConfig
     name = "smc"
     summary = "weighted strings under a constraint: SMC, tokens by adaptive weighted rejection sampling"
 

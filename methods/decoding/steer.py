@@ -21,7 +21,7 @@ from .amateurs import Tuned, TunedConfig
 from .training import part_rows
 
 
-class Config(TunedConfig):
+class SteerConfig(TunedConfig):
     """As all decoders, with settings of the code that was found by its text."""
 
     sample: bool = Field(True, description="draw tokens; false: always the best")
@@ -42,8 +42,8 @@ class Steer(Tuned):
     """
 
     PART = "domain"
-    Config: ClassVar[type[MethodConfig]] = Config
-    config: Config
+    Config: ClassVar[type[MethodConfig]] = SteerConfig
+    config: SteerConfig
     name = "steer"
     summary = "a fine-tuned model, away from its base and from the texts of a pool"
 

@@ -17,7 +17,7 @@ from .decoder import Decoder, DecoderConfig
 from .pictures import embedded, noised, pixels
 
 
-class Config(DecoderConfig):
+class VcdConfig(DecoderConfig):
     """As all decoders, with the values of the public code."""
 
     alpha: float = Field(
@@ -30,11 +30,11 @@ class Config(DecoderConfig):
 class Vcd(Decoder):
     """``(1 + α) z(v) - α z(noised v)``, eq. 3; each branch has a cache of its own."""
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = VcdConfig
     requires: ClassVar[protocols.Requires] = protocols.Requires(
         model=protocols.CausalModel, columns=("tokens", "image")
     )
-    config: Config
+    config: VcdConfig
     name = "vcd"
     summary = "visual contrastive decoding: the picture, away from a noised one"
 

@@ -17,7 +17,7 @@ from .decoder import Decoder, DecoderConfig
 from .pictures import Without, blind_batches
 
 
-class Config(DecoderConfig):
+class VddConfig(DecoderConfig):
     """As all decoders, with the values of the public scripts."""
 
     alpha: float = Field(
@@ -30,11 +30,11 @@ class Config(DecoderConfig):
 class Vdd(Decoder):
     """``(1 + α) z(v) - α z̄``, z̄ the mean logits without the picture."""
 
-    Config: ClassVar[type[MethodConfig]] = Config
+    Config: ClassVar[type[MethodConfig]] = VddConfig
     requires: ClassVar[protocols.Requires] = protocols.Requires(
         model=protocols.CausalModel, columns=("tokens", "image")
     )
-    config: Config
+    config: VddConfig
     name = "vdd"
     summary = "debiased decoding: the picture, away from what is said without it"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -136,7 +136,7 @@ class CausalDecoder(nn.Module):
         self,
         tokens: Tensor,
         mask: Tensor,
-        cache: KeysValues | None = None,
+        cache: Any = None,
         prefix: Tensor | None = None,
         layers: tuple[int, ...] = (),
     ) -> Step:

@@ -68,7 +68,7 @@ class PretrainedCausal(nn.Module):
         self,
         tokens: Tensor,
         mask: Tensor,
-        cache: LibraryCache | None = None,
+        cache: Any = None,
         prefix: Tensor | None = None,
         layers: tuple[int, ...] = (),
     ) -> Step:
@@ -109,8 +109,8 @@ def prepare(config: Config, source: Source) -> Source:
     Raises:
         UnfitError: pictures, or a tokenizer without an end token.
     """
-    source = source.reading(LanguageInfo, "the network 'causal_pretrained'")
-    if source.info.image is not None:
+    old = require(source.info, LanguageInfo, "the network 'causal_pretrained'")
+    if old.image is not None:
         raise UnfitError("model.name: a pretrained causal model reads no pictures; use the network 'causal'")
     tokenizer = hub.tokenizer(config.pretrained, config.revision)
     if tokenizer.eos_token_id is None:
@@ -118,7 +118,6 @@ def prepare(config: Config, source: Source) -> Source:
     eos = int(tokenizer.eos_token_id)
     bos = eos if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id)
     pad = eos if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
-    old = source.info
 
     def coded(row: Sequence[int], blank: bool = True) -> list[int]:
         text = old.words(list(row))

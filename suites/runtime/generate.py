@@ -241,7 +241,7 @@ def decoder_of(writer: Writer, rule: str | None, settings: Mapping[str, Any], se
     elif not issubclass(kind, Decoder) or kind.fit_rows is not Decoder.fit_rows:
         what = f"the rule '{kind.name}' has weights or texts of its own, which are fitted to training texts"
         raise Fault.usage(what, "--rule", f"name a run of {kind.name}, or another rule")
-    method.fitted["draw_seed"] = torch.tensor(seed)  # type: ignore[attr-defined,operator,index]
+    method.fitted["draw_seed"] = torch.tensor(seed)  # type: ignore[operator,index]
     try:
         if hasattr(method, "constraint"):
             method.constraint()  # type: ignore[operator]

@@ -50,7 +50,7 @@ def question(run: Path, row: int = 0) -> tuple[str, str, str]:
     """Context, question and right answer of a test row in conflict."""
     import torch
 
-    source = api.load_run(run).data
+    source: Any = api.load_run(run).data
     batch = source.splits["test"].gather(torch.tensor([row]))
     prompt, answer = (source.info.words(batch[name][0].tolist()) for name in ("prompt", "answer"))
     context, asked = prompt.split(" ; ")
@@ -62,7 +62,7 @@ def test_the_run_answers_as_it_did_in_its_evaluation(run: Path) -> None:
 
     context, asked, _ = question(run)
     (found,) = api.generate(run, asked, context=context)
-    trained = api.load_run(run)
+    trained: Any = api.load_run(run)
     batch = trained.data.splits["test"].gather(torch.tensor([0]))
     tokens = trained.method.predict(batch)["tokens"][0].tolist()
     assert found["text"] == trained.data.info.words(tokens)

@@ -94,7 +94,8 @@ def test_what_the_worlds_know_of_a_text() -> None:
     assert found["chair_i"] == 0 == found["chair_s"]
     everything = np.array([[*scenes.info.oracle.objects, EOS]] * 6)
     found = measured(problem, {"tokens": everything}, list(range(6)))
-    shown = scenes.splits["test"].columns["shown"].float().mean()
+    marks: Any = scenes.splits["test"].columns["shown"]
+    shown = marks.float().mean()
     assert found["chair_i"] == pytest.approx(1 - float(shown))
     assert found["object_recall"] == 1
 
@@ -176,7 +177,7 @@ def test_weighted_strings_against_the_exact_posterior(sums: Any, tmp_path: Path)
     with np.errstate(divide="ignore"):
         weights = np.log(np.array(list(posterior.values())))
     particles = np.stack([padded(strings)] * 2)
-    outputs = {
+    outputs: dict[str, Any] = {
         "tokens": padded([strings[0], (4, 4, 4)]),
         "particles": particles,
         "particle_log_weights": np.stack([weights, weights - 3]),

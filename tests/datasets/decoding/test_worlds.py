@@ -43,6 +43,16 @@ def ids(source: Source[LanguageInfo], split: str, column: str, row: int) -> list
     return [int(t) for t in source.splits[split].gather(torch.tensor([row]))[column][0]]
 
 
+def column(source: Source[LanguageInfo], split: str, name: str) -> Any:
+    """A column as it is stored."""
+    return source.splits[split].columns[name]
+
+
+def columns(table: Any) -> Any:
+    """The columns of a table, of any kind."""
+    return table.columns
+
+
 def words(source: Source[LanguageInfo], split: str, column: str, row: int) -> str:
     return source.info.words(ids(source, split, column, row))
 
@@ -54,7 +64,7 @@ def test_columns_agree_in_every_split(name: str, sources: dict[str, Source[Langu
     assert names[0] == names[1] == names[2]
     for split, table in source.splits.items():
         for row in range(0, len(table), 7):
-            prompt, answer, text = (ids(source, split, column, row) for column in ("prompt", "answer", "tokens"))
+            prompt, answer, text = (ids(source, split, name, row) for name in ("prompt", "answer", "tokens"))
             assert prompt[0] == BOS
             assert answer[-1] == EOS
             assert text[0] == BOS
@@ -89,7 +99,7 @@ def test_contexts_of_test_say_what_is_right(sources: dict[str, Source[LanguageIn
     for row in range(60):
         prompt, answer = (words(source, "test", column, row) for column in ("prompt", "answer"))
         context, question = prompt.removeprefix("ctx ").split(" ; ")
-        group = source.info.groups[int(source.splits["test"].columns["group"][row])]
+        group = source.info.groups[int(column(source, "test", "group")[row])]
         entity, relation = question.split()[1:3]
         fact = (int(entity[3:]), int(relation[3:]))
         held = " ".join(facts.name(facts.remembered(fact)))
@@ -115,7 +125,7 @@ def test_training_answers_have_the_distribution_that_the_oracle_says() -> None:
     fact = next(f for f in facts.true if facts.true[f] != facts.popular[f])
     plain = f"q ent{fact[0]} rel{fact[1]} ?"
     table = source.splits["train"]
-    texts, prompts = (table.columns[name] for name in ("tokens", "prompt"))
+    texts, prompts = (columns(table)[name] for name in ("tokens", "prompt"))
     for row in range(6000):
         text = source.info.words(texts.values[texts.offsets[row] : texts.offsets[row + 1]].tolist())
         prompt = source.info.words(prompts.values[prompts.offsets[row] : prompts.offsets[row + 1]].tolist())
@@ -139,7 +149,7 @@ def test_choices_have_one_best_answer_another_true_one_and_the_popular_error(
 ) -> None:
     source = sources["facts by choice"]
     facts, table = source.info.oracle, source.splits["test"]
-    kinds, options = table.columns["option_kind"], table.columns["options"]
+    kinds, options = columns(table)["option_kind"], columns(table)["options"]
     for row in range(60):
         entity, relation = words(source, "test", "prompt", row).split()[1:3]
         fact = (int(entity[3:]), int(relation[3:]))
@@ -147,9 +157,9 @@ def test_choices_have_one_best_answer_another_true_one_and_the_popular_error(
         assert said[" ".join(facts.name(facts.true[fact]))] == 2
         assert said[" ".join(facts.name(facts.true[fact], alias=True))] == 1
         assert sorted(said.values()) == [0, 0, 0, 1, 2]
-        if source.info.groups[int(table.columns["group"][row])] == "misconception":
+        if source.info.groups[int(columns(table)["group"][row])] == "misconception":
             assert said[" ".join(facts.name(facts.popular[fact]))] == 0
-    part = source.splits["train"].columns["part"]
+    part = column(source, "train", "part")
     assert int((part == 1).sum()) == 40
     assert source.info.parts[1] == "false"
 
@@ -165,17 +175,17 @@ def test_shapes_are_flip_invariant_and_differ() -> None:
 def test_questions_about_scenes_are_answered_by_what_is_shown(sources: dict[str, Source[LanguageInfo]]) -> None:
     source = sources["scenes exist"]
     table, oracle = source.splits["test"], source.info.oracle
-    shown = table.columns["shown"]
+    shown = columns(table)["shown"]
     for row in range(60):
         shape = words(source, "test", "prompt", row).split()[3]
         there = int(shown[row][toy_scenes.SHAPES.index(shape)])
-        assert there == int(table.columns["label"][row]) == int(words(source, "test", "answer", row) == "yes")
+        assert there == int(columns(table)["label"][row]) == int(words(source, "test", "answer", row) == "yes")
         assert source.info.vocabulary[oracle.objects[toy_scenes.SHAPES.index(shape)]] == shape
     assert source.class_names == ("no", "yes")
     assert source.info.yes_no is not None
     assert [source.info.vocabulary[t] for t in source.info.yes_no] == ["no", "yes"]
     assert oracle.beside[0][1] > 0.85 > 0.5 > oracle.beside[2][3]
-    group, label = table.columns["group"], table.columns["label"]
+    group, label = columns(table)["group"], columns(table)["label"]
     adversarial = [k for k in range(60) if int(group[k]) == 2 and not int(label[k])]
     for row in adversarial:  # the pair's other shape
         assert words(source, "test", "prompt", row).split()[3] in ("square", "disc")
@@ -186,9 +196,9 @@ def test_leading_clauses_point_at_the_row_that_asks_neutrally(sources: dict[str,
     source = sources["scenes lead"]
     table = source.splits["test"]
     for row in range(60):
-        group = source.info.groups[int(table.columns["group"][row])]
+        group = source.info.groups[int(columns(table)["group"][row])]
         prompt, neutral = (words(source, "test", column, row) for column in ("prompt", "neutral"))
-        at = int(table.columns["neutral_row"][row])
+        at = int(columns(table)["neutral_row"][row])
         right = words(source, "test", "answer", row)
         if group == "neutral":
             assert at == -1
@@ -198,7 +208,7 @@ def test_leading_clauses_point_at_the_row_that_asks_neutrally(sources: dict[str,
         assert (lead == f"i think the answer is {right} .") == (group == "lead_right")
         assert words(source, "test", "prompt", at) == neutral
         assert words(source, "test", "answer", at) == right
-        assert torch.equal(table.columns["image"][at], table.columns["image"][row])
+        assert torch.equal(columns(table)["image"][at], columns(table)["image"][row])
 
 
 def test_captions_name_what_is_shown_and_quarters_are_where_the_shape_is(
@@ -207,10 +217,10 @@ def test_captions_name_what_is_shown_and_quarters_are_where_the_shape_is(
     source = sources["scenes caption"]
     for row in range(30):
         said = [w for w in words(source, "test", "answer", row).split() if w in toy_scenes.SHAPES]
-        shown = source.splits["test"].columns["shown"][row]
+        shown = column(source, "test", "shown")[row]
         assert sorted(said) == sorted(s for s, there in zip(toy_scenes.SHAPES, shown.tolist(), strict=True) if there)
     asked = sources["scenes ask"]
-    images = asked.splits["test"].columns["image"].float()
+    images = column(asked, "test", "image").float()
     for row in range(1, 30, 2):
         quarter = toy_scenes.QUARTERS.index(tuple(words(asked, "test", "answer", row).split()))
         top, left = 6 * (quarter // 2), 6 * (quarter % 2)
@@ -227,15 +237,15 @@ def test_stories_keep_names_within_a_passage_and_the_oracle_adds_up(
     for row in range(30):
         prompt, answer = ([t for t in ids(source, "test", c, row) if t > EOS] for c in ("prompt", "answer"))
         names = {t for t in prompt if t in oracle.objects}
-        assert names == {t for t, there in zip(oracle.objects, table.columns["shown"][row], strict=True) if there}
+        assert names == {t for t, there in zip(oracle.objects, columns(table)["shown"][row], strict=True) if there}
         assert {t for t in answer if t in oracle.objects} <= names
         assert math.isfinite(oracle.log_probability(prompt, answer))
         assert oracle.log_probability(prompt, answer[:-1]) == -math.inf
         other = next(t for t in oracle.objects if t not in names)
         assert oracle.log_probability(prompt, [other if t in names else t for t in answer]) == -math.inf
-    part = source.splits["train"].columns["part"]
+    part = column(source, "train", "part")
     assert [int((part == k).sum()) for k in range(3)] == [40, 40, 20]
-    documents = source.splits["train"].columns["document"]
+    documents = column(source, "train", "document")
     assert not set(documents[part == 0].tolist()) & set(documents[part == 1].tolist())
     marked = [k for k in range(100) if "report" in words(source, "train", "tokens", k)]
     assert set(range(80, 100)) <= set(marked)
@@ -266,8 +276,8 @@ def test_passages_of_one_document_are_told_apart_by_their_names(sources: dict[st
     oracle, table = source.info.oracle, source.splits["test"]
     for row in range(31):
         prompt = [t for t in ids(source, "test", "prompt", row) if t > EOS]
-        kinds = table.columns["option_kind"][row].tolist()
-        options = [[t for t in option if t > EOS] for option in table.columns["options"][row].tolist()]
+        kinds = columns(table)["option_kind"][row].tolist()
+        options = [[t for t in option if t > EOS] for option in columns(table)["options"][row].tolist()]
         fits = [math.isfinite(oracle.log_probability(prompt, option)) for option in options]
         assert kinds.count(2) == 1
         assert fits[kinds.index(2)]

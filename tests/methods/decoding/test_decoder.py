@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from holdfast.datasets.core.language import EOS, PAD
+from holdfast.datasets.core.language import EOS, PAD, LanguageInfo
 from holdfast.datasets.core.source import Source
 from holdfast.datasets.core.table import Batch
 from holdfast.datasets.core.view import ExperienceView
@@ -22,21 +22,28 @@ from .language_cases import batch_of, language_source
 ROWS = [0, 1, 2, 3, 4, 5]
 
 
-def view_of(source: Source, seed: int = 0) -> ExperienceView:
+def view_of(source: Source[LanguageInfo], seed: int = 0) -> ExperienceView:
     table = source.splits["train"]
     n = len(table)
     return ExperienceView(0, 1, torch.arange(n), (), (), 0, n, table, 8, seed, torch.device("cpu"))
 
 
-def fitted(name: str, source: Source, seed: int = 0, **options: Any) -> Any:
+def fitted(name: str, source: Source[LanguageInfo], seed: int = 0, **options: Any) -> Any:
     torch.manual_seed(seed)
     config = causal.Config(width=16, layers=2, heads=2, feedforward=16, patch=2)
-    net = causal.build(config, source.info, seed)  # type: ignore[arg-type]
+    net = causal.build(config, source.info, seed)
     kind = registry.method(f"decoding/{name}")
-    small = {"lm_epochs": 2, "lm_batch_size": 8, "max_new_tokens": 4, "tuned_epochs": 1, "rank": 2} | options
+    small: dict[str, Any] = {
+        "lm_epochs": 2,
+        "lm_batch_size": 8,
+        "max_new_tokens": 4,
+        "tuned_epochs": 1,
+        "rank": 2,
+    } | options
     made = kind(kind.Config(**{k: v for k, v in small.items() if k in kind.Config.model_fields}), net, seed)
     with torch.no_grad():
-        for block in net.blocks:  # answers that depend on more than the last token
+        blocks: Any = net.blocks
+        for block in blocks:  # answers that depend on more than the last token
             block.attention_out.weight.mul_(6)
             block.narrow.weight.mul_(6)
     made.fit_rows(view_of(source, seed))
@@ -44,12 +51,12 @@ def fitted(name: str, source: Source, seed: int = 0, **options: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def source() -> Source:
+def source() -> Source[LanguageInfo]:
     return language_source()
 
 
 def test_the_first_decoder_trains_and_the_others_load_the_same_weights(
-    source: Source, monkeypatch: pytest.MonkeyPatch
+    source: Source[LanguageInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = fitted("greedy", source, seed=11)
     untrained = fitted("greedy", source, seed=11, lm_epochs=0)
@@ -70,7 +77,7 @@ def test_the_first_decoder_trains_and_the_others_load_the_same_weights(
         fitted("greedy", language_source(seed=1), seed=11)
 
 
-def test_the_model_learns_and_only_the_first_part_is_read(source: Source) -> None:
+def test_the_model_learns_and_only_the_first_part_is_read(source: Source[LanguageInfo]) -> None:
     view = view_of(source)
     rows = training.part_rows(view, "first", source.info)
     assert bool((view.labels("part")[rows] == 0).all())
@@ -86,7 +93,7 @@ RULES = (
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_row_s_answer_does_not_depend_on_the_batch(name: str, source: Source) -> None:
+def test_a_row_s_answer_does_not_depend_on_the_batch(name: str, source: Source[LanguageInfo]) -> None:
     method = fitted(name, source)
     together = method.predict(batch_of(source, ROWS))
     for row in ROWS:
@@ -95,7 +102,7 @@ def test_a_row_s_answer_does_not_depend_on_the_batch(name: str, source: Source) 
         torch.testing.assert_close(alone["scores"][0], together["scores"][row], rtol=1e-4, atol=1e-4)
 
 
-def test_tokens_after_the_end_are_padding_and_passes_are_counted(source: Source) -> None:
+def test_tokens_after_the_end_are_padding_and_passes_are_counted(source: Source[LanguageInfo]) -> None:
     method = fitted("cad", source, max_new_tokens=12)
     found = method.predict(batch_of(source, ROWS))
     for tokens, passes in zip(found["tokens"].tolist(), found["forwards"].tolist(), strict=True):
@@ -108,7 +115,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return torch.equal(a["tokens"], b["tokens"])
 
 
-def test_rules_without_strength_are_the_plain_model(source: Source) -> None:
+def test_rules_without_strength_are_the_plain_model(source: Source[LanguageInfo]) -> None:
     batch = batch_of(source, ROWS)
     greedy = fitted("greedy", source).predict(batch)
     assert same(fitted("cad", source, alpha=0.0).predict(batch), greedy)
@@ -120,7 +127,9 @@ def test_rules_without_strength_are_the_plain_model(source: Source) -> None:
     assert not same(neutral, greedy)
 
 
-def test_draws_are_common_to_all_rules_and_a_rule_that_only_sharpens_is_a_temperature(source: Source) -> None:
+def test_draws_are_common_to_all_rules_and_a_rule_that_only_sharpens_is_a_temperature(
+    source: Source[LanguageInfo],
+) -> None:
     batch = batch_of(source, ROWS)
     identity = fitted("ritual", source, views=("identity",), keep_beta=None).predict(batch)
     assert same(identity, fitted("sampling", source, temperature=0.25).predict(batch))
@@ -131,7 +140,7 @@ def test_draws_are_common_to_all_rules_and_a_rule_that_only_sharpens_is_a_temper
     assert torch.equal(icd.predict(batch)["scores"], lol.predict(batch)["scores"])
 
 
-def test_scores_of_options_are_sums_of_the_rule_over_their_tokens(source: Source) -> None:
+def test_scores_of_options_are_sums_of_the_rule_over_their_tokens(source: Source[LanguageInfo]) -> None:
     method, batch = fitted("cad", source, alpha=0.5), batch_of(source, ROWS)
     found = method.choices(batch)
     net = method.model
@@ -147,12 +156,12 @@ def test_scores_of_options_are_sums_of_the_rule_over_their_tokens(source: Source
                     mask = torch.ones_like(tokens, dtype=torch.bool)
                     prefix = net.embed_pictures(batch["image"][row : row + 1])
                     logits.append(net.step(tokens, mask, prefix=prefix).logits[:, -1].detach())
-                total += float(cad_scores(*logits, 0.5).log_softmax(-1)[0, option[t]])
+                total += float(cad_scores(logits[0], logits[1], 0.5).log_softmax(-1)[0, option[t]])
             assert float(found[row, k]) == pytest.approx(total, abs=1e-3)
         assert float(found[row, 2]) == -float("inf")
 
 
-def test_an_implausible_token_decides_an_option(source: Source) -> None:
+def test_an_implausible_token_decides_an_option(source: Source[LanguageInfo]) -> None:
     batch = batch_of(source, ROWS)
     scores = fitted("icd", source, keep_beta=1.0).choices(batch)
     assert bool((scores[:, :2].min(1).values < -900).any())
@@ -179,7 +188,7 @@ def test_yes_or_no_is_of_two_words_and_calibration_without_bias_changes_nothing(
     assert torch.allclose(debias.predict(batch)["scores"], wanted, atol=1e-6)
 
 
-def test_settings_and_data_that_do_not_fit_are_named(source: Source) -> None:
+def test_settings_and_data_that_do_not_fit_are_named(source: Source[LanguageInfo]) -> None:
     with pytest.raises(UnfitError, match=r"0\.\.1"):
         fitted("dola", source, layers=(5,)).predict(batch_of(source, [0]))
     with pytest.raises(UnfitError, match="sample=false"):
@@ -197,7 +206,7 @@ def test_settings_and_data_that_do_not_fit_are_named(source: Source) -> None:
         training.part_rows(view_of(source), "missing", source.info)
 
 
-def test_the_pool_of_steer_grows_and_is_in_the_state(source: Source) -> None:
+def test_the_pool_of_steer_grows_and_is_in_the_state(source: Source[LanguageInfo]) -> None:
     steer = fitted("steer", source, grow=True)
     begun = len(steer.fitted["pool"])
     steer.predict(batch_of(source, ROWS))

@@ -47,4 +47,4 @@ def test_pictures_are_taken_away_or_made_grey() -> None:
     bare, grey = blind_batches(batch, "none_unk")
     assert "image" not in bare
     assert float(grey["image"].abs().max()) == 0
-    assert [len(blind_batches(batch, kind)) for kind in ("none", "unk")] == [1, 1]  # type: ignore[arg-type]
+    assert [len(blind_batches(batch, kind)) for kind in ("none", "unk")] == [1, 1]

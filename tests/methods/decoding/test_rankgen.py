@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from holdfast.datasets.core.language import LanguageInfo
 from holdfast.datasets.core.source import Source
 from holdfast.methods.decoding.rank_beam import Beam, rank_beam
 from holdfast.methods.networks.branches import Branch
@@ -97,20 +98,22 @@ def test_the_encoder_reads_no_padding_and_keeps_the_last_tokens() -> None:
 
 
 @pytest.fixture(scope="module")
-def source() -> Source:
+def source() -> Source[LanguageInfo]:
     return language_source(pictures=False)
 
 
 @pytest.mark.parametrize("options", [{}, {"ranker": "likelihood"}, {"ranker": "overlap"}, {"negatives": "generative"}])
-def test_a_row_s_continuation_does_not_depend_on_the_batch(source: Source, options: dict[str, Any]) -> None:
-    small = {"rank_epochs": 1, "rank_width": 8, "samples": 3, "piece": 2, "lm_epochs": 1}
+def test_a_row_s_continuation_does_not_depend_on_the_batch(
+    source: Source[LanguageInfo], options: dict[str, Any]
+) -> None:
+    small: dict[str, Any] = {"rank_epochs": 1, "rank_width": 8, "samples": 3, "piece": 2, "lm_epochs": 1}
     method = fitted("rankgen", source, **small, **options)
     together = method.generate(batch_of(source, [0, 1, 2]))
     alone = method.generate(batch_of(source, [1]))
     assert together["tokens"][1].tolist() == alone["tokens"][0].tolist()
 
 
-def test_training_brings_right_continuations_before_those_of_the_same_document(source: Source) -> None:
+def test_training_brings_right_continuations_before_those_of_the_same_document(source: Source[LanguageInfo]) -> None:
     def share(method: Any) -> float:
         batch = batch_of(source, list(range(4)), "train")
         from holdfast.methods.networks.language import rows_of
@@ -119,5 +122,5 @@ def test_training_brings_right_continuations_before_those_of_the_same_document(s
         c = method.vectors(*method.texts(batch["answer"]), 1)
         return float(((p @ c.T).argmax(1) == torch.arange(4)).double().mean())
 
-    options = {"rank_width": 16, "rank_lr": 0.01, "negatives": "inbook", "lm_epochs": 1}
+    options: dict[str, Any] = {"rank_width": 16, "rank_lr": 0.01, "negatives": "inbook", "lm_epochs": 1}
     assert share(fitted("rankgen", source, rank_epochs=40, **options)) == 1

@@ -13,7 +13,7 @@ from holdfast.datasets.core.source import Source
 from holdfast.datasets.decoding import toy_constraints, toy_facts
 from holdfast.methods.base import UnfitError
 from holdfast.methods.decoding.awrs import Awrs
-from holdfast.methods.decoding.smc import Smc
+from holdfast.methods.decoding.smc import Smc, SmcConfig
 from holdfast.methods.networks import causal, markov
 
 
@@ -24,7 +24,8 @@ def sums() -> Source[LanguageInfo]:
 
 def decoder(kind: type[Smc], source: Source[LanguageInfo], **options: Any) -> Smc:
     net = markov.build(markov.Config(), source.info, 0)
-    return kind(kind.Config(lm_epochs=0, max_new_tokens=6, **options), net, 0)
+    config: Any = kind.Config
+    return kind(config(lm_epochs=0, max_new_tokens=6, **options), net, 0)
 
 
 def measured(method: Smc, source: Source[LanguageInfo], rows: int = 25) -> dict[str, float]:
@@ -78,7 +79,7 @@ def test_a_model_with_a_cache_gives_what_it_gives_without(sums: Source[LanguageI
     """The weight of a string under no constraint but its length is the mass left to it: a check of the caches."""
     torch.manual_seed(0)
     net = causal.build(causal.Config(width=8, layers=1, heads=2, feedforward=8), sums.info, 0).eval()
-    method = Smc(Smc.Config(lm_epochs=0, max_new_tokens=4, particles=6, threshold=1.0, sampler="masked"), net, 0)
+    method = Smc(SmcConfig(lm_epochs=0, max_new_tokens=4, particles=6, threshold=1.0, sampler="masked"), net, 0)
     row = sums.splits["test"].gather(torch.tensor([0]))
     found, passes = method.run(row)
     assert passes > 6
@@ -104,4 +105,4 @@ def test_data_without_a_constraint_or_a_table_is_refused() -> None:
         markov.build(markov.Config(), facts.info, 0)
     net = causal.build(causal.Config(width=8, layers=1, heads=2, feedforward=8), facts.info, 0)
     with pytest.raises(UnfitError, match="needs data with a constraint"):
-        Smc(Smc.Config(), net, 0).constraint()
+        Smc(SmcConfig(), net, 0).constraint()
