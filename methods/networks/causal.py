@@ -98,12 +98,14 @@ class CausalDecoder(nn.Module):
             _Block(config.width, config.heads, config.feedforward) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width)
-        self.patches: nn.Linear | None = None
+        self.patches: nn.Sequential | None = None
         if info.image is not None:
             channels, size = info.image
             if size % config.patch:
                 raise UnfitError(f"model.options.patch: {config.patch} does not divide the pictures' side {size}")
-            self.patches = nn.Linear(channels * config.patch**2, config.width)
+            wide = 2 * config.width
+            pixels = nn.Linear(channels * config.patch**2, wide)
+            self.patches = nn.Sequential(pixels, nn.GELU(), nn.Linear(wide, config.width))
             self.places = nn.Parameter(torch.randn((size // config.patch) ** 2, config.width) * config.width**-0.5)
 
     def prefix(self, batch: Batch) -> Tensor | None:
