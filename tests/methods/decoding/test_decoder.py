@@ -32,7 +32,7 @@ def fitted(name: str, source: Source[LanguageInfo], seed: int = 0, **options: An
     torch.manual_seed(seed)
     config = causal.Config(width=16, layers=2, heads=2, feedforward=16, patch=2)
     net = causal.build(config, source.info, seed)
-    kind = registry.method(f"decoding/{name}")
+    kind: Any = registry.method(f"decoding/{name}")
     small: dict[str, Any] = {
         "lm_epochs": 2,
         "lm_batch_size": 8,

@@ -24,7 +24,8 @@ def test_a_rewritten_recipe_is_todays(path: Path, profile: str | None, tmp_path:
     mine.write_text(migrate_text(path.read_text()))
     new, today = catalog.recipe(str(mine), profile), catalog.recipe(path.stem, profile)
     catalog.resolve(new)
-    assert new.model_dump() == today.model_dump()
+    later = {"claims", "reported"}  # what was found out since changes no run
+    assert new.model_dump(exclude=later) == today.model_dump(exclude=later)
     assert [line for line in path.read_text().splitlines() if line.startswith("#")] == [
         line for line in mine.read_text().splitlines() if line.startswith("#")
     ], "comments stay"
