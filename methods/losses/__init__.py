@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .contrast import steer_scores as steer_scores
     from .contrast import vdd_scores as vdd_scores
     from .contrastive_total import contrastive_total as contrastive_total
+    from .ctc import ctc as ctc
     from .dense_prediction import balanced_bce as balanced_bce
     from .dense_prediction import depth_l1 as depth_l1
     from .dense_prediction import normals_l1 as normals_l1
@@ -136,6 +137,7 @@ FILES = {
     "conr": ("conr",),
     "contrastive_total": ("contrastive_total",),
     "ci_kd": ("ci_kd",),
+    "ctc": ("ctc",),
     "dense_prediction": (
         "segmentation_ce",
         "balanced_bce",

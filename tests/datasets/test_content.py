@@ -177,6 +177,7 @@ SETS: dict[str, tuple[Callable[[Path, int], Any], dict[str, Any]]] = {
 NO_FILES = {
     *("continual/digits", "slimmable/scenes"),
     *("peft/toy_sentiment", "peft/toy_topic", "peft/toy_nli"),
+    *("decoding/toy_facts", "decoding/toy_scenes", "decoding/toy_stories", "decoding/toy_constraints"),
 }
 
 
