@@ -25,7 +25,7 @@ RUN_FILES = {
 INVOCATION_FILES = {"invocation.json", "worker.pid"}
 _QUESTION = re.compile(r"(ask|answer)-\d+\.json")  # of a trial that a pruner watches
 _UNFINISHED = re.compile(r"\.(?P<name>.+?)(\.\d+)?\.part")  # a file that a killed process was writing
-PICTURES = {".png", ".pdf", ".csv"}  # and the coordinates of one
+PICTURES = {".png", ".pdf", ".csv", ".txt"}  # and coordinates of one, and alignments of words
 _CHECKPOINT = re.compile(r"\d+\.(pt|json)")
 
 
