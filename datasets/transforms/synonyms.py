@@ -168,5 +168,5 @@ def _folder(backbone: str) -> Path:
 def _weights(folder: Path) -> Path:
     path = folder / "model.safetensors"
     if not path.is_file():
-        raise DataError(f"{folder}: there is no model.safetensors, whose input embeddings give the synonyms")
+        raise DataError(f"{path}: missing, and its input embeddings give the synonyms")
     return path

@@ -113,7 +113,7 @@ def writer_of(target: str | Path, out: str | Path | None = None) -> Writer:
     folder = Path(target)
     if not (folder / "config.json").is_file():
         try:
-            return _of_run(TrainedRun(folder_of(str(target), out_of(out), "suites generate {}")))
+            return _of_run(TrainedRun(folder_of(str(target), out_of(out), "suites generate {} --prompt TEXT")))
         except Fault as fault:
             if folder.exists() or str(target) == "last" or str(target).count("/") != 1 or "holds" in fault.what:
                 raise

@@ -26,6 +26,8 @@ INVOCATION_FILES = {"invocation.json", "worker.pid"}
 _QUESTION = re.compile(r"(ask|answer)-\d+\.json")  # of a trial that a pruner watches
 _UNFINISHED = re.compile(r"\.(?P<name>.+?)(\.\d+)?\.part")  # a file that a killed process was writing
 PICTURES = {".png", ".pdf", ".csv", ".txt"}  # and coordinates of one, and alignments of words
+EXPORT = "export"  # what a method writes for other programs
+EXPORTED = {"README.md", "adapter_config.json", "adapter_model.safetensors", "head.safetensors"}
 _CHECKPOINT = re.compile(r"\d+\.(pt|json)")
 
 
@@ -97,9 +99,11 @@ def _of_run(parts: tuple[str, ...], is_folder: bool) -> bool:
     """Whether a path within a run's folder is one that we write."""
     name = _UNFINISHED.sub(r"\g<name>", parts[-1])
     if len(parts) == 1:
-        return name in ({"plots", "checkpoint", PREDICTIONS, CODE} if is_folder else RUN_FILES)
+        return name in ({"plots", "checkpoint", PREDICTIONS, CODE, EXPORT} if is_folder else RUN_FILES)
     if len(parts) != 2 or is_folder:
         return False
+    if parts[0] == EXPORT:
+        return name in EXPORTED
     if parts[0] == PREDICTIONS:
         return SHARD.fullmatch(name) is not None
     if parts[0] in ("plots", CODE):
