@@ -60,7 +60,7 @@ def show(
         else:
             console.table(*part)
     chosen = f" --profile {profile}" if profile else ""
-    console.line(f"every field with type, range and meaning: suites show {name}{chosen} --all")
+    console.line(f"every field: suites show {name}{chosen} --all")
     return None
 
 

@@ -46,7 +46,7 @@ def test_the_shell_completes_verbs_and_suites(tmp_path: Path, cli: CommandLine) 
         done = cli(out=tmp_path, _SUITES_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(number))
         return done.stdout.split()
 
-    assert completed("suites re", 1) == ["resume"]
+    assert completed("suites res", 1) == ["resume"]
     assert completed("suites run coconut_sl", 2) == ["coconut_slurp"]
     assert "--install-completion" in cli("-h", out=tmp_path).stdout
 
