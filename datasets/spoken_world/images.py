@@ -12,6 +12,7 @@ from ..core.images import image_source
 from ..core.source import ImageInfo, Source
 from ..core.table import Table
 from . import rows
+from .draw import Row
 from .plan import Plan
 from .rows import Progress, WorldConfig
 
@@ -70,7 +71,7 @@ def load(config: Config, root: Path | None, progress: Progress = None) -> Source
     )
 
 
-def _levels(plan: Plan, factor: str, mine: list[rows.Row]) -> torch.Tensor:
+def _levels(plan: Plan, factor: str, mine: list[Row]) -> torch.Tensor:
     levels = plan.levels(factor)
     if isinstance(levels[0], str):
         return rows.numbered(mine, factor, levels)

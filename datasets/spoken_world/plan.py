@@ -37,7 +37,7 @@ from ..spoken import grammar, speaker
 from ..spoken.grammar import SPLITS
 from .factors import ACCENTS, DEFAULTS, FACTORS, LEVELS, MEASURED, NAMED, OF
 
-FIELDS = ("extends", "classes", "label", "rows", "experiences", "factors", "noise_db", "bias", "drift")
+FIELDS: tuple[str, ...] = ("extends", "classes", "label", "rows", "experiences", "factors", "noise_db", "bias", "drift")
 FIELDS += ("drift_strength", "overlap", "imbalance", "target")
 Values = tuple[Any, ...]  # of a named factor its values, of a measured one (low, high)
 By = Mapping[str, Mapping[str, Values]]  # factor -> split -> values
@@ -103,7 +103,7 @@ def stored() -> dict[str, dict[str, Any]]:
 
 def written(plan: str | Mapping[str, Any]) -> dict[str, Any]:
     """A plan as one mapping, what it extends included. Raises PlanError for a plan that there is not."""
-    document = {"extends": plan} if isinstance(plan, str) else dict(plan)
+    document: dict[str, Any] = {"extends": plan} if isinstance(plan, str) else dict(plan)
     base = document.pop("extends", None)
     if base is None:
         return document
