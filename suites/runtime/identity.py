@@ -28,8 +28,10 @@ def identity(
     changed = changed_of(recipe)
     trial = plan.get("trial") or {}
     git = plan["git"]
+    group = (method, *([recipe.profile] if recipe.profile else []), *([f"trials of {trial['study']}"] if trial else []))
     tags = {
         "method": method,
+        "group": ", ".join(group),  # what MLflow's table may average: neither two profiles nor trials with other runs
         "seed": str(seed),
         "suite": recipe.name,
         "profile": str(recipe.profile),
@@ -49,7 +51,6 @@ def identity(
     params = {"method": method, "seed": str(seed), "profile": str(recipe.profile), **fields, **changed}
     if trial:
         tags |= {"holdfast.study": trial["study"], "holdfast.trial": str(trial["number"])}
-        tags["method"] = f"{method}, trials of {trial['study']}"  # other settings: in no group with the method's runs
         params |= {f"sweep.{name}": _text(value) for name, value in trial["params"].items()}
     main = measures.metrics(recipe.problem, sets=recipe.evaluate.sets).main
     finals = finals_of(recipe)

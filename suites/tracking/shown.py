@@ -108,10 +108,7 @@ def view_state(main: str, finals: Sequence[str], higher_is_better: bool | None) 
             "datasetsFilter": [],
             "modelVersionFilter": "All Runs",
             "selectedColumns": [*columns, "attributes.`Duration`", "params.`profile`"],
-            "groupBy": {
-                "aggregateFunction": "average",
-                "groupByKeys": [{"mode": "tag", "groupByData": name} for name in ("method", "profile")],
-            },
+            "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "group"}]},
             "groupsExpanded": {},
         }
     )
