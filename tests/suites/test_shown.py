@@ -118,6 +118,7 @@ def test_the_pages_of_an_invocation(cli: CommandLine, tmp_path: Path) -> None:
         assert run.data.params["train.lr"] == "0.0031"
         assert "train.epochs" not in run.data.params, "it is the suite's"
         assert {run.data.tags[key] for key in ("suite", "profile", "data")} == {"coconut_slurp", "smoke", "stand-in"}
+        assert run.data.tags["group"] == f"{run.data.tags['method']}, smoke"
         assert "suites run coconut_slurp" in run.data.tags["mlflow.note.content"]
         assert "Predictions of single rows are not kept" in run.data.tags["mlflow.note.content"]
         curve = client.get_metric_history(run.info.run_id, "accuracy/after_experience")
