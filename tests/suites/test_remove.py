@@ -37,14 +37,6 @@ def invocation(out: Path, name: str = "suite-1", **changes: Any) -> Path:
     runs = [{"method": "er", "seed": seed, "folder": f"er-s{seed}"} for seed in (0, 1)]
     document = {"schema": 1, "suite": "coconut_slurp", "uid": "ab12", "recipe": "name: x", "data": {}, "runs": runs}
     document |= changes
-        "schema": 1,
-        "suite": "coconut_slurp",
-        "uid": "ab12",
-        "recipe": "name: x",
-        "data": {},
-        "runs": runs,
-        **changes,
-    }
     for run in runs:
         for file in (
             "run.json",
