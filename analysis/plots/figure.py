@@ -6,6 +6,7 @@ A picture is a PNG for the screen and, beside it, a PDF for a paper; both are th
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 import textwrap
 import warnings
@@ -56,6 +57,11 @@ _METADATA: dict[str, dict[str, None]] = {
     ".png": {"Software": None},
     ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
     ".svg": {"Date": None},
+}
+CANVASES = {
+    ".png": ("backend_agg", "FigureCanvasAgg", "print_png"),
+    ".pdf": ("backend_pdf", "FigureCanvasPdf", "print_pdf"),
+    ".svg": ("backend_svg", "FigureCanvasSVG", "print_svg"),
 }
 TRUE_TYPE = 42  # fonts of a PDF: journals refuse Type 3
 _heading: ContextVar[str] = ContextVar("heading", default="")
@@ -144,14 +150,8 @@ def save(figure: Any, path: Path) -> None:
 
 def _write(figure: Any, path: Path) -> None:
     """The file, by the canvas itself: ``Figure.savefig`` draws everything twice."""
-    from matplotlib.backends import backend_agg, backend_pdf, backend_svg
-
-    canvases: dict[str, tuple[Any, str]] = {
-        ".png": (backend_agg.FigureCanvasAgg, "print_png"),
-        ".pdf": (backend_pdf.FigureCanvasPdf, "print_pdf"),
-        ".svg": (backend_svg.FigureCanvasSVG, "print_svg"),
-    }
-    canvas, method = canvases[path.suffix]
+    module, name, method = CANVASES[path.suffix]  # imported when it is needed: that of PDF brings 130 modules
+    canvas = getattr(importlib.import_module(f"matplotlib.backends.{module}"), name)
     shown = figure.dpi
     figure.set_layout_engine("none")
     try:

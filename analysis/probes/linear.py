@@ -5,7 +5,9 @@ They are fitted on one thread without a random number: equal features give equal
 
 from __future__ import annotations
 
+import functools
 import warnings
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,21 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 ITERATIONS = 1000
+
+
+@functools.cache
+def _libraries() -> Any:
+    """Those with threads that scikit-learn brings in: to look for them takes longer than a small probe."""
+    import sklearn.linear_model  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Linear algebra runs on one thread inside."""
+    limited: AbstractContextManager[Any] = _libraries().limit(limits=1)
+    return limited
 
 
 class LinearProbe:
@@ -25,7 +42,6 @@ class LinearProbe:
     def __init__(self, features: Array, targets: Array) -> None:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LinearRegression, LogisticRegression
-        from threadpoolctl import threadpool_limits
 
         x, y = _checked(features), np.asarray(targets)
         self.classes = np.issubdtype(y.dtype, np.integer)
@@ -33,15 +49,13 @@ class LinearProbe:
             raise ValueError("a probe needs rows of two classes or more" if len(y) else "a probe needs rows")
         self.median = float(np.median(y))
         self._model: Any = LogisticRegression(C=1.0, max_iter=ITERATIONS) if self.classes else LinearRegression()
-        with threadpool_limits(limits=1), warnings.catch_warnings():
+        with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the steps are part of the definition
             self._model.fit(x, y)
 
     def predict(self, features: Array) -> Array:
         """Classes or numbers [n] of ``features`` [n, d]."""
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(limits=1):
+        with one_thread():
             return np.asarray(self._model.predict(_checked(features)))
 
 

@@ -82,7 +82,7 @@ class Plan:
 def grammar() -> dict[str, Any]:
     """The grammar file."""
     text = (resources.files(__package__) / "grammar.yaml").read_text(encoding="utf-8")
-    document: dict[str, Any] = yaml.safe_load(text)
+    document: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return document
 
 

@@ -190,14 +190,19 @@ def unknown_names(document: Mapping[str, Any], model: type[BaseModel], prefix: s
     return errors
 
 
-def to_yaml(recipe: Recipe) -> str:
-    """The resolved recipe as YAML that :func:`load` reads back to the same."""
+def to_document(recipe: Recipe) -> dict[str, Any]:
+    """The resolved recipe as the document of :func:`to_yaml`."""
     document = recipe.model_dump(by_alias=True, mode="json")
     if (profile := document.pop("profile")) is not None:
         document["profile"] = profile
     if document["tuned"] is None:
         del document["tuned"]
-    return yaml.safe_dump(written(document), sort_keys=False, allow_unicode=True, width=120)
+    return written(document)
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The resolved recipe as YAML that :func:`load` reads back to the same."""
+    return yaml.safe_dump(to_document(recipe), sort_keys=False, allow_unicode=True, width=120)
 
 
 def digest(recipe: Recipe) -> str:

@@ -3,6 +3,7 @@ the facts that its model is built by, the names of the classes, and how a file b
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ class Facts:
     class_names: tuple[str, ...]
 
 
+@functools.cache
 def _kinds() -> dict[str, Any]:
     """The infos that are kept, by name: those whose fields are plain. Recordings have ``model.json``."""
     from pydantic import TypeAdapter

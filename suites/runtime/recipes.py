@@ -11,7 +11,7 @@ from ..config import scratch
 from ..config.documents import read_yaml
 from ..config.errors import Fault
 from ..config.migrate import migrated
-from ..config.recipe import Recipe, build, load, to_yaml
+from ..config.recipe import Recipe, build, load, to_document, to_yaml
 from ..tracking.files import write_atomic
 
 CODE = "code"  # folder of a run with copies of the files of the user's own that its recipe names
@@ -81,4 +81,5 @@ def check_code(recipe: Recipe) -> None:
 
 def apply(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     """The recipe with these values by path; the order of the fields is the recipe's."""
-    return load(to_yaml(recipe), None, [f"{path}={json.dumps(value)}" for path, value in values.items()], recipe.name)
+    changes = [f"{path}={json.dumps(value)}" for path, value in values.items()]
+    return build(to_document(recipe), None, changes, recipe.name)

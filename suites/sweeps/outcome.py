@@ -14,7 +14,7 @@ from ..config import catalog, measures, protocol, registry, run_files
 from ..config.errors import Fault
 from ..config.evidence import Tuned
 from ..config.private import written
-from ..config.recipe import Recipe, to_yaml
+from ..config.recipe import Recipe, to_document
 from ..runtime import folders, invocation, recipes
 from ..tracking import parents
 from ..tracking.sender import RunIdentity
@@ -108,7 +108,7 @@ def best_file(study: Study, row: dict[str, Any]) -> str:
     """A recipe file of the trial's setting; which trial it was is said in a comment of one line, however many fields
     there are."""
     values = yaml.safe_dump(row["params"], default_flow_style=True, width=math.inf).strip()
-    document = yaml.safe_load(to_yaml(best_recipe(study, row)))
+    document = to_document(best_recipe(study, row))
     document.pop("profile", None)
     return f"# Trial {row['number']} of the study {study.plan['study']}: {values}\n" + yaml.safe_dump(
         document, sort_keys=False, width=120

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from .process import CommandLine
+from .process import BLANK, CommandLine, blank_pictures
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +23,13 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     from .sweeps import Here
 
     monkeypatch.setattr(executors, "engine", lambda *a, **k: Here())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pictures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pictures have no pixels, but in a module that looks at them (``REAL_PICTURES = True``)."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, "REAL_PICTURES", False):
+            patch.setenv(BLANK, "1")
+            blank_pictures(patch)
+        yield

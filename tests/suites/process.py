@@ -23,6 +23,11 @@ from typing import Any
 import pytest
 
 CHILD = "child of the server"
+BLANK = "HOLDFAST_BLANK_PICTURES"  # set in the environment: pictures have no pixels
+_PIXEL = (  # a PNG of one
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+    "3a7e9b550000000a49444154789c636000000002000148afa4710000000049454e44ae426082"
+)
 SUITES = Path(sys.executable).with_name("suites")
 _CONTEXT = multiprocessing.get_context("forkserver")
 _PRELOADED = (
@@ -52,6 +57,18 @@ def _start() -> None:
         multiprocessing.forkserver.ensure_running()
 
 
+def blank_pictures(patch: pytest.MonkeyPatch) -> None:
+    """Pictures are built and then written without pixels: to place and draw their letters takes half of a smoke run."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    def write(canvas: Any, file: Path, **_: Any) -> None:
+        file.write_bytes(bytes.fromhex(_PIXEL))
+
+    patch.setattr(FigureCanvasAgg, "print_png", write)
+    patch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
+
+
 def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple[str, str]) -> None:
     os.environ.clear()
     os.environ.update(env)
@@ -62,6 +79,8 @@ def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple
     sys.argv = ["suites", *arguments]
     from holdfast.suites.cli.app import main
 
+    if env.get(BLANK):
+        blank_pictures(pytest.MonkeyPatch())
     try:
         main()
     finally:

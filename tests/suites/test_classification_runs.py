@@ -22,7 +22,6 @@ from ..datasets import trees
 from .process import CommandLine
 
 SUITES = ("split_digits", "split_mnist", "split_cifar10")
-OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in SUITES[1:]]  # the same entries on other stand-ins
 ER = ["run", "split_digits", "--profile", "smoke", "--method", "er", "--json"]
 
 
@@ -36,7 +35,8 @@ def _entries(name: str) -> list[str]:
     return [part for method in catalog.recipe(name, "smoke").methods for part in ("--method", method)]
 
 
-@pytest.mark.parametrize("name", ["split_digits", *OTHERS])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SUITES)
 def test_every_entry_of_a_recipe_trains_and_is_drawn(name: str, out: Path, cli: CommandLine) -> None:
     recipe = catalog.recipe(name, "smoke")
     known = measures.of_recipe(recipe)

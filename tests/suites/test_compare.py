@@ -102,6 +102,7 @@ def test_seeds_of_data_are_pairs_not_tasks(tmp_path: Path) -> None:
     assert task["methods"][1]["verdict"] == "worse"
 
 
+REAL_PICTURES = True
 SPLITS = {"rows": {"train": 70, "valid": 15, "test": 15}, "random_split": True}
 FRESH = {"rows": {"train": 70, "valid": 15, "test": 15}, "random_split": False}
 

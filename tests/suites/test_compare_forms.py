@@ -17,6 +17,8 @@ from holdfast.suites.reports.picture import profile_curves, rank_diagram
 from .process import CommandLine
 from .test_compare import invocation
 
+REAL_PICTURES = True
+
 
 @pytest.fixture
 def three_tasks(tmp_path: Path) -> Path:

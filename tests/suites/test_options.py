@@ -260,6 +260,7 @@ def test_doctor_names_a_store_that_does_not_answer(
     assert next(c for c in checks if c["what"] == "store")["ok"] is False
 
 
+@pytest.mark.slow
 def test_ui_serves_the_store_on_loopback(tmp_path: Path, cli: CommandLine) -> None:
     run(cli, tmp_path)
     with socket.socket() as s:

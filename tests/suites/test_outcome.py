@@ -13,6 +13,8 @@ from holdfast.suites.runtime import invocation
 from holdfast.suites.runtime.console import Console
 from holdfast.suites.sweeps import outcome, screen, studies
 
+REAL_PICTURES = True
+
 
 def study(out: Path) -> studies.Study:
     """Of an error: less is better."""

@@ -17,6 +17,8 @@ from holdfast.suites.runtime import folders, invocation
 from holdfast.suites.runtime.console import Console
 from holdfast.suites.tracking.delivery import compare_store
 
+REAL_PICTURES = True
+
 
 def fails(*arguments: Any, **named: Any) -> None:
     raise MemoryError("Unable to allocate 12.1 GiB")

@@ -139,6 +139,7 @@ def test_runs_that_succeed_fail_and_lose_their_server_hold_no_secret(home: Path,
     assert found_in(home / "runs", home) == []
 
 
+@pytest.mark.slow
 def test_a_study_holds_no_secret_and_its_workers_have_the_login(home: Path, cli: CommandLine) -> None:
     sweep = ["sweep", "supremix_tabular", "--profile", "smoke", "--method", "l1", "--trials", "2", "--json"]
     data = ["--data-root", str(home / "data")]

@@ -31,6 +31,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Callable[..., Pat
     return ["run", "supremix_stsb", "--profile", "smoke", "--json", *model]
 
 
+@pytest.mark.slow
 def test_a_killed_run_of_a_text_model_ends_as_an_undisturbed_one(out: Path, small: list[str], cli: CommandLine) -> None:
     chosen = [*small, "--method", "supremix", "data.options.fraction=0.9"]
     whole = cli(*chosen, out=out).document["runs"]

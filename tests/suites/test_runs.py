@@ -46,6 +46,7 @@ TWINS = (
     *("cdvg_bffhq", "cdvg_ccifar10", "cdvg_drift", "cdvg_folder", "coconut_fsc", "split_cifar10"),
     *("supremix_agedb", "supremix_imdb_wiki", "sepclr_celeba", "sepclr_chexpert", "sepclr_folder", "sepclr_odir"),
     *("slimmable_nyud", "slimmable_pascal", "slimmable_folder", "slimmable_cifar100"),
+    *("split_mnist", "supremix_timeseries", "peft_superglue", "rankgen_choice_toystories"),
     *("captions_toyscenes", "debias_toyscenes", "ritual_toyscenes", "simctg_toystories", "steer_toystories"),
 )
 ALL = [row["name"] for row in catalog.recipes()]

@@ -148,6 +148,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_the_workers_of_a_study_import_it_in_processes_of_their_own(
     recipe: Path, tmp_path: Path, cli: CommandLine
 ) -> None:

@@ -91,6 +91,7 @@ def test_a_set_changes_no_other_number(cli: CommandLine, tmp_path: Path) -> None
             assert metrics[name] == value, name
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_of_a_set_goes_on(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()

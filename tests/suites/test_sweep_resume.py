@@ -32,6 +32,7 @@ def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_a_torn_journal_and_a_trial_begun_by_a_dead_driver(tmp_path: Path) -> None:
     """The torn line is cut; the trial that was begun but never ended goes on under its number with its values."""
@@ -142,6 +143,7 @@ def test_a_study_on_postgresql(tmp_path: Path, postgres: str) -> None:
         drive(other)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_a_dead_tracking_server_does_not_stop_a_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine

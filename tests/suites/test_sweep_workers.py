@@ -29,6 +29,7 @@ def test_ray_without_ray_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         engines.engine(engines.Workers(1, "ray"))
 
 
+@pytest.mark.slow
 def test_two_workers_give_what_one_gives_and_a_killed_one_costs_nothing(tmp_path: Path, cli: CommandLine) -> None:
     one = json.loads(cli.apart(*SWEEP, "--trials", "4", "--method", "er", "--study", "one", out=tmp_path).stdout)
     with sweeping(tmp_path, "--trials", "4", "--method", "er", "--study", "two", "--workers", "2") as process:
