@@ -1,7 +1,8 @@
 """Child process that speaks: started fresh by speaker.py, never imported by the product's own process.
 
-It loads eSpeak NG once and never speaks itself, for its second utterance would differ from its first: every utterance
-is spoken in a child forked from it. Protocol on standard input and output: one JSON line asks, a JSON line and raw
+It loads one synthesiser and speaks every utterance in a child forked from it, for eSpeak NG's second utterance would
+differ from its first, and Pico's first two from those that follow (so three are discarded before the first fork).
+Protocol on standard input and output: one JSON line asks, a JSON line and raw
 bytes answer.
 """
 
@@ -72,7 +73,25 @@ def speak(library: Any, request: dict[str, Any]) -> tuple[bytes, list[tuple[int,
     return b"".join(pieces), events
 
 
-def answer(library: Any, line: str) -> bytes:
+def initialise_pico() -> tuple[Any, int]:
+    """Pico, warmed up, and its sample rate."""
+    from py_nanotts import NanoTTS
+
+    library = NanoTTS()
+    for _ in range(3):
+        library.speak("wake me up at seven", voice="en-GB", speed=1.0, pitch=1.0)
+    return library, 16000
+
+
+def speak_pico(library: Any, request: dict[str, Any]) -> tuple[bytes, list[tuple[int, str]]]:
+    """As :func:`speak`; Pico gives no events."""
+    if request["voice"] not in ("en-GB", "en-US", "de-DE", "es-ES", "fr-FR", "it-IT"):
+        raise ValueError(f"unknown voice {request['voice']}")
+    samples = library.speak(request["words"], voice=request["voice"], speed=request["rate"], pitch=request["pitch"])
+    return samples, []
+
+
+def answer(library: Any, line: str, speak: Any = speak) -> bytes:
     """Fork, speak in the child, and return what it wrote."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -99,12 +118,13 @@ def answer(library: Any, line: str) -> bytes:
 
 
 def main() -> None:
-    library, rate = initialise()
+    pico = sys.argv[1:] == ["pico"]
+    library, rate = initialise_pico() if pico else initialise()
     out = sys.stdout.buffer
     out.write(struct.pack("<I", rate))
     out.flush()
     for line in sys.stdin:
-        out.write(answer(library, line))
+        out.write(answer(library, line, speak_pico if pico else speak))
         out.flush()
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from ..core import cache
 from ..core.table import Ragged
 from ..readers.audio import SAMPLE_RATE
-from .features import HOP, log_mel, waveform
+from .features import HOP, log_mel, spectrogram, waveform
 from .grammar import Utterance
-from .speaker import Speech, speak_all
+from .speaker import Speech, SpeechError, speak_all
 
 VERSION = 2  # of the sound: raise it where the same utterance would sound or look different
 
@@ -84,15 +84,19 @@ def spoken(
     *,
     key: Mapping[str, Any],
     labels: bool = False,
-    features: Literal["log_mel", "waveform"] = "log_mel",
+    features: Literal["log_mel", "spectrogram", "waveform"] = "log_mel",
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Ragged, Ragged | None]:
-    """Log-mel frames of each utterance ([N] rows of [T, 40], float16) or its samples ([n], int16, 16 kHz); with
+    """Log-mel frames of each utterance ([N] rows of [T, 40], float16; of ``spectrogram`` not normalised) or its
+    samples ([n], int16, 16 kHz); with
     ``labels`` the phoneme id of each log-mel frame.
 
-    ``key`` names the content for the cache (plan and seed). Raises SpeechError.
+    ``key`` names the content for the cache (plan and seed). Raises SpeechError, also where ``labels`` are asked of a
+    synthesiser that gives no phoneme times.
     """
+    if labels and {utterance.synthesiser for utterance in utterances} - {"espeak"}:
+        raise SpeechError("phoneme labels come from eSpeak NG alone: leave other synthesisers out")
 
     def build(folder: Path) -> None:
         frames: list[Tensor] = [torch.empty(0)] * len(utterances)
@@ -103,7 +107,7 @@ def spoken(
             if features == "waveform":
                 frames[position] = (sound.clamp(-1, 1) * 32767).round().to(torch.int16)
                 return
-            x = log_mel(sound)
+            x = log_mel(sound) if features == "log_mel" else spectrogram(sound)
             frames[position] = x.half()
             if labels:
                 phones[position] = frame_labels(speech, len(x)).to(torch.uint8)

@@ -50,9 +50,14 @@ def waveform(speech: Speech, utterance: Utterance | None = None) -> Tensor:
     return x + torch.randn(len(x), generator=g) * level * 10 ** (-utterance.noise / 20)
 
 
-def log_mel(x: Tensor) -> Tensor:
-    """Log-mel frames [T, 40] of a waveform [n] at 16 kHz, mean 0 and variance 1 a band over the utterance; T = n // 160
-    + 1.
+def spectrogram(x: Tensor) -> Tensor:
+    """Logarithm of the mel powers [T, 40] of a waveform [n] at 16 kHz, not normalised: bands keep the voice's colour.
+    T = n // 160 + 1.
     """
-    frames = _mel()(x).clamp(min=1e-6).log().T  # [T, 40]
+    return _mel()(x).clamp(min=1e-6).log().T
+
+
+def log_mel(x: Tensor) -> Tensor:
+    """:func:`spectrogram` with mean 0 and variance 1 a band over the utterance, [T, 40]."""
+    frames = spectrogram(x)
     return (frames - frames.mean(0)) / frames.std(0, correction=0).clamp(min=1e-3)

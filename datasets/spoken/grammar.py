@@ -50,6 +50,7 @@ class Utterance:
     pitch: int
     noise: float
     room: float
+    synthesiser: str = "espeak"  # one of speaker.SYNTHESISERS
 
     @property
     def intent(self) -> str:
@@ -122,35 +123,41 @@ def phrasings_of_split(intent: str, split: str) -> tuple[str, ...]:
     return tuple({"train": order[:first], "valid": order[first:second], "test": order[second:]}[split])
 
 
+def sentence(intent: str, split: str, r: Random) -> tuple[str, tuple[tuple[str, str], ...], str]:
+    """A sentence of an intent as (phrasing, entities, words): a phrasing of the split, with fillers and a frame drawn
+    by ``r``.
+    """
+    fillers, frames, verbs = grammar()["entities"], grammar()["frames"], frozenset(grammar()["verbs"])
+    phrasing = r.choice(phrasings_of_split(intent, split))
+    entities: list[tuple[str, str]] = []
+
+    def fill(match: re.Match[str]) -> str:
+        entities.append((match[1], r.choice(fillers[match[1]])))
+        return entities[-1][1]
+
+    words = re.sub(r"\{(\w+)\}", fill, phrasing)
+    before = frames["request" if phrasing.split()[0] in verbs else "before"]
+    return phrasing, tuple(entities), " ".join(f"{r.choice(before)} {words} {r.choice(frames['after'])}".split())
+
+
 def sample(plan: Plan) -> list[Utterance]:
     """The utterances of a plan. One utterance depends on (seed, split, intent, number) alone: other intents' counts
     move nothing.
     """
     result = []
-    fillers, frames, verbs = grammar()["entities"], grammar()["frames"], frozenset(grammar()["verbs"])
     for split in SPLITS:
         for intent in plan.intents:
             scenario, _, action = intent.partition("_")
-            options = phrasings_of_split(intent, split)
             for number in range(plan.counts[split]):
                 r = random_of(plan.seed, split, intent, number)
-                phrasing = r.choice(options)
-                entities: list[tuple[str, str]] = []
-
-                def fill(match: re.Match[str], r: Random = r, entities: list[tuple[str, str]] = entities) -> str:
-                    entities.append((match[1], r.choice(fillers[match[1]])))
-                    return entities[-1][1]
-
-                words = re.sub(r"\{(\w+)\}", fill, phrasing)
-                before = frames["request" if phrasing.split()[0] in verbs else "before"]
-                words = " ".join(f"{r.choice(before)} {words} {r.choice(frames['after'])}".split())
+                phrasing, entities, words = sentence(intent, split, r)
                 result.append(
                     Utterance(
                         id=f"{split}-{intent}-{number}",
                         split=split,
                         scenario=scenario,
                         action=action,
-                        entities=tuple(entities),
+                        entities=entities,
                         words=words,
                         phrasing=phrasing,
                         **_factors(plan, split, r, intent),

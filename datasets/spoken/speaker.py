@@ -1,4 +1,8 @@
-"""Speech of the stand-in: eSpeak NG in child processes, equal bytes for one utterance whatever is spoken around it."""
+"""Generated speech: synthesisers in child processes, equal bytes for one utterance whatever is spoken around it.
+
+eSpeak NG speaks by formants, SVOX Pico (the package py-nanotts, not in every installation) by stored units of speech.
+Pico has one voice a language and no phoneme times; a voice variant is a shift of its pitch, an accent the language.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import IO, Any
 
 import numpy as np
@@ -21,6 +26,12 @@ from .grammar import Utterance, Voice
 
 ACCENTS = ("en", "en-US", "en-GB-scotland", "en-GB-x-gbclan", "en-GB-x-gbcwmd", "en-GB-x-rp", "en-029")
 VARIANTS = tuple(f"m{i}" for i in range(1, 9)) + tuple(f"f{i}" for i in range(1, 6))
+
+SYNTHESISERS = {"espeak": "espeakng_loader", "pico": "py_nanotts"}  # name -> the module it needs
+PICO_VOICES = ("en-GB", "en-US", "de-DE", "es-ES", "fr-FR", "it-IT")
+PICO_RATE = (
+    154  # words a minute at its speed 1: then 100 sentences of the grammar last as long as eSpeak NG's (within 1 %)
+)
 
 
 class SpeechError(DataError):
@@ -41,13 +52,39 @@ def voices() -> list[Voice]:
     return [Voice(accent, variant) for variant in VARIANTS for accent in ACCENTS]
 
 
-class Speaker:
-    """One speaking process; :meth:`speak` answers one request at a time."""
+def missing(synthesisers: Collection[str]) -> list[str]:
+    """What stands in the way of these synthesisers, a sentence each; empty: nothing."""
+    faults = []
+    for name in sorted(set(synthesisers)):
+        if name not in SYNTHESISERS:
+            faults.append(f"no synthesiser '{name}' (there are: {', '.join(SYNTHESISERS)})")
+        elif find_spec(SYNTHESISERS[name]) is None:
+            faults.append(f"the synthesiser '{name}' needs the package {SYNTHESISERS[name].replace('_', '-')}")
+    return faults
 
-    def __init__(self) -> None:
+
+def pico_pitch(utterance: Utterance) -> float:
+    """Pico's factor on its pitch, 0.5 to 2: of the variant (m1..m8: 0.62 to 0.97, f1..f5: 1.1 to 1.5), times 2^((pitch
+    - 50) / 100), so that pitch 0..99 is one octave.
+    """
+    sex, number = utterance.voice.variant[0], int(utterance.voice.variant[1:])
+    base = 0.57 + 0.05 * number if sex == "m" else 1.0 + 0.1 * number
+    return min(2.0, max(0.5, base * 2 ** ((utterance.pitch - 50) / 100)))
+
+
+class Speaker:
+    """One speaking process of one synthesiser; :meth:`speak` answers one request at a time."""
+
+    def __init__(self, synthesiser: str = "espeak") -> None:
+        for fault in missing([synthesiser]):
+            raise SpeechError(f"{fault}: pip install it, or leave this synthesiser out of the plan")
+        self.synthesiser = synthesiser
         here = os.path.join(os.path.dirname(__file__), "_speak.py")
         self._process = subprocess.Popen(
-            [sys.executable, "-I", here], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [sys.executable, "-I", here, synthesiser],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         try:
             (self.rate,) = struct.unpack("<I", self._read(4))
@@ -66,19 +103,21 @@ class Speaker:
         if len(data) < count:
             self._process.kill()
             said = self._pipe("stderr").read().decode(errors="replace").strip().splitlines()
-            raise SpeechError(
-                f"the speech synthesiser died: {said[-1] if said else 'no message'} (is espeakng-loader installed?)"
-            )
+            why, needs = said[-1] if said else "no message", SYNTHESISERS[self.synthesiser]
+            raise SpeechError(f"the speech synthesiser died: {why} (is {needs} installed?)")
         return data
 
     def speak(self, utterance: Utterance) -> Speech:
         """Speak one utterance. Raises SpeechError."""
-        request = {
+        request: dict[str, Any] = {
             "words": utterance.words,
             "voice": utterance.voice.name,
             "rate": utterance.rate,
             "pitch": utterance.pitch,
         }
+        if self.synthesiser == "pico":
+            how = {"rate": utterance.rate / PICO_RATE, "pitch": pico_pitch(utterance)}
+            request |= {"voice": utterance.voice.accent, **how}
         try:
             self._pipe("stdin").write(json.dumps(request).encode() + b"\n")
             self._pipe("stdin").flush()
@@ -99,19 +138,6 @@ class Speaker:
         self._process.wait()
 
 
-@contextmanager
-def speaking(workers: int = 1) -> Iterator[list[Speaker]]:
-    """``workers`` speaking processes, ended on leaving."""
-    speakers: list[Speaker] = []
-    try:
-        for _ in range(max(1, workers)):
-            speakers.append(Speaker())
-        yield speakers
-    finally:
-        for speaker in speakers:
-            speaker.close()
-
-
 def speak_all(
     utterances: Sequence[Utterance],
     each: Callable[[int, Speech], None],
@@ -119,18 +145,25 @@ def speak_all(
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Speak all; ``each(position, speech)`` is called in order within a worker. The bytes do not depend on
-    ``workers``.
+    ``workers``. Each worker has a process a synthesiser, ended on leaving. Raises SpeechError.
     """
-    done = 0
-    with speaking(workers) as speakers, ThreadPoolExecutor(len(speakers)) as pool:
+    done, workers = 0, max(1, workers)
+    names = sorted({utterance.synthesiser for utterance in utterances}) or ["espeak"]
+    with ExitStack() as ends, ThreadPoolExecutor(workers) as pool:
+        speakers: list[dict[str, Speaker]] = [{} for _ in range(workers)]
+        for mine in speakers:
+            for name in names:
+                mine[name] = Speaker(name)
+                ends.callback(mine[name].close)
 
         def work(number: int) -> None:
             nonlocal done
-            for position in range(number, len(utterances), len(speakers)):
-                each(position, speakers[number].speak(utterances[position]))
+            for position in range(number, len(utterances), workers):
+                utterance = utterances[position]
+                each(position, speakers[number][utterance.synthesiser].speak(utterance))
                 done += 1
                 if progress is not None and (done % 32 == 0 or done == len(utterances)):
                     progress(done, len(utterances))
 
-        for future in [pool.submit(work, number) for number in range(len(speakers))]:
+        for future in [pool.submit(work, number) for number in range(workers)]:
             future.result()

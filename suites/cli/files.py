@@ -97,12 +97,19 @@ def data_check(
     overrides: Overrides = None,
     profile: ProfileOption = None,
     data_root: Root = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", help="Of generated data with known factors: what they say of each other."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Rows, splits, classes and faults of a suite's data. Exit code 3 where there are faults."""
     from .. import api
+    from ..reports import associations
 
     document = api.check_data(target, profile, overrides or [], data_root)
+    if picture is not None:
+        associations.picture(document, target, picture)
     faults = document.get("faults") or []
     if json:
         print_json(document)
@@ -144,7 +151,9 @@ def data_init(
 
 
 def _show_check(document: dict[str, Any], faults: list[str], console: Any) -> None:
-    """A table of the splits, a line for all else, and a line a fault."""
+    """A table of the splits, those of known factors, a line for all else, and a line a fault."""
+    from ..reports import associations
+
     splits = {
         name: part for name, part in document.items() if isinstance(part, dict) and {"rows", "utterances"} & set(part)
     }
@@ -152,8 +161,10 @@ def _show_check(document: dict[str, Any], faults: list[str], console: Any) -> No
     rows = [[split, *(_in_words(part.get(field, "")) for field in names)] for split, part in splits.items()]
     if rows:
         console.table(f"data: {document.get('source', '')}", ["split", *names], rows)
+    for table in associations.tables(document):
+        console.table(*table)
     for name, value in document.items():
-        if name not in ("faults", "source", *splits):
+        if name not in ("faults", "source", *splits, *associations.FIELDS):
             console.paragraph(f"{name}: ", _in_words(value) or "none")
     for fault in faults:
         console.line(f"fault: {fault}")

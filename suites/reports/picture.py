@@ -26,7 +26,7 @@ def picture(document: Mapping[str, Any], path: Path) -> None:
         what = f"no run has a finite {document['metric']}: there is nothing to draw"
         raise Fault.usage(what, "--picture", "suites compare ... --metric NAME")
     suites = dict.fromkeys(task["task"].partition(" ")[0] for task in document["tasks"])
-    with _written(path, "--picture"), headed(*suites):
+    with written(path, "--picture"), headed(*suites):
         (_over_field if len(documents) == 1 and document["over"] is not None else _beside)(documents, path)
 
 
@@ -45,7 +45,7 @@ def rank_diagram(document: Mapping[str, Any], path: Path) -> None:
         f"{document['metric']} ({document['direction']}): average rank over {ranks['tasks']} tasks. Bars join "
         f"methods nearer than the critical difference {ranks['critical_difference']:.2f} (Nemenyi, 0.05)"
     )
-    with _written(path, "--ranks"):
+    with written(path, "--ranks"):
         critical_difference(ranks["average_rank"], ranks["nemenyi_p"], path, title=title)
 
 
@@ -61,16 +61,16 @@ def profile_curves(document: Mapping[str, Any], path: Path) -> None:
     tasks = len(document["tasks"])
     title = f"{document['metric']} ({document['direction']}): performance profile, {tasks} task{'s' * (tasks > 1)}"
     label, higher = measure(document["metric"], "", document["unit"]), document["higher_is_better"]
-    with _written(path, "--curves"):
+    with written(path, "--curves"):
         profiles(whole["profiles"]["at"], whole["profiles"]["share"], label, path, title=title, higher=higher)
 
 
 @contextmanager
-def _written(path: Path, option: str) -> Iterator[None]:
+def written(path: Path, option: str, command: str = "suites compare ...") -> Iterator[None]:
     """Refuses another suffix, and says where a file cannot be written."""
     if path.suffix not in SUFFIXES:
         what = f"a picture ends in {', '.join(SUFFIXES)}, this one in '{path.suffix}'"
-        raise Fault.usage(what, option, f"suites compare ... {option} {path.with_suffix('.png').name}")
+        raise Fault.usage(what, option, f"{command} {option} {path.with_suffix('.png').name}")
     try:
         yield
     except OSError as error:

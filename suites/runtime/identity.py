@@ -49,6 +49,7 @@ def identity(
     params = {"method": method, "seed": str(seed), "profile": str(recipe.profile), **fields, **changed}
     if trial:
         tags |= {"holdfast.study": trial["study"], "holdfast.trial": str(trial["number"])}
+        tags["method"] = f"{method}, trials of {trial['study']}"  # other settings: in no group with the method's runs
         params |= {f"sweep.{name}": _text(value) for name, value in trial["params"].items()}
     main = measures.metrics(recipe.problem, sets=recipe.evaluate.sets).main
     finals = finals_of(recipe)
@@ -137,7 +138,7 @@ def experiment_note(recipe: Recipe) -> str:
     train = recipe.train
     protocol = f"{recipe.data.experiences} experience{'s' * (recipe.data.experiences > 1)}, batches of "
     protocol += f"{train.batch_size}, {train.optimizer}; weights: {train.selection} (train.selection)"
-    return f"**{recipe.title}**{paper}{claimed}\n\nProtocol: {protocol}. Methods: {', '.join(recipe.methods)}.\n\n" + (
+    return f"{recipe.title}{paper}{claimed}\n\nProtocol: {protocol}. Methods: {', '.join(recipe.methods)}.\n\n" + (
         f"Made by `suites run {recipe.name}`; fields and their meaning: `suites show {recipe.name}`."
         if _suite(recipe.name, recipe.profile) is not None
         else "The recipe lies with every run as `recipe.yaml`."

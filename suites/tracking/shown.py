@@ -93,8 +93,8 @@ class Shown:
 
 
 def view_state(main: str, finals: Sequence[str], higher_is_better: bool | None) -> str:
-    """The view of an experiment's runs as MLflow's pages keep it: grouped by method, best first, with the columns of
-    the screen's table.
+    """The view of an experiment's runs as MLflow's pages keep it: grouped by method and profile (a mean of both would
+    mislead), best first, with the columns of the screen's table.
     """
     metric = f"metrics.`{main}`"
     columns = [f"metrics.`{name}`" for name in finals]
@@ -108,7 +108,10 @@ def view_state(main: str, finals: Sequence[str], higher_is_better: bool | None) 
             "datasetsFilter": [],
             "modelVersionFilter": "All Runs",
             "selectedColumns": [*columns, "attributes.`Duration`", "params.`profile`"],
-            "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "method"}]},
+            "groupBy": {
+                "aggregateFunction": "average",
+                "groupByKeys": [{"mode": "tag", "groupByData": name} for name in ("method", "profile")],
+            },
             "groupsExpanded": {},
         }
     )

@@ -177,6 +177,8 @@ SETS: dict[str, tuple[Callable[[Path, int], Any], dict[str, Any]]] = {
 NO_FILES = {
     *("continual/digits", "slimmable/scenes"),
     *("peft/toy_sentiment", "peft/toy_topic", "peft/toy_nli"),
+    *("spoken_world/commands", "spoken_world/images", "spoken_world/contrast"),
+    *("spoken_world/regression", "spoken_world/tasks"),
     *("decoding/toy_facts", "decoding/toy_scenes", "decoding/toy_stories", "decoding/toy_constraints"),
 }
 

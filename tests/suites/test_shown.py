@@ -86,7 +86,7 @@ def test_a_method_has_one_colour() -> None:
 def test_the_view_groups_by_method_with_the_best_first() -> None:
     view = json.loads(view_state("mae/last", ["mae/last"], False))
     assert view["orderByAsc"] is True
-    assert view["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "method"}]
+    assert [key["groupByData"] for key in view["groupBy"]["groupByKeys"]] == ["method", "profile"]
     assert json.loads(view_state("accuracy/average", [], True))["orderByAsc"] is False
     assert link("http://127.0.0.1:5000/", "7") == (
         "http://127.0.0.1:5000/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=holdfast"
