@@ -127,13 +127,14 @@ def studies(out: Path) -> list[Path]:
     return sorted(parents, key=lambda folder: (folder / "study.json").stat().st_mtime_ns)
 
 
-def newest(out: Path) -> str:
-    """What ``last`` means: the newest invocation or study that is not finished, or the newest of all; a study counts
-    as a whole."""
+def newest(out: Path, with_studies: bool = True) -> str:
+    """What ``last`` means: the newest invocation, or study as a whole, that is not finished, or the newest of all."""
     known = [(folder, not unfinished(folder)) for folder in whole(invocations(out)) if folder.parent == out]
-    known += [(folder, (folder / "result.json").exists()) for folder in whole(studies(out))]
+    if with_studies:
+        known += [(folder, (folder / "result.json").exists()) for folder in whole(studies(out))]
     if not known:
-        raise Fault.usage("there are no runs and no studies here", str(out), "suites run coconut_slurp")
+        what = "there are no runs and no studies here" if with_studies else "there are no runs here"
+        raise Fault.usage(what, str(out), "suites run coconut_slurp")
     known.sort(key=lambda pair: min(path.stat().st_mtime_ns for path in pair[0].glob("*.json")))
     open_ones = [folder for folder, finished in known if not finished]
     return str((open_ones or [folder for folder, _ in known])[-1])
@@ -149,7 +150,7 @@ def find(target: str, out: Path) -> tuple[Path, list[str]]:
     """(invocation, names of the runs meant) of ``last``, a path, or a name under OUT. Raises Fault where there is
     none."""
     if target == "last":
-        target = newest(out)
+        target = newest(out, with_studies=False)
     for path in (Path(target), out / target):
         if (path / "invocation.json").exists():
             return path.resolve(), [run["folder"] for run in plan_of(path)["runs"]]

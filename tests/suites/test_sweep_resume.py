@@ -188,5 +188,6 @@ def test_last_is_the_newest_that_is_not_finished_be_it_a_study_or_a_run(tmp_path
     assert folders.newest(tmp_path) == str(tmp_path / "b")
     made = study(tmp_path, 2)
     assert folders.newest(tmp_path) == str(made.folder)
+    assert folders.newest(tmp_path, with_studies=False) == str(tmp_path / "b"), "what compares runs takes no study"
     folders.write_json(made.folder / "result.json", {})
     assert folders.newest(tmp_path) == str(tmp_path / "b")
