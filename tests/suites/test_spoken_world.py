@@ -9,6 +9,8 @@ import pytest
 
 from .process import CommandLine
 
+REAL_PICTURES = True
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "methods" / "spoken_world.md"
 
 
