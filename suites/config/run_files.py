@@ -132,7 +132,7 @@ class StudyPlan(File):
     recipe: str
     method: str
     device: str
-    params: dict[str, Any]
+    params: dict[str, Any] = {}
     objectives: list[Objective] = Field(min_length=1)
     trials: int = Field(ge=0)
     sampler: str
