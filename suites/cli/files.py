@@ -26,10 +26,14 @@ def runs_list(out: Out = None, json: Json = False) -> None:
     rows = api.list_runs(out)
     if json:
         return print_json(rows)
-    names = [f"{r['invocation']}/{r['method']}-s{r['seed']}" for r in rows]
+    names = [r["invocation"] + (f"/{r['method']}-s{r['seed']}" if r["method"] else "") for r in rows]
     cells = [[r["profile"] or "", r["status"], r["mlflow_run_id"] or ""] for r in rows]
     table = [[name, *row] for name, row in zip(names, cells, strict=True)]
-    console_of(False).table(f"runs in {api.out_of(out)}", ["run", "profile", "status", "MLflow run"], table)
+    console = console_of(False)
+    console.table(f"runs in {api.out_of(out)}", ["run", "profile", "status", "MLflow run"], table)
+    for name, row in zip(names, rows, strict=True):
+        if "problem" in row:
+            console.warning(f"{name}: {row['problem']}")
 
 
 @runs_app.command("remove")

@@ -24,8 +24,9 @@ def list_(
     if json:
         return print_json(rows)
     if what == "suites":
-        table = [[r["name"], r["title"], ", ".join(r["profiles"]), ", ".join(r["defaults"])] for r in rows]
-        console_of(False).table("suites", ["name", "what", "profiles", "methods"], table)
+        console = console_of(False)
+        console.table("suites", ["name", "what"], [[r["name"], r["title"]] for r in rows])
+        console.line("methods, profiles and more of one: suites show NAME")
     else:
         console_of(False).table(what, ["name", "what", "from"], [[r["name"], r["summary"], r["origin"]] for r in rows])
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...analysis.plots.palette import colour
-from ..config import catalog, measures, protocol, registry
+from ..config import catalog, measures, protocol, registry, run_files
 from ..config.documents import flat, read_yaml
 from ..config.errors import Fault
 from ..config.evidence import Tuned
@@ -109,8 +109,9 @@ def collect(targets: Sequence[str], out: Path) -> tuple[list[Task], list[str]]:
             if entry["folder"] not in names:
                 continue
             folder = invocation / entry["folder"]
-            if folders.status(folder) != "finished":
-                left_out.append(f"{folder.parent.name}/{folder.name} ({folders.status(folder)})")
+            status = folders.look(folder)[0].get("status", "new")
+            if status != "finished":
+                left_out.append(f"{folder.parent.name}/{folder.name} ({status})")
                 continue
             settings = flat(recipe["methods"][entry["method"]], f"methods.{entry['method']}")
             for section in ("model", "train"):
@@ -148,7 +149,7 @@ def _enter(task: Task, method: str, settings: dict[str, str], key: Key, folder: 
             "name one of the two: suites compare INVOCATION...",
         )
     entrant.folders[key] = folder
-    entrant.metrics[key] = folders.read_json(folder / "summary.json")
+    entrant.metrics[key] = run_files.read(folder / "summary.json", run_files.Summary)
     return entrant
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config import run_files
 from ..config.errors import Fault
 from ..config.names import plain
 from ..runtime import folders
@@ -40,7 +41,7 @@ def write(folder: Path, document: Mapping[str, Any]) -> Path:
 
 def read(path: Path) -> dict[str, Any]:
     """A result file. Raises Fault where it is none."""
-    document = folders.read_json(path)
+    document = run_files.read(path)
     claims = document.get("claims") if isinstance(document, dict) else None
     if not isinstance(claims, list) or document.get("schema") != SCHEMA:
         what = f"no result of suites verify of schema {SCHEMA}"

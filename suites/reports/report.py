@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..config import measures, registry
+from ..config import measures, registry, run_files
 from ..config.documents import flat
 from ..config.errors import Fault
 from ..config.private import public
@@ -303,7 +303,7 @@ def _environment(shown: Sequence[Shown]) -> str:
     for one in shown:
         for runs in one.by_method().values():
             for run in runs:
-                facts = folders.read_json(run / "environment.json")
+                facts = run_files.read(run / "environment.json", run_files.Environment)
                 kinds.setdefault(json.dumps(facts, sort_keys=True), []).append(f"{one.recipe.name}/{run.name}")
     flats = [flat(json.loads(text), "") for text in kinds]
     paths = dict.fromkeys(path for each in flats for path in each)

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..config import run_files
 from ..config.errors import Fault
 from ..config.killpoints import reach
 from ..tracking.files import write_atomic
 
 KEEP = 2
+BEFORE = "falling back to the one before"
 
 
 class Checkpoints:
@@ -69,14 +71,21 @@ class Checkpoints:
         for number in reversed(self.numbers()):
             path = self.folder / f"{number}.pt"
             try:
-                digest = json.loads((self.folder / f"{number}.json").read_text())["sha256"]
+                digest = str(run_files.read(self.folder / f"{number}.json", run_files.Sidecar)["sha256"])
                 data = path.read_bytes()
-            except (OSError, ValueError, KeyError) as error:
-                warn(f"checkpoint {number} cannot be read ({error}); falling back to the one before")
+            except (OSError, Fault) as error:
+                warn(f"checkpoint {number} cannot be read ({error}); {BEFORE}")
                 continue
             if hashlib.sha256(data).hexdigest() != digest:
-                warn(f"checkpoint {number} has not the checksum written beside it; falling back to the one before")
+                warn(f"checkpoint {number} has not the checksum written beside it; {BEFORE}")
                 continue
-            state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-            return state, str(digest)
+            try:
+                state = torch.load(path, weights_only=True, map_location="cpu")
+            except Exception:  # its text advises to allow what we never allow
+                warn(f"checkpoint {number} holds more than tensors, numbers and text, and is refused; {BEFORE}")
+                continue
+            if problem := run_files.problem_of(state, run_files.CheckpointState):
+                warn(f"checkpoint {number} is no state of a run ({problem}); {BEFORE}")
+                continue
+            return state, digest
         return None

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import measures, scratch
+from ..config import measures, run_files, scratch
 from ..config.errors import Fault
 from ..config.names import refuse_links
 from ..tracking import delivery
@@ -70,9 +70,8 @@ class _Execution:
         name, seed = entry["method"], entry["seed"]
         data = {"name": scratch.short(recipe.data.name), **build.facts_of(streams.source)}
         now = time.time_ns() // 1_000_000
-        if (self.folder / "run.json").exists():
-            begun = folders.read_json(self.folder / "run.json")
-        else:
+        begun = folders.state_of(self.folder)
+        if not begun:
             begun = {"schema": 1, "uid": secrets.token_hex(16), "started": now, **weights.facts(recipe, name, seed)}
         times = {"started": begun.get("started", now), "active": _active(self.folder, begun), "session": now}
         code = recipes.code_of(recipe, name)
@@ -152,7 +151,8 @@ def came_to(recipe: Recipe, folder: Path) -> str:
     """The main metric at the end of a run, in words; nothing of one that is not finished."""
     if folders.status(folder) != "finished":
         return ""
-    name, summary = f"{measures.metrics(recipe.problem).main.name}/last", folders.read_json(folder / "summary.json")
+    name = f"{measures.metrics(recipe.problem).main.name}/last"
+    summary = run_files.read(folder / "summary.json", run_files.Summary)
     return f", {name} {summary[name]:.4f}" if name in summary else ""
 
 
@@ -161,5 +161,8 @@ def _active(folder: Path, state: dict[str, Any]) -> int:
     active, session = int(state.get("active", 0)), state.get("session")
     if session is None or state.get("status") != "running":
         return active
-    last = max((point["t"] for point in read(folder / "journal.jsonl")), default=session)
+    try:
+        last = max((point["t"] for point in read(folder / "journal.jsonl")), default=session)
+    except Fault:  # a damaged line, perhaps behind what the checkpoint covers
+        last = session
     return active + max(0, int(last) - int(session))

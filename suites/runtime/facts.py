@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config import run_files
 from ..config.errors import Fault
 from ..tracking.files import write_atomic
-from . import folders
 
 if TYPE_CHECKING:
     from ...datasets.core.source import DataInfo, Source
@@ -71,9 +71,9 @@ def load(folder: Path) -> Facts | None:
     if not path.exists():
         return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = run_files.read(path)
         info = _kinds()[document["kind"]].validate_python(document["info"])
         return Facts(info, tuple(map(str, document["class_names"])))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{FILE} is damaged: {str(error).splitlines()[0]}"
-        raise Fault.data(what, str(path), folders.PUT_BACK) from error
+        raise Fault.data(what, str(path), run_files.PUT_BACK) from error

@@ -12,15 +12,16 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ..config import run_files
 from ..config.errors import Fault
-from ..config.names import plain
-from ..config.private import expanded, written
+from ..config.private import written
 from ..tracking.files import write_atomic
 
 PACKAGES = (
@@ -35,32 +36,20 @@ PACKAGES = (
     "pydantic",
 )
 ENDED = ("finished", "pruned")  # a run of such a status is never resumed
-PUT_BACK = "put the file back as it was, or start anew with: suites run NAME"
+DAMAGED = "damaged"  # what is said of a run or an invocation whose file cannot be read
 
 
-def read_json(path: Path) -> Any:
-    """The JSON document of ``path``, with whole paths. Raises Fault where it is missing or damaged."""
-    try:
-        return expanded(json.loads(path.read_text()))
-    except FileNotFoundError as error:
-        raise Fault.usage(f"{path.name} is missing", str(path.parent), "suites runs list") from error
-    except (OSError, ValueError) as error:
-        next_step = f"remove the folder: suites runs remove {path.parent}"
-        raise Fault.data(f"{path.name} is damaged: {error}", str(path), next_step) from error
-
-
-def plan_of(invocation: Path) -> dict[str, Any]:
+def plan_of(invocation: Path, kind: type[run_files.Plan] = run_files.Plan) -> dict[str, Any]:
     """The document ``invocation.json``.
 
     Raises Fault where it is missing or damaged, or a run of it does not lie in the invocation.
     """
     path = invocation / "invocation.json"
-    document = read_json(path)
-    runs = document.get("runs") if isinstance(document, dict) else None
-    names = [run.get("folder") if isinstance(run, dict) else None for run in runs] if isinstance(runs, list) else [None]
-    for name in names:
-        if not plain(name) or not (invocation / str(name)).resolve().is_relative_to(invocation.resolve()):
-            raise Fault.data(f"a run of this invocation has no folder in it: {name!a}", str(path), PUT_BACK)
+    document: dict[str, Any] = run_files.read(path, kind)
+    for name in [run["folder"] for run in document["runs"]]:
+        if not (invocation / str(name)).resolve().is_relative_to(invocation.resolve()):
+            what = f"a run of this invocation has no folder in it: {name!a}"
+            raise Fault.data(what, str(path), run_files.PUT_BACK)
     return document
 
 
@@ -95,12 +84,19 @@ def status(run: Path) -> str:
 def state_of(run: Path) -> dict[str, Any]:
     """The document ``run.json``; empty where the run was never begun. Raises Fault where it is damaged."""
     path = run / "run.json"
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         return {}
-    document = read_json(path)
-    if not isinstance(document, dict) or not isinstance(document.get("status"), str):
-        raise Fault.data("run.json is damaged: no state of a run", str(path), PUT_BACK)
+    next_step = f"put the file back as it was, or make the run anew: suites runs remove {run}, then suites resume"
+    document: dict[str, Any] = run_files.read(path, run_files.RunState, next_step)
     return document
+
+
+def look(run: Path) -> tuple[dict[str, Any], str]:
+    """:func:`state_of` and no problem; of a damaged one the status ``damaged`` and what is wrong with it."""
+    try:
+        return state_of(run), ""
+    except Fault as fault:
+        return {"status": DAMAGED}, fault.what
 
 
 def invocations(out: Path) -> list[Path]:
@@ -110,19 +106,35 @@ def invocations(out: Path) -> list[Path]:
     return sorted(parents, key=lambda folder: (folder / "invocation.json").stat().st_mtime_ns)
 
 
+def whole(parents: Iterable[Path]) -> Iterator[Path]:
+    """Those of these invocations and studies whose files can be read. The others are a warning: one that is damaged
+    hides no other."""
+    for folder in parents:
+        try:
+            if (folder / "study.json").exists():
+                run_files.read(folder / "study.json", run_files.StudyPlan)
+            else:
+                unfinished(folder)
+        except Fault as fault:
+            warnings.warn(f"{folder} is left out: {fault.what} ({Path(fault.where).name})", stacklevel=2)
+        else:
+            yield folder
+
+
 def studies(out: Path) -> list[Path]:
     """Folders of studies: OUT itself, or below it, oldest first."""
     parents = [path.parent for pattern in ("study.json", "*/study.json") for path in out.glob(pattern)]
     return sorted(parents, key=lambda folder: (folder / "study.json").stat().st_mtime_ns)
 
 
-def newest(out: Path) -> str:
-    """What ``last`` means: the newest invocation or study that is not finished, or the newest of all; a study counts
-    as a whole."""
-    known = [(folder, not unfinished(folder)) for folder in invocations(out) if folder.parent == out]
-    known += [(folder, (folder / "result.json").exists()) for folder in studies(out)]
+def newest(out: Path, with_studies: bool = True) -> str:
+    """What ``last`` means: the newest invocation, or study as a whole, that is not finished, or the newest of all."""
+    known = [(folder, not unfinished(folder)) for folder in whole(invocations(out)) if folder.parent == out]
+    if with_studies:
+        known += [(folder, (folder / "result.json").exists()) for folder in whole(studies(out))]
     if not known:
-        raise Fault.usage("there are no runs and no studies here", str(out), "suites run coconut_slurp")
+        what = "there are no runs and no studies here" if with_studies else "there are no runs here"
+        raise Fault.usage(what, str(out), "suites run coconut_slurp")
     known.sort(key=lambda pair: min(path.stat().st_mtime_ns for path in pair[0].glob("*.json")))
     open_ones = [folder for folder, finished in known if not finished]
     return str((open_ones or [folder for folder, _ in known])[-1])
@@ -138,7 +150,7 @@ def find(target: str, out: Path) -> tuple[Path, list[str]]:
     """(invocation, names of the runs meant) of ``last``, a path, or a name under OUT. Raises Fault where there is
     none."""
     if target == "last":
-        target = newest(out)
+        target = newest(out, with_studies=False)
     for path in (Path(target), out / target):
         if (path / "invocation.json").exists():
             return path.resolve(), [run["folder"] for run in plan_of(path)["runs"]]
@@ -155,7 +167,7 @@ def of_targets(targets: Sequence[str], out: Path) -> list[tuple[Path, list[str]]
     for target in targets:
         folder, inside = Path(target), list[Path]()
         if folder.is_dir() and not (folder / "invocation.json").exists():
-            inside = [path for path in invocations(folder) if path.parent.name != "trials"]
+            inside = list(whole(path for path in invocations(folder) if path.parent.name != "trials"))
         for invocation, names in [find(str(path), out) for path in inside] or [find(target, out)]:
             known = runs.setdefault(invocation, [])
             known += [name for name in names if name not in known]
@@ -167,13 +179,14 @@ def selected(targets: Sequence[str], out: Path, suite: str | None, profile: str 
     ``latest``: the newest of them with a finished run. Raises Fault where there is none."""
     if not (suite or profile or latest):
         return list(targets) or ["last"]
-    given = [invocation for invocation, _ in of_targets(targets, out)] if targets else invocations(out)
+    given = [invocation for invocation, _ in of_targets(targets, out)] if targets else whole(invocations(out))
     kept = []
     for invocation in given:
         plan = plan_of(invocation)
         fits = suite in (None, plan.get("suite")) and profile in (None, plan.get("profile"))
         if fits and (targets or invocation.parent == out):
-            finished = any(status(invocation / run["folder"]) == "finished" for run in plan["runs"])
+            states = [look(invocation / run["folder"])[0] for run in plan["runs"]]
+            finished = any(state.get("status") == "finished" for state in states)
             kept += [str(invocation)] if finished else []
     if not kept:
         wish = " ".join(word for word in (suite or "", f"profile {profile}" if profile else "") if word)
@@ -260,23 +273,33 @@ def environment(
 
 
 def list_runs(out: Path) -> list[dict[str, Any]]:
-    """All runs under OUT, oldest invocation first."""
+    """All runs under OUT, oldest invocation first. Of a damaged one, or of an invocation that cannot be read (a row
+    without method and seed), the status is ``damaged``, and ``problem`` says what is."""
     rows = []
     for invocation in invocations(out):
-        document = plan_of(invocation)
+        name = str(invocation.relative_to(out))
+        try:
+            document = plan_of(invocation)
+        except Fault as fault:
+            facts = dict.fromkeys(("suite", "profile", "method", "seed", "mlflow_run_id"))
+            rows.append(
+                {"invocation": name, **facts, "status": DAMAGED, "folder": str(invocation), "problem": fault.what}
+            )
+            continue
         for entry in document["runs"]:
             folder = invocation / entry["folder"]
-            state = state_of(folder)
+            state, problem = look(folder)
             rows.append(
                 {
-                    "invocation": str(invocation.relative_to(out)),
+                    "invocation": name,
                     "suite": document["suite"],
-                    "profile": document["profile"],
+                    "profile": document.get("profile"),
                     "method": entry["method"],
                     "seed": entry["seed"],
                     "status": str(state.get("status", "new")),
                     "folder": str(folder),
                     "mlflow_run_id": state.get("mlflow_run_id"),
+                    **({"problem": problem} if problem else {}),
                 }
             )
     return rows

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config import registry
+from ..config import registry, run_files
 from ..config.errors import Fault
 from ..config.recipe import Recipe, digest, to_yaml
 from ..tracking.store import resolve_uri, to_store
@@ -75,7 +75,7 @@ def resume(target: str, *, out: Path, console: Console, workers: Workers = HERE)
     """
     folder, names = folders.find(target, out.resolve())
     invocation = Invocation(folder)
-    plan = invocation.plan
+    plan = folders.plan_of(folder, run_files.Resumable)
     if all(folders.status(folder / name) == "finished" for name in names):
         return invocation
     recipe = invocation.recipe

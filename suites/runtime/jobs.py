@@ -4,7 +4,6 @@ workers."""
 from __future__ import annotations
 
 import collections
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
+from ..config import run_files
 from ..config.errors import Fault
 from ..config.private import redact, written
 from . import build, folders
@@ -42,7 +42,8 @@ def run_trial(folder: str, prune: bool, objective: str) -> dict[str, Any]:
         return {**failed, "error": written(redact(f"{type(error).__name__}: {error}"))}
     run = invocation.run_folder(invocation.plan["runs"][0])
     status = folders.status(run)
-    metrics = folders.read_json(run / "summary.json") if status == "finished" else {}
+    finished = status == "finished"
+    metrics = run_files.read(run / "summary.json", run_files.Summary) if finished else {}
     return {"state": status, "error": None, "metrics": metrics, "warnings": console.warnings}
 
 
@@ -62,7 +63,7 @@ class _Trial:
             folders.write_json(question, {"step": number, "value": value})
         while not answer.exists():
             time.sleep(0.02)
-        if json.loads(answer.read_text())["prune"]:
+        if run_files.read(answer, run_files.Answer)["prune"]:
             raise Pruned
 
 

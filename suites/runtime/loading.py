@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config import run_files
 from ..config.errors import Fault
 from ..config.recipe import Recipe
 from . import build, facts, folders, recipes
@@ -38,12 +39,12 @@ def trained(folder: Path, recipe: Recipe, info: Any) -> Method:
 
     ``info``: of the data that it was trained on. Raises Fault where there is no whole checkpoint.
     """
+    run = run_files.read(folder / "run.json", run_files.Trained)
     warnings: list[str] = []
     state = Checkpoints(folder / "checkpoint").load(warnings.append)
     if state is None:
         what = "there is no whole checkpoint" + "".join(f"; {warning}" for warning in warnings)
         raise Fault.data(what, str(folder), "suites resume last")
-    run = folders.read_json(folder / "run.json")
     method = build.method_of(recipe, run["method"], info, run["seed"])
     method.load_state_dict(state["strategy"]["method"])
     return method.eval()
@@ -64,7 +65,7 @@ class TrainedRun:
     def metrics(self) -> dict[str, float]:
         """The summary; empty where the run is not finished."""
         path = self.folder / "summary.json"
-        return dict(folders.read_json(path)) if path.exists() else {}
+        return dict(run_files.read(path, run_files.Summary)) if path.exists() else {}
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -85,7 +86,7 @@ class TrainedRun:
         """Raise Fault where the data cannot be had any more, or is not what the run was trained on."""
         from ...datasets.core.errors import DataError
 
-        known = folders.read_json(self.folder / "environment.json")["data"]["checksum"]
+        known = run_files.read(self.folder / "environment.json", run_files.Environment)["data"].get("checksum")
         try:
             now = self.data.checksum
         except (DataError, OSError) as error:

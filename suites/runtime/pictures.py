@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import measures
+from ..config import measures, run_files
 from ..config.recipe import Recipe
 from ..tracking.journal import read
 from . import folders
@@ -108,7 +108,7 @@ def _finals(invocation: Invocation, runs: Sequence[Path]) -> list[Any]:
     """A panel for each of the first final values of the screen's table that the runs have, best method first."""
     recipe, entries = invocation.recipe, invocation.plan["runs"]
     known = measures.of_recipe(recipe)
-    summaries = [folders.read_json(run / "summary.json") for run in runs]
+    summaries = [run_files.read(run / "summary.json", run_files.Summary) for run in runs]
     names = [name for name in finals_of(recipe) if any(name in one for one in summaries)]
     panels = []
     for name in names[:COMPARED]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..config import run_files
 from ..config.recipe import Recipe
 from . import folders, recipes
 
@@ -51,15 +52,20 @@ class Invocation:
                     "method": entry["method"],
                     "seed": entry["seed"],
                     "status": status,
-                    "metrics": folders.read_json(folder / "summary.json") if status == "finished" else {},
+                    "metrics": _summary(folder) if status == "finished" else {},
                     "folder": str(folder),
                     "mlflow_run_id": state.get("mlflow_run_id"),
                 }
             )
         return {
             "suite": self.plan["suite"],
-            "profile": self.plan["profile"],
+            "profile": self.plan.get("profile"),
             "data": self.plan["data"],
             "out": str(self.folder),
             "runs": runs,
         }
+
+
+def _summary(run: Path) -> dict[str, float]:
+    summary: dict[str, float] = run_files.read(run / "summary.json", run_files.Summary)
+    return summary

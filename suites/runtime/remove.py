@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from ...datasets.core import removal
+from ..config import run_files
 from ..config.errors import Fault
 from ..config.names import plain
 from ..tracking.journal import SENT
@@ -75,7 +76,8 @@ def _document(path: Path) -> dict[str, Any]:
     """A JSON object of schema 1; empty for anything else, a link too."""
     if path.is_symlink() or not path.is_file():
         return {}
-    document = folders.read_json(path)
+    by_hand = f"put the file back as it was; or, where it is yours to remove, look at it, then: rm -r {path.parent}"
+    document = run_files.read(path, next_step=by_hand)
     return document if isinstance(document, dict) and document.get("schema") == 1 else {}
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import registry
+from ..config import registry, run_files
 
 if TYPE_CHECKING:
     from ...datasets.core.source import SpeechInfo
@@ -26,7 +25,7 @@ def of_files(run: TrainedRun, files: Sequence[Path]) -> Iterator[dict[str, Any]]
     """
     module = registry.network(run.recipe.model.name)
     config = module.Config(**run.recipe.model.options)
-    info: SpeechInfo = module.from_document(json.loads((run.folder / "model.json").read_text()))
+    info: SpeechInfo = module.from_document(run_files.read(run.folder / "model.json"))
     method = run.method_for(info)
 
     def documents() -> Iterator[dict[str, Any]]:

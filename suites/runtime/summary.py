@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import measures
+from ..config import measures, run_files
 from ..config.errors import Fault
 from ..tracking import parents
 from ..tracking.sender import RunIdentity, ended
@@ -31,10 +30,8 @@ def deliver(invocation: Invocation, uri: str | None = None) -> str | None:
     except Fault as error:  # a damaged file must hide neither these runs nor others
         return error.what
     try:
-        document = json.loads((runs[0] / "identity.json").read_text())
-        own = document.pop("uri")
-        identity = RunIdentity(**document)
-    except (OSError, ValueError, KeyError, TypeError):
+        identity, own = RunIdentity.of_folder(runs[0])
+    except Fault:
         return None  # runs that MLflow has not been given
     return parents.send(runs[0], identity, uri or own, summary)
 
@@ -54,7 +51,7 @@ def _summary(invocation: Invocation, runs: Sequence[Path]) -> parents.Summary:
     known = measures.of_recipe(recipe)
     methods = list(dict.fromkeys(entry["method"] for entry in plan["runs"]))
     seeds = sorted({int(entry["seed"]) for entry in plan["runs"]})
-    metrics = [folders.read_json(run / "summary.json") for run in runs]
+    metrics = [run_files.read(run / "summary.json", run_files.Summary) for run in runs]
     by_method = {
         method: [m for m, entry in zip(metrics, plan["runs"], strict=True) if entry["method"] == method]
         for method in methods

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import registry
+from ..config import registry, run_files
 from ..config.errors import Fault
 from ..config.recipe import Recipe
 from . import folders, recipes
@@ -84,7 +84,7 @@ def take(run: Path, model: nn.Module) -> None:
 
     Raises Fault where those weights are not what they were, or do not fit.
     """
-    origin = folders.read_json(run / "run.json").get("weights")
+    origin = folders.state_of(run).get("weights")
     if origin is None:
         return
     folder = Path(origin["folder"])
@@ -103,7 +103,7 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         what = "there is no whole checkpoint" + "".join(f"; {warning}" for warning in warnings)
         raise Fault.data(what, str(folder), "start anew with: suites run NAME")
     state, digest = newest
-    run = folders.read_json(folder / "run.json")
+    run = run_files.read(folder / "run.json", run_files.Trained)
     weights = {
         name.removeprefix(PREFIX): value
         for name, value in state["strategy"]["method"].items()

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import catalog, protocol, registry
+from ..config import catalog, protocol, registry, run_files
 from ..config.errors import Fault
 from ..config.evidence import Tuned
 from ..config.recipe import Recipe
-from ..runtime import folders, recipes
+from ..runtime import recipes
 from .studies import Study, find
 
 
@@ -52,8 +52,8 @@ def applied(recipe: Recipe, target: str | Path, out: Path, methods: Sequence[str
 
 def _best(study: Study) -> dict[str, Any]:
     path = study.folder / "result.json"
-    document = folders.read_json(path) if path.exists() else {}
-    best = document.get("best") if isinstance(document, dict) else None
+    document = run_files.read(path, run_files.StudyResult) if path.exists() else {}
+    best = document.get("best")
     if not isinstance(best, dict) or not isinstance(best.get("params"), dict):
         what = "the study has no single best trial"
         raise Fault.usage(what, str(study.folder), f"finish it: suites sweep --resume {study.folder.name}")

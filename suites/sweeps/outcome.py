@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..config import catalog, measures, protocol, registry
+from ..config import catalog, measures, protocol, registry, run_files
 from ..config.errors import Fault
 from ..config.evidence import Tuned
 from ..config.private import written
@@ -247,6 +247,10 @@ def deliver(out: Path, tracking_uri: str | None) -> list[dict[str, Any]]:
     rows = []
     for folder in folders.studies(out):
         if (folder / "result.json").exists():
-            document = folders.read_json(folder / "result.json")
-            rows.append({"folder": str(folder), "problem": parent_run(read(folder), document, tracking_uri)})
+            try:
+                document = run_files.read(folder / "result.json", run_files.StudyResult)
+                problem = parent_run(read(folder), document, tracking_uri)
+            except Fault as fault:
+                problem = fault.what
+            rows.append({"folder": str(folder), "problem": problem})
     return rows

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..runtime import folders
+from ..config import run_files
 from ..runtime.board import values_text
 from ..runtime.identity import source_name
 from ..tracking import parents
@@ -135,7 +135,7 @@ def rerun_text(again: Mapping[str, Any]) -> str:
 def reruns(study: Study) -> dict[str, Any] | None:
     """What ``--rerun-best`` gave, where the study's folder holds it."""
     path = study.folder / RERUN
-    return dict(folders.read_json(path)) if path.exists() else None
+    return dict(run_files.read(path)) if path.exists() else None
 
 
 def _links(study: Study, best: list[Mapping[str, Any]]) -> list[tuple[str, Path]]:

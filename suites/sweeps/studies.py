@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..config import registry
+from ..config import registry, run_files
 from ..config.documents import suggestion
 from ..config.errors import Fault
 from ..config.names import plain
@@ -158,14 +158,8 @@ def find(target: str, out: Path, storage: str | None = None) -> Study | None:
 
 def read(folder: Path) -> Study:
     """The study in ``folder``. Raises Fault where its plan is damaged or names a folder outside."""
-    plan = folders.read_json(folder / "study.json")
-    text = {"study", "uid", "suite", "recipe", "method", "device"}
-    whole = isinstance(plan, dict) and plan.get("schema") == 1 and all(isinstance(plan.get(key), str) for key in text)
-    names_are_plain = whole and all(plain(plan[key]) for key in ("study", "suite", "method"))
-    if not names_are_plain or type(plan.get("seed")) is not int:
-        next_step = "put the file back as it was, or start another study"
-        raise Fault.data("study.json is damaged: no plan of a study", str(folder), next_step)
-    return Study(folder, plan)
+    next_step = "put the file back as it was, or start another study"
+    return Study(folder, run_files.read(folder / "study.json", run_files.StudyPlan, next_step))
 
 
 class _OwnLock:

@@ -7,7 +7,6 @@ A trial is an ordinary invocation in a folder of the study; the driver alone tou
 from __future__ import annotations
 
 import collections
-import json
 import math
 import re
 import secrets
@@ -19,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config import run_files
 from ..config.errors import Fault
 from ..config.names import refuse_links
 from ..config.recipe import digest, to_yaml
@@ -254,8 +254,8 @@ def _decide(trial: Any, folder: Path, board: TrialBoard) -> None:
         answer = folder / question.name.replace("ask", "answer")
         if answer.exists():
             continue
-        with suppress(ValueError):  # being written
-            point = json.loads(question.read_text())
+        with suppress(Fault):  # damaged: the worker waits, and is stopped with the study
+            point = run_files.read(question, run_files.Question)
             trial.report(point["value"], point["step"])
             board.report(trial.number, point["step"], point["value"])
             folders.write_json(answer, {"prune": bool(trial.should_prune())})

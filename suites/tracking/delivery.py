@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..config import run_files
+from ..config.errors import Fault
 from ..config.private import complete, stored
 from . import state as tracker
 from .files import write_atomic
+from .journal import read
 from .sender import RunIdentity, Sender
 from .store import SQLITE, DeletedError, problem_of, to_store
 
@@ -123,11 +126,10 @@ class Delivery:
 def _as_begun(folder: Path, identity: RunIdentity) -> RunIdentity:
     """With the names in MLflow that the run began with: a later version's would double its points."""
     try:
-        begun = json.loads((folder / "identity.json").read_text())
-    except (OSError, ValueError):
+        begun, _ = RunIdentity.of_folder(folder)
+    except Fault:
         return identity
-    known = isinstance(begun, dict) and begun.get("run_uid") == identity.run_uid
-    return dataclasses.replace(identity, shown=begun.get("shown")) if known else identity
+    return dataclasses.replace(identity, shown=begun.shown) if begun.run_uid == identity.run_uid else identity
 
 
 def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -> dict[str, Any]:
@@ -139,10 +141,15 @@ def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -
     given = to_store(tracking_uri) if tracking_uri else None
     for file in sorted(path.resolve().rglob("identity.json")):
         folder = file.parent
-        document = json.loads(file.read_text())
-        own = document.pop("uri")
-        sender = Sender(folder, RunIdentity(**document), given or own)
-        status = json.loads((folder / "run.json").read_text())["status"]
+        try:
+            identity, own = RunIdentity.of_folder(folder)
+            sender = Sender(folder, identity, given or own)
+            status = run_files.read(folder / "run.json", run_files.RunState)["status"]
+            list(read(sender.journal))
+        except Fault as fault:  # a damaged run hides no other
+            facts = {"mlflow_run_id": None, "undelivered": 0, "problem": fault.what, "warning": None}
+            rows.append({"folder": str(folder), **facts})
+            continue
         stop = sender.journal.stat().st_size if status in ENDS and sender.journal.exists() else 0
         problem = _finish(sender, stop, status, end) if status in ENDS else None
         rows.append(
@@ -187,17 +194,13 @@ def compare_store(folder: Path, database: Path | None = None, uri: str | None = 
     import sqlite3
     from collections import Counter
 
-    from .journal import read
-
     known, last = tracker.states(folder)
     address = stored(uri) if uri else str(last)
     with sqlite3.connect(database or complete(address).removeprefix(SQLITE)) as connection:
         rows = connection.execute(
             "select key, value, step, timestamp from metrics where run_uuid = ?", (known[address]["run_id"],)
         ).fetchall()
-    identity = json.loads((folder / "identity.json").read_text())
-    identity.pop("uri")
-    sender = Sender(folder, RunIdentity(**identity), address)
+    sender = Sender(folder, RunIdentity.of_folder(folder)[0], address)
     journal = Counter(
         (to[0], float(p["value"]), to[1], p["t"])
         for p in read(folder / "journal.jsonl")

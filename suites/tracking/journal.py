@@ -16,10 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from ..config.errors import Fault
 from ..config.killpoints import reach
 from .files import write_atomic
 
 Axis = Literal["experience", "iteration"]
+NOT_FINITE = ("nan", "inf", "-inf")
 SENT = "journal.sent.jsonl"  # points cut off the journal that a store may hold
 MEASURED = "cost/seconds"  # measurements of time: no resume can repeat them
 
@@ -90,6 +92,21 @@ def forget_sent(path: Path) -> None:
     path.with_name(SENT).unlink(missing_ok=True)
 
 
+def point_of(line: bytes, path: Path) -> dict[str, Any]:
+    """The point in a line of the journal ``path``. Raises Fault where it is none: the file was damaged."""
+    try:
+        point = json.loads(line)
+        value, step = point["value"], point["step"]
+        whole = type(step) is int and type(point["t"]) is int and isinstance(value, float | int | str)
+        if whole and isinstance(point["name"], str) and (not isinstance(value, str) or value in NOT_FINITE):
+            return {**point, "axis": str(point["axis"])}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    shown = line[:60].decode(errors="replace")
+    next_step = f"put the file back as it was, or make the run anew: suites runs remove {path.parent}"
+    raise Fault.data(f"{path.name} is damaged: this is no point: {shown!a}", str(path), next_step)
+
+
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The complete points of a journal, in order; a torn last line is left out."""
     if not path.exists():
@@ -97,7 +114,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
-                yield json.loads(line)
+                yield point_of(line, path)
 
 
 def comparable(path: Path) -> list[tuple[str, Any, int, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import hashlib
-import json
 import math
 import os
 import tempfile
@@ -14,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..config import run_files
+from ..config.errors import Fault
 from ..config.killpoints import reach
 from ..config.private import complete, stored, written
 from . import matrix
 from . import state as tracker
-from .journal import read
+from .journal import point_of, read
 from .shown import VIEW, Row, Shown
 from .store import SQLITE, DeletedError, StoreError, client_class, identifier, is_gone, opened
 
@@ -48,6 +49,13 @@ class RunIdentity:
     started: int | None = None  # milliseconds since 1970
     matrix: list[dict[str, str]] | None = None  # name and digest of each test experience; None: no matrix is sent
 
+    @classmethod
+    def of_folder(cls, folder: Path) -> tuple[RunIdentity, str]:
+        """What ``identity.json`` of a run holds, and the address of its store. Raises Fault where it is damaged."""
+        document = run_files.read(folder / "identity.json", run_files.Identity)
+        fields = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in document.items() if name in fields}), str(document["uri"])
+
     def public(self) -> RunIdentity:
         """As it may leave the machine: no passwords, no home."""
         return RunIdentity(**written(dataclasses.asdict(self)))
@@ -65,7 +73,7 @@ def points_between(path: Path, start: int, stop: int, most: int = BATCH) -> tupl
             if not line.endswith(b"\n") or start + len(line) > stop:
                 break
             start += len(line)
-            points.append(json.loads(line))
+            points.append(point_of(line, path))
     return points, start
 
 
@@ -346,7 +354,7 @@ def ended(folder: Path) -> int | None:
     between a kill and its resume. None of a run that does not say.
     """
     try:
-        document = json.loads((folder / "run.json").read_text())
+        document = run_files.read(folder / "run.json", run_files.RunState)
         return int(document["started"]) + int(document["active"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (Fault, KeyError):
         return None

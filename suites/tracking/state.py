@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..config import run_files
 from ..config.private import stored
 from .files import write_atomic
 
@@ -32,7 +33,7 @@ def _checked(state: Any) -> dict[str, Any]:
     """A store's state as it was read; a new one where it is damaged, or where an empty run id was believed (first
     version)."""
     fields = new_state()
-    if not isinstance(state, dict) or not isinstance(state.get("delivered"), int) or state["delivered"] < 0:
+    if run_files.problem_of(state, run_files.StoreState):
         return fields
     known = {name: state.get(name, value) for name, value in fields.items()}
     if not (isinstance(known["run_id"], str) and known["run_id"]):
@@ -47,13 +48,13 @@ def states(folder: Path) -> tuple[dict[str, dict[str, Any]], str | None]:
     """The states by the stores' addresses, and the address that was used last. Empty where the file is missing or
     damaged: the run is then found by its tag, and a point sent twice is one row."""
     try:
-        document = json.loads((folder / FILE).read_text())
+        document = run_files.load(folder / FILE)
     except (OSError, ValueError):
         return {}, None
+    if not run_files.problem_of(document, run_files.Tracker):
+        return {uri: _checked(state) for uri, state in document["stores"].items()}, document.get("last")
     if not isinstance(document, dict):
         return {}, None
-    if isinstance(document.get("stores"), dict):
-        return {uri: _checked(state) for uri, state in document["stores"].items()}, document.get("last")
     if isinstance(document.get("uri"), str):  # first version: one store
         uri = stored(document["uri"])
         return {uri: _checked(document)}, uri

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from holdfast.suites.config import catalog
+from holdfast.suites.config import catalog, run_files
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.config.names import plain
 from holdfast.suites.config.recipe import load
@@ -129,7 +129,7 @@ def begun(out: Path) -> Path:
 
 
 def change(begun: Path, **changes: Any) -> None:
-    folders.write_json(begun / "invocation.json", {**folders.read_json(begun / "invocation.json"), **changes})
+    folders.write_json(begun / "invocation.json", {**run_files.read(begun / "invocation.json"), **changes})
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, None, 3], ids=ascii)
@@ -139,7 +139,6 @@ def test_an_invocation_whose_run_lies_elsewhere_is_refused(name: Any, begun: Pat
     before = snapshot(out.parent)
     calls: list[Callable[[], Any]] = [
         lambda: invocation.resume(str(begun), out=out, console=Console(json=True)),
-        lambda: folders.list_runs(out),
         lambda: folders.unfinished(begun),
         lambda: folders.find(str(begun), out),
         lambda: Invocation(begun).document(),
@@ -148,13 +147,14 @@ def test_an_invocation_whose_run_lies_elsewhere_is_refused(name: Any, begun: Pat
         with pytest.raises(Fault, match="no folder in it") as caught:
             call()
         assert caught.value.exit_code == 3
+    assert [row["status"] for row in folders.list_runs(out)] == [folders.DAMAGED]
     assert snapshot(out.parent) == before
 
 
 @pytest.mark.parametrize("document", [{"runs": "all"}, {"runs": [3]}, {}, [], "x"])
 def test_a_damaged_plan_is_one_message(document: Any, begun: Path, out: Path) -> None:
     folders.write_json(begun / "invocation.json", document)
-    with pytest.raises(Fault, match="no folder in it"):
+    with pytest.raises(Fault, match=r"invocation\.json is damaged"):
         folders.unfinished(begun)
 
 

@@ -35,7 +35,8 @@ def invocation(out: Path, name: str = "suite-1", **changes: Any) -> Path:
     """An invocation of two runs as the runner leaves it, in small."""
     folder = out / name
     runs = [{"method": "er", "seed": seed, "folder": f"er-s{seed}"} for seed in (0, 1)]
-    document = {"schema": 1, "suite": "coconut_slurp", "uid": "ab12", "recipe": "name: x", "runs": runs, **changes}
+    document = {"schema": 1, "suite": "coconut_slurp", "uid": "ab12", "recipe": "name: x", "data": {}, "runs": runs}
+    document |= changes
     for run in runs:
         for file in (
             "run.json",

@@ -38,9 +38,12 @@ def invocation(out: Path, recipe: Recipe, source: str = "real") -> Path:
         for name, document in (("run", {"status": "finished"}), ("summary", summary), ("environment", facts)):
             folders.write_json(run / f"{name}.json", document)
         points: list[dict[str, Any]] = [
-            {"name": "accuracy/pooled", "value": v, "step": k, "axis": "experience"} for k, v in enumerate((0.9, 0.5))
+            {"name": "accuracy/pooled", "value": v, "step": k, "t": k, "axis": "experience"}
+            for k, v in enumerate((0.9, 0.5))
         ]
-        points += [{"name": "loss", "value": v, "step": k, "axis": "iteration"} for k, v in enumerate((2.0, "nan", 1))]
+        points += [
+            {"name": "loss", "value": v, "step": k, "t": k, "axis": "iteration"} for k, v in enumerate((2.0, "nan", 1))
+        ]
         (run / "journal.jsonl").write_text("".join(json.dumps(p) + "\n" for p in points))
         (run / "matrix.csv").write_text("after_experience,test_experience,value,count\n0,0,.9,1\n1,0,.3,1\n1,1,.8,1\n")
         for name in ("confusion", "matrix"):

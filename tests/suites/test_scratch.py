@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from holdfast.suites import api
-from holdfast.suites.config import catalog, registry, scratch
+from holdfast.suites.config import catalog, registry, run_files, scratch
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.runtime import folders
 from holdfast.suites.runtime.loading import TrainedRun
@@ -117,7 +117,7 @@ def test_a_run_keeps_the_code_and_goes_on_with_no_other(recipe: Path, tmp_path: 
     options = ["--profile", "smoke", "--method", "mine", "--device", "cpu", "--seeds", "2"]
     cli("run", str(recipe), *options, out=tmp_path, kill_at="iteration:3", code=None)
     (invocation,) = folders.invocations(tmp_path)
-    state = folders.read_json(invocation / "mine-s0" / "run.json")
+    state = run_files.read(invocation / "mine-s0" / "run.json")
     assert state["code"]["method"] == {"path": str(code), "name": "Mine", "sha256": _hash(METHOD)}
     assert (invocation / "mine-s0" / "code" / "mine.py").read_text() == METHOD
     code.write_text(METHOD.replace("self.config.scale *", "2 * self.config.scale *"))

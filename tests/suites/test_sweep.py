@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from holdfast.suites.config import catalog
+from holdfast.suites.config import catalog, run_files
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.config.sections import Range
-from holdfast.suites.runtime import build, folders, jobs
+from holdfast.suites.runtime import build, jobs
 from holdfast.suites.runtime.console import Console
 from holdfast.suites.sweeps import outcome, search, studies
 
@@ -137,7 +137,7 @@ def test_test_labels_cannot_reach_the_objective(tmp_path: Path, monkeypatch: pyt
     assert outcomes(plain) == outcomes(other)
     assert plain["best"]["params"] == other["best"]["params"]
     summaries = [
-        [folders.read_json(Path(t["folder"]) / "er-s0" / "summary.json")["wer/last"] for t in d["trials"]]
+        [run_files.read(Path(t["folder"]) / "er-s0" / "summary.json")["wer/last"] for t in d["trials"]]
         for d in (plain, other)
     ]
     assert summaries[0] != summaries[1]
@@ -204,9 +204,9 @@ def test_optunas_own_tools_find_seed_folder_metrics_and_intermediate_values(tmp_
     storage = JournalStorage(JournalFileBackend(str(made.folder / "optuna.journal")))
     whole, failed = optuna.load_study(study_name="shown", storage=storage).trials
     run = made.folder / whole.user_attrs["folder"]
-    summary = folders.read_json(run / "summary.json")
+    summary = run_files.read(run / "summary.json")
     assert whole.user_attrs["seed"] == 0
-    assert whole.user_attrs["mlflow_run_id"] == folders.read_json(run / "run.json")["mlflow_run_id"]
+    assert whole.user_attrs["mlflow_run_id"] == run_files.read(run / "run.json")["mlflow_run_id"]
     for name in ("accuracy/average", "accuracy/forgetting", "valid/wer/average"):
         assert whole.user_attrs[name] == summary[name]
     assert sorted(whole.intermediate_values) == [0, 1, 2]

@@ -181,12 +181,13 @@ def test_last_is_the_newest_that_is_not_finished_be_it_a_study_or_a_run(tmp_path
     with pytest.raises(Fault, match="no runs and no studies"):
         folders.newest(tmp_path)
     for name, status in (("a", "finished"), ("b", "interrupted"), ("c", "finished")):
-        plan = {"runs": [{"method": "er", "seed": 0, "folder": "er-s0"}]}
+        plan = {"suite": "s", "recipe": "", "data": {}, "runs": [{"method": "er", "seed": 0, "folder": "er-s0"}]}
         (tmp_path / name / "er-s0").mkdir(parents=True)
         folders.write_json(tmp_path / name / "invocation.json", plan)
         folders.write_json(tmp_path / name / "er-s0" / "run.json", {"status": status})
     assert folders.newest(tmp_path) == str(tmp_path / "b")
     made = study(tmp_path, 2)
     assert folders.newest(tmp_path) == str(made.folder)
+    assert folders.newest(tmp_path, with_studies=False) == str(tmp_path / "b"), "what compares runs takes no study"
     folders.write_json(made.folder / "result.json", {})
     assert folders.newest(tmp_path) == str(tmp_path / "b")

@@ -140,7 +140,8 @@ def test_an_unfinished_damaged_or_changed_run_gives_no_weights(source: Path, tmp
     known = weights.facts(recipe, "supremix", 0)
     run = tmp_path / "run"
     run.mkdir()
-    (run / "run.json").write_text(json.dumps({"weights": {**known["weights"], "sha256": "0" * 64}}))
+    changed = {**known["weights"], "sha256": "0" * 64}
+    (run / "run.json").write_text(json.dumps({"status": "running", "weights": changed}))
     with pytest.raises(Fault, match="have changed since it was begun"):
         weights.take(run, torch.nn.Linear(2, 2))
     state = json.loads((folder / "run.json").read_text())
