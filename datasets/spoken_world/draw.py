@@ -1,5 +1,5 @@
-"""From a plan to utterances: every factor of a row is drawn by a generator of its own, so that a dial moves the rows
-that it must and nothing else of them.
+"""From a plan to utterances: every factor of a row is drawn by a generator of its own, so that a strength moves the
+rows that it must and nothing else of them.
 
 A row depends on (seed, split, class, number) alone: counts of other classes move nothing. A row that a bias of 0.2
 plants is planted at 0.5, too.

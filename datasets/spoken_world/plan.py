@@ -161,7 +161,7 @@ def _stop(faults: Sequence[str]) -> None:
         raise PlanError("\n".join(dict.fromkeys(faults)))
 
 
-def dialled(
+def at_strengths(
     plan: Plan,
     *,
     bias: float | None = None,
@@ -170,15 +170,16 @@ def dialled(
     overlap: float | None = None,
     imbalance: float | None = None,
 ) -> Plan:
-    """The plan with its dials set: strength of every bias and of the drift, noise in dB of all rows, overlap, ratio of
-    every imbalance. None: as the plan says. Raises PlanError for a dial of what the plan does not declare.
+    """The plan with these in place of its own: strength of every bias and of the drift, noise in dB of all rows,
+    overlap, ratio of every imbalance. None: as the plan says. Raises PlanError for one of what the plan does not
+    declare.
     """
     faults = []
     for name, value, there in (("bias", bias, plan.bias), ("drift", drift, plan.drift)):
         if value is not None and not there:
-            faults.append(f"{name}: the plan declares none, so there is nothing to dial")
+            faults.append(f"{name}: the plan declares none, so there is nothing to set")
     if imbalance is not None and not plan.imbalance:
-        faults.append("imbalance: the plan declares none, so there is nothing to dial")
+        faults.append("imbalance: the plan declares none, so there is nothing to set")
     if overlap is not None and plan.experiences == 1:
         faults.append("overlap: the plan has one experience")
     if noise is not None and "noise" in plan.drift:

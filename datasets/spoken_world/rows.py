@@ -28,7 +28,7 @@ SPREAD = 3.0  # standard deviations of a spectrogram that a byte's range holds, 
 
 
 class WorldConfig(BaseModel):
-    """A plan, and its dials."""
+    """A plan, and what may take the place of its strengths."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,22 +39,22 @@ class WorldConfig(BaseModel):
         None,
         ge=0,
         le=1,
-        description="dial: share of training rows that every bias of the plan plants; null: the plan's",
+        description="share of training rows that every bias of the plan plants; null: the plan's",
     )
     drift: float | None = Field(
-        None, ge=0, le=1, description="dial: share of an experience's training rows that drift; null: the plan's"
+        None, ge=0, le=1, description="share of an experience's training rows that drift; null: the plan's"
     )
     noise: float | None = Field(
-        None, ge=-20, le=80, description="dial: signal-to-noise ratio of all rows in dB; null: the plan's range"
+        None, ge=-20, le=80, description="signal-to-noise ratio of all rows in dB; null: the plan's range"
     )
     overlap: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="dial: share of rows in an experience drawn without regard to class; null: the plan's",
+        description="share of rows in an experience drawn without regard to class; null: the plan's",
     )
     imbalance: float | None = Field(
-        None, ge=1, le=1000, description="dial: ratio of every imbalance of the plan; null: the plan's"
+        None, ge=1, le=1000, description="ratio of every imbalance of the plan; null: the plan's"
     )
     n_train: int | None = Field(None, ge=1, le=100_000, description="training rows of each class; null: the plan's")
     n_valid: int | None = Field(None, ge=1, le=100_000, description="validation rows of each class; null: the plan's")
@@ -68,13 +68,13 @@ class WorldConfig(BaseModel):
         return self
 
     def made(self) -> Plan:
-        """The plan with dials and counts as the fields say. Raises PlanError."""
+        """The plan with strengths and counts as the fields say. Raises PlanError."""
         given = {"train": self.n_train, "valid": self.n_valid, "test": self.n_test}
         document = plan.written(self.plan)
         if isinstance(document.get("rows", {}), Mapping):
             document["rows"] = {**document.get("rows", {}), **{s: n for s, n in given.items() if n is not None}}
-        dials = {name: getattr(self, name) for name in ("bias", "drift", "noise", "overlap", "imbalance")}
-        return plan.dialled(plan.read(document), **dials)
+        strengths = {name: getattr(self, name) for name in ("bias", "drift", "noise", "overlap", "imbalance")}
+        return plan.at_strengths(plan.read(document), **strengths)
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ def _sound(row: Row) -> list[Any]:
 def spoken(
     made: World, kind: Literal["log_mel", "spectrogram", "waveform"], workers: int, progress: Progress = None
 ) -> dict[str, Ragged]:
-    """The sound of every split as a ragged column, through the cache; each split is an entry of its own, so that a dial
-    that leaves the test rows as they are does not have them spoken again.
+    """The sound of every split as a ragged column, through the cache; each split is an entry of its own, so that a
+    strength that leaves the test rows as they are does not have them spoken again.
     """
     columns, done, total = {}, 0, len(made.rows)
     for split in made.splits:

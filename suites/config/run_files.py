@@ -6,10 +6,11 @@ not name are kept as they are; a field without a default must be there.
 
 from __future__ import annotations
 
+import functools
 import json
 import stat
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, ValidationError, field_validator
 
@@ -20,7 +21,6 @@ from .private import expanded
 LARGEST = 64 * 2**20  # bytes of such a file
 DEEPEST = 100  # levels of such a document
 PUT_BACK = "put the file back as it was, or start anew with: suites run NAME"
-Document = TypeVar("Document")
 
 
 class File(BaseModel):
@@ -294,10 +294,15 @@ def _require_shallow(document: Any) -> None:
     raise ValueError(f"nested more than {DEEPEST} levels deep")
 
 
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
 def problem_of(document: Any, kind: Any) -> str:
     """What of ``document`` is not as ``kind`` says, in words; empty where all is."""
     try:
-        TypeAdapter(kind).validate_python(document)
+        _adapter(kind).validate_python(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

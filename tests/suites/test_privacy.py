@@ -288,6 +288,11 @@ def test_a_storages_login_may_be_given_again(tmp_path: Path, monkeypatch: pytest
         "method": "er",
         "device": "cpu",
         "seed": 0,
+        "objectives": [{"name": "valid/accuracy/average", "direction": "maximize"}],
+        "trials": 1,
+        "sampler": "random",
+        "pruner": "none",
+        "tracking_uri": "",
     }
     Study(folder, {**plan, "storage": studies.to_file("postgresql://u:pw-one@h/db")}).save()
     assert "pw-one" not in (folder / "study.json").read_text()

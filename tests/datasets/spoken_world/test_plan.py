@@ -1,4 +1,4 @@
-"""Plans: read, refused with all that is wrong, dialled."""
+"""Plans: read, refused with all that is wrong, at_strengths."""
 
 from __future__ import annotations
 
@@ -95,18 +95,18 @@ def test_all_faults_come_at_once() -> None:
 
 def test_dials_move_what_the_plan_declares_and_nothing_else() -> None:
     read = plan.read({**WHOLE, "imbalance": {"pitch": 5}})
-    turned = plan.dialled(read, bias=0.1, drift=0.5, noise=3, overlap=1, imbalance=2)
+    turned = plan.at_strengths(read, bias=0.1, drift=0.5, noise=3, overlap=1, imbalance=2)
     assert turned.bias == {("voice", "scenario"): 0.1}
     assert (turned.drift_strength, turned.overlap, turned.imbalance) == (0.5, 1, {"pitch": 2})
     assert turned.factors["noise"]["test"] == (3, 3)
     assert turned.factors["rate"] == read.factors["rate"]
-    assert plan.dialled(read) == read
+    assert plan.at_strengths(read) == read
     bare = plan.read({"classes": {"scenarios": 2}})
     for dial in ("bias", "drift", "overlap", "imbalance"):
         with pytest.raises(PlanError, match=dial):
-            plan.dialled(bare, **{dial: 1.0})
+            plan.at_strengths(bare, **{dial: 1.0})
     with pytest.raises(PlanError, match="it drifts in this plan"):
-        plan.dialled(plan.read({**WHOLE, "drift": {"noise": [10, 20]}}), noise=3)
+        plan.at_strengths(plan.read({**WHOLE, "drift": {"noise": [10, 20]}}), noise=3)
 
 
 def test_a_config_refuses_a_wrong_plan_before_anything_is_drawn() -> None:
