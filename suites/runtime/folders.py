@@ -86,7 +86,7 @@ def state_of(run: Path) -> dict[str, Any]:
     path = run / "run.json"
     if not path.exists() and not path.is_symlink():
         return {}
-    next_step = f"put the file back as it was, or make the run anew: suites runs remove {run}, then suites resume"
+    next_step = f"put the file back, or make the run anew: suites runs remove {run}; suites resume {run.parent}"
     document: dict[str, Any] = run_files.read(path, run_files.RunState, next_step)
     return document
 
