@@ -40,4 +40,4 @@ refusals: $(STAMP) ## docs/bad-inputs.md from what the tests see (a quarter of a
 	$(BIN)/python docs/generate/refusals.py --record .refusals.jsonl
 	rm -f .refusals.jsonl
 benchmarks: $(STAMP) ## speed beside named peers (about fifteen minutes)
-	cd /tmp && for each in start loop step supcon supremix jem encoder sweep tracking mapped evaluation_memory; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done
+	cd /tmp && for each in start loop step together supcon supremix jem encoder sweep tracking mapped evaluation_memory; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done

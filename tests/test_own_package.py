@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from .suites.process import run
+
 ROOT = Path(__file__).resolve().parents[1]
 FENCE = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -34,9 +36,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def suites(site: Path, *arguments: str, code: int = 0) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(site), "MLFLOW_TRACKING_URI": ""}
-    command = [str(Path(sys.executable).with_name("suites")), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=site, timeout=120)
+    environment = {"PYTHONPATH": str(site), "MLFLOW_TRACKING_URI": ""}
+    done = run(*arguments, cwd=site, environment=environment)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -120,13 +121,6 @@ def test_a_second_one_of_the_name_is_an_error_that_names_both(site: Path, tmp_pa
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: copycat\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[holdfast.methods]\nwaves/huber = waves.huber:Huber\n")
-    environment = f"{site}{os.pathsep}{tmp_path}"
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("suites")), "validate", "waves_demo"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": environment},
-        cwd=site,
-    )
+    done = run("validate", "waves_demo", cwd=site, environment={"PYTHONPATH": f"{site}{os.pathsep}{tmp_path}"})
     assert done.returncode == 2
     assert re.search(r"waves/huber of waves and\s+waves/huber of copycat", done.stdout + done.stderr)

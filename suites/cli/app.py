@@ -77,8 +77,19 @@ app.add_typer(files.runs_app, name="runs")
 app.add_typer(new.new_app, name="new")
 
 
+def wait_briefly() -> None:
+    """Threads of torch (GNU OpenMP) that wait for one another give their core up soon, where the user says nothing else.
+
+    By default they spin; two runs on the same cores then take each other's time many times over
+    (``tests/benchmarks/together.py``). Read when torch is loaded.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
 def main() -> None:
     """Entry point: every failure is one message and one exit code."""
+    wait_briefly()
     from ..runtime import messages
 
     wants_json = "--json" in sys.argv

@@ -77,6 +77,7 @@ def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple
         os.dup2(os.open(name, os.O_WRONLY), number)
     sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
     sys.argv = ["suites", *arguments]
+    sys.path[:0] = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))  # as an interpreter does at its start
     from holdfast.suites.cli.app import main
 
     if env.get(BLANK):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from holdfast.suites.cli import app
 
 from .hints import commands, refusal, unknown_fields
 from .process import CommandLine
@@ -131,3 +133,14 @@ def test_a_full_or_unwritable_folder_is_said(tmp_path: Path, cli: CommandLine) -
     run = ["run", "coconut_slurp", "--profile", "smoke", "--out", "file/runs", "--json"]
     done = cli(*run, out=tmp_path, code=2)
     assert "cannot make the folder" in done.stderr
+
+
+def test_threads_of_torch_do_not_spin_unless_the_user_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for said, expected in (({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)):
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        monkeypatch.setenv("GOMP_SPINCOUNT", "")
+        monkeypatch.delenv("GOMP_SPINCOUNT")
+        for name, value in said.items():
+            monkeypatch.setenv(name, value)
+        app.wait_briefly()
+        assert os.environ.get("GOMP_SPINCOUNT") == expected
