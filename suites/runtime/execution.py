@@ -13,7 +13,7 @@ from ..config import measures, run_files, scratch
 from ..config.errors import Fault
 from ..config.names import refuse_links
 from ..tracking import delivery
-from ..tracking.files import write_atomic
+from ..tracking.files import remove_parts, write_atomic
 from ..tracking.journal import forget_sent, read
 from ..tracking.store import resolve_uri
 from . import build, folders, messages, pictures, recipes
@@ -66,6 +66,8 @@ class _Execution:
     ) -> None:
         self.invocation, self.console = invocation, console
         self.folder = invocation.run_folder(entry)
+        for place in (self.folder, invocation.folder):
+            remove_parts(place)
         plan, recipe = invocation.plan, invocation.recipe
         name, seed = entry["method"], entry["seed"]
         data = {"name": scratch.short(recipe.data.name), **build.facts_of(streams.source)}
