@@ -135,6 +135,11 @@ class _Execution:
             self.end("interrupted", "KILLED")
             raise stopped from error
         except BaseException as error:
+            if refuses(error) and not self.run.checkpoints.numbers():
+                self.delivery.abandon()
+                self.note("failed", None)
+                self.run.record.forget()
+                raise
             self.end("failed", "FAILED")
             if isinstance(error, RuntimeError) and "out of memory" in str(error).lower():
                 next_step = "lower train.batch_size or set train.accumulate"
@@ -147,6 +152,12 @@ class _Execution:
         self.end("finished", "FINISHED")
         if self.run.stop_signal:  # while it drew: this run is whole, the next one is not begun
             raise stopped
+
+
+def refuses(error: BaseException) -> bool:
+    """Whether an error says that what was asked for cannot be run: a wrong recipe, data or setting."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return getattr(error, "code", None) in ("usage", "recipe", "data") or bool(kinds & {"DataError", "UnfitError"})
 
 
 def came_to(recipe: Recipe, folder: Path) -> str:

@@ -84,12 +84,21 @@ class Delivery:
             self._covered = offset
             self._wake.notify()
 
+    def abandon(self) -> None:
+        """Send nothing: the run was refused before it began."""
+        self.begin()
+        with self._wake:
+            self._left = True
+            self._wake.notify()
+
     def _work(self) -> None:
         delay = 0.2
         self._begun.wait(PATIENCE)
         while True:
             with self._wake:
                 while not self._status and self._sender.state["delivered"] >= self._covered:
+                    if self._left:
+                        return
                     self._wake.wait()
                 covered, status = self._covered, self._status
             try:

@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from holdfast.datasets.core import limits
 from holdfast.suites.cli.errors import fault_of
 from holdfast.suites.config.errors import Fault
-from holdfast.suites.runtime import asked
+from holdfast.suites.runtime import asked, build
 from holdfast.suites.tracking import files
 
 from .process import CommandLine
@@ -128,4 +130,34 @@ def test_an_experience_without_test_rows_is_refused_before_anything_is_trained(
     cli.here(
         *("run", "supremix_tabular", "--profile", "smoke", "--data-root", str(table), *fields), out=tmp_path, code=2
     )
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_weights_that_memory_may_not_take_are_refused_and_nothing_stays(tmp_path: Path, cli: CommandLine) -> None:
+    large = ("model.options.hidden=512", "model.options.layers=6", "data.max_gib=0.001")
+    cli.here("run", "supremix_tabular", "--profile", "smoke", *large, out=tmp_path, code=2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("taken", ["counted", "refused by torch"])
+def test_weights_are_counted_before_they_are_filled(taken: str) -> None:
+    def make() -> None:
+        with build.bounded_weights():
+            if taken == "counted":
+                torch.nn.LSTM(8192, 8192, num_layers=8, bidirectional=True)
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    begun = time.monotonic()
+    said = "weights of the model take about" if taken == "counted" else "does not fit into memory"
+    with limits.using(1), pytest.raises(Fault, match=said) as fault:
+        make()
+    assert fault.value.exit_code == 2
+    assert time.monotonic() - begun < 10
+
+
+def test_categories_that_memory_may_not_take(tmp_path: Path, cli: CommandLine) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("x,y\n" + "".join(f"word{k},{k}\n" for k in range(400)))
+    fields = ("data.options.target=y", "data.max_gib=0.0001")
+    cli.here("run", "supremix_tabular", "--profile", "smoke", "--data-root", str(table), *fields, out=tmp_path, code=3)
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
