@@ -53,8 +53,14 @@ def benchmark(
     tables: dict[str, Table], groups: Sequence[Sequence[int]], rows: Mapping[str, Sequence[Tensor]]
 ) -> CLScenario[Any]:
     """A scenario with one stream a table; experience k of split s has the rows ``rows[s][k]`` and the classes
-    ``groups[k]``.
+    ``groups[k]``. ValueError where one has no test row: nothing could be measured after it.
     """
+    empty = [k for k, mine in enumerate(rows.get("test", ())) if not len(mine)]
+    if empty:
+        raise ValueError(
+            f"{len(empty)} of {len(groups)} experiences have no test row (the first is number {empty[0]}): "
+            "lower data.experiences"
+        )
     streams = [
         EagerCLStream(name, [RowExperience(table, rows[name][k], group, k) for k, group in enumerate(groups)])
         for name, table in tables.items()

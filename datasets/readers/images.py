@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..core import limits
 from ..core.errors import DataError
 from ..core.inputs import ImageInputs
 
@@ -79,6 +80,9 @@ def _opened(path: Path | io.BytesIO, name: str = "") -> Image.Image:
 
     try:
         with Image.open(path, formats=FORMATS) as opened:
+            limits.require(
+                12 * opened.width * opened.height, f"{name or path}: {opened.width} x {opened.height} pixels"
+            )
             if opened.mode == "F" and not np.isfinite(np.asarray(opened)).all():
                 raise DataError(f"{name or path}: pixels that are not numbers")
             return opened.convert("RGB")

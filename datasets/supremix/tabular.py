@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ..core import limits
 from ..core.errors import DataError, refuse
 from ..core.inputs import TableColumn, TableInputs
 from ..core.source import RegressionInfo, ShotBins, Source
@@ -166,6 +167,7 @@ def _column(
                 if gone
             ]
         words = sorted({cells[i][1] for i in train})
+        limits.require(20 * len(words) * len(cells), f"column '{name}': {len(words)} categories of {len(cells)} rows")
         column = TableColumn(name=name, words=tuple(words), missing=config.missing != "error")
         return column, [np.array([float(text == word) for _, text in cells]) for word in words]
     for (where, text), value, gone in zip(cells, values, empty, strict=True):

@@ -26,6 +26,7 @@ DISK = {
     errno.EPERM: "there is no permission to write",
     errno.EFBIG: "a file would exceed the size limit",
 }
+PATHS = (errno.ELOOP, errno.ENAMETOOLONG)  # what Python 3.11 says of a loop is a RuntimeError
 FREE = "free some space or choose another folder (--out, HOLDFAST_CACHE), then: suites resume last"
 FOLDER = "the run or cache folder"
 
@@ -78,6 +79,8 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, csv.Error | zlib.error | UnicodeError | json.JSONDecodeError | RecursionError):
         what = f"a file cannot be read ({type(error).__name__}: {error})"
         return Fault.data(what, "data", f"suites data check {_suite()}; suites doctor")
+    if (isinstance(error, OSError) and error.errno in PATHS) or str(error).startswith("Symlink loop"):
+        return Fault.data(f"a path leads nowhere: {error}", "data or --out", "name a folder that can be opened")
     if "UnfitError" in kinds:
         next_step = f"change the field it names; all fields: suites show {_suite().partition(' ')[0]}"
         return Fault.recipe(str(error), "methods and model.options", next_step)

@@ -36,7 +36,7 @@ def run(
     profile: ProfileOption = None,
     method: Methods = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="One seed (default 0).")] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Seeds 0..N-1.")] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", min=1, max=10_000, help="Seeds 0..N-1.")] = None,
     device: Device = "auto",
     data_root: Root = None,
     out: Out = None,

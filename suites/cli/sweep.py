@@ -57,7 +57,7 @@ def sweep(
     rerun: Annotated[
         bool, typer.Option("--rerun-best", help="Run the best and the untuned recipe on fresh seeds.")
     ] = False,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Fresh seeds of --rerun-best.")] = 3,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=10_000, help="Fresh seeds of --rerun-best.")] = 3,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the sampler and of every trial.")] = 0,
     device: Device = "auto",
     data_root: Root = None,

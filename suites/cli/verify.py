@@ -32,7 +32,8 @@ def verify(
     overrides: Overrides = None,
     every: Annotated[bool, typer.Option("--all", help="Every suite that claims something.")] = False,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=2, help="Seeds 0..N-1 (default: as many as a claim asks for).")
+        int | None,
+        typer.Option("--seeds", min=2, max=10_000, help="Seeds 0..N-1 (default: as many as a claim asks for)."),
     ] = None,
     profile: ProfileOption = None,
     data_root: Root = None,

@@ -58,6 +58,15 @@ class DataSection(Section):
             "that is needed does not grow with the data"
         ),
     )
+    max_gib: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        description=(
+            "most memory (GiB) that one file, the indicators of one column or the weights of one method may take, "
+            "by an estimate before anything is allocated; null: half of the machine's memory"
+        ),
+    )
     hidden_from_training: tuple[str, ...] = Field((), description="columns that no method may see")
     options: dict[str, Any] = Field(default_factory=dict, description="fields of the data set's Config")
     transforms: tuple[SplitTransformSection, ...] = Field(

@@ -14,6 +14,8 @@ from ..config.recipe import Recipe
 from . import recipes, warm_start
 from .console import Console, Silent
 
+MOST_RUNS = 10_000  # seeds of one invocation
+LARGEST_SEED = 2**63 - 1  # what torch's generators take
 Overrides = Mapping[str, Any] | Iterable[str]  # {"train.lr": 0.01}, or ["train.lr=0.01"]
 
 
@@ -36,16 +38,32 @@ def existing(data_root: str | Path) -> Path:
 
 
 def numbers(seeds: int | Sequence[int]) -> list[int]:
-    """The seeds that a count or a list of them means. Raises Fault for none, negative or equal ones."""
+    """The seeds that a count or a list of them means. Raises Fault for none, negative or equal ones, and for more or
+    larger ones than an invocation takes."""
+    if (seeds if isinstance(seeds, int) else len(seeds)) > MOST_RUNS:
+        what = f"{seeds if isinstance(seeds, int) else len(seeds)} seeds: an invocation has at most {MOST_RUNS}"
+        raise Fault.usage(what, "seeds", "suites run NAME --seeds 5; more can be added with --into")
     listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if listed and max(listed) > LARGEST_SEED:
+        raise Fault.usage(f"no seed: {max(listed)}", "seeds", f"a number from 0 to {LARGEST_SEED}")
     if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
         raise Fault.usage(f"no seeds: {seeds}", "seeds", "a count from 1 on, or different numbers from 0 on")
     return listed
 
 
 def out_of(out: str | Path | None) -> Path:
-    """The folder of the runs: ``out``, else ``HOLDFAST_RUNS``, else ``./runs``."""
-    return Path(out or os.environ.get("HOLDFAST_RUNS") or "runs")
+    """The folder of the runs: ``out``, else ``HOLDFAST_RUNS``, else ``./runs``. Raises Fault for a path that no store
+    and no JSON file can hold, and for links that lead to each other."""
+    path = Path(out or os.environ.get("HOLDFAST_RUNS") or "runs")
+    next_step = "choose another folder with --out DIR or HOLDFAST_RUNS"
+    try:
+        str(path).encode()
+        path.resolve()
+    except UnicodeEncodeError as error:
+        raise Fault.usage("the path of the runs is no text in UTF-8", ascii(str(path)), next_step) from error
+    except (OSError, RuntimeError, ValueError) as error:  # Python 3.11 raises RuntimeError for a loop
+        raise Fault.usage(f"the folder of the runs cannot be found: {error}", ascii(str(path)), next_step) from error
+    return path
 
 
 def recipe(target: str | Path, profile: str | None, overrides: Overrides, data_root: str | Path | None) -> Recipe:

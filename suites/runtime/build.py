@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +43,9 @@ def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) 
     """The recipe's data as its transforms make them, with its evaluation sets and the columns that its model asks for.
 
     Raises Fault (code ``data``) where it cannot be had, or has no room where ``data.store`` puts it."""
-    from ...datasets.core import store
+    from ...datasets.core import limits, store
 
-    with store.using(recipe.data.store):
+    with store.using(recipe.data.store), limits.using(recipe.data.max_gib):
         source = _prepared(recipe, progress)
         return store.mapped_source(source) if recipe.data.store == "mapped" else source
 
@@ -114,11 +115,11 @@ def check(recipe: Recipe) -> dict[str, Any]:
     """What ``suites data check`` prints: counts, splits and ``faults`` of the recipe's data set; of one that has no
     check of its own, what its columns hold. Raises DataError where it stops at the first fault.
     """
-    from ...datasets.core import store
+    from ...datasets.core import limits, store
     from ...datasets.core.source import described
 
     module = registry.dataset(recipe.data.name, recipe.family)
-    with store.using(recipe.data.store):
+    with store.using(recipe.data.store), limits.using(recipe.data.max_gib):
         if not hasattr(module, "check"):
             return described(_loaded(recipe.data, recipe.family, None))
         root = Path(recipe.data.root) if recipe.data.root else None
@@ -157,14 +158,48 @@ def method_of(recipe: Recipe, name: str, info: DataInfo, seed: int) -> Method:
     """A method of the recipe with its model, for data of this ``info``; all weights come from (seed, "init")."""
     import torch
 
+    from ...datasets.core import limits
     from ...datasets.core.seeds import derive
 
     kind = registry.kind_of(recipe, name)
     fields = {field: value for field, value in recipe.methods[name].items() if field != "use"}
     module = registry.network(recipe.model.name)
     torch.manual_seed(derive(seed, "init"))
-    model = module.build(module.Config(**recipe.model.options), info, seed)
+    with limits.using(recipe.data.max_gib), bounded_weights():
+        model = module.build(module.Config(**recipe.model.options), info, seed)
     return kind(kind.Config(**fields), model, seed)
+
+
+@contextmanager
+def bounded_weights() -> Iterator[None]:
+    """Inside, the weights of new modules are counted, before they are filled. Raises Fault where they take more memory
+    than ``data.max_gib`` allows, or torch cannot have it."""
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    from ...datasets.core import limits
+
+    taken = 0
+
+    def count(module: Any, name: str, values: Any) -> None:
+        nonlocal taken
+        if values is not None and values.device.type != "meta":
+            taken += values.numel() * values.itemsize
+            if problem := limits.excess(taken):
+                raise _too_large(f"the weights of the model take {problem}")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    except RuntimeError as error:
+        if "allocate memory" not in str(error) and "out of memory" not in str(error).lower():
+            raise
+        raise _too_large(f"the model does not fit into memory: {error}") from error
+    finally:
+        hook.remove()
+
+
+def _too_large(what: str) -> Fault:
+    return Fault.recipe(what, "model.options", "choose a smaller model, or raise data.max_gib")
 
 
 def check_methods(recipe: Recipe, methods: Iterable[str], source: Source) -> None:

@@ -13,7 +13,7 @@ from ..config import measures, run_files, scratch
 from ..config.errors import Fault
 from ..config.names import refuse_links
 from ..tracking import delivery
-from ..tracking.files import write_atomic
+from ..tracking.files import remove_parts, write_atomic
 from ..tracking.journal import forget_sent, read
 from ..tracking.store import resolve_uri
 from . import build, folders, messages, pictures, recipes
@@ -66,6 +66,8 @@ class _Execution:
     ) -> None:
         self.invocation, self.console = invocation, console
         self.folder = invocation.run_folder(entry)
+        for place in (self.folder, invocation.folder):
+            remove_parts(place)
         plan, recipe = invocation.plan, invocation.recipe
         name, seed = entry["method"], entry["seed"]
         data = {"name": scratch.short(recipe.data.name), **build.facts_of(streams.source)}
@@ -133,6 +135,11 @@ class _Execution:
             self.end("interrupted", "KILLED")
             raise stopped from error
         except BaseException as error:
+            if refuses(error) and not self.run.checkpoints.numbers():
+                self.delivery.abandon()
+                self.note("failed", None)
+                self.run.record.forget()
+                raise
             self.end("failed", "FAILED")
             if isinstance(error, RuntimeError) and "out of memory" in str(error).lower():
                 next_step = "lower train.batch_size or set train.accumulate"
@@ -145,6 +152,12 @@ class _Execution:
         self.end("finished", "FINISHED")
         if self.run.stop_signal:  # while it drew: this run is whole, the next one is not begun
             raise stopped
+
+
+def refuses(error: BaseException) -> bool:
+    """Whether an error says that what was asked for cannot be run: a wrong recipe, data or setting."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return getattr(error, "code", None) in ("usage", "recipe", "data") or bool(kinds & {"DataError", "UnfitError"})
 
 
 def came_to(recipe: Recipe, folder: Path) -> str:

@@ -10,10 +10,10 @@ from ..config import registry, run_files
 from ..config.errors import Fault
 from ..config.recipe import Recipe, digest, to_yaml
 from ..tracking.store import resolve_uri, to_store
-from . import build, extend, folders, jobs, recipes, summary
+from . import build, extend, folders, jobs, recipes, remove, summary
 from . import warm_start as weights
 from .board import Board, shown
-from .execution import proceed
+from .execution import proceed, refuses
 from .executors import HERE, Workers
 from .plan import Invocation
 
@@ -65,7 +65,13 @@ def start(
         "runs": [{"method": m, "seed": s, "folder": f"{m}-s{s}"} for s in seeds for m in methods],
     }
     invocation = Invocation(folders.new_invocation(out, recipe.name, plan), recipe)
-    return _run(invocation, None, streams, console, workers)
+    try:
+        return _run(invocation, None, streams, console, workers)
+    except BaseException as error:
+        begun = any(invocation.folder.glob("*/checkpoint/*.json"))
+        if refuses(error) and not begun:
+            remove.target_of(invocation.folder, out).carry_out()
+        raise
 
 
 def resume(target: str, *, out: Path, console: Console, workers: Workers = HERE) -> Invocation:

@@ -89,6 +89,11 @@ class Record:
         if self.delivery is not None:
             self.delivery.cover(position)
 
+    def forget(self) -> None:
+        """Close the log of a run that did not begin."""
+        for handler in self.log.handlers:
+            handler.close()
+
     def close(self) -> None:
         self.journal.close()
         for handler in self.log.handlers:

@@ -22,10 +22,14 @@ from .sender import RunIdentity, Sender
 from .store import SQLITE, DeletedError, problem_of, to_store
 
 LOCAL = 25.0  # seconds more that the end of a run waits for a SQLite file
+DEAD = 0.5  # seconds that the end of a run waits for a store that took nothing at the end of one before
 PATIENCE = 20.0  # seconds that the store waits for the first step (a large model's may take longer)
 ATTEMPTS = 5  # of ``sync`` at a run, where the connection breaks and none of them brings it further
 ENDS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "pruned": "KILLED"}
 FILES = ("recipe.yaml", "environment.json", "matrix.csv", "summary.json", "plots")  # of a run's folder, for its page
+
+
+_dead: set[str] = set()  # stores that took nothing of a run of this process when it ended
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Delivery:
         self._how = ""
         self._wake, self._done, self._begun = threading.Condition(), threading.Event(), threading.Event()
         self._problem: str | None = None
+        self._left = False  # what is not delivered now waits for ``suites sync``
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
 
     def start(self) -> None:
@@ -79,12 +84,21 @@ class Delivery:
             self._covered = offset
             self._wake.notify()
 
+    def abandon(self) -> None:
+        """Send nothing: the run was refused before it began."""
+        self.begin()
+        with self._wake:
+            self._left = True
+            self._wake.notify()
+
     def _work(self) -> None:
         delay = 0.2
         self._begun.wait(PATIENCE)
         while True:
             with self._wake:
                 while not self._status and self._sender.state["delivered"] >= self._covered:
+                    if self._left:
+                        return
                     self._wake.wait()
                 covered, status = self._covered, self._status
             try:
@@ -101,19 +115,30 @@ class Delivery:
                 self._problem = problem_of(error)
                 self._sender.reset(error)
                 with self._wake:
+                    if self._left:  # nobody waits any more: a thread a run would ask a dead server for ever
+                        return
                     self._wake.wait(delay)
                 delay = min(10.0, 2 * delay)
 
     def finish(self, status: str, how: str = "", timeout: float = 5.0) -> Outcome:
         """Tell the store how the run ended; waits at most ``timeout`` seconds for what is left, for a file of ours
-        that works ``LOCAL``."""
+        that works ``LOCAL``, and hardly for a store that took nothing of the run before."""
         self.begin()
+        if self._sender.uri in _dead:
+            timeout = min(timeout, DEAD)
         with self._wake:
             self._status, self._how = status, how
             self._wake.notify()
         if not self._done.wait(timeout) and self._problem is None and self._sender.uri.startswith(SQLITE):
             self._done.wait(LOCAL)  # its tables are being made: on a busy machine that outlasts a run of seconds
         problem = self._problem or "the store is slow"
+        with self._wake:
+            self._left = True
+            self._wake.notify()
+        if self._done.is_set():
+            _dead.discard(self._sender.uri)
+        elif self._problem:
+            _dead.add(self._sender.uri)
         return Outcome(
             self.run_id,
             self._sender.state["delivered"],
@@ -167,10 +192,13 @@ def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -
 def _finish(sender: Sender, stop: int, status: str, end: float) -> str | None:
     """Deliver a run that has ended, in attempts as long as one in ``ATTEMPTS`` brings it further and there is time;
     what went wrong in the last one."""
+    from . import answers  # here: it imports MLflow
+
     problem, attempt, held = None, 0, ""
     while attempt < ATTEMPTS and (not attempt or time.monotonic() < end):
         try:
-            sender.finish(stop, ENDS[status], status, [sender.folder / name for name in FILES], end)
+            with answers.until(end):
+                sender.finish(stop, ENDS[status], status, [sender.folder / name for name in FILES], end)
             return None
         except DeletedError as error:  # no further attempt changes that; delivered whole, it is its owner's own wish
             whole = sender.state["ended"] == ENDS[status] and not sender.left(stop)

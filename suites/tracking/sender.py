@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import math
 import os
@@ -19,6 +18,7 @@ from ..config.killpoints import reach
 from ..config.private import complete, stored, written
 from . import matrix
 from . import state as tracker
+from .files import alone
 from .journal import point_of, read
 from .shown import VIEW, Row, Shown
 from .store import SQLITE, DeletedError, StoreError, client_class, identifier, is_gone, opened
@@ -248,8 +248,7 @@ class Sender:
             return ids["parent"]
         # one process of this machine at a time: trials of a study come from several
         name = hashlib.sha256(f"{stored(self.uri)}/{identity.invocation_uid}".encode()).hexdigest()[:24]
-        with (Path(tempfile.gettempdir()) / f"holdfast-{os.getuid()}-{name}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(Path(tempfile.gettempdir()) / f"holdfast-{os.getuid()}-{name}.lock"):
             where = f"tags.`{INVOCATION}` = '{identity.invocation_uid}' and tags.`holdfast.role` = 'invocation'"
             parents = client.search_runs([number], where, max_results=1)
             if not parents:

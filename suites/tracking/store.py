@@ -80,6 +80,9 @@ def client_class() -> Any:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     from mlflow.tracking import MlflowClient
 
+    from . import answers
+
+    answers.limit()
     return MlflowClient
 
 
