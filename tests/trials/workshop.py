@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .forks import Ended, Forks
+from .forks import GIB, Ended, Forks
 from .inputs import PRIVATE, make_tools
 from .promises import Trial
 
@@ -30,6 +30,7 @@ class Workshop:
     seed: int = 0
     size: str = "small"
     wanted: str = ""  # part of the names of the trials that are made; empty: all
+    at_end: list[Callable[[], None]] = field(default_factory=list)  # what is done when the workshop closes
     _count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -90,12 +91,21 @@ class Workshop:
         kill_after: float | None = None,
         kill_alone: bool = True,
         largest_file: int = 0,
+        **variables: str,
     ) -> Ended:
-        """``suites WORDS`` with the folder of runs ``out``."""
-        limits = {"kill_after": kill_after, "kill_alone": kill_alone, "largest_file": largest_file}
+        """``suites WORDS`` with the folder of runs ``out``; ``variables`` are added to the environment."""
         allowed = [out, self.cache]
+        around = {**self.environment(out), **variables}
         return self.forks.run(
-            words, out, self.environment(out), seconds=seconds, allowed=allowed, memory=8.0 * 2**30, **limits
+            words,
+            out,
+            around,
+            seconds=seconds,
+            allowed=allowed,
+            memory=8.0 * GIB,
+            kill_after=kill_after,
+            kill_alone=kill_alone,
+            largest_file=largest_file,
         )
 
     def new_out(self, place: Path) -> Path:
@@ -114,7 +124,12 @@ def opened(
     folder = Path(tempfile.mkdtemp(prefix="holdfast-trials-"))
     try:
         with forks(folder / "forks") as made:
-            yield Workshop(folder, made, seed, size, wanted)
+            shop = Workshop(folder, made, seed, size, wanted)
+            try:
+                yield shop
+            finally:
+                for do in shop.at_end:
+                    do()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
