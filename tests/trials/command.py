@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -50,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[dict[str, Any]] = []
     begun = time.monotonic()
     with given.to.open("w", encoding="utf-8") as file, opened(given.seed, given.size, given.case) as shop:
+        file.write(json.dumps(head(arguments)) + "\n")
         for kind in given.only or KINDS:
             jobs = JOBS[kind](shop)
             end = time.monotonic() + 60 * given.minutes if given.minutes else float("inf")
@@ -67,6 +70,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"\n{len(rows)} trials in {minutes:.0f} min, {failed} of them with something that did not hold\n")
     sys.stdout.write(f"{given.to}: a line each\n")
     return int(failed > 0 or not rows)
+
+
+def head(arguments: Sequence[str] | None) -> dict[str, str]:
+    """The first line of the file: the command, the day, and the commit."""
+    words = [word for word in (sys.argv[1:] if arguments is None else arguments) if word != "--quiet"]
+    root = Path(__file__).resolve().parents[2]
+    git = ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    return {"command": shlex.join(["python", "tests/trials", *_public(words)]), "date": day, "commit": commit}
+
+
+def _public(words: Sequence[str]) -> list[str]:
+    """The words without the file: where it lies is nobody's."""
+    kept = list(words)
+    if "--to" in kept:
+        at = kept.index("--to")
+        del kept[at : at + 2]
+    return kept
 
 
 def progress(trial: Trial, number: int) -> None:
