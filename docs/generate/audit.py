@@ -51,7 +51,7 @@ def component(name: str, each: metadata.Distribution) -> dict[str, Any]:
     reference = f"pkg:pypi/{name}@{each.version}"
     made: dict[str, Any] = {"type": "library", "bom-ref": reference, "name": name, "version": each.version}
     made["purl"] = reference
-    said = each.metadata["License-Expression"] or each.metadata["License"] or ""
+    said = each.metadata.get("License-Expression") or each.metadata.get("License") or ""
     if said and "\n" not in said:
         made["licenses"] = [{"license": {"name": said[:200]}}]
     return made
