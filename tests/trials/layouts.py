@@ -77,6 +77,8 @@ def _cb(root: Path) -> None:
 
 
 TASKS = "data.options.tasks={seg: {kind: segmentation, outputs: 3}, depth: {kind: depth}}"
+FEW = ("data.options.n_train=40", "data.options.n_valid=10")
+FEWER = ("data.options.n_train=20", "data.options.n_valid=10")
 LAYOUTS: dict[str, Layout] = {
     "recordings csv": Layout("coconut_manifest", trees.manifest),
     "recordings jsonl": Layout("coconut_manifest", lambda root: trees.manifest(root, "jsonl")),
@@ -84,11 +86,11 @@ LAYOUTS: dict[str, Layout] = {
     "fsc": Layout("coconut_fsc", trees.fsc),
     "images csv": Layout("cdvg_folder", _images),
     "images in folders": Layout("cdvg_folder", _classes),
-    "cifar pickles": Layout("split_cifar10", trees.cifar),
-    "cifar binary": Layout("split_cifar10", lambda root: trees.cifar(root, "bin")),
-    "cifar corrupted": Layout("cdvg_ccifar10", trees.cifar),
-    "idx": Layout("split_mnist", trees.idx, ("data.options.n_valid=10",)),
-    "idx coloured": Layout("cdvg_cmnist", trees.idx),
+    "cifar pickles": Layout("split_cifar10", trees.cifar, FEW),
+    "cifar binary": Layout("split_cifar10", lambda root: trees.cifar(root, "bin"), FEW),
+    "cifar corrupted": Layout("cdvg_ccifar10", trees.cifar, FEW),
+    "idx": Layout("split_mnist", trees.idx, FEWER),
+    "idx coloured": Layout("cdvg_cmnist", trees.idx, FEWER),
     "disent": Layout("cdvg_cmnist", lambda root: trees.disent(root, "cmnist", 28)),
     "table": Layout("supremix_tabular", _table, file="rows.csv"),
     "series": Layout(
