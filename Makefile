@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(shell for p in python3.12 python3.11 python3; do $$p -c 
 STAMP := $(VENV)/.holdfast-installed
 BIN := $(abspath $(VENV))/bin
 
-.PHONY: help install demo smoke test test-slow lint types docs refusals benchmarks
+.PHONY: help install demo smoke test test-slow lint types docs refusals benchmarks trials trials-nightly audit
 help: ## this text
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -41,3 +41,9 @@ refusals: $(STAMP) ## docs/bad-inputs.md from what the tests see (a quarter of a
 	rm -f .refusals.jsonl
 benchmarks: $(STAMP) ## speed beside named peers (about fifteen minutes)
 	cd /tmp && for each in start loop step together supcon supremix jem encoder sweep tracking mapped evaluation_memory; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done
+trials: $(STAMP) ## what is promised, tried: kills, damage, hostile inputs, servers, disks (minutes)
+	$(BIN)/python tests/trials --to build/trials.jsonl
+trials-nightly: $(STAMP) ## the same with 1,400 inputs and every suite (an hour and more)
+	$(BIN)/python tests/trials --size nightly -j $(JOBS) --to build/trials-nightly.jsonl
+audit: $(STAMP) ## installed versions beside known advisories, and a bill of materials in build/
+	$(BIN)/python docs/generate/audit.py --to build/sbom.json

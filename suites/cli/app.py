@@ -78,7 +78,7 @@ app.add_typer(new.new_app, name="new")
 
 
 def wait_briefly() -> None:
-    """Threads of torch (GNU OpenMP) that wait for one another give their core up soon, where the user says nothing else.
+    """Waiting threads of torch (GNU OpenMP) give their core up soon, where the user says nothing else.
 
     By default they spin; two runs on the same cores then take each other's time many times over
     (``tests/benchmarks/together.py``). Read when torch is loaded.

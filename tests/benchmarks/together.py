@@ -1,5 +1,5 @@
-"""Milliseconds of a small transformer's training step on two threads, alone and in two processes at once: GNU OpenMP as it
-comes, and as ``suites`` sets it (``GOMP_SPINCOUNT=1000``), in turns. Median of ``HOLDFAST_ROUNDS``.
+"""Milliseconds of a small transformer's training step on two threads, alone and in two processes at once: GNU OpenMP as
+it comes, and as ``suites`` sets it (``GOMP_SPINCOUNT=1000``), in turns. Median of ``HOLDFAST_ROUNDS``.
 """
 
 from __future__ import annotations
