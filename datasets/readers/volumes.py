@@ -73,7 +73,7 @@ def _unpacked(path: Path, kinds: tuple[Any, ...]) -> tuple[bytes, Any]:
         kind = next((k for k in kinds if k.header_class.may_contain_header(head)), None)
         if kind is None:
             raise DataError(f"{path}: no NIfTI-1 file")
-        header = kind.header_class.from_fileobj(io.BytesIO(head), check=False)
+        header = kind.header_class.from_fileobj(io.BytesIO(head))
         count = math.prod(max(0, int(n)) for n in header.get_data_shape())
         values = count * header.get_data_dtype().itemsize
         limits.require(2 * values + 12 * count, f"{path}: a volume of {count} values")

@@ -44,7 +44,8 @@ class _Watch:
     """Ends the connection of a request that takes too long, wherever it waits."""
 
     def __init__(self, seconds: float) -> None:
-        self.expired, self._socket = False, None
+        self.expired = False
+        self._socket: Any = None
         self._timer = threading.Timer(seconds, self._expire)
         self._timer.daemon = True
 
@@ -161,7 +162,7 @@ def limit() -> None:
     def limited(max_retries: int, *arguments: Any, **options: Any) -> requests.Session:
         session = plain(max_retries, *arguments, **options)
         for scheme in ("https://", "http://"):
-            known = session.adapters[scheme]
+            known: Any = session.adapters[scheme]
             if not isinstance(known, Adapter):
                 session.mount(scheme, Adapter(max_retries=known.max_retries))
         session.max_redirects = REDIRECTS

@@ -106,7 +106,7 @@ def test_links_in_a_ring_are_about_the_data(tmp_path: Path) -> None:
     for read in (lambda path: path.read_text(), lambda path: path.resolve(strict=True)):
         with pytest.raises((OSError, RuntimeError)) as error:
             read(tmp_path / "a.csv")
-        assert fault_of(error.value).exit_code == 3  # type: ignore[arg-type]
+        assert fault_of(error.value).exit_code == 3
 
 
 def test_last_where_there_is_nothing_says_how_to_start(tmp_path: Path, cli: CommandLine) -> None:
