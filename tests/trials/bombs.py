@@ -209,6 +209,10 @@ VOLUMES: dict[str, Callable[[], bytes]] = {
 }
 
 
+def _alone(make: Callable[[], bytes]) -> Callable[[Path], bytes]:
+    return lambda _: make()
+
+
 def of_suffix(suffix: str) -> Iterator[tuple[str, Callable[[Path], bytes]]]:
     """The bombs for a file of this name, each a function of the canary's path."""
     kinds: list[dict[str, Callable[[], bytes]]] = []
@@ -220,7 +224,7 @@ def of_suffix(suffix: str) -> Iterator[tuple[str, Callable[[Path], bytes]]]:
         kinds = [ARRAYS, VOLUMES]
         yield "objects that run", npy_objects
     for kind in kinds:
-        yield from ((name, lambda _, make=make: make()) for name, make in kind.items())
+        yield from ((name, _alone(make)) for name, make in kind.items())
     if suffix in (".gz", ".npz", ".csv", ".txt", ".jsonl", ""):
         yield "a gzip of 4 GiB", lambda _: zeros_gzip()
     if suffix in ("", ".npz", ".npy", ".pt", ".pkl", ".bin"):
