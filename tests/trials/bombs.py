@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import os
@@ -159,7 +160,7 @@ def idx(shape: tuple[int, ...] = (2**31 - 1, 28, 28)) -> bytes:
 
 
 SOUNDS: dict[str, Callable[[], bytes]] = {
-    **{f"{rate} Hz": lambda rate=rate: wav(rate) for rate in (1, 7, 44_101, 48_001, 192_000, 2**31 - 1, 2**32 - 1)},
+    **{f"{rate} Hz": functools.partial(wav, rate) for rate in (1, 7, 44_101, 48_001, 192_000, 2**31 - 1, 2**32 - 1)},
     "no rate": lambda: wav(0),
     "no channels": lambda: wav(channels=0),
     "1,000 channels": lambda: wav(channels=1000),
