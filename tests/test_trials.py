@@ -16,11 +16,20 @@ from .trials import command, kills
 from .trials.forks import GIB, Ended, Forks
 from .trials.hostile_recipes import of_recipes
 from .trials.hostile_values import of_environment, of_options
-from .trials.promises import PROMISES, Trial, counted, of_command, table
+from .trials.promises import KINDS, PROMISES, Trial, counted, of_command, table
 
 reliability, audit = script("reliability"), script("audit")
 MESSAGE = "error: no such thing\nwhere: here\nnext:  do another\n"
-FINE = {"arguments": ("run",), "code": 2, "out": "", "err": MESSAGE, "seconds": 1.0, "peak": 1, "by": "", "outside": ()}
+FINE: dict[str, Any] = {
+    "arguments": ("run",),
+    "code": 2,
+    "out": "",
+    "err": MESSAGE,
+    "seconds": 1.0,
+    "peak": 1,
+    "by": "",
+    "outside": (),
+}
 
 
 def broken(**changes: Any) -> list[str]:
@@ -129,7 +138,7 @@ def test_the_same_seed_draws_the_same_inputs_and_there_are_many() -> None:
     assert len(made) == len(set(made)) > 2000
     given = command.parsed(["--size", "nightly", "--only", "inputs", "--seed", "3"])
     assert (given.size, given.only, given.seed) == ("nightly", ["inputs"], 3)
-    assert set(command.JOBS) == set(command.KINDS)
+    assert set(command.JOBS) == set(KINDS)
 
 
 def test_the_page_is_what_its_file_gives() -> None:

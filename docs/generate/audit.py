@@ -38,7 +38,7 @@ def installed() -> dict[str, metadata.Distribution]:
 
 def affected(versions: Mapping[str, str], advisories: Iterable[Mapping[str, str]]) -> list[tuple[str, ...]]:
     """(package, version, advisory, fixed in, why it does not matter or "") of each version that is affected."""
-    rows = []
+    rows = list[tuple[str, ...]]()
     for one in advisories:
         name = canonicalize_name(one["package"])
         if name in versions and SpecifierSet(one["affected"]).contains(versions[name], prereleases=True):
@@ -51,7 +51,7 @@ def component(name: str, each: metadata.Distribution) -> dict[str, Any]:
     reference = f"pkg:pypi/{name}@{each.version}"
     made: dict[str, Any] = {"type": "library", "bom-ref": reference, "name": name, "version": each.version}
     made["purl"] = reference
-    said = each.metadata.get("License-Expression") or each.metadata.get("License") or ""
+    said = next((each.metadata[key] for key in ("License-Expression", "License") if key in each.metadata), "") or ""
     if said and "\n" not in said:
         made["licenses"] = [{"license": {"name": said[:200]}}]
     return made

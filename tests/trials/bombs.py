@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import os
@@ -159,7 +160,7 @@ def idx(shape: tuple[int, ...] = (2**31 - 1, 28, 28)) -> bytes:
 
 
 SOUNDS: dict[str, Callable[[], bytes]] = {
-    **{f"{rate} Hz": lambda rate=rate: wav(rate) for rate in (1, 7, 44_101, 48_001, 192_000, 2**31 - 1, 2**32 - 1)},
+    **{f"{rate} Hz": functools.partial(wav, rate) for rate in (1, 7, 44_101, 48_001, 192_000, 2**31 - 1, 2**32 - 1)},
     "no rate": lambda: wav(0),
     "no channels": lambda: wav(channels=0),
     "1,000 channels": lambda: wav(channels=1000),
@@ -209,6 +210,10 @@ VOLUMES: dict[str, Callable[[], bytes]] = {
 }
 
 
+def _alone(make: Callable[[], bytes]) -> Callable[[Path], bytes]:
+    return lambda _: make()
+
+
 def of_suffix(suffix: str) -> Iterator[tuple[str, Callable[[Path], bytes]]]:
     """The bombs for a file of this name, each a function of the canary's path."""
     kinds: list[dict[str, Callable[[], bytes]]] = []
@@ -220,7 +225,7 @@ def of_suffix(suffix: str) -> Iterator[tuple[str, Callable[[Path], bytes]]]:
         kinds = [ARRAYS, VOLUMES]
         yield "objects that run", npy_objects
     for kind in kinds:
-        yield from ((name, lambda _, make=make: make()) for name, make in kind.items())
+        yield from ((name, _alone(make)) for name, make in kind.items())
     if suffix in (".gz", ".npz", ".csv", ".txt", ".jsonl", ""):
         yield "a gzip of 4 GiB", lambda _: zeros_gzip()
     if suffix in ("", ".npz", ".npy", ".pt", ".pkl", ".bin"):

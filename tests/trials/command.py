@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             jobs = JOBS[kind](shop)
             end = time.monotonic() + 60 * given.minutes if given.minutes else float("inf")
             left = (job for job in jobs if time.monotonic() < end)
-            for trial in played(shop, list(jobs) if given.minutes is None else left, given.workers):
+            for trial in played(shop, left, given.workers):
                 rows.append(trial.row())
                 file.write(json.dumps(rows[-1], ensure_ascii=True) + "\n")
                 file.flush()

@@ -17,7 +17,7 @@ from .kills import References, halves, of_runs, of_store, runs_of
 from .promises import Trial, first_words, merged, of_command
 from .workshop import Job, Workshop
 
-COMMANDS = (
+COMMANDS: tuple[tuple[str, ...], ...] = (
     ("run", "split_digits", "--profile", "smoke", "--method", "er"),
     ("run", "supremix_tabular", "--profile", "smoke", "--method", "supremix"),
     ("run", "coconut_slurp", "--profile", "smoke", "--method", "coconut"),
@@ -103,7 +103,8 @@ def jobs(shop: Workshop) -> list[Job]:
             return _full(shop, references, words, share, name, place)
 
         made.append((name, full))
-    for words in (COMMANDS[0], ("runs", "list"), ("doctor",)):
+    written: list[tuple[str, ...]] = [COMMANDS[0], ("runs", "list"), ("doctor",)]
+    for words in written:
         name = f"read-only {' '.join(words)}"
 
         def read_only(place: Path, words: tuple[str, ...] = words, name: str = name) -> Trial:

@@ -152,7 +152,7 @@ def trial(shop: Workshop, references: References, name: str, words: tuple[str, .
 
 def commands(shop: Workshop) -> list[tuple[str, tuple[str, ...]]]:
     """A run of each suite with a drawn default method, and some sweeps."""
-    draw, found = shop.draw("methods"), []
+    draw, found = shop.draw("methods"), list[tuple[str, tuple[str, ...]]]()
     for entry in catalog.recipes():
         recipe = catalog.recipe(entry["name"], "smoke")
         method = draw.choice(list(recipe.defaults))

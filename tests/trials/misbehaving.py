@@ -64,7 +64,8 @@ class Relay:
     """A relay to ``target`` whose connections draw one of ``modes``; a test changes them while it works."""
 
     def __init__(self, target: int, seed: int) -> None:
-        self.target, self.modes, self.seen = target, ("pass",), dict[str, int]()
+        self.target, self.seen = target, dict[str, int]()
+        self.modes: tuple[str, ...] = ("pass",)
         self.draw = random.Random(seed)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]

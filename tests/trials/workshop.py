@@ -7,7 +7,7 @@ import random
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -134,7 +134,7 @@ def opened(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def played(shop: Workshop, jobs: Sequence[Job], workers: int) -> Iterator[Trial]:
+def played(shop: Workshop, jobs: Iterable[Job], workers: int) -> Iterator[Trial]:
     """Make the trials, ``workers`` at a time, in any order."""
 
     def one(job: Job) -> Trial:
