@@ -104,8 +104,10 @@ def variance(points: Sequence[Point], names: Sequence[str]) -> Variance:
             raise ValueError("no degree of freedom is left for the residual: more seeds are needed")
         table = anova_lm(fitted, typ=2)
     rows = [table.loc[name] for name in (*formula, "Residual")]
+    rounding = 1e-20 * float((frame["y"] ** 2).sum())  # equal values leave squares of this size
     total = float(((frame["y"] - frame["y"].mean()) ** 2).sum())
-    exact = float(rows[-1]["sum_sq"]) <= 1e-12 * max(total, 1e-300)
+    total = 0.0 if total <= rounding else total
+    exact = float(rows[-1]["sum_sq"]) <= max(1e-12 * total, rounding)
     terms = tuple(
         _term(title, row, rows[-1], total, len(points), exact) for title, row in zip(titles, rows, strict=True)
     )
@@ -132,7 +134,7 @@ def _refuse(points: Sequence[Point], names: Sequence[str]) -> None:
 
 
 def _term(title: str, row: Any, residual: Any, total: float, n: int, exact: bool) -> Term:
-    df, sum_squares = round(float(row["df"])), max(0.0, float(row["sum_sq"]))
+    df, sum_squares = round(float(row["df"])), max(0.0, float(row["sum_sq"])) if total > 0 else 0.0
     eta = sum_squares / total if total > 0 else math.nan
     if title == RESIDUAL or exact:
         return Term(title, df, sum_squares, eta=eta)
@@ -158,49 +160,37 @@ def _assumptions(points: Sequence[Point], residuals: Sequence[float]) -> tuple[f
     return normal, equal
 
 
-def changes(points: Sequence[Point], names: Sequence[str]) -> dict[str, Difference]:
-    """For each strength the value at its last minus at its first value (the ends of their order), averaged over the
-    other strengths, paired over seeds; for each pair what both together add beyond the sum of their own changes,
-    ``x(1,1) - x(1,0) - x(0,1) + x(0,0)``.
-
-    A seed counts where it has a value at every combination that the mean needs.
+def level(points: Sequence[Point], fixed: Mapping[int, float]) -> dict[int, float]:
+    """Of each seed the mean over all combinations of strengths that have these values: ``fixed`` is number of the
+    strength -> value. A seed that lacks one of the combinations is left out.
     """
-    by_seed: dict[int, dict[tuple[float, ...], float]] = {}
+    cells: dict[int, dict[tuple[float, ...], float]] = {}
     for point in points:
-        by_seed.setdefault(point.seed, {})[point.strengths] = point.value
-    values = [sorted({point.strengths[k] for point in points}) for k in range(len(names))]
+        cells.setdefault(point.seed, {})[point.strengths] = point.value
+    numbers = range(len(points[0].strengths)) if points else ()
+    axes = [[fixed[k]] if k in fixed else sorted({p.strengths[k] for p in points}) for k in numbers]
+    every = list(itertools.product(*axes))
+    whole = {seed: [each[one] for one in every] for seed, each in cells.items() if all(one in each for one in every)}
+    return {seed: sum(values) / len(values) for seed, values in whole.items()}
+
+
+def changes(points: Sequence[Point], names: Sequence[str]) -> dict[str, Difference]:
+    """For each strength the value at its largest minus at its smallest, averaged over the other strengths, paired over
+    seeds; for each pair what both together add beyond the sum of their own changes, at the ends of both,
+    ``x(1,1) + x(0,0) - x(1,0) - x(0,1)``.
+
+    A seed counts where it has a value at every combination that the means need.
+    """
+    ends = [(min(p.strengths[k] for p in points), max(p.strengths[k] for p in points)) for k in range(len(names))]
     made = {}
     for k, name in enumerate(names):
-        made[name] = _paired(by_seed, values, [{k: values[k][-1]}], [{k: values[k][0]}])
+        made[name] = paired(level(points, {k: ends[k][1]}), level(points, {k: ends[k][0]}))
     for a, b in itertools.combinations(range(len(names)), 2):
-        low_a, high_a, low_b, high_b = values[a][0], values[a][-1], values[b][0], values[b][-1]
-        more = [{a: high_a, b: high_b}, {a: low_a, b: low_b}]
-        less = [{a: high_a, b: low_b}, {a: low_a, b: high_b}]
-        made[f"{names[a]}:{names[b]}"] = _paired(by_seed, values, more, less)
+        corners = {(i, j): level(points, {a: ends[a][i], b: ends[b][j]}) for i in (0, 1) for j in (0, 1)}
+        more, less = _sum(corners[1, 1], corners[0, 0]), _sum(corners[1, 0], corners[0, 1])
+        made[f"{names[a]}:{names[b]}"] = paired(more, less)
     return made
 
 
-Side = Sequence[Mapping[int, float]]  # what is held fixed in each part of a sum: number of the strength -> value
-
-
-def _paired(
-    by_seed: Mapping[int, Mapping[tuple[float, ...], float]], values: Sequence[Sequence[float]], more: Side, less: Side
-) -> Difference:
-    sums = []
-    for side in (more, less):
-        each = {seed: _sum(cells, values, side) for seed, cells in by_seed.items()}
-        sums.append({seed: total for seed, total in each.items() if total is not None})
-    return paired(*sums)
-
-
-def _sum(cells: Mapping[tuple[float, ...], float], values: Sequence[Sequence[float]], side: Side) -> float | None:
-    """The sum over a side's parts of the mean over all combinations with these strengths; None where one lacks."""
-    total = 0.0
-    for fixed in side:
-        axes = [[fixed[k]] if k in fixed else each for k, each in enumerate(values)]
-        every = [cells.get(combination) for combination in itertools.product(*axes)]
-        known = [value for value in every if value is not None]
-        if len(known) < len(every):
-            return None
-        total += sum(known) / len(known)
-    return total
+def _sum(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
+    return {seed: one[seed] + other[seed] for seed in one if seed in other}

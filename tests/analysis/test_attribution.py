@@ -90,8 +90,9 @@ def test_without_a_residual_there_is_no_test() -> None:
     assert math.isnan(found.terms[1].p)
     assert found.terms[1].eta == pytest.approx(0.5)
     assert math.isnan(found.shapiro)
-    same = variance([Point(p.seed, p.strengths, 0.5) for p in exact], NAMES)
+    same = variance([Point(p.seed, p.strengths, 1 / 3) for p in exact], NAMES)
     assert math.isnan(same.terms[1].eta)
+    assert math.isnan(same.terms[1].p), "what rounding leaves is no residual"
 
 
 def test_residuals_that_are_far_from_normal_are_doubted() -> None:
