@@ -14,7 +14,7 @@ printed unless ``verbose=True``: warnings go to the logger ``holdfast``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ __all__ = ["Fault", "Results", "run", "resume", "results", "load_run", "predict"
 __all__ += ["report", "dry_run"]
 __all__ += ["list_suites", "list_names", "load_recipe", "show", "copy_recipe", "migrate_recipe", "validate", "new"]
 __all__ += ["prepare_data", "check_data", "init_data", "list_data", "clean_data", "data_root", "predictions"]
-__all__ += ["Search", "Study", "start_study", "search_space", "study_of", "run_study"]
+__all__ += ["Search", "Study", "start_study", "start_grid", "search_space", "study_of", "run_study"]
 __all__ += ["list_runs", "removal", "out_of", "ui", "doctor", "sync", "generate"]
 
 
@@ -311,6 +311,41 @@ def start_study(
     return studies.create(recipe, search, device=device, out=out_of(out), tracking_uri=tracking_uri)
 
 
+def start_grid(
+    target: str,
+    strengths: Sequence[str] | Mapping[str, Sequence[float]],
+    *,
+    methods: Sequence[str] = (),
+    seeds: int | Sequence[int] = 1,
+    profile: str | None = None,
+    overrides: Overrides = (),
+    data_root: str | Path | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    workers: int = 1,
+    tracking_uri: str | None = None,
+    name: str | None = None,
+    many: bool = False,
+) -> Study:
+    """A new grid of a suite, a study that selects nothing; :func:`run_study` runs its points, and :func:`resume` of
+    the command line goes on with it.
+
+    Args:
+        strengths: numeric fields of ``data.options`` with their values, ``{"bias": [0, 0.5, 1]}`` or
+            ``["bias=0:0.5:1"]``; with ``methods`` and ``seeds`` all combinations are run.
+        name: of the study; None: suite, time and a random ending.
+        many: more than 500 points are meant.
+        workers: those of :func:`run_study`, which decide the threads of a recipe that leaves them open.
+    """
+    from .sweeps import grid
+
+    if isinstance(strengths, Mapping):
+        strengths = [f"{field}={':'.join(map(str, values))}" for field, values in strengths.items()]
+    recipe = asked.recipe_to_run(target, profile, overrides, data_root, out, device, workers)
+    where: dict[str, Any] = {"device": device, "out": out_of(out), "tracking_uri": tracking_uri}
+    return grid.create(recipe, strengths, methods, asked.numbers(seeds), **where, name=name, many=many)
+
+
 def search_space(
     target: str,
     methods: Sequence[str] = (),
@@ -358,6 +393,9 @@ def run_study(
     from .runtime.executors import Workers
     from .sweeps import outcome, sweep
 
+    if study.is_grid and (trials is not None or rerun_seeds):
+        what, where = "a grid has all its points, and no best one to run again", str(study.folder)
+        raise Fault.usage(what, where, f"suites resume {study.folder.name}")
     if trials is not None and trials != study.plan["trials"]:
         study.plan["trials"] = trials
         study.save()

@@ -12,7 +12,6 @@ from .shared import (
     Device,
     EngineName,
     Json,
-    Methods,
     Out,
     Overrides,
     ProfileOption,
@@ -28,13 +27,25 @@ if TYPE_CHECKING:
     from ..api import Results
 
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Runs at a time, each in a process of its own.")]
+Method = Annotated[
+    list[str] | None,
+    typer.Option("--method", "--methods", help="Only this method; may be repeated, or names with commas."),
+]
+Dial = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dial",
+        metavar="NAME=VALUE:VALUE...",
+        help="Run a grid over a number among data.options, with others, methods and seeds; may be repeated.",
+    ),
+]
 
 
 def run(
     target: Annotated[str, Suite],
     overrides: Overrides = None,
     profile: ProfileOption = None,
-    method: Methods = None,
+    method: Method = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="One seed (default 0).")] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", min=1, max=10_000, help="Seeds 0..N-1.")] = None,
     device: Device = "auto",
@@ -50,14 +61,16 @@ def run(
     best_of: Annotated[
         str | None, typer.Option("--best-of", metavar="STUDY", help="Fields tuned on another data set of the family.")
     ] = None,
+    dial: Dial = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run; start nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Run a grid of more than 500 points.")] = False,
     json: Json = False,
 ) -> None:
     """Run a suite. Example: suites run coconut_slurp --seeds 3 methods.coconut.temperature=0.2"""
     if seed is not None and seeds is not None:
         raise Fault.usage("--seed and --seeds exclude each other", "run", "--seeds N runs the seeds 0..N-1")
     asked: dict[str, Any] = {
-        "methods": method or [],
+        "methods": [name for text in method or [] for name in text.split(",") if name],
         "seeds": seeds or [seed or 0],
         "profile": profile,
         "overrides": overrides or [],
@@ -78,13 +91,23 @@ def run(
         raise Fault.usage("--dry-run and --into exclude each other", "run", f"suites run {target} --dry-run")
     if dry_run and best_of is not None:
         raise Fault.usage("--dry-run and --best-of exclude each other", "run", f"suites run {target} --dry-run")
+    if dial:
+        for given, option in ((dry_run, "--dry-run"), (into is not None, "--into"), (best_of is not None, "--best-of")):
+            if given:
+                what = f"{option} and --dial exclude each other"
+                raise Fault.usage(what, "run", f"suites run {target} --dial ..., or {option} without it")
     with console.waiting(f"{target}: reading the recipe"):
         from .. import api
 
-        if dry_run:
+        if dial:
+            grid = api.start_grid(target, dial, many=yes, tracking_uri=tracking_uri, **asked)
+            done = api.run_study(grid, workers=workers, engine=engine, address=address, console=console)
+        elif dry_run:
             plan = api.dry_run(target, **asked)
         else:
             results = api.run(target, **asked, **where, console=console)
+    if dial:
+        return show_study(done, console, json)
     return _show_plan(*plan, json) if dry_run else _show_results(results, console, json)
 
 

@@ -104,6 +104,8 @@ def show_study(document: dict[str, Any], console: Any, json: bool) -> None:
     """The trials of a study and what came out; with ``json`` the warnings alone beside the document."""
     from ..sweeps import screen
 
+    if "grid" in document:
+        return _show_grid(document, console, json)
     warning = screen.tied(document)
     if warning:
         console.warning(warning)
@@ -112,4 +114,22 @@ def show_study(document: dict[str, Any], console: Any, json: bool) -> None:
     console.table(*screen.table(document))
     for line in screen.closing(document):
         console.line(line)
+    return None
+
+
+def _show_grid(document: dict[str, Any], console: Any, json: bool) -> None:
+    """The losses of a grid at all strengths, how they change, and what they vary with."""
+    if json:
+        return print_json(document)
+    from ..sweeps import attributed
+
+    title = f"grid {document['study']}: {document['metric']['loss']}, mean ± half of the 95 % interval over seeds"
+    console.table(title, *attributed.levels_table(document))
+    if document["changes"]:
+        words = "change from the smallest to the largest value, over the others; of a pair what both add beyond the sum"
+        console.table(words, *attributed.changes_table(document))
+        console.table("analysis of variance", *attributed.variance_table(document))
+    for sentence in attributed.sentences(document):
+        console.paragraph("", sentence)
+    console.line(f"grid:   {document['out']} (points.csv, attribution.csv, changes.csv, attribution.md, plots)")
     return None

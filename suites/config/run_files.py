@@ -12,7 +12,16 @@ import stat
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .errors import Fault, shortened
 from .names import plain
@@ -133,6 +142,7 @@ class StudyPlan(File):
     method: str
     device: str
     params: dict[str, Any] = {}
+    order: list[str] = []
     objectives: list[Objective] = Field(min_length=1)
     trials: int = Field(ge=0)
     sampler: str
@@ -141,6 +151,9 @@ class StudyPlan(File):
     storage: str | None
     tracking_uri: str
     git: dict[str, Any] = {}
+    grid: bool = False
+    methods: list[str] = []
+    seeds: list[int] = []
 
     @field_validator("study", "suite", "method")
     @classmethod
@@ -148,6 +161,19 @@ class StudyPlan(File):
         if not plain(name):
             raise ValueError("no plain name")
         return name
+
+    @model_validator(mode="after")
+    def _whole(self) -> StudyPlan:
+        if self.order and sorted(self.order) != sorted(self.params):
+            raise ValueError("order: not the names of params")
+        if self.grid and not {"method", "seed"} <= self.params.keys():
+            raise ValueError("grid: params has no method and seed")
+        return self
+
+    @field_validator("methods")
+    @classmethod
+    def _are_plain(cls, names: list[str]) -> list[str]:
+        return [cls._is_plain(name) for name in names]
 
 
 class StudyResult(File):

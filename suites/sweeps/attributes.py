@@ -22,9 +22,8 @@ def record(study: Study, trial: Any, answer: dict[str, Any], reported: Container
     metrics by their names. Before the trial's end is told: Optuna takes nothing afterwards. It has intermediate values
     of studies with one objective alone. What a damaged run folder does not give is left out.
     """
-    plan = study.plan
-    run = study.trial_folder(trial.number) / f"{plan['method']}-s{plan['seed']}"
-    attributes = {"seed": plan["seed"], "folder": str(run.relative_to(study.folder))}
+    run = study.run_folder(trial.number, trial.params)
+    attributes = {"seed": study.part(trial.params)[1], "folder": str(run.relative_to(study.folder))}
     with suppress(Fault):
         attributes |= {k: v for k, v in folders.state_of(run).items() if k == "mlflow_run_id" and v}
     names = [*finals_of(study.recipe), *(objective.name for objective in study.objectives)]

@@ -16,30 +16,26 @@ from ..config.evidence import Tuned
 from ..config.private import written
 from ..config.recipe import Recipe, to_document
 from ..runtime import folders, invocation, recipes
-from ..tracking import parents
-from ..tracking.sender import RunIdentity
-from . import page
+from . import page, points
 from .best_of import data_words
 from .studies import Study, read
+from .trials import trials_of
 
 if TYPE_CHECKING:
     from ..runtime.console import Console
 
 
+def conclude(study: Study, optuna_study: Any, console: Console) -> dict[str, Any]:
+    """What a study's end leaves on the disk and in MLflow; its document."""
+    document = report(study, optuna_study)
+    write(study, optuna_study, document, console)
+    return document
+
+
 def report(study: Study, optuna_study: Any) -> dict[str, Any]:
     """The document of ``suites sweep``."""
     single = len(study.objectives) == 1
-    rows = []
-    for t in optuna_study.get_trials(deepcopy=False):
-        row: dict[str, Any] = {
-            "number": t.number,
-            "params": dict(t.params),
-            "state": t.state.name.lower(),
-            "folder": str(study.trial_folder(t.number)),
-        }
-        row |= {"value": t.value} if single else {"values": t.values}
-        row["error"] = t.user_attrs.get("error")
-        rows.append(row)
+    rows = trials_of(study, optuna_study)
     complete = [row for row in rows if row["state"] == "complete"]
     if single:
         sign = 1 if study.objectives[0].direction == "maximize" else -1
@@ -181,18 +177,7 @@ def _objective(study: Study, objective: Any) -> Any:
 
 def parent_run(study: Study, document: dict[str, Any], uri: str | None = None) -> str | None:
     """The study's own run in MLflow (:mod:`.page`); what went wrong, where a store does not answer."""
-    identity = RunIdentity(
-        run_uid="",
-        suite=study.plan["suite"],
-        invocation_uid=study.plan["uid"],
-        method="",
-        seed=0,
-        params={},
-        tags={},
-        dataset={},
-        parent_name=study.plan["study"],
-    )
-    return parents.send(study.folder, identity, uri or study.plan["tracking_uri"], page.summary(study, document))
+    return page.send(study, page.summary(study, document), uri)
 
 
 def rerun_best(study: Study, document: dict[str, Any], seeds: int, console: Console) -> dict[str, Any]:
@@ -249,7 +234,8 @@ def deliver(out: Path, tracking_uri: str | None) -> list[dict[str, Any]]:
         if (folder / "result.json").exists():
             try:
                 document = run_files.read(folder / "result.json", run_files.StudyResult)
-                problem = parent_run(read(folder), document, tracking_uri)
+                study = read(folder)
+                problem = (points.parent_run if study.is_grid else parent_run)(study, document, tracking_uri)
             except Fault as fault:
                 problem = fault.what
             rows.append({"folder": str(folder), "problem": problem})

@@ -10,6 +10,7 @@ from ..config import run_files
 from ..runtime.board import values_text
 from ..runtime.identity import source_name
 from ..tracking import parents
+from ..tracking.sender import RunIdentity
 from . import search
 from .studies import Study
 
@@ -59,6 +60,22 @@ def summary(study: Study, document: Mapping[str, Any]) -> parents.Summary:
         {"columns": columns, "data": rows},
         links=_links(study, best),
     )
+
+
+def send(study: Study, summary: parents.Summary, uri: str | None = None) -> str | None:
+    """Bring the study's own run in MLflow to what ``summary`` says; what went wrong, where a store does not answer."""
+    identity = RunIdentity(
+        run_uid="",
+        suite=study.plan["suite"],
+        invocation_uid=study.plan["uid"],
+        method="",
+        seed=0,
+        params={},
+        tags={},
+        dataset={},
+        parent_name=study.plan["study"],
+    )
+    return parents.send(study.folder, identity, uri or study.plan["tracking_uri"], summary)
 
 
 def _best(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:

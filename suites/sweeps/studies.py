@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,10 +21,13 @@ from ..config.errors import Fault
 from ..config.names import plain
 from ..config.private import complete, remember, written
 from ..config.recipe import Recipe, to_yaml
+from ..config.sections import Range
 from ..runtime import build, folders, recipes
 from ..tracking.store import resolve_uri, to_store
 from . import search
 from .search import Objective
+
+METHOD, SEED = "method", "seed"  # of a grid: choices of the study that are no fields of the recipe
 
 
 @dataclass
@@ -43,8 +46,41 @@ class Study:
     def objectives(self) -> list[Objective]:
         return [Objective(**o) for o in self.plan["objectives"]]
 
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """What is tried of every path, in the order of the study's beginning: a grid counts its points by it, and JSON
+        keeps no order."""
+        known = search.parse_ranges(self.plan["params"])
+        return {path: known[path] for path in self.plan.get("order") or known}
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether it runs all combinations of strengths, methods and seeds, and selects nothing (:mod:`.grid`)."""
+        return bool(self.plan.get("grid"))
+
+    @property
+    def methods(self) -> list[str]:
+        return list(self.plan["methods"]) if self.is_grid else [self.plan["method"]]
+
+    @property
+    def seeds(self) -> list[int]:
+        return list(self.plan["seeds"]) if self.is_grid else [self.plan["seed"]]
+
+    def part(self, values: Mapping[str, Any]) -> tuple[str, int]:
+        """Method and seed of the trial with these values."""
+        return (values[METHOD], values[SEED]) if self.is_grid else (self.plan["method"], self.plan["seed"])
+
+    def fields(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of a trial's values that are fields of the recipe."""
+        return {path: value for path, value in values.items() if not self.is_grid or path not in (METHOD, SEED)}
+
     def trial_folder(self, number: int) -> Path:
         return self.folder / "trials" / f"{number:04d}"
+
+    def run_folder(self, number: int, values: Mapping[str, Any]) -> Path:
+        """The folder of the one run of the trial with these values."""
+        method, seed = self.part(values)
+        return self.trial_folder(number) / f"{method}-s{seed}"
 
     def save(self) -> None:
         """Write the plan."""
@@ -76,24 +112,7 @@ def create(recipe: Recipe, asked: Search, *, device: str, out: Path, tracking_ur
     trials = asked.trials or (len(points) if points else recipe.sweep.trials)
     if points is not None:
         trials = min(trials, len(points))
-    if recipe.train.threads == 0:
-        recipe = recipes.apply(recipe, {"train.threads": recipe.sweep.threads})
-    out = out.resolve()
-    name = asked.name or f"{recipe.name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
-    if not plain(name):
-        raise Fault.usage(f"{name!a} is no name for a study (letters, digits, - _ .)", "--study", "--study tuned")
-    folder = out / f"study-{name}"
-    if (folder / "study.json").exists():
-        next_step = f"suites sweep ... --study {name} --resume, or another name"
-        raise Fault.usage("there is a study of this name", str(folder), next_step)
-    addresses = {"storage": to_file(asked.storage), "tracking_uri": to_store(resolve_uri(out, tracking_uri))}
-    folders.make(folder / "trials", "the study's folder")
-    plan = {
-        "schema": 1,
-        "study": name,
-        "uid": secrets.token_hex(8),
-        "suite": recipe.name,
-        "recipe": to_yaml(recipe),
+    facts = {
         "method": method,
         "params": {path: r.model_dump(exclude_none=True) for path, r in ranges.items()},
         "objectives": [vars(o) for o in objectives],
@@ -101,6 +120,48 @@ def create(recipe: Recipe, asked: Search, *, device: str, out: Path, tracking_ur
         "sampler": sampler,
         "pruner": pruner,
         "seed": asked.seed,
+    }
+    where = {"device": device, "out": out, "tracking_uri": tracking_uri, "storage": asked.storage}
+    return begin(recipe, facts, name=asked.name, **where)
+
+
+def begin(
+    recipe: Recipe,
+    facts: Mapping[str, Any],
+    *,
+    name: str | None,
+    device: str,
+    out: Path,
+    tracking_uri: str | None,
+    storage: str | None = None,
+    kind: str = "",
+) -> Study:
+    """The folder of a new study whose plan holds ``facts``; without a name it gets one with ``kind`` and the time."""
+    if recipe.train.threads == 0:
+        recipe = recipes.apply(recipe, {"train.threads": recipe.sweep.threads})
+    out = out.resolve()
+    words = [recipe.name, *([kind] if kind else []), time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())]
+    name = name or "-".join([*words, secrets.token_hex(2)])
+    if not plain(name):
+        raise Fault.usage(f"{name!a} is no name for a study (letters, digits, - _ .)", "--study", "--study tuned")
+    folder = out / f"study-{name}"
+    if (folder / "study.json").exists():
+        next_step = (
+            f"suites resume {name}, or another name"
+            if kind
+            else (f"suites sweep ... --study {name} --resume, or another name")
+        )
+        raise Fault.usage("there is a study of this name", str(folder), next_step)
+    addresses = {"storage": to_file(storage), "tracking_uri": to_store(resolve_uri(out, tracking_uri))}
+    folders.make(folder / "trials", "the study's folder")
+    plan = {
+        "schema": 1,
+        "study": name,
+        "uid": secrets.token_hex(8),
+        "suite": recipe.name,
+        "recipe": to_yaml(recipe),
+        **facts,
+        "order": list(facts["params"]),
         "device": build.device_of(device),
         "git": folders.git_state(),
         **addresses,

@@ -29,7 +29,7 @@ from ..runtime.board import duration, shown, values_text
 from ..runtime.executors import ATTEMPTS, HERE, Engine, Workers
 from ..runtime.local import WorkerDiedError
 from ..tracking.store import make_local_store
-from . import attributes, outcome, search
+from . import attributes, outcome, points, search
 from .board import TrialBoard
 from .studies import Study, open_storage
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 EQUAL_FAILURES = 5  # in a row: then the sweep stops
 NARROW = "narrow the ranges (sweep.params)"
+WRONG = "see log.txt of the trials"  # of a grid, whose values were asked for
 
 
 def drive(study: Study, console: Console, workers: Workers = HERE, timeout: float | None = None) -> dict[str, Any]:
@@ -55,11 +56,11 @@ def drive(study: Study, console: Console, workers: Workers = HERE, timeout: floa
         trials = optuna_study.get_trials(deepcopy=False)
         if len(trials) < study.plan["trials"] or any(t.state == TrialState.RUNNING for t in trials):
             _Driver(study, optuna_study, console, workers, timeout).run()
-        document = outcome.report(study, optuna_study)
-        outcome.write(study, optuna_study, document, console)
+        document = (points if study.is_grid else outcome).conclude(study, optuna_study, console)
         if {t.state for t in optuna_study.get_trials(deepcopy=False)} == {TrialState.FAIL}:
             what = f"every trial failed: {document['trials'][-1]['error']}"
-            raise Fault.run_failed(what, str(study.folder), f"{NARROW}, and sweep again")
+            next_step = WRONG if study.is_grid else f"{NARROW}, and sweep again"
+            raise Fault.run_failed(what, str(study.folder), next_step)
         return document
 
 
@@ -122,8 +123,7 @@ class _Driver:
             main = self.study.plan["objectives"][0]["name"]
             future = self.engine.submit(slot, jobs.run_trial, str(folder), self.prune, main)
             self.running[future] = (slot, trial, folder)
-            seed, method = self.study.plan["seed"], self.study.plan["method"]
-            self.board.start(trial.number, trial.params, folder / f"{method}-s{seed}")
+            self.board.start(trial.number, trial.params, self.study.run_folder(trial.number, trial.params))
 
     def _next(self) -> tuple[Any, Path] | None:
         """A trial whose worker died, else one that a killed driver had begun, else a new one; None where all are
@@ -166,7 +166,7 @@ class _Driver:
         self.failures = [*self.failures, re.sub(r"[-+.\de]*\d[-+.\de]*", "#", problem)] if problem else []
         if len(self.failures) >= EQUAL_FAILURES and len(set(self.failures[-EQUAL_FAILURES:])) == 1:
             what = f"{EQUAL_FAILURES} trials in a row failed alike: {problem}"
-            next_step = f"{NARROW}, then: suites resume {self.study.plan['study']}"
+            next_step = f"{WRONG if self.study.is_grid else NARROW}, then: suites resume {self.study.plan['study']}"
             raise Fault.run_failed(what, str(self.study.folder), next_step)
 
 
@@ -181,7 +181,7 @@ def ask(study: Study, optuna_study: Any, number: int, trial: Any = None) -> tupl
     from ...datasets.core.seeds import derive
 
     plan = study.plan
-    ranges = search.parse_ranges(plan["params"])
+    ranges = study.ranges
     optuna_study.sampler = search.sampler(plan["sampler"], derive(plan["seed"], f"trial/{number}") % 2**31)
     if trial is None:
         if plan["sampler"] == "grid" and not optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
@@ -200,7 +200,8 @@ def _prepare_trial(study: Study, number: int, values: Mapping[str, Any]) -> Path
     folder = study.trial_folder(number)
     if (folder / "invocation.json").exists():
         return folder
-    plan, recipe = study.plan, recipes.apply(study.recipe, values)
+    plan, recipe = study.plan, recipes.apply(study.recipe, study.fields(values))
+    method, seed = study.part(values)
     folder.mkdir(parents=True, exist_ok=True)
     source = build.prepare_once(recipe)  # a trial may have other data (a fraction, say)
     document = {
@@ -215,7 +216,7 @@ def _prepare_trial(study: Study, number: int, values: Mapping[str, Any]) -> Path
         "git": folders.git_state(),
         "uid": secrets.token_hex(8),
         "trial": {"study": plan["study"], "study_uid": plan["uid"], "number": number, "params": dict(values)},
-        "runs": [{"method": plan["method"], "seed": plan["seed"], "folder": f"{plan['method']}-s{plan['seed']}"}],
+        "runs": [{"method": method, "seed": seed, "folder": study.run_folder(number, values).name}],
     }
     folders.write_json(folder / "invocation.json", document)
     return folder
@@ -226,8 +227,8 @@ def _prepare_data(study: Study, console: Console) -> None:
     build.device_of(study.plan["device"])
     with console.progress(f"study {study.plan['study']}: preparing data, starting workers"):
         source = build.prepare_once(study.recipe)
-    build.check_methods(study.recipe, [study.plan["method"]], source)
-    weights.check(study.recipe, [study.plan["method"]], [study.plan["seed"]], source)
+    build.check_methods(study.recipe, study.methods, source)
+    weights.check(study.recipe, study.methods, study.seeds, source)
     if "data" not in study.plan:
         study.plan["data"] = build.facts_of(source)
         study.save()
@@ -298,10 +299,10 @@ def _state(trial: Any) -> str:
 
 
 def _best(study: Study, optuna_study: Any) -> str:
-    """The best trial so far, for the board; several objectives have a front instead."""
+    """The best trial so far, for the board; several objectives have a front instead, and a grid has none."""
     from optuna.trial import TrialState
 
-    if not optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+    if study.is_grid or not optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return ""
     if len(study.objectives) > 1:
         return f"front of {len(optuna_study.best_trials)} trials"
