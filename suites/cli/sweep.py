@@ -121,15 +121,10 @@ def _show_grid(document: dict[str, Any], console: Any, json: bool) -> None:
     """The losses of a grid at all strengths, how they change, and what they vary with."""
     if json:
         return print_json(document)
-    from ..sweeps import attributed
+    from ..sweeps import screen
 
-    title = f"grid {document['study']}: {document['metric']['loss']}, mean ± half of the 95 % interval over seeds"
-    console.table(title, *attributed.levels_table(document))
-    if document["changes"]:
-        words = "change from the smallest to the largest value, over the others; of a pair what both add beyond the sum"
-        console.table(words, *attributed.changes_table(document))
-        console.table("analysis of variance", *attributed.variance_table(document))
-    for sentence in attributed.sentences(document):
+    for table in screen.grid_tables(document):
+        console.table(*table)
+    for sentence in screen.grid_sentences(document):
         console.paragraph("", sentence)
-    console.line(f"grid:   {document['out']} (points.csv, attribution.csv, changes.csv, attribution.md, plots)")
     return None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..runtime.board import values_text
-from . import page
+from . import attributed, page
 
 
 def table(document: Mapping[str, Any]) -> tuple[str, list[str], list[list[str]]]:
@@ -64,3 +64,19 @@ def given(trial: Mapping[str, Any]) -> str:
     """A trial's fields as ``suites run NAME`` takes them, each value whole."""
     texts = (value if isinstance(value, str) else json.dumps(value) for value in trial["params"].values())
     return " ".join(shlex.quote(f"{path}={text}") for path, text in zip(trial["params"], texts, strict=True))
+
+
+def grid_tables(document: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """Title, header, rows: the losses of a grid at all strengths, how they change, and what they vary with."""
+    title = f"grid {document['study']}: {document['metric']['loss']}, mean ± half of the 95 % interval over seeds"
+    yield (title, *attributed.levels_table(document))
+    if document["changes"]:
+        words = "change from the smallest to the largest value, over the others; of a pair what both add beyond the sum"
+        yield (words, *attributed.changes_table(document))
+        yield ("analysis of variance", *attributed.variance_table(document))
+
+
+def grid_sentences(document: Mapping[str, Any]) -> Iterator[str]:
+    """What the tables mean, what is lacking or in doubt, and where the files lie."""
+    yield from attributed.sentences(document)
+    yield f"grid: {document['out']} (points.csv, attribution.csv, changes.csv, attribution.md, plots)"

@@ -121,7 +121,7 @@ def create(recipe: Recipe, asked: Search, *, device: str, out: Path, tracking_ur
         "pruner": pruner,
         "seed": asked.seed,
     }
-    where = {"device": device, "out": out, "tracking_uri": tracking_uri, "storage": asked.storage}
+    where: dict[str, Any] = {"device": device, "out": out, "tracking_uri": tracking_uri, "storage": asked.storage}
     return begin(recipe, facts, name=asked.name, **where)
 
 
