@@ -87,15 +87,11 @@ def run(
         "into": into,
         "best_of": best_of,
     }
-    if dry_run and into is not None:
-        raise Fault.usage("--dry-run and --into exclude each other", "run", f"suites run {target} --dry-run")
-    if dry_run and best_of is not None:
-        raise Fault.usage("--dry-run and --best-of exclude each other", "run", f"suites run {target} --dry-run")
+    others = {"--into": into is not None, "--best-of": best_of is not None}
+    if dry_run:
+        _alone("--dry-run", others)
     if dial:
-        for given, option in ((dry_run, "--dry-run"), (into is not None, "--into"), (best_of is not None, "--best-of")):
-            if given:
-                what = f"{option} and --dial exclude each other"
-                raise Fault.usage(what, "run", f"suites run {target} --dial ..., or {option} without it")
+        _alone("--dial", {"--dry-run": dry_run, **others})
     with console.waiting(f"{target}: reading the recipe"):
         from .. import api
 
@@ -109,6 +105,12 @@ def run(
     if dial:
         return show_study(done, console, json)
     return _show_plan(*plan, json) if dry_run else _show_results(results, console, json)
+
+
+def _alone(option: str, others: dict[str, bool]) -> None:
+    """Raises Fault where an option was given with one that it excludes."""
+    for other in (name for name, given in others.items() if given):
+        raise Fault.usage(f"{other} and {option} exclude each other", "run", "leave one of the two out")
 
 
 def resume(
