@@ -80,13 +80,8 @@ def run(
         "workers": workers,
     }
     console = console_of(json)
-    where: dict[str, Any] = {
-        "tracking_uri": tracking_uri,
-        "engine": engine,
-        "address": address,
-        "into": into,
-        "best_of": best_of,
-    }
+    where: dict[str, Any] = {"tracking_uri": tracking_uri, "engine": engine, "address": address}
+    more = {"into": into, "best_of": best_of}
     others = {"--into": into is not None, "--best-of": best_of is not None}
     if dry_run:
         _alone("--dry-run", others)
@@ -101,7 +96,7 @@ def run(
         elif dry_run:
             plan = api.dry_run(target, **asked)
         else:
-            results = api.run(target, **asked, **where, console=console)
+            results = api.run(target, **asked, **where, **more, console=console)
     if dial:
         return show_study(done, console, json)
     return _show_plan(*plan, json) if dry_run else _show_results(results, console, json)
