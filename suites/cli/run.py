@@ -81,7 +81,7 @@ def run(
     }
     console = console_of(json)
     where: dict[str, Any] = {"tracking_uri": tracking_uri, "engine": engine, "address": address}
-    more = {"into": into, "best_of": best_of}
+    more: dict[str, Any] = {"into": into, "best_of": best_of}
     others = {"--into": into is not None, "--best-of": best_of is not None}
     if dry_run:
         _alone("--dry-run", others)

@@ -17,8 +17,8 @@ from holdfast.analysis.metrics.metric import Metric
 from holdfast.suites import api
 from holdfast.suites.config import catalog, run_files
 from holdfast.suites.config.errors import Fault
-from holdfast.suites.runtime import executors
-from holdfast.suites.sweeps import grid, outcome, points, studies, sweep
+from holdfast.suites.runtime import executors, jobs
+from holdfast.suites.sweeps import grid, outcome, points, studies
 
 from .process import CommandLine
 from .sweeps import Here
@@ -222,14 +222,14 @@ def test_one_seed_has_no_analysis_and_a_grid_without_joint_no_forgetting(
 
 
 def test_points_that_failed_are_said(out: Path, here: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = sweep.jobs.run_trial
+    real = jobs.run_trial
 
     def fail(folder: str, *arguments: Any) -> dict[str, Any]:
         if folder.endswith("0001"):
             return {"state": "failed", "error": "no room", "metrics": {}, "warnings": []}
         return real(folder, *arguments)
 
-    monkeypatch.setattr(sweep.jobs, "run_trial", fail)
+    monkeypatch.setattr(jobs, "run_trial", fail)
     document = api.run_study(begun(out, name="failing", seeds=[0, 1], methods=["finetune"]))
     assert document["lacking"] == 1
     assert "no degree of freedom" in document["refused"][0]["why"]
