@@ -18,6 +18,21 @@ RERUN = "rerun.json"
 MOST_ROWS = 10  # of the best trials, in the description; the table has all
 
 
+def tags_of(study: Study, document: Mapping[str, Any], command: str) -> dict[str, str]:
+    """What MLflow's run of a study or a grid is found by; ``command``: the verb that began it."""
+    plan = study.plan
+    return {
+        "suite": plan["suite"],
+        "profile": str(study.recipe.profile),
+        "data": str(plan.get("data", {}).get("source", "")),
+        "holdfast.study": plan["study"],
+        "trials": str(len(document["trials"])),
+        "mlflow.source.name": source_name(command),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": str(plan["git"].get("commit", "")),
+    }
+
+
 def summary(study: Study, document: Mapping[str, Any]) -> parents.Summary:
     """What the study's own run in MLflow holds. ``document``: of ``suites sweep``."""
     plan = study.plan
@@ -36,17 +51,8 @@ def summary(study: Study, document: Mapping[str, Any]) -> parents.Summary:
         **{f"space.{path}": text for path, text in space.items()},
         **({"importances": f"{important['evaluator']}, seed {important['seed']}"} if important else {}),
     }
-    tags = {
-        "suite": plan["suite"],
-        "profile": str(study.recipe.profile),
-        "data": str(plan.get("data", {}).get("source", "")),
-        "holdfast.study": plan["study"],
-        "trials": str(len(document["trials"])),
-        "best": "; ".join(f"trial {row['number']}: {values_text(row['params'])}" for row in best[:3]),
-        "mlflow.source.name": source_name("sweep"),
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.git.commit": str(plan["git"].get("commit", "")),
-    }
+    tags = tags_of(study, document, "sweep")
+    tags["best"] = "; ".join(f"trial {row['number']}: {values_text(row['params'])}" for row in best[:3])
     names = [o.name for o in study.objectives]
     columns = ["trial", "state", *names, *space]
     rows = [[str(row["number"]), row["state"], *_cells(row, len(names), space)] for row in document["trials"]]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import measures, registry
 from ..runtime import folders
-from ..runtime.identity import colour_of, source_name
+from ..runtime.identity import colour_of
 from ..tracking import parents
 from ..tracking.files import write_atomic
 from . import attributed, page
@@ -181,16 +181,6 @@ def _summary(study: Study, document: Mapping[str, Any]) -> parents.Summary:
     params = {f"grid.{path}": ", ".join(f"{v:g}" for v in values) for path, values in document["grid"].items()}
     params |= {"methods": ", ".join(study.methods), "seeds": ", ".join(map(str, study.seeds))}
     params |= {"profile": str(study.recipe.profile), "joint": document["joint"] or "none"}
-    tags = {
-        "suite": plan["suite"],
-        "profile": str(study.recipe.profile),
-        "data": str(plan.get("data", {}).get("source", "")),
-        "holdfast.study": plan["study"],
-        "trials": str(len(document["trials"])),
-        "mlflow.source.name": source_name("run"),
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.git.commit": str(plan["git"].get("commit", "")),
-    }
     states = Counter(row["state"] for row in document["trials"])
     note = (
         f"**Grid {plan['study']}** of {plan['suite']} ({study.recipe.title}): {', '.join(study.methods)} at all "
@@ -202,7 +192,7 @@ def _summary(study: Study, document: Mapping[str, Any]) -> parents.Summary:
     return parents.Summary(
         {name: value for name, value in values.items() if math.isfinite(value)},
         params,
-        tags,
+        page.tags_of(study, document, "run"),
         note,
         [path for path in files if path.exists()],
         {"columns": header, "data": rows},

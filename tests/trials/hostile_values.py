@@ -195,7 +195,7 @@ STREAMS = {
     "a cache that is a file": {"HOLDFAST_CACHE": "/etc/passwd"},
     "a cache in a file": {"HOLDFAST_CACHE": "/etc/passwd/x"},
     "runs in a file": {"HOLDFAST_RUNS": "/etc/passwd/x"},
-    "runs that are no UTF-8": {"HOLDFAST_RUNS": "{place}/work/x\udcff"},
+    "runs that are no UTF-8": {"HOLDFAST_RUNS": "{place}/x\udcff"},
     "a store that is no address": {"MLFLOW_TRACKING_URI": "::::"},
     "a store of another kind": {"MLFLOW_TRACKING_URI": "ftp://127.0.0.1/x"},
     "a store in a file": {"MLFLOW_TRACKING_URI": "sqlite:////etc/passwd/x"},
