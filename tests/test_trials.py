@@ -152,7 +152,7 @@ def test_what_did_not_hold_stands_on_the_page(tmp_path: Path) -> None:
     document = reliability.recorded([tmp_path / "raw"])
     page = reliability.page(document, {"entered": "2026-01-01", "advisories": []})
     assert "| full \\| a | no half-written file is left | DIR/out/a.part |" in page
-    assert "1 trials, 0 of them with nothing that did not hold" in page
+    assert "1 trials, 0 of them with every promise held" in page
 
 
 def test_an_affected_version_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

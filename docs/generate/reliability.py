@@ -105,7 +105,7 @@ def page(document: dict[str, Any], advisories: dict[str, Any]) -> str:
             parts.append(f"## {title}\n\nNot run for this page.")
             continue
         one = document["kinds"][kind]
-        facts = f"{one['trials']:,} trials, {one['held']:,} of them with nothing that did not hold"
+        facts = f"{one['trials']:,} trials, {one['held']:,} of them with every promise held"
         note = f" {one['note']}" if one["note"] else ""
         facts += f"; {one['kills']} kills landed" if kind == "kills" else ""
         facts += f"; the largest took {one['mib']:,} MiB, libraries included, the slowest answer {one['slowest']:.0f} s"
