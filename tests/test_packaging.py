@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
@@ -152,6 +153,20 @@ def test_every_pin_is_exact_and_names_no_index() -> None:
             assert "://" not in line, line
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"suites": "holdfast.suites.cli.app:main"}
+
+
+@pytest.mark.parametrize("python", ["3.11.0", "3.12.0"])
+def test_every_pin_admits_the_oldest_python_we_name(python: str) -> None:
+    """A system's Python is often an early one (Debian 12: 3.11.2), where pip refuses what asks for a later one."""
+    refused = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if "==" in line and not line.startswith("#"):
+            name, _, version = line.strip().partition("==")
+            found = metadata.distribution(name)
+            asks = found.metadata["Requires-Python"]
+            if found.version == version and asks and python not in SpecifierSet(asks):
+                refused[name] = asks
+    assert refused == {}
 
 
 # Of this wheel we read files; what it imports for its own way of loading them is not asked for.
