@@ -296,15 +296,16 @@ def embed(
 
 def sync(path: str | Path | None = None, tracking_uri: str | None = None) -> dict[str, Any]:
     """Deliver to MLflow what it did not take of the runs and studies below ``path`` (by default the folder of the
-    runs)."""
+    runs). After ten minutes it ends with what is delivered until then; what is left goes with the next call."""
     from .config import names
     from .runtime import summary
     from .sweeps import outcome
-    from .tracking import delivery
+    from .tracking import deadline, delivery
 
     folder = out_of(path)
     for file in folder.rglob("identity.json"):
         names.refuse_links(file.parent)  # pictures are sent as they are found
-    delivered = delivery.sync(folder, tracking_uri)
-    above = summary.deliver_all(folder, tracking_uri)
-    return {**delivered, "invocations": above, "studies": outcome.deliver(folder, tracking_uri)}
+    with deadline.within(600.0):
+        delivered = delivery.sync(folder, tracking_uri)
+        above = summary.deliver_all(folder, tracking_uri)
+        return {**delivered, "invocations": above, "studies": outcome.deliver(folder, tracking_uri)}

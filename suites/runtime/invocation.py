@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..config import registry, run_files
 from ..config.errors import Fault
 from ..config.recipe import Recipe, digest, to_yaml
+from ..tracking.files import remove_parts
 from ..tracking.store import resolve_uri, to_store
 from . import build, extend, folders, jobs, recipes, remove, summary
 from . import warm_start as weights
@@ -81,6 +82,8 @@ def resume(target: str, *, out: Path, console: Console, workers: Workers = HERE)
     """
     folder, names = folders.find(target, out.resolve())
     invocation = Invocation(folder)
+    for place in (folder, *(folder / name for name in names)):
+        remove_parts(place)  # a process killed at its very end leaves some beside runs that are whole
     plan = folders.plan_of(folder, run_files.Resumable)
     if all(folders.status(folder / name) == "finished" for name in names):
         return invocation

@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -19,25 +17,14 @@ from mlflow.utils import request_utils
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from . import deadline
+
 SECONDS = 30.0  # of a request with its answer
 LARGEST = 64 * 2**20  # bytes of an answer, unpacked
 REDIRECTS = 5
 CHUNK = 2**14  # bytes that are unpacked at a time
 
-_now = (
-    threading.local()
-)  # of this thread: ``until``, the end of all its requests, and ``watch``, on the one that goes on
-
-
-@contextmanager
-def until(end: float) -> Iterator[None]:
-    """Inside, no request of this thread outlasts ``end`` (of :func:`time.monotonic`)."""
-    before = getattr(_now, "until", None)
-    _now.until = end
-    try:
-        yield
-    finally:
-        _now.until = before
+_now = threading.local()  # of this thread: ``watch``, on the request that goes on
 
 
 class _Watch:
@@ -119,8 +106,8 @@ class Adapter(request_utils.TCPKeepAliveHTTPAdapter):
         return manager
 
     def send(self, request: Any, *arguments: Any, **options: Any) -> Any:
-        end = getattr(_now, "until", None)
-        seconds = SECONDS if end is None else min(SECONDS, end - time.monotonic())
+        left = deadline.left()
+        seconds = SECONDS if left is None else min(SECONDS, left)
         late = f"the server did not answer within {max(seconds, 0):.0f} s"
         if seconds <= 0:
             raise requests.Timeout(late, request=request)

@@ -15,8 +15,9 @@ from typing import Any
 from ..config import run_files
 from ..config.errors import Fault
 from ..config.private import complete, stored
+from . import deadline
 from . import state as tracker
-from .files import write_atomic
+from .files import remove_parts, write_atomic
 from .journal import read
 from .sender import RunIdentity, Sender
 from .store import SQLITE, DeletedError, problem_of, to_store
@@ -157,15 +158,16 @@ def _as_begun(folder: Path, identity: RunIdentity) -> RunIdentity:
     return dataclasses.replace(identity, shown=begun.shown) if begun.run_uid == identity.run_uid else identity
 
 
-def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -> dict[str, Any]:
+def sync(path: Path, tracking_uri: str | None = None) -> dict[str, Any]:
     """Deliver what is left of every run below ``path`` that no process writes; returns counts and what went wrong.
 
     A run that the store does not have any more is made again and delivered whole.
     """
-    rows, end = [], time.monotonic() + deadline
+    rows = []
     given = to_store(tracking_uri) if tracking_uri else None
     for file in sorted(path.resolve().rglob("identity.json")):
         folder = file.parent
+        remove_parts(folder)
         try:
             identity, own = RunIdentity.of_folder(folder)
             sender = Sender(folder, identity, given or own)
@@ -176,7 +178,7 @@ def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -
             rows.append({"folder": str(folder), **facts})
             continue
         stop = sender.journal.stat().st_size if status in ENDS and sender.journal.exists() else 0
-        problem = _finish(sender, stop, status, end) if status in ENDS else None
+        problem = _finish(sender, stop, status) if status in ENDS else None
         rows.append(
             {
                 "folder": str(folder),
@@ -189,16 +191,13 @@ def sync(path: Path, tracking_uri: str | None = None, deadline: float = 600.0) -
     return {"runs": rows, "undelivered": sum(row["undelivered"] for row in rows)}
 
 
-def _finish(sender: Sender, stop: int, status: str, end: float) -> str | None:
+def _finish(sender: Sender, stop: int, status: str) -> str | None:
     """Deliver a run that has ended, in attempts as long as one in ``ATTEMPTS`` brings it further and there is time;
     what went wrong in the last one."""
-    from . import answers  # here: it imports MLflow
-
     problem, attempt, held = None, 0, ""
-    while attempt < ATTEMPTS and (not attempt or time.monotonic() < end):
+    while attempt < ATTEMPTS and (not attempt or not deadline.over()):
         try:
-            with answers.until(end):
-                sender.finish(stop, ENDS[status], status, [sender.folder / name for name in FILES], end)
+            sender.finish(stop, ENDS[status], status, [sender.folder / name for name in FILES])
             return None
         except DeletedError as error:  # no further attempt changes that; delivered whole, it is its owner's own wish
             whole = sender.state["ended"] == ENDS[status] and not sender.left(stop)

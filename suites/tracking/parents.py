@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..config.private import written
+from . import deadline
 from . import state as tracker
 from .sender import NOTE, RunIdentity, Sender
 from .store import problem_of
 
 TABLE = "table.json"
+SECONDS = 60.0  # that one may take, with all its requests
 
 
 @dataclass(frozen=True)
@@ -40,36 +42,41 @@ def send(folder: Path, identity: RunIdentity, uri: str, summary: Summary) -> str
     machine with it.
     """
     try:
-        client, parent = Sender(folder, identity, uri).parent()
-        run = client.get_run(parent)
-        known, links = run.data, _links(summary.links, run.info.experiment_id, uri)
-        first, gap, rest = summary.note.partition("\n\n")  # MLflow folds all but the first lines
-        note = f"{first}{links}{gap}{rest}"
-        params, tags = written(dict(summary.params)), written({**summary.tags, NOTE: note})
-        for key, text in params.items():
-            if key not in known.params:
-                client.log_param(parent, key, text[:6000])
-            elif known.params[key] != text[:6000]:  # MLflow changes no parameter: what it is now stands as a tag
-                tags[key] = text
-        for key, value in summary.values.items():
-            if known.metrics.get(key) != value:
-                client.log_metric(parent, key, value)
-        for key, text in tags.items():
-            if text and known.tags.get(key) != text:
-                client.set_tag(parent, key, text)
-        for path in summary.paths:
-            if path.is_dir():
-                for picture in sorted(path.glob("*.png")):  # their PDFs are for papers, and stay
-                    client.log_artifact(parent, str(picture), artifact_path=path.name)
-            elif path.exists():
-                client.log_artifact(parent, str(path))
-        if summary.table is not None:
-            client.log_dict(parent, dict(summary.table), TABLE)
-            client.set_tag(parent, "mlflow.loggedArtifacts", json.dumps([{"path": TABLE, "type": "table"}]))
-        client.set_terminated(parent, "FINISHED", end_time=summary.ended)
+        with deadline.within(SECONDS):
+            _send(folder, identity, uri, summary)
     except Exception as error:
         return problem_of(error)
     return None
+
+
+def _send(folder: Path, identity: RunIdentity, uri: str, summary: Summary) -> None:
+    client, parent = Sender(folder, identity, uri).parent()
+    run = client.get_run(parent)
+    known, links = run.data, _links(summary.links, run.info.experiment_id, uri)
+    first, gap, rest = summary.note.partition("\n\n")  # MLflow folds all but the first lines
+    note = f"{first}{links}{gap}{rest}"
+    params, tags = written(dict(summary.params)), written({**summary.tags, NOTE: note})
+    for key, text in params.items():
+        if key not in known.params:
+            client.log_param(parent, key, text[:6000])
+        elif known.params[key] != text[:6000]:  # MLflow changes no parameter: what it is now stands as a tag
+            tags[key] = text
+    for key, value in summary.values.items():
+        if known.metrics.get(key) != value:
+            client.log_metric(parent, key, value)
+    for key, text in tags.items():
+        if text and known.tags.get(key) != text:
+            client.set_tag(parent, key, text)
+    for path in summary.paths:
+        if path.is_dir():
+            for picture in sorted(path.glob("*.png")):  # their PDFs are for papers, and stay
+                client.log_artifact(parent, str(picture), artifact_path=path.name)
+        elif path.exists():
+            client.log_artifact(parent, str(path))
+    if summary.table is not None:
+        client.log_dict(parent, dict(summary.table), TABLE)
+        client.set_tag(parent, "mlflow.loggedArtifacts", json.dumps([{"path": TABLE, "type": "table"}]))
+    client.set_terminated(parent, "FINISHED", end_time=summary.ended)
 
 
 def _links(runs: Sequence[tuple[str, Path]], experiment: str, uri: str) -> str:

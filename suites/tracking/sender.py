@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 import os
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from ..config import run_files
 from ..config.errors import Fault
 from ..config.killpoints import reach
 from ..config.private import complete, stored, written
-from . import matrix
+from . import deadline, matrix
 from . import state as tracker
 from .files import alone
 from .journal import point_of, read
@@ -286,11 +284,11 @@ class Sender:
         self.save()
         return after < stop
 
-    def finish(self, stop: int, status: str, how: str, paths: list[Path], until: float = math.inf) -> None:
+    def finish(self, stop: int, status: str, how: str, paths: list[Path]) -> None:
         """All points up to byte ``stop``, then files, then the end of the run as ``status``. Begins with whether the
         store has the run."""
         self.client()
-        while self.send(stop) and time.monotonic() < until:
+        while self.send(stop) and not deadline.over():
             pass
         if status == "FINISHED" and self.state["delivered"] >= stop:
             self._send_whole()

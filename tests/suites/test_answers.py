@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from holdfast.suites.tracking import answers, delivery, sender
+from holdfast.suites.tracking import answers, deadline, delivery, parents, sender
 from holdfast.suites.tracking.store import client_class
 
+IDENTITY = sender.RunIdentity("u", "s", "i", "m", 0, {}, {}, {})
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -108,11 +109,22 @@ def test_an_answer_without_end_is_not_kept(serve: Serve, monkeypatch: pytest.Mon
 def test_no_request_outlasts_the_end_of_all(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "SECONDS", 30.0)
     begun = time.monotonic()
-    with answers.until(begun + 0.3):
+    with deadline.within(0.3), deadline.within(60.0):
         for _ in range(2):
             with pytest.raises(requests.Timeout):
                 ask(serve(dripping_body))
     assert time.monotonic() - begun < 5
+
+
+def test_what_stands_above_runs_is_given_up_too(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "SECONDS", 30.0)
+    monkeypatch.setattr(parents, "SECONDS", 0.3)
+    begun = time.monotonic()
+    problem = parents.send(tmp_path, IDENTITY, serve(dripping_body), parents.Summary())
+    assert problem is not None
+    assert "did not answer within" in problem
+    assert time.monotonic() - begun < 5
+    assert deadline.left() is None
 
 
 def test_the_client_of_a_store_has_these_limits(serve: Serve) -> None:
@@ -129,7 +141,7 @@ def test_a_dead_store_costs_one_wait_and_keeps_no_thread(tmp_path: Path, free_po
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "journal.jsonl").write_text("")
-        one = delivery.Delivery(folder, sender.RunIdentity("u", "s", "i", "m", 0, {}, {}, {}), uri)
+        one = delivery.Delivery(folder, IDENTITY, uri)
         one.start()
         begun = time.monotonic()
         assert one.finish("FINISHED", timeout=2.0).problem

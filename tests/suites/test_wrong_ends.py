@@ -51,6 +51,10 @@ def test_a_start_removes_parts_of_the_folders_it_works_in(tmp_path: Path, cli: C
         part.touch()
     cli.here("resume", "last", out=tmp_path)
     assert not list(tmp_path.rglob("*.part"))
+    for command in (("resume", "last"), ("sync", str(tmp_path))):  # the run is whole: nothing starts in it
+        parts[0].touch()
+        cli.here(*command, out=tmp_path)
+        assert not list(tmp_path.rglob("*.part"))
 
 
 def _add_one(folder: str) -> None:
