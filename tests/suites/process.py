@@ -90,6 +90,14 @@ def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple
         sys.stderr.flush()
 
 
+def lives(process: int) -> bool:
+    """Whether a process goes on; one that has ended and is not waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class Done(subprocess.CompletedProcess[str]):
     """A command that has ended."""
 

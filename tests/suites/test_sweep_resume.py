@@ -22,7 +22,7 @@ from holdfast.suites.runtime import build, folders
 from holdfast.suites.sweeps import search, studies, sweep
 from holdfast.suites.tracking.delivery import compare_store
 
-from .process import CommandLine
+from .process import CommandLine, lives
 from .sweeps import SWEEP, drive, outcomes, started, study, sweeping
 
 
@@ -74,7 +74,7 @@ def test_kill_the_driver_and_resume(tmp_path: Path, cli: CommandLine) -> None:
         assert "the study is live" in json.loads(live.stdout)["error"]["what"]
         process.kill()
     for _ in range(1200):
-        if not Path(f"/proc/{worker}").exists():
+        if not lives(worker):
             break
         time.sleep(0.05)
     else:

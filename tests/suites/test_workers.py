@@ -22,6 +22,8 @@ from holdfast.suites.runtime import executors as engines
 from holdfast.suites.runtime.executors import Local, OnRay
 from holdfast.suites.runtime.local import WorkerDiedError
 
+from .process import lives
+
 GPU = "CUDA_VISIBLE_DEVICES"
 WAIT = 240  # seconds for a server's imports on a busy machine
 
@@ -94,16 +96,9 @@ def test_a_worker_dies_with_its_driver_and_does_not_run_its_script_again(tmp_pat
         os.kill(worker, 0)
         driver.kill()
     end = time.monotonic() + 30
-    while _lives(worker) and time.monotonic() < end:
+    while lives(worker) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not _lives(worker)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    assert not lives(worker)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from holdfast.datasets.core.table import Ragged, Table
 from holdfast.methods.training import sampler
+
+from ...suites.process import lives
 
 CPU = torch.device("cpu")
 
@@ -62,18 +63,10 @@ def test_workers_end_with_the_process_that_is_killed() -> None:
     assert hear.poll(30)
     workers = hear.recv()
     assert len(workers) == 2
-    assert all(_alive(worker) for worker in workers)
+    assert all(lives(worker) for worker in workers)
     process.kill()
     process.join()
     end = time.monotonic() + 3  # torch's own watchdog looks every five seconds
-    while any(_alive(worker) for worker in workers) and time.monotonic() < end:
+    while any(lives(worker) for worker in workers) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not any(_alive(worker) for worker in workers)
-
-
-def _alive(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z"  # that is one that has ended and is not waited for
-    except (ProcessLookupError, FileNotFoundError):
-        return False
+    assert not any(lives(worker) for worker in workers)
