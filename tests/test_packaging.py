@@ -163,8 +163,8 @@ def test_every_pin_admits_the_oldest_python_we_name(python: str) -> None:
         if "==" in line and not line.startswith("#"):
             name, _, version = line.strip().partition("==")
             found = metadata.distribution(name)
-            asks = found.metadata["Requires-Python"]
-            if found.version == version and asks and python not in SpecifierSet(asks):
+            asks = ",".join(found.metadata.get_all("Requires-Python") or [])
+            if found.version == version and python not in SpecifierSet(asks):
                 refused[name] = asks
     assert refused == {}
 
