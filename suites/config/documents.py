@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
-from .errors import Fault
+from .errors import Fault, shortened
+
+MOST = 100_000  # values of a document
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -23,13 +25,40 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def parsed(text: str) -> Any:
     """The document in ``text``, by libyaml where PyYAML was built with it: ten times as fast. What that refuses the
-    plain parser refuses in its own words. Raises yaml.YAMLError.
+    plain parser refuses in its own words. Raises yaml.YAMLError, for values that Python cannot hold and for more than
+    ``MOST`` of them too.
     """
+    try:
+        document = _loaded(text)
+    except ValueError as error:  # an integer of thousands of digits, a 13th month
+        raise yaml.MarkedYAMLError(problem=f"a value cannot be read ({str(error).partition(';')[0]})") from error
+    if _size(document) > MOST:
+        raise yaml.MarkedYAMLError(problem=f"with its aliases written out it has more than {MOST:,} values")
+    return document
+
+
+def _loaded(text: str) -> Any:
     fast: Any = getattr(yaml, "CSafeLoader", None)
     if fast is not None:
         with contextlib.suppress(yaml.YAMLError):
             return yaml.load(text, Loader=fast)
     return yaml.safe_load(text)
+
+
+def _size(document: Any) -> int:
+    """How many values a document has, those behind an alias counted each time; beyond ``MOST`` for one that holds
+    itself."""
+    sizes: dict[int, int] = {}
+
+    def size(value: Any) -> int:
+        if not isinstance(value, (dict, list)):
+            return 1
+        if id(value) not in sizes:
+            sizes[id(value)] = MOST + 1  # while it is counted: met again within, it holds itself
+            sizes[id(value)] = 1 + sum(map(size, value.values() if isinstance(value, dict) else value))
+        return sizes[id(value)]
+
+    return size(document)
 
 
 def read_yaml(text: str, where: str) -> dict[str, Any]:
@@ -77,9 +106,9 @@ def override(document: dict[str, Any], text: str, sections: Collection[str]) -> 
     if not equals or not all(keys):
         return [f"'{text}' is no override: write path=value, for example train.lr=0.001"]
     try:
-        value = yaml.safe_load(value_text)
+        value = parsed(value_text)
     except yaml.YAMLError:
-        return [f"{path}: '{value_text}' is no YAML value"]
+        return [f"{path}: '{shortened(value_text, 200)}' is no YAML value"]
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)  # YAML reads 1e-3 as text

@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from .documents import suggestion
+from .documents import parsed, suggestion
 from .errors import Fault
 
 _REFERENCE = re.compile(r"(?P<file>.+\.py)(?::(?P<name>[A-Za-z_][A-Za-z0-9_]*))?(?:#sha256=(?P<sha256>[0-9a-f]{64}))?")
@@ -123,7 +123,7 @@ def pin_override(text: str) -> str:
     if match is None or ".py" not in match["value"]:
         return text
     try:
-        value = yaml.safe_load(match["value"])
+        value = parsed(match["value"])
     except yaml.YAMLError:
         return text  # the recipe's own check says what is wrong with it
     path, here = match["path"], Path()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import registry
+from ..config.documents import parsed
 from ..config.errors import Fault
 from .asked import out_of
 
@@ -201,7 +202,7 @@ def _fields(settings: Mapping[str, Any] | Sequence[str]) -> dict[str, Any]:
         if not sign or not name:
             raise Fault.usage(f"'{text}' is no setting", "--set", "--set alpha=0.5")
         try:
-            found[name] = yaml.safe_load(value)
+            found[name] = parsed(value)
         except yaml.YAMLError as error:
             raise Fault.usage(
                 f"'{text}' is no setting: its value cannot be read", "--set", "--set alpha=0.5"
