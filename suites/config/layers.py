@@ -39,6 +39,7 @@ def chain(text: str, where: str, locate: Locate) -> list[Layer]:
         document = copy.deepcopy(_parsed(text, where))
         if document.get("schema") != SCHEMA:
             raise _wrong_schema(document.get("schema"), where)
+        check_profiles(document, where)
         layers.insert(0, Layer(where, document))
         parent = document.pop("extends", None)
         if parent is None:
@@ -53,6 +54,13 @@ def chain(text: str, where: str, locate: Locate) -> list[Layer]:
                 where,
                 "extend a suite that stands alone",
             )
+
+
+def check_profiles(document: Mapping[str, Any], where: str) -> None:
+    """Raises Fault where ``profiles`` of a document does not map names to fields."""
+    profiles = document.get("profiles") or {}
+    if not isinstance(profiles, dict) or any(not isinstance(fields, dict | None) for fields in profiles.values()):
+        raise Fault.recipe("'profiles' must map a profile's name to fields", where, "see: suites show coconut_slurp")
 
 
 def _wrong_schema(given: Any, where: str) -> Fault:

@@ -19,6 +19,7 @@ from . import protocol
 from .documents import flat, merge, override, read_yaml, suggestion
 from .errors import Fault
 from .evidence import Claim, Reported, Tuned
+from .layers import check_profiles
 from .migrate import migrated
 from .names import require_plain
 from .private import expanded, written
@@ -107,9 +108,8 @@ def build(
     has_fields = None if fields_of is None else fields_of(str(whole.get("family", "")))
     if has_fields is not None:
         whole, errors = protocol.expand(whole, has_fields)
+    check_profiles(whole, where)
     profiles = whole.pop("profiles", {}) or {}
-    if not isinstance(profiles, dict) or any(not isinstance(v, dict | None) for v in profiles.values()):
-        raise Fault.recipe("'profiles' must map a profile's name to fields", where, "see: suites show coconut_slurp")
     for name in profiles:
         if name not in typing.get_args(Profile):
             errors.append(f"profiles.{name}: no such profile{suggestion(str(name), typing.get_args(Profile))}")

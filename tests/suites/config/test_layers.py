@@ -138,3 +138,14 @@ def test_a_copy_extends_and_runs_as_it_is(tmp_path: Path) -> None:
     assert mine.name == "my_own_recipe"
     assert mine.model_dump(exclude={"name", "title"}) == parent.model_dump(exclude={"name", "title"})
     assert len(path.read_text().splitlines()) <= 10
+
+
+@pytest.mark.parametrize("profiles", ["5", "[smoke]", "{smoke: 5}", "text"])
+def test_profiles_of_no_mapping_are_refused_where_they_stand(profiles: str, tmp_path: Path) -> None:
+    files = write(
+        tmp_path, low=f"{FIVE_LINES}profiles: {profiles}\n", high="schema: 2\nextends: low.yaml\nname: high\n"
+    )
+    for path in files.values():
+        with pytest.raises(Fault, match="'profiles' must map a profile's name to fields") as caught:
+            catalog.recipe(path, "demo")
+        assert caught.value.where.endswith("low.yaml")
