@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -26,12 +25,10 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     ],
 )
 def test_what_cannot_be_held_is_refused_by_its_place(text: str, problem: str) -> None:
-    begun = time.monotonic()
     with pytest.raises(Fault, match="this is no YAML") as caught:
         documents.read_yaml(text, "mine.yaml")
     assert problem in caught.value.what
     assert caught.value.where == "mine.yaml"
-    assert time.monotonic() - begun < 10
 
 
 def test_aliases_of_ordinary_recipes_are_read() -> None:
