@@ -11,7 +11,6 @@ Without a data root: digits with a patch in the corner whose brightness is the c
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,7 @@ from ..core.errors import DataError
 from ..core.images import image_source
 from ..core.seeds import generator
 from ..core.source import ImageInfo, Source
-from ..readers.csv import SPLIT_WORDS
+from ..readers.csv import SPLIT_WORDS, fields_of
 from ..readers.images import SUFFIXES
 from .biases import assign, bright_corner
 from .digits import Digits, grey_digits
@@ -98,29 +97,25 @@ def _of_folders(root: Path) -> Rows:
 def _of_index(config: Config, root: Path, path: Path) -> Rows:
     rows: Rows = {split: [] for split in (*SPLITS, "unbiased")}
     faults = []
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        there = reader.fieldnames or []
-        known = config.bias_column in there or config.bias_column != "bias"  # a name that was given must be there
-        columns = [config.path_column, config.label_column, config.split_column, *[config.bias_column] * known]
-        absent = [c for c in columns if c not in there]
-        if absent:
-            raise DataError(f"{path}: no column {', '.join(absent)}")
-        for row in reader:
-            image, label, split, bias = (*((row[c] or "").strip() for c in columns), "")[:4]
-            split = SPLIT_WORDS.get(split, split)
-            if split not in rows or not label or (known and not bias):
-                faults.append(f"line {reader.line_num}: needs a label, a bias and a split of {', '.join(rows)}")
-                continue
-            try:
-                file_ = paths.within(root, image, config.outside_paths)
-            except ValueError as error:
-                faults.append(f"line {reader.line_num}: {error}")
-                continue
-            if not file_.is_file():
-                faults.append(f"line {reader.line_num}: no file {image}")
-            else:
-                rows[split].append((file_, label, bias if known else None))
+    columns = [config.path_column, config.label_column, config.split_column]
+    columns += [config.bias_column] * (config.bias_column != "bias")  # a name that was given must be there
+    for line, row in fields_of(path, columns):
+        known = config.bias_column in row
+        image, label, split = ((row[c] or "").strip() for c in columns[:3])
+        bias = (row.get(config.bias_column) or "").strip()
+        split = SPLIT_WORDS.get(split, split)
+        if split not in rows or not label or (known and not bias):
+            faults.append(f"line {line}: needs a label, a bias and a split of {', '.join(rows)}")
+            continue
+        try:
+            file = paths.within(root, image, config.outside_paths)
+        except ValueError as error:
+            faults.append(f"line {line}: {error}")
+            continue
+        if not file.is_file():
+            faults.append(f"line {line}: no file {image}")
+        else:
+            rows[split].append((file, label, bias if known else None))
     if faults:
         more = f" (and {len(faults) - 5} more)" if len(faults) > 5 else ""
         raise DataError(f"{path}: {'; '.join(faults[:5])}{more}")

@@ -7,7 +7,6 @@ Released layout under the data root (or its folder ``fluent_speech_commands_data
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ..core.errors import DataError, refuse
 from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words
 from ..readers.audio import SAMPLE_RATE, fault_of
+from ..readers.csv import fields_of, wrong_length
 from ..spoken import grammar, recordings
 from ..spoken.recordings import Sentence
 from .speech import SpeechConfig, finish, known_in_train, limited, split_voices
@@ -200,30 +200,25 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
     faults: list[str] = []
     for split in grammar.SPLITS:
         path = base / "data" / f"{split}_data.csv"
-        if not path.is_file():
+        if not path.exists():
             raise DataError(f"{path}: missing; --data-root names the folder of Fluent Speech Commands")
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, restkey="_more")
-            absent = [c for c in COLUMNS if c not in (reader.fieldnames or [])]
-            if absent:
-                raise DataError(f"{path}: no column {', '.join(absent)}")
-            for row in reader:
-                where = f"{path.name} line {reader.line_num}"
-                values = [row[c] for c in COLUMNS]
-                if "_more" in row or any(v is None or not v.strip() for v in values):
-                    faults.append(f"{where}: wrong number of fields or an empty one")
-                    continue
-                name, speaker, text, *intent = (str(v).strip() for v in values)
-                if clean_words(text) == "":
-                    faults.append(f"{where}: empty transcription")
-                    continue
-                try:
-                    recording = paths.within(base, name, config.outside_paths)
-                except ValueError as error:
-                    faults.append(f"{where}: {error}")
-                    continue
-                scenario, action = intent_name(*intent)
-                rows.append(Sentence(name, split, scenario, action, (), clean_words(text), speaker, recording))
+        for line, row in fields_of(path, COLUMNS):
+            where = f"{path.name} line {line}"
+            values = [row[c] for c in COLUMNS]
+            if wrong_length(row) or not all(v.strip() for v in values):
+                faults.append(f"{where}: wrong number of fields or an empty one")
+                continue
+            name, speaker, text, *intent = (str(v).strip() for v in values)
+            if clean_words(text) == "":
+                faults.append(f"{where}: empty transcription")
+                continue
+            try:
+                recording = paths.within(base, name, config.outside_paths)
+            except ValueError as error:
+                faults.append(f"{where}: {error}")
+                continue
+            scenario, action = intent_name(*intent)
+            rows.append(Sentence(name, split, scenario, action, (), clean_words(text), speaker, recording))
     if config.limit is not None:
         rows = limited(rows, config)
     kept = []

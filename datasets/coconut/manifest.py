@@ -11,7 +11,6 @@ speakers that lie in train and test). Any sample rate and format that soundfile 
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,6 +26,8 @@ from ..core.seeds import generator
 from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words, filler
 from ..readers.audio import fault_of
+from ..readers.csv import fields_of, wrong_length
+from ..readers.files import read_text
 from ..spoken import grammar, recordings
 from ..spoken.recordings import Sentence, text_of
 from .speech import SpeechConfig, finish, known_in_train, limited, split_voices
@@ -77,24 +78,14 @@ def _manifest(root: Path) -> Path:
 
 def _documents(path: Path, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number and fields of every row; broken rows go into ``faults``."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: unreadable ({error})") from error
     if path.suffix == ".csv":
-        reader = csv.DictReader(text.splitlines(), restkey="_more")
-        absent = [c for c in REQUIRED if c not in (reader.fieldnames or [])]
-        if absent:
-            raise DataError(
-                f"{path}: no column {', '.join(absent)} (found: {', '.join(reader.fieldnames or []) or 'none'})"
-            )
-        for row in reader:
-            if "_more" in row or any(v is None for v in row.values()):
-                faults.append(f"{path.name} line {reader.line_num}: wrong number of fields")
+        for number, row in fields_of(path, REQUIRED):
+            if wrong_length(row):
+                faults.append(f"{path.name} line {number}: wrong number of fields")
                 continue
-            yield reader.line_num, {k: v for k, v in row.items() if v != ""}
+            yield number, {k: v for k, v in row.items() if v != ""}
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         try:

@@ -7,9 +7,8 @@ the root itself) and ``audio/slurp_real/*.flac``, ``audio/slurp_synth/*.flac``.
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from ..core.errors import DataError, refuse
 from ..core.source import Source, SpeechInfo
 from ..core.transcript import clean_words, filler
 from ..readers.audio import SAMPLE_RATE, fault_of
+from ..readers.files import read_text
 from ..spoken import grammar, recordings
 from ..spoken.corpus import spoken as spoken_rows
 from ..spoken.grammar import Plan, Utterance
@@ -62,9 +62,7 @@ def utterances(config: Config) -> list[Utterance]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    data = path.read_bytes()
-    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if line.strip():
             yield number, line
 
@@ -72,7 +70,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _find(root: Path, stem: str) -> Path | None:
     for folder in (root / "dataset" / "slurp", root):
         for name in (f"{stem}.jsonl", f"{stem}.jsonl.gz"):
-            if (folder / name).is_file():
+            if os.path.lexists(folder / name):
                 return folder / name
     return None
 
@@ -109,8 +107,8 @@ def released(config: Config, root: Path) -> tuple[list[Sentence], list[str]]:
                     faults.append(f"{where}: no field {error}")
                 except (TypeError, IndexError, ValueError, AttributeError) as error:
                     faults.append(f"{where}: not in the released form: {error}")
-        except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
-            faults.append(f"{path.name}: unreadable ({error})")
+        except DataError as error:
+            faults.append(str(error))
     if config.limit is not None:
         rows = limited(rows, config)
     if config.audio == "recorded":

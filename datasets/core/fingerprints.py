@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from . import cache
+from . import cache, limits
 from .errors import DataError
 
 SETTLED = (
@@ -50,14 +51,19 @@ def _store() -> Iterator[sqlite3.Connection | None]:
 
 
 def of(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> list[str]:
-    """sha256 of the content of each file. Raises DataError where one cannot be read, or changes meanwhile."""
+    """sha256 of the content of each file. Raises DataError where one cannot be read, has more bytes than one input
+    may take, or changes meanwhile."""
     hashes: list[str] = []
     new: list[tuple[str, str, str]] = []
     with _store() as store:
         for number, path in enumerate(paths):
             try:
                 real = os.path.realpath(path)
-                state = _state(os.stat(real))
+                status = os.stat(real)
+                if not stat.S_ISREG(status.st_mode):
+                    raise DataError(f"{path}: unreadable (no regular file)")
+                limits.require(status.st_size, f"{path}: {status.st_size} bytes")
+                state = _state(status)
                 row = _kept(store, real, state)
                 if row is None:
                     row = cache.sha256(Path(real))

@@ -11,7 +11,13 @@ _LONGEST = 255  # bytes of a name on the usual file systems
 
 def is_file_name(text: str) -> bool:
     """Whether ``text`` is one printable name, without a folder."""
-    return bool(text) and text.isprintable() and Path(text).name == text and text != ".." and len(text) <= _LONGEST
+    return (
+        bool(text)
+        and text.isprintable()
+        and Path(text).name == text
+        and text != ".."
+        and len(text.encode()) <= _LONGEST
+    )
 
 
 def within(root: Path, text: str, outside: bool = False) -> Path:

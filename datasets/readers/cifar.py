@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DataError
+from .files import read_bytes
 from .images import Array
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -80,8 +81,9 @@ def unpickled(path: Path, fields: Sequence[str]) -> dict[str, Any]:
     """The dictionary of a pickle that holds arrays, lists, text and numbers alone, its keys as text; it has the
     ``fields``. Raises DataError for any other file.
     """
+    raw = read_bytes(path)
     try:
-        document = _Unpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        document = _Unpickler(io.BytesIO(raw), encoding="bytes").load()
     except Exception as error:  # a damaged pickle raises almost anything
         raise DataError(f"{path}: no readable batch ({error})") from error
     if not isinstance(document, dict):
@@ -99,7 +101,7 @@ def _python(path: Path) -> tuple[Array, Array]:
 
 
 def _binary(path: Path) -> tuple[Array, Array]:
-    raw = np.frombuffer(path.read_bytes(), np.uint8)
+    raw = np.frombuffer(read_bytes(path), np.uint8)
     if len(raw) == 0 or len(raw) % (1 + _PIXELS):
         raise DataError(
             f"{path}: {len(raw)} bytes are no whole number of images ({1 + _PIXELS} bytes each): cut short?"

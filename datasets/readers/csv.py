@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..core.errors import DataError, refuse
 from ..core.paths import is_file_name
+from .files import read_text
 
-LARGEST = 2**30  # bytes of a text file
 SPLITS = ("train", "valid", "test")
-
-
+MORE = "_more"  # the key of the fields that a row has beside those of the header
 SPLIT_WORDS = {
     "train": "train",
     "valid": "valid",
@@ -28,43 +26,40 @@ SPLIT_WORDS = {
 }
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """Rows of a csv file (or csv.gz) with a header, each with its place in words. DataError where the file or a column
-    is missing.
+def fields_of(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line and fields of each row of a csv file (or csv.gz) with a header; a field that is not there is None, and those
+    that are too many lie in :data:`MORE`. Raises DataError where the file cannot be read, is no csv, or lacks one of
+    the ``columns``.
     """
-    rows = []
     with io.StringIO(read_text(path), newline="") as file:
-        reader = csv.DictReader(file, restkey="_more")
-        absent = [c for c in columns if c not in (reader.fieldnames or [])]
-        if absent:
-            raise DataError(f"{path}: no column {', '.join(absent)} (there are: {', '.join(reader.fieldnames or [])})")
+        reader = csv.DictReader(file, restkey=MORE)
         try:
+            there = reader.fieldnames or []
+            absent = [c for c in columns if c not in there]
+            if absent:
+                raise DataError(f"{path}: no column {', '.join(absent)} (there are: {', '.join(there) or 'none'})")
             for row in reader:
-                where = f"{path.name} line {reader.line_num}"
-                if "_more" in row or any(value is None for value in row.values()):
-                    raise DataError(f"{where}: wrong number of fields")
-                rows.append((where, {name: value.strip() for name, value in row.items()}))
+                yield reader.line_num, row
         except csv.Error as error:
             raise DataError(f"{path} line {reader.line_num + 1}: {error}") from error
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """Rows of a csv file (or csv.gz) with a header, each with its place in words. DataError where the file or a column
+    is missing, and where a row has too few or too many fields.
+    """
+    rows = []
+    for line, row in fields_of(path, columns):
+        where = f"{path.name} line {line}"
+        if wrong_length(row):
+            raise DataError(f"{where}: wrong number of fields")
+        rows.append((where, {name: value.strip() for name, value in row.items()}))
     return rows
 
 
-def read_text(path: Path) -> str:
-    """A text file, unpacked where its name ends in .gz. Raises DataError where it cannot be read, is no regular file or
-    has more than :data:`LARGEST` bytes, unpacked.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            raise OSError("no regular file")
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-        if len(raw) > LARGEST:
-            raise OSError(f"more than {LARGEST >> 20} MiB of text")
-        return raw.decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: missing") from error
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise DataError(f"{path}: unreadable ({error})") from error
+def wrong_length(row: Mapping[str, Any]) -> bool:
+    """Whether a row of :func:`fields_of` has more or fewer fields than the header."""
+    return MORE in row or any(value is None for value in row.values())
 
 
 def number(text: str) -> float | None:

@@ -25,7 +25,8 @@ from ..core.inputs import (
 from ..core.table import Ragged, Table
 from ..core.texts import packed
 from .arrays import load_array
-from .csv import number, read_text
+from .csv import number
+from .files import read_text
 from .images import SUFFIXES as IMAGES
 from .images import fitted
 from .sentences import SUFFIXES as SENTENCES

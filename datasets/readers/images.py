@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # whatever the name says: others start programs
+PIXELS = 64_000_000  # of an image, at most: about 0.8 GB while it is decoded
 Array = npt.NDArray[Any]
 
 
@@ -74,15 +75,23 @@ def _cut(image: Image.Image, size: int) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
+def require_pixels(name: Path | str, image: Image.Image) -> None:
+    """Raise DataError where an image that was opened, and is not decoded yet, has more than :data:`PIXELS`, or more
+    than fit into memory.
+    """
+    count = image.width * image.height
+    if count > PIXELS:
+        raise DataError(f"{name}: {image.width} x {image.height} pixels are more than {PIXELS}")
+    limits.require(12 * count, f"{name}: {image.width} x {image.height} pixels")
+
+
 def _opened(path: Path | io.BytesIO, name: str = "") -> Image.Image:
     """The image in RGB, decoded; ``name`` in place of a path that is none."""
     from PIL import Image
 
     try:
         with Image.open(path, formats=FORMATS) as opened:
-            limits.require(
-                12 * opened.width * opened.height, f"{name or path}: {opened.width} x {opened.height} pixels"
-            )
+            require_pixels(name or str(path), opened)
             if opened.mode == "F" and not np.isfinite(np.asarray(opened)).all():
                 raise DataError(f"{name or path}: pixels that are not numbers")
             return opened.convert("RGB")

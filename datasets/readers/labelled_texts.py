@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import DataError
-from .csv import read_text
+from .files import read_text
 
 SUFFIXES = (".txt", ".tsv", ".csv", ".jsonl")
 LONGEST = 1_000_000  # characters of a field

@@ -20,6 +20,7 @@ from ..core import fingerprints
 from ..core.errors import DataError
 from ..core.seeds import generator
 from .csv import SPLIT_WORDS, SPLITS, read_rows
+from .files import read_text
 from .images import SUFFIXES
 
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
@@ -141,7 +142,7 @@ def _item(folder: Path, file: Path, pattern: re.Pattern[str] | None, known: Mapp
     beside = file.with_suffix(".txt")
     text = row.get("text") or given.get("text", "").replace("_", " ")
     if not text and beside.is_file():
-        text = " ".join(beside.read_text(encoding="utf-8").split())
+        text = " ".join(read_text(beside).split())
     group = row.get("group") or given.get("group") or (said[1] if said else "")
     split = SPLIT_WORDS.get(row.get("split", "").lower(), split)
     return Item(path, label, text or label.replace("_", " "), group, split)

@@ -9,9 +9,8 @@ import numpy as np
 
 from ..core.errors import DataError
 from .arrays import load_array
-from .images import FORMATS, Array
+from .images import FORMATS, Array, require_pixels
 
-PIXELS = 64_000_000  # of a map, at most
 VOID = 255
 
 
@@ -23,9 +22,8 @@ def label_image(path: Path) -> Array:
 
     try:
         with Image.open(path, formats=FORMATS) as opened:
-            mode, (width, height) = opened.mode, opened.size
-            if width * height > PIXELS:
-                raise DataError(f"{path}: {width} x {height} pixels are more than {PIXELS}")
+            mode = opened.mode
+            require_pixels(path, opened)
             values = np.asarray(opened)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: no readable image ({error})") from error
@@ -76,6 +74,7 @@ def normals_image(path: Path) -> Array:
         with Image.open(path, formats=FORMATS) as opened:
             if opened.mode not in ("RGB", "RGBA"):
                 raise DataError(f"{path}: an image with the bands {opened.mode}; normals have three colours")
+            require_pixels(path, opened)
             pixels = np.asarray(opened.convert("RGB")).astype(np.float64)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: no readable image ({error})") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..core.errors import DataError
 from ..core.inputs import SentenceInputs
 from . import labelled_texts
-from .csv import read_text
+from .files import read_text
 from .labelled_texts import Record, text_of
 
 SUFFIXES = (".txt", ".tsv", ".csv", ".jsonl", ".gz")

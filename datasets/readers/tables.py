@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..core.errors import DataError, refuse
 from ..core.paths import within
-from .csv import number, read_text
+from .csv import number
+from .files import read_text
 
 MISSING = ("", "na", "nan", "null", "?")  # what stands for no value, in lower case
 

@@ -19,7 +19,8 @@ from ..core.errors import DataError, refuse
 from ..core.inputs import ImageInputs
 from ..core.paths import is_file_name
 from ..core.source import Source, described
-from ..readers.csv import read_rows, read_text
+from ..readers.csv import read_rows
+from ..readers.files import read_text
 from .rows import Options, Row, from_images, stand_in
 
 ATTRIBUTES = (

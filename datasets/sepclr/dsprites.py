@@ -112,7 +112,7 @@ def _released(path: Path, count: int, seed: int) -> tuple[Array, Array]:
                     block = np.frombuffer(raw, np.uint8).reshape(many, SIDE, SIDE)
                     own = place[np.searchsorted(rows[place], start) : np.searchsorted(rows[place], start + many)]
                     images[own] = block[rows[own] - start]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: no readable dSprites file ({str(error).splitlines()[0]})") from error
     if images.max(initial=0) > 1:
         raise DataError(f"{path}: imgs must hold 0 and 1")

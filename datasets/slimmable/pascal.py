@@ -20,7 +20,7 @@ from ..core.errors import DataError
 from ..core.multi_task import MultiTaskInfo, Task, chosen, multi_task_source
 from ..core.source import Source
 from ..readers import maps
-from ..readers.csv import read_text
+from ..readers.files import read_text
 from ..readers.images import Array
 from . import scenes
 from .rows import Progress, Read, Sample, counted, dense_source, kept_back, listed, missing

@@ -15,9 +15,11 @@ from torch import Tensor
 from ..core import cache, fingerprints
 from ..core.errors import DataError, refuse
 from ..core.multi_task import IMAGENET, MultiTaskInfo, Task, multi_task_source
+from ..core.paths import is_file_name
 from ..core.seeds import derive
 from ..core.source import Source
 from ..core.table import Column, Table
+from ..readers.files import read_text
 from ..readers.images import Array, read_image
 
 VERSION = 1  # of what is stored; raised with every change of it
@@ -172,13 +174,12 @@ def dense_source(
 
 def listed(path: Path) -> list[str]:
     """Ids in a list of a split, one a line. Raises DataError where the list is missing, empty, or no list of names."""
-    try:
-        ids = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: missing; --data-root names the folder of the released set") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: unreadable ({error})") from error
-    wrong = [f"{name[:40]!a} is no name of a file" for name in ids if Path(name).name != name or name in (".", "..")]
+    if not path.exists():
+        raise DataError(f"{path}: missing; --data-root names the folder of the released set")
+    ids = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    wrong = [
+        f"{name[:40]!a} is no name of a file" for name in ids if name in (".", "..") or not is_file_name(f"{name}.ext")
+    ]
     refuse(str(path), wrong or ([] if ids else ["it is empty"]))
     return ids
 

@@ -19,7 +19,8 @@ from ..core.errors import DataError, refuse
 from ..core.inputs import TextInputs
 from ..core.source import RegressionInfo, ShotBins, Source, TextPairs
 from ..core.table import Ragged
-from ..readers.csv import SPLITS, read_text, target
+from ..readers.csv import SPLITS, target
+from ..readers.files import read_text
 from ..readers.words import numbered, words
 from .regression import RegressionData, finish, kept
 

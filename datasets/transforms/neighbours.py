@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..core.errors import DataError
+from ..readers.files import read_text
 
 TOP, FLOOR = 5, 0.4  # neighbours of a word, and the least cosine
 WORD = re.compile("[a-z]{3,}")
@@ -58,7 +59,7 @@ def words(folder: Path) -> dict[str, int]:
     """
     path = folder / "tokenizer.json"
     try:
-        model: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["model"]
+        model: dict[str, Any] = json.loads(read_text(path))["model"]
         vocabulary = model["vocab"]
         pairs = vocabulary.items() if isinstance(vocabulary, dict) else ((t, k) for k, (t, _) in enumerate(vocabulary))
         marks = ("",) if model.get("type") == "WordPiece" else ("\u0120", "\u2581")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..core import fingerprints
 from ..core.errors import DataError, refuse
-from ..readers.csv import read_text
+from ..readers.files import read_text
 
 FORM = '{"text": "...", "paraphrases": ["...", ...]}'
 

@@ -7,12 +7,10 @@ itself; sorted, so that the same draws give the same texts in every process (nei
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import sys
 import warnings
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Literal
 
 from ..core import backbones, fingerprints
 from ..core.errors import DataError
+from ..readers.files import read_text
 from .word_operations import Synonyms
 
 Provider = Literal["lexicon", "file", "wordnet", "embedding"]
@@ -101,15 +100,9 @@ def thesaurus(paths: Sequence[Path]) -> dict[str, tuple[str, ...]]:
 
 def _groups(path: Path) -> Iterator[list[str]]:
     try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            decoder = zlib.decompressobj(wbits=31)
-            data = decoder.decompress(data, LONGEST_FILE)
-            if decoder.unconsumed_tail:
-                raise DataError(f"{path}: more than {LONGEST_FILE >> 20} MiB of synonyms")
-        text = data.decode()
-    except (OSError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: synonyms cannot be read ({error}): synonyms_file names {FILE}") from error
+        text = read_text(path, LONGEST_FILE)
+    except DataError as error:
+        raise DataError(f"synonyms cannot be read ({error}): synonyms_file names {FILE}") from error
     found = False
     for line in text.splitlines():
         words = line.rpartition("\t")[2].split("|")
@@ -141,7 +134,7 @@ def wordnet(folder: Path) -> dict[str, tuple[str, ...]]:
 
     def groups() -> Iterator[list[str]]:
         for part in WORDNET_FILES:
-            for number, line in enumerate((folder / part).read_text(encoding="utf-8").splitlines(), 1):
+            for number, line in enumerate(read_text(folder / part).splitlines(), 1):
                 if line.startswith("  "):  # the licence
                     continue
                 fields = line.split(" ")

@@ -41,10 +41,19 @@ def _images(root: Path) -> None:
 
 def _classes(root: Path) -> None:
     g = np.random.default_rng(0)
-    for name in ("cats", "dogs"):
-        (root / name).mkdir()
+    for name in ("train/cats", "train/dogs", "test/cats", "test/dogs"):
+        (root / name).mkdir(parents=True)
         for n in range(8):
             Image.fromarray(g.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(root / name / f"{n}.png")
+
+
+def _disent(root: Path) -> None:
+    trees.disent(root, "cmnist", 28)
+
+
+def _dsprites(root: Path) -> None:
+    sepclr.dsprites(root)
+    trees.idx(root)
 
 
 def _table(root: Path) -> None:
@@ -79,6 +88,7 @@ def _cb(root: Path) -> None:
 TASKS = "data.options.tasks={seg: {kind: segmentation, outputs: 3}, depth: {kind: depth}}"
 FEW = ("data.options.n_train=40", "data.options.n_valid=10")
 FEWER = ("data.options.n_train=20", "data.options.n_valid=10")
+SPRITES = ("data.options.size=64", *(f"data.options.{k}" for k in ("n_train=20", "n_valid=5", "n_test=10")))
 LAYOUTS: dict[str, Layout] = {
     "recordings csv": Layout("coconut_manifest", trees.manifest),
     "recordings jsonl": Layout("coconut_manifest", lambda root: trees.manifest(root, "jsonl")),
@@ -91,7 +101,7 @@ LAYOUTS: dict[str, Layout] = {
     "cifar corrupted": Layout("cdvg_ccifar10", trees.cifar, FEW),
     "idx": Layout("split_mnist", trees.idx, FEWER),
     "idx coloured": Layout("cdvg_cmnist", trees.idx, FEWER),
-    "disent": Layout("cdvg_cmnist", lambda root: trees.disent(root, "cmnist", 28)),
+    "disent": Layout("cdvg_cmnist", _disent, (*FEWER, "data.options.n_test=10")),
     "table": Layout("supremix_tabular", _table, file="rows.csv"),
     "series": Layout(
         "supremix_timeseries",
@@ -105,10 +115,14 @@ LAYOUTS: dict[str, Layout] = {
     "json lines": Layout("peft_text", _json_lines, ("data.options.dataset=own", "data.options.shots=8")),
     "superglue": Layout("peft_superglue", _cb, ("data.options.task=cb",)),
     "two folders": Layout("sepclr_folder", sepclr.folders, ("data.options.salient=[dose]",)),
-    "two tables": Layout("sepclr_tabular", sepclr.tables),
-    "dsprites": Layout("sepclr_dsprites", sepclr.dsprites),
+    "two tables": Layout(
+        "sepclr_tabular", sepclr.tables, ("data.options.salient=[kind]", "data.options.drop=[site, patient]")
+    ),
+    "dsprites": Layout("sepclr_dsprites", _dsprites, SPRITES),
     "celeba": Layout("sepclr_celeba", sepclr.celeba),
     "tasks": Layout("slimmable_folder", slimmable.folder, (TASKS,)),
-    "cifar100": Layout("slimmable_cifar100", slimmable.cifar100),
+    "cifar100": Layout(
+        "slimmable_cifar100", slimmable.cifar100, ("data.options.n_train=100", "data.options.n_test=50")
+    ),
     "nyud": Layout("slimmable_nyud", slimmable.nyud),
 }
