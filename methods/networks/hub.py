@@ -20,10 +20,13 @@ import torch
 from ..base import UnfitError
 
 FIELD = "model.options.encoder_name"
+MAY_LACK = ("pooler.", "masked_spec_embed")  # that pretraining often has not; a pooler is left out then
 
 
 def model(name: str, revision: str | None = None) -> Any:
-    """``AutoModel`` in float32; torch's generators are where they were. Raises as :func:`_found` does."""
+    """``AutoModel`` in float32, without a pooler where the files hold none; torch's generators are where they were.
+    Raises as :func:`_found` does, and UnfitError where the files lack weights, which would be random.
+    """
     import_transformers()
     from transformers import AutoModel
 
@@ -31,7 +34,7 @@ def model(name: str, revision: str | None = None) -> Any:
 
 
 def causal(name: str, revision: str | None = None) -> Any:
-    """``AutoModelForCausalLM`` in float32; torch's generators are where they were. Raises as :func:`_found` does."""
+    """``AutoModelForCausalLM`` in float32; torch's generators are where they were. Raises as :func:`model` does."""
     import_transformers()
     from transformers import AutoModelForCausalLM
 
@@ -45,10 +48,22 @@ def _weights(load: Callable[..., Any], name: str, revision: str | None) -> Any:
         shown = progress.is_progress_bar_enabled()
         progress.disable_progress_bar()  # standard error is ours
         try:
-            return _found(load, name, revision, dtype=torch.float32, weights_only=True)
+            options = {"dtype": torch.float32, "weights_only": True, "output_loading_info": True}
+            loaded, report = _found(load, name, revision, **options)
         finally:
             if shown:
                 progress.enable_progress_bar()
+    absent = sorted(report["missing_keys"])
+    if any(key.startswith("pooler.") for key in absent):
+        loaded.pooler = None
+    lost = [key for key in absent if not key.startswith(MAY_LACK)]
+    if lost:
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        raise UnfitError(
+            f"{FIELD}: '{name}' lacks weights of its model: {', '.join(lost[:3])}{more}; they would be random. "
+            "Save the model again, whole"
+        )
+    return loaded
 
 
 def tokenizer(name: str, revision: str | None = None) -> Any:

@@ -112,6 +112,19 @@ def test_a_pickle_of_tensors_alone_is_read(own: tuple[Path, Path]) -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize("lost", ["embeddings.word_embeddings.weight", "pooler.dense.weight"])
+def test_a_folder_that_lacks_weights_is_no_model_of_random_ones(lost: str, own: tuple[Path, Path]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = own[0] / "model.safetensors"
+    save_file({k: v for k, v in load_file(file).items() if k != lost}, file, {"format": "pt"})
+    if lost.startswith("pooler"):
+        assert hub.model(str(own[0])).pooler is None, "pretraining often has none, and a random one is none"
+    else:
+        with pytest.raises(UnfitError, match=rf"lacks weights of its model: {lost}; they would be random"):
+            hub.model(str(own[0]))
+
+
 def test_code_beside_a_model_that_the_library_knows_itself_is_left_alone(own: tuple[Path, Path]) -> None:
     folder, canary = own
     config = json.loads((folder / "config.json").read_text())
