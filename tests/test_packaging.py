@@ -152,7 +152,7 @@ def test_every_pin_is_exact_and_names_no_index() -> None:
             assert "==" in line, line
             assert "://" not in line, line
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {"suites": "holdfast.suites.cli.app:main"}
+    assert project["scripts"] == {"suites": "holdfast.suites.cli:main"}
 
 
 @pytest.mark.parametrize("python", ["3.11.0", "3.12.0"])

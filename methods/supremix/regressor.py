@@ -6,7 +6,7 @@ Source: the plain regressors of the SupReMix paper. A model of these methods off
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -48,7 +48,7 @@ class RegressionConfig(MemoryConfig):
         description="train on a random view of each row, as the contrasts do; false: on the row itself",
         json_schema_extra=protocol(),
     )
-    label_scale: float | Literal["percent"] = Field(
+    label_scale: Annotated[float, Field(gt=0, le=1e9)] | Literal["percent"] = Field(
         1.0,
         description=(
             "labels are multiplied by it before windows, weights and bins; percent: the training range becomes 0 to 100"
@@ -117,8 +117,12 @@ class Regressor(Method[protocols.Regressor]):
             raise UnfitError(
                 f"all training labels of the first experience are {float(low):g}: there is nothing to learn"
             )
-        self.center.copy_(label.mean())
-        self.spread.copy_(label.std(unbiased=False))
+        center, spread = label.mean(), label.std(unbiased=False)
+        if not (bool(center.isfinite()) and 0 < spread < torch.inf):
+            found = f"{float(low):g} to {float(high):g}"
+            raise UnfitError(f"the training labels ({found}) have no finite mean and deviation")
+        self.center.copy_(center)
+        self.spread.copy_(spread)
         if self.config.label_scale == "percent":
             self.lowest.copy_(low)
             self.scale.copy_(100 / (high - low))

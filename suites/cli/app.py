@@ -90,12 +90,16 @@ def wait_briefly() -> None:
 def main() -> None:
     """Entry point: every failure is one message and one exit code."""
     wait_briefly()
-    from ..runtime import messages
-
     wants_json = "--json" in sys.argv
     streams.open_all()
-    messages.install()
     if wants_json:
         keep_output()
-    code = guarded(lambda: app(standalone_mode=False), wants_json)
+
+    def begin() -> object:
+        from ..runtime import messages
+
+        messages.install()
+        return app(standalone_mode=False)
+
+    code = guarded(begin, wants_json)
     sys.exit(streams.flushed(output(), code))

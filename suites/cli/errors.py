@@ -76,6 +76,9 @@ def fault_of(error: Exception) -> Fault:
         return Fault.run_failed(f"{DISK[error.errno]}: {error}", str(error.filename or FOLDER), FREE)
     if "No space left" in str(error) or "os error 28" in str(error):  # safetensors and torch wrap it
         return Fault.run_failed(f"{DISK[errno.ENOSPC]}: {error}", FOLDER, FREE)
+    if isinstance(error, MemoryError) or "OutOfMemoryError" in kinds:
+        what = f"there is not enough memory ({str(error).partition('.')[0] or type(error).__name__})"
+        return Fault.run_failed(what, "suites", "a smaller train.batch_size or model, or data.store=mapped")
     if isinstance(error, csv.Error | zlib.error | UnicodeError | json.JSONDecodeError | RecursionError):
         what = f"a file cannot be read ({type(error).__name__}: {error})"
         return Fault.data(what, "data", f"suites data check {_suite()}; suites doctor")

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TextIO
 
+FULL = "where: standard output\nnext:  free some space, or send the output elsewhere: suites ... > FILE\n"
+
 
 def open_all() -> None:
     """A standard stream that is closed leads to nowhere (else the next file that is opened would be in its place);
@@ -36,7 +38,7 @@ def flushed(output: TextIO, code: int) -> int:
     except OSError as error:
         _to_nowhere(output)
         with contextlib.suppress(OSError):
-            sys.stderr.write(f"error: standard output cannot be written: {error.strerror}\n")
+            sys.stderr.write(f"error: standard output cannot be written: {error.strerror}\n{FULL}")
         return code or 4
     return code
 

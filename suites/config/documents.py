@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Collection, Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 import yaml
@@ -12,6 +13,7 @@ import yaml
 from .errors import Fault, shortened
 
 MOST = 100_000  # values of a document
+LETTERS = 20_000  # of one value
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -25,8 +27,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def parsed(text: str) -> Any:
     """The document in ``text``, by libyaml where PyYAML was built with it: ten times as fast. What that refuses the
-    plain parser refuses in its own words. Raises yaml.YAMLError, for values that Python cannot hold and for more than
-    ``MOST`` of them too.
+    plain parser refuses in its own words. Raises yaml.YAMLError, for values that Python cannot hold, for more than
+    ``MOST`` of them, and for one of more than ``LETTERS`` letters too.
     """
     try:
         document = _loaded(text)
@@ -34,6 +36,9 @@ def parsed(text: str) -> Any:
         raise yaml.MarkedYAMLError(problem=f"a value cannot be read ({str(error).partition(';')[0]})") from error
     if _size(document) > MOST:
         raise yaml.MarkedYAMLError(problem=f"with its aliases written out it has more than {MOST:,} values")
+    longest = _longest(document)
+    if longest > LETTERS:
+        raise yaml.MarkedYAMLError(problem=f"a value has {longest:,} letters, and at most {LETTERS:,} are read")
     return document
 
 
@@ -61,6 +66,15 @@ def _size(document: Any) -> int:
     return size(document)
 
 
+def _longest(document: Any) -> int:
+    """Letters of the longest text in a document that :func:`_size` found finite."""
+    if isinstance(document, dict):
+        return max((max(_longest(key), _longest(value)) for key, value in document.items()), default=0)
+    if isinstance(document, list):
+        return max(map(_longest, document), default=0)
+    return len(document) if isinstance(document, (str, bytes)) else 0
+
+
 def read_yaml(text: str, where: str) -> dict[str, Any]:
     """The mapping in ``text``. Raises Fault for broken YAML (with line and column) or another kind of document."""
     try:
@@ -73,6 +87,16 @@ def read_yaml(text: str, where: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Fault.recipe("a recipe is a mapping of fields", where, "start from one: suites copy coconut_slurp FILE")
     return document
+
+
+def not_finite(value: Any, path: str = "") -> list[str]:
+    """Where a document holds NaN or an infinity, with what is wrong: no field means one."""
+    if isinstance(value, Mapping):
+        return [line for key, inner in value.items() for line in not_finite(inner, f"{path}.{key}".lstrip("."))]
+    if isinstance(value, list):
+        return [line for k, inner in enumerate(value) for line in not_finite(inner, f"{path}.{k}")]
+    wrong = isinstance(value, float) and not isfinite(value)
+    return [f"{path}: a finite number is needed, not {value}"] if wrong else []
 
 
 def flat(document: Mapping[str, Any], prefix: str) -> dict[str, str]:
@@ -107,8 +131,9 @@ def override(document: dict[str, Any], text: str, sections: Collection[str]) -> 
         return [f"'{text}' is no override: write path=value, for example train.lr=0.001"]
     try:
         value = parsed(value_text)
-    except yaml.YAMLError:
-        return [f"{path}: '{shortened(value_text, 200)}' is no YAML value"]
+    except yaml.YAMLError as error:
+        reason = getattr(error, "problem", None)
+        return [f"{path}: '{shortened(value_text, 200)}' is no YAML value{f' ({reason})' if reason else ''}"]
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)  # YAML reads 1e-3 as text

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from . import protocol
-from .documents import flat, merge, override, read_yaml, suggestion
+from .documents import flat, merge, not_finite, override, read_yaml, suggestion
 from .errors import Fault
 from .evidence import Claim, Reported, Tuned
 from .layers import check_profiles
@@ -127,7 +127,7 @@ def build(
     sections = [field.alias or name for name, field in Recipe.model_fields.items()]
     for text_ in overrides:
         errors += override(whole, text_, sections)
-    errors += unknown_names(whole, Recipe)
+    errors += [*not_finite(whole), *unknown_names(whole, Recipe)]
     try:
         recipe = Recipe.model_validate(expanded(whole))
     except ValidationError as error:

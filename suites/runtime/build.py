@@ -43,10 +43,15 @@ def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) 
     """The recipe's data as its transforms make them, with its evaluation sets and the columns that its model asks for.
 
     Raises Fault (code ``data``) where it cannot be had, or has no room where ``data.store`` puts it."""
-    from ...datasets.core import limits, store
+    from ...datasets.core import cache, limits, store
 
     with store.using(recipe.data.store), limits.using(recipe.data.max_gib):
-        source = _prepared(recipe, progress)
+        try:
+            source = _prepared(recipe, progress)
+        except FileNotFoundError as error:  # suites data clean in another process, since it was prepared: once more
+            if not Path(error.filename or "").is_relative_to(cache.root()):
+                raise
+            source = _prepared(recipe, progress)
         return store.mapped_source(source) if recipe.data.store == "mapped" else source
 
 

@@ -140,6 +140,9 @@ class _Execution:
                 self.note("failed", None)
                 self.run.record.forget()
                 raise
+            if not self.folder.is_dir():  # somebody removed it: there is no place for a note
+                self.delivery.finish("FAILED", "failed")
+                raise
             self.end("failed", "FAILED")
             if isinstance(error, RuntimeError) and "out of memory" in str(error).lower():
                 next_step = "lower train.batch_size or set train.accumulate"

@@ -54,14 +54,20 @@ class Journal:
         self._file.write(line[half:])
 
     def sync(self) -> int:
-        """Flush to the disk; returns the length of the file in bytes."""
+        """Flush to the disk; returns the length of the file in bytes. Raises Fault where the file was deleted or moved
+        while it was written."""
         self._file.flush()
+        if not (self.path.exists() and os.path.samestat(os.fstat(self._file.fileno()), os.stat(self.path))):
+            what = "the folder of a run was deleted or moved while the run went on"
+            raise Fault.run_failed(what, str(self.path.parent), "start it again with suites run, and leave it there")
         os.fsync(self._file.fileno())
         return self._file.tell()
 
     def close(self) -> None:
-        self.sync()
-        self._file.close()
+        try:
+            self.sync()
+        finally:
+            self._file.close()
 
 
 def cut(path: Path, position: int) -> None:

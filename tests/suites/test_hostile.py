@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import signal
@@ -16,7 +15,6 @@ from typing import Any
 
 import pytest
 from holdfast.datasets.core.errors import DataError
-from holdfast.datasets.readers import csv as readers
 from holdfast.datasets.readers.images import read_image
 from holdfast.datasets.readers.maps import label_image
 from holdfast.suites.cli.errors import fault_of
@@ -98,35 +96,6 @@ def test_the_name_of_an_image_starts_no_program(name: str, tmp_path: Path, monke
         with pytest.raises(DataError, match="no readable image"):
             read(tmp_path / name)
     assert not (tmp_path / "started").exists()
-
-
-def test_texts_that_do_not_end_or_are_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "LARGEST", 2**16)
-    bomb = tmp_path / "rows.csv.gz"
-    bomb.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 2**18))
-    with pytest.raises(DataError, match="more than 0 MiB of text"):
-        readers.read_text(bomb)
-    cut = tmp_path / "cut.csv.gz"
-    cut.write_bytes(gzip.compress(os.urandom(4096))[:-900])
-    damaged = tmp_path / "damaged.csv.gz"
-    damaged.write_bytes(gzip.compress(b"a,b\n1,2\n" * 99)[:20] + os.urandom(60))
-    os.mkfifo(tmp_path / "pipe.csv")
-    (tmp_path / "folder.csv").mkdir()
-    for path in (cut, damaged, tmp_path / "pipe.csv", tmp_path / "folder.csv"):
-        with pytest.raises(DataError, match=f"{path.name}: unreadable"):
-            readers.read_text(path)
-
-
-def test_a_field_that_is_too_long_for_the_parser(tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text("a,b\n1,2\n" + "x" * 200_000 + ",3\n")
-    with pytest.raises(DataError, match=r"rows\.csv line 3: field larger"):
-        readers.read_rows(path, ["a"])
-
-
-def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_bytes(b"\xef\xbb\xbfa,b\n1,2\n")
-    assert readers.read_rows(tmp_path / "rows.csv", ["a"]) == [("rows.csv line 2", {"a": "1", "b": "2"})]
 
 
 def test_a_message_keeps_its_place_and_loses_the_middle_of_a_value() -> None:

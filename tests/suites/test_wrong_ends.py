@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 from holdfast.datasets.core import limits
+from holdfast.suites.cli import app, main
 from holdfast.suites.cli.errors import fault_of
+from holdfast.suites.config import catalog, registry
 from holdfast.suites.config.errors import Fault
-from holdfast.suites.runtime import asked, build
+from holdfast.suites.runtime import asked, build, run
 from holdfast.suites.tracking import files
 
 from .process import CommandLine
@@ -43,10 +46,10 @@ def test_a_start_removes_parts_of_the_folders_it_works_in(tmp_path: Path, cli: C
     (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
     tiny = ("data.experiences=2", "train.epochs=1", "data.options.n_train=40", "data.options.n_valid=10")
     cli.here("run", "split_digits", "--profile", "smoke", "--method", "finetune", *tiny, out=tmp_path)
-    run = next(tmp_path.glob("*/finetune-s0"))
-    state = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**state, "status": "running"}))
-    parts = [folder / f".{name}.json.{dead_process()}.part" for folder in (run, run.parent) for name in ("run", "x")]
+    made = next(tmp_path.glob("*/finetune-s0"))
+    state = json.loads((made / "run.json").read_text())
+    (made / "run.json").write_text(json.dumps({**state, "status": "running"}))
+    parts = [folder / f".{name}.json.{dead_process()}.part" for folder in (made, made.parent) for name in ("run", "x")]
     for part in parts:
         part.touch()
     cli.here("resume", "last", out=tmp_path)
@@ -165,3 +168,77 @@ def test_categories_that_memory_may_not_take(tmp_path: Path, cli: CommandLine) -
     fields = ("data.options.target=y", "data.max_gib=0.0001")
     cli.here("run", "supremix_tabular", "--profile", "smoke", "--data-root", str(table), *fields, out=tmp_path, code=3)
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_run_whose_folder_is_deleted_has_failed(
+    whole: bool,
+    tmp_path: Path,
+    cli: CommandLine,
+    empty_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
+    gone: list[Path] = []
+
+    def delete(point: str) -> None:
+        if point == "iteration" and not gone:
+            gone.extend(path if not whole else path.parent for path in tmp_path.glob("*/finetune-s0"))
+            shutil.rmtree(gone[0])
+
+    monkeypatch.setattr(run, "reach", delete)
+    tiny = ("data.experiences=2", "train.epochs=1", "data.options.n_train=40", "data.options.n_valid=10")
+    cli.here("run", "split_digits", "--profile", "smoke", "--method", "finetune", *tiny, out=tmp_path, code=4)
+    assert gone
+    assert "deleted or moved while the run went on" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*/*/checkpoint/*")), "nothing is written again where somebody removed it"
+
+
+def test_data_that_another_process_cleans_away_is_prepared_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "cache"))
+    recipe = catalog.recipe("split_digits", "smoke")
+    calls: list[int] = []
+
+    def load(*given: object) -> object:
+        calls.append(1)
+        if len(calls) == 1:
+            raise FileNotFoundError(2, "No such file", str(tmp_path / "cache" / "entry" / "x.npy"))
+        return loaded(*given)
+
+    module = registry.dataset(recipe.data.name, recipe.family)
+    loaded = module.load
+    monkeypatch.setattr(module, "load", load)
+    assert build.prepare(recipe).splits
+    assert len(calls) == 2
+    monkeypatch.setattr(module, "load", lambda *given: Path(tmp_path / "own.csv").read_text())
+    with pytest.raises(FileNotFoundError, match=r"own\.csv"):
+        build.prepare(recipe)
+
+
+def test_ctrl_c_while_the_command_is_imported_is_a_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "main", stopped)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.startswith("error: stopped\nwhere: suites\nnext: ")
+
+
+def test_not_enough_memory_is_said_as_such() -> None:
+    for error in (MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")):
+        fault = fault_of(error)
+        assert fault.exit_code == 4
+        assert fault.what.startswith("there is not enough memory (")
+
+
+@pytest.mark.parametrize("field", ["train.lr=.inf", "methods.er.memory_share=.nan", "data.options.size=-.inf"])
+def test_numbers_that_are_none_are_refused_by_name(field: str) -> None:
+    with pytest.raises(Fault, match=rf"{field.partition('=')[0]}: a finite number is needed, not -?(inf|nan)"):
+        catalog.recipe("split_digits", "smoke", [field])

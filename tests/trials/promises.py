@@ -82,13 +82,10 @@ def of_command(ended: Ended, codes: Sequence[int] = (0, 2, 3), refused: bool = F
     seen = {"message" if 4 not in codes else "ending": "", "traceback": "", "outside": "", "short": ""}
     seen |= {"memory": "", "time": ""}
     if not ended.by:
-        full = "standard output cannot be written" in ended.err  # there is no place for more
         key = "message" if 4 not in codes else "ending"
         if ended.code not in codes:
             seen[key] = f"exit {ended.code}: {said}"
-        elif (
-            ended.code and not SAID.search(ended.err) and '"error"' not in ended.out and not _listed(ended) and not full
-        ):
+        elif ended.code and not SAID.search(ended.err) and '"error"' not in ended.out and not _listed(ended):
             seen[key] = f"exit {ended.code} without a message: {said}"
     if "Traceback (most recent call last)" in text or "Exception ignored" in text:
         seen["traceback"] = first_words(text[text.find("Traceback") :][-400:])

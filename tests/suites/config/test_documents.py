@@ -21,6 +21,8 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("name: 2026-13-01", "a value cannot be read (month must be in 1..12"),
         (LAUGHS, "with its aliases written out it has more than 100,000 values"),
         ("name: &a [1, *a]", "with its aliases written out it has more than 100,000 values"),
+        (f"title: {'x' * 20_001}", "a value has 20,001 letters, and at most 20,000 are read"),
+        (f"methods: [{{? {'x' * 3_000_000} : 1}}]", "a value has 3,000,000 letters, and at most 20,000 are read"),
         ("name: &a {b: {c: *a}}", "with its aliases written out it has more than 100,000 values"),
     ],
 )
@@ -44,6 +46,6 @@ def test_an_override_that_cannot_be_held_is_named_and_shortened() -> None:
     document: dict[str, Any] = {"train": {"epochs": 1}}
     [problem] = documents.override(document, f"train.epochs={'9' * 5000}", ["train"])
     assert problem.startswith("train.epochs: '9999")
-    assert problem.endswith("is no YAML value")
+    assert "is no YAML value (a value cannot be read (Exceeds the limit (4300 digits)" in problem
     assert len(problem) < 500
     assert document == {"train": {"epochs": 1}}
