@@ -124,5 +124,5 @@ LAYOUTS: dict[str, Layout] = {
     "cifar100": Layout(
         "slimmable_cifar100", slimmable.cifar100, ("data.options.n_train=100", "data.options.n_test=50")
     ),
-    "nyud": Layout("slimmable_nyud", slimmable.nyud),
+    "nyud": Layout("slimmable_nyud", slimmable.nyud, ("data.options.height=24", "data.options.width=32")),
 }
