@@ -3,8 +3,10 @@ the device."""
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +54,20 @@ def prepare(recipe: Recipe, progress: Callable[[int, int], None] | None = None) 
             if not Path(error.filename or "").is_relative_to(cache.root()):
                 raise
             source = _prepared(recipe, progress)
+        _warn_of_hidden(recipe, source)
         return store.mapped_source(source) if recipe.data.store == "mapped" else source
+
+
+def _warn_of_hidden(recipe: Recipe, source: Source) -> None:
+    """A column that is to be hidden, is not there, and is spelt almost as one that methods see. (Recipes also hide
+    columns that only some of their data have.)"""
+    hidden = recipe.data.hidden_from_training
+    seen = set(source.splits["train"].columns) - set(hidden)
+    for name in hidden:
+        near = difflib.get_close_matches(name, seen, n=1, cutoff=0.8)
+        if near and name not in source.splits["train"].columns:
+            what = f"data.hidden_from_training: there is no column '{name}', and methods see '{near[0]}'"
+            warnings.warn(what, stacklevel=2)
 
 
 def _prepared(recipe: Recipe, progress: Callable[[int, int], None] | None) -> Source:

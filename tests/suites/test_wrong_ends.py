@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -242,3 +243,11 @@ def test_not_enough_memory_is_said_as_such() -> None:
 def test_numbers_that_are_none_are_refused_by_name(field: str) -> None:
     with pytest.raises(Fault, match=rf"{field.partition('=')[0]}: a finite number is needed, not -?(inf|nan)"):
         catalog.recipe("split_digits", "smoke", [field])
+
+
+def test_a_hidden_column_that_is_misspelt_is_said() -> None:
+    with pytest.warns(UserWarning, match="there is no column 'biass', and methods see 'bias'"):
+        build.prepare(catalog.recipe("cdvg_cmnist", "smoke", ["data.hidden_from_training=[biass]"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build.prepare(catalog.recipe("cdvg_cmnist", "smoke", ["data.hidden_from_training=[bias, site]"]))
