@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from ..suites import damage
@@ -21,6 +23,8 @@ from .workshop import Job, Workshop
 RUN = ("run", "supremix_tabular", "--profile", "smoke", "--method", "l1")
 STUDY = ("sweep", "supremix_tabular", "--profile", "smoke", "--method", "l1", "--trials", "1", "--sampler", "random")
 FAILED = "damaged"  # the folder that is spoilt, the newest
+# where MLflow's tables hold the place of files
+PLACES = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"))
 # file of the folder -> the commands that read it; a damaged tracker costs nothing
 READERS: dict[str, tuple[tuple[str, ...], ...]] = {
     f"{FAILED}/invocation.json": (("resume", FAILED), ("resume", "last"), ("compare", "last"), ("runs", "list")),
@@ -81,6 +85,10 @@ def _copied(folder: Path, out: Path) -> None:
     shutil.copytree(folder, out)
     for path in [*out.rglob("*.json"), *out.rglob("*.yaml")]:
         path.write_bytes(path.read_bytes().replace(str(folder).encode(), str(out).encode()))
+    for path in out.glob("*.db"):
+        with closing(sqlite3.connect(path)) as store, store:
+            for table, column in PLACES:
+                store.execute(f"update {table} set {column} = replace({column}, ?, ?)", (str(folder), str(out)))
 
 
 def _others(ended: Ended) -> str:
