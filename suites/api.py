@@ -296,7 +296,8 @@ def embed(
 
 def sync(path: str | Path | None = None, tracking_uri: str | None = None) -> dict[str, Any]:
     """Deliver to MLflow what it did not take of the runs and studies below ``path`` (by default the folder of the
-    runs). After ten minutes it ends with what is delivered until then; what is left goes with the next call."""
+    runs). After ten minutes, or two answers that did not come within half a minute, it ends with what is
+    delivered until then; what is left goes with the next call."""
     from .config import names
     from .runtime import summary
     from .sweeps import outcome

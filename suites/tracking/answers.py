@@ -110,16 +110,18 @@ class Adapter(request_utils.TCPKeepAliveHTTPAdapter):
         seconds = SECONDS if left is None else min(SECONDS, left)
         late = f"the server did not answer within {max(seconds, 0):.0f} s"
         if seconds <= 0:
-            raise requests.Timeout(late, request=request)
+            raise requests.Timeout("no time is left to ask the server", request=request)
         with _Watch(seconds) as watch:
             try:
                 response = super().send(request, *arguments, **options)
                 response._content = _body(response)
             except Exception as error:
                 if watch.expired:
+                    deadline.waited()
                     raise requests.Timeout(late, request=request) from error
                 raise
         if watch.expired:  # a connection that ends is the end of an answer without a length
+            deadline.waited()
             raise requests.Timeout(late, request=request)
         response._content_consumed = True
         return response

@@ -116,6 +116,21 @@ def test_no_request_outlasts_the_end_of_all(serve: Serve, monkeypatch: pytest.Mo
     assert time.monotonic() - begun < 5
 
 
+def test_two_answers_that_do_not_come_are_the_end_of_all(serve: Serve) -> None:
+    """A server that answers every other request would hold ``suites sync`` for as long as its end allows."""
+    bad, good = serve(dripping_body), serve(whole)
+    with deadline.within(600.0):
+        for _ in range(deadline.LATE):
+            assert ask(good).json() == {}
+            with pytest.raises(requests.Timeout, match="did not answer within"):
+                ask(bad)
+        assert deadline.over()
+        with pytest.raises(requests.Timeout, match="no time is left"):
+            ask(good)
+    with deadline.within(600.0):
+        assert ask(good).json() == {}
+
+
 def test_what_stands_above_runs_is_given_up_too(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "SECONDS", 30.0)
     monkeypatch.setattr(parents, "SECONDS", 0.3)
