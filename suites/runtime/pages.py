@@ -17,6 +17,8 @@ from .messages import QUIET
 
 HOST = "127.0.0.1"  # this machine alone
 PORT = 5000
+WORKERS = "1"  # processes: MLflow's four take twice the memory and twice the time until the first page
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # what judges language models in the background
 TRIED = 100  # ports after the first, where none was asked for
 
 
@@ -53,8 +55,8 @@ def ui(out: str | Path | None = None, port: int | None = None, tracking_uri: str
     chosen, note = _port(port)
     address = f"http://{HOST}:{chosen}"
     mlflow = str(Path(sys.executable).with_name("mlflow"))
-    arguments = [mlflow, "ui", "--host", HOST, "--port", str(chosen)]
-    environment = {name: value for name, value in os.environ.items() if name not in QUIET}
+    arguments = [mlflow, "ui", "--host", HOST, "--workers", WORKERS, "--port", str(chosen)]
+    environment = NO_JOBS | {name: value for name, value in os.environ.items() if name not in QUIET}
     environment["MLFLOW_BACKEND_STORE_URI"] = uri  # not an option: everybody may see those
     return Pages(address, chosen, store.links(uri, address), arguments, environment, note)
 

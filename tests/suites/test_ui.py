@@ -42,6 +42,10 @@ def test_a_port_in_use_is_named_and_the_next_free_one_taken(
     assert found.note == f"port {taken} is in use by another program; taking {found.port}"
     assert found.arguments[-2:] == ["--port", str(found.port)]
     assert found.environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{out}/mlflow.db"
+    assert found.arguments[found.arguments.index("--workers") + 1] == "1"
+    assert found.environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "true")
+    assert api.ui(out).environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "true", "who wants it says so"
 
 
 def test_a_port_that_was_asked_for_is_not_exchanged(out: Path, taken: int, cli: CommandLine) -> None:

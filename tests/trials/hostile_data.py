@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from holdfast.suites.config import catalog
+
 from . import bombs
 from .hostile_values import Input
 from .layouts import LAYOUTS, Layout
@@ -154,7 +156,9 @@ def _put(whole: Path, relative: Path, spoil: Spoil) -> Callable[[Path], None]:
 def command(layout: Layout, verb: str) -> tuple[str, ...]:
     root = "{place}/data" + (f"/{layout.file}" if layout.file else "")
     words = ("data", "check") if verb == "check" else ("run",)
-    return (*words, layout.suite, "--profile", "smoke", "--data-root", root, *layout.options)
+    method = catalog.recipe(layout.suite, "smoke").defaults[0]  # one: what is tried is how the data are read
+    one = () if verb == "check" else ("--method", method)
+    return (*words, layout.suite, "--profile", "smoke", *one, "--data-root", root, *layout.options)
 
 
 def whole(layouts: Path) -> Iterator[Input]:
