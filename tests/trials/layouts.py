@@ -119,7 +119,7 @@ LAYOUTS: dict[str, Layout] = {
         "sepclr_tabular", sepclr.tables, ("data.options.salient=[kind]", "data.options.drop=[site, patient]")
     ),
     "dsprites": Layout("sepclr_dsprites", _dsprites, SPRITES),
-    "celeba": Layout("sepclr_celeba", sepclr.celeba),
+    "celeba": Layout("sepclr_celeba", sepclr.celeba, ("data.options.size=16",)),
     "tasks": Layout("slimmable_folder", slimmable.folder, (TASKS,)),
     "cifar100": Layout(
         "slimmable_cifar100", slimmable.cifar100, ("data.options.n_train=100", "data.options.n_test=50")
