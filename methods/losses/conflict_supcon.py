@@ -50,12 +50,12 @@ def conflict_supcon(
         if len(z) < 2:
             return zero(z)
         z = F.normalize(z, dim=1)
-        _, pair = torch.stack([labels, styles]).unique(dim=1, return_inverse=True)
+        own = styles - styles.min()
+        pair = labels * (own.max() + 1) + own  # one number for a class in a style
         sums, counts = group_sums(z, labels)
         alike, n_alike = group_sums(z, pair)  # of the same class and style, the row itself included
         weight = conflict * (counts - n_alike) + (n_alike - 1)  # [N]
         positive = (z * (conflict * (sums - alike) + (alike - z))).sum(1) / weight.clamp(min=1e-12) / temperature
-        valid = (weight > 0).nonzero().flatten()
-        if not len(valid):
-            return zero(z)
-        return (log_sum_exp_others(z, temperature, block) - positive)[valid].mean()
+        valid = weight > 0  # [N]; no index is made of it, for which a GPU would be waited for
+        terms = torch.where(valid, log_sum_exp_others(z, temperature, block) - positive, 0.0)
+        return terms.sum() / valid.sum().clamp(min=1)
