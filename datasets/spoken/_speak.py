@@ -80,8 +80,8 @@ def phonemes_of(library: Any, request: dict[str, Any]) -> tuple[bytes, list[list
     library.espeak_TextToPhonemes.restype = ctypes.c_char_p
     found = []
     for word in request["phonemes"]:
-        text, said = ctypes.c_char_p(word.encode()), []
-        rest = ctypes.cast(text, ctypes.c_void_p)
+        text = ctypes.c_char_p(word.encode())
+        rest, said = ctypes.cast(text, ctypes.c_void_p), list[str]()
         while rest.value:  # a clause at a time; between phonemes stands a space
             said += (library.espeak_TextToPhonemes(ctypes.byref(rest), 1, ord(" ") << 8) or b"").decode().split()
         found.append(said)

@@ -11,7 +11,7 @@ from holdfast.datasets.core import texts
 from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.core.texts import TextInfo
 from holdfast.datasets.spoken import recognition
-from holdfast.datasets.spoken_world import sentences
+from holdfast.datasets.spoken_world import rows, sentences
 from pydantic import ValidationError
 
 from ..spoken.tiny_recogniser import tiny_recogniser
@@ -67,7 +67,7 @@ def test_the_check_measures_the_rate_and_shows_examples() -> None:
 
 def test_a_rate_that_the_set_does_not_have_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recognition, "SUBSTITUTED", 0.1)
-    monkeypatch.setattr(sentences.recognition.ErrorModel, "confusions", lambda *_: ((), ()))
+    monkeypatch.setattr(recognition.ErrorModel, "confusions", lambda *_: ((), ()))
     document = sentences.check(sentences.Config(text="recognised", word_error_rate=0.5), None)
     assert any("errors a word of the train sentences" in fault for fault in document["faults"])
 
@@ -89,7 +89,7 @@ def test_settings_that_do_not_fit_are_refused(fields: dict[str, Any], message: s
 def test_a_recogniser_that_is_not_there_is_named_before_anything_is_spoken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sentences.rows, "spoken", lambda *_: pytest.fail("spoken"))
+    monkeypatch.setattr(rows, "spoken", lambda *_: pytest.fail("spoken"))
     with pytest.raises(DataError, match="no folder of a recogniser"):
         sentences.load(sentences.Config(**SMALL, text="recognised", recogniser=str(tmp_path / "absent")), None)
 
