@@ -90,7 +90,7 @@ class AuxiliaryClassifier(nn.Module):
         cls, images: Tensor, labels: Tensor, bias: Tensor, rows: Tensor | None = None, steps: int = 500
     ) -> AuxiliaryClassifier:
         """Fitted with Adam on ``rows`` (all) of images [N, C, S, S], in which the bias must not depend on the class;
-        moves no generator but its own.
+        moves no generator but its own. A step takes 64 rows, or as many as there are.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -101,7 +101,7 @@ class AuxiliaryClassifier(nn.Module):
             chosen = chosen if rows is None else rows[chosen]
             with torch.enable_grad():
                 for _ in range(steps):
-                    part = chosen[torch.randint(n, (64,))]
+                    part = chosen[torch.randint(n, (min(64, n),))]
                     h = network.trunk(_floats(images[part]))
                     loss = F.cross_entropy(network.content(h), labels[part]) + F.cross_entropy(
                         network.bias(h), bias[part]

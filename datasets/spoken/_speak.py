@@ -73,6 +73,21 @@ def speak(library: Any, request: dict[str, Any]) -> tuple[bytes, list[tuple[int,
     return b"".join(pieces), events
 
 
+def phonemes_of(library: Any, request: dict[str, Any]) -> tuple[bytes, list[list[str]]]:
+    """What :func:`speak` would say of each of several words, as phonemes, without a sound."""
+    if library.espeak_SetVoiceByName(request["voice"].encode()) != 0:
+        raise ValueError(f"unknown voice {request['voice']}")
+    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+    found = []
+    for word in request["phonemes"]:
+        text = ctypes.c_char_p(word.encode())
+        rest, said = ctypes.cast(text, ctypes.c_void_p), list[str]()
+        while rest.value:  # a clause at a time; between phonemes stands a space
+            said += (library.espeak_TextToPhonemes(ctypes.byref(rest), 1, ord(" ") << 8) or b"").decode().split()
+        found.append(said)
+    return b"", found
+
+
 def initialise_pico() -> tuple[Any, int]:
     """Pico, warmed up, and its sample rate."""
     from py_nanotts import NanoTTS
@@ -98,7 +113,8 @@ def answer(library: Any, line: str, speak: Any = speak) -> bytes:
     if child == 0:
         try:
             os.close(reading)
-            samples, events = speak(library, json.loads(line))
+            request = json.loads(line)
+            samples, events = (phonemes_of if "phonemes" in request else speak)(library, request)
             head = json.dumps({"events": events}).encode()
             with os.fdopen(writing, "wb") as out:
                 out.write(struct.pack("<II", len(head), len(samples)) + head + samples)

@@ -123,6 +123,15 @@ def phrasings_of_split(intent: str, split: str) -> tuple[str, ...]:
     return tuple({"train": order[:first], "valid": order[first:second], "test": order[second:]}[split])
 
 
+@cache
+def vocabulary() -> tuple[str, ...]:
+    """All words that a sentence may have, in alphabetical order."""
+    said = [phrasing for intent in intents() for phrasing in phrasings(intent)]
+    said += [filler for fillers in grammar()["entities"].values() for filler in fillers]
+    said += [frame for frames in grammar()["frames"].values() for frame in frames]
+    return tuple(sorted({word for text in said for word in re.sub(r"\{\w+\}", "", text).split()}))
+
+
 def sentence(intent: str, split: str, r: Random) -> tuple[str, tuple[tuple[str, str], ...], str]:
     """A sentence of an intent as (phrasing, entities, words): a phrasing of the split, with fillers and a frame drawn
     by ``r``.

@@ -118,6 +118,22 @@ class Speaker:
         if self.synthesiser == "pico":
             how = {"rate": utterance.rate / PICO_RATE, "pitch": pico_pitch(utterance)}
             request |= {"voice": utterance.voice.accent, **how}
+        head, sound = self._answer(request)
+        samples = np.frombuffer(sound, np.int16)
+        if "error" in head:
+            raise SpeechError(f"'{utterance.words}' by {utterance.voice.name}: {head['error']}")
+        return Speech(samples, self.rate, tuple((ms / 1000, symbol or "_") for ms, symbol in head["events"]))
+
+    def phonemes(self, words: Sequence[str], voice: Voice) -> list[tuple[str, ...]]:
+        """The phonemes of each word by eSpeak NG, without a sound. Raises SpeechError."""
+        if self.synthesiser != "espeak":
+            raise SpeechError("phonemes come from eSpeak NG alone")
+        head, _ = self._answer({"phonemes": list(words), "voice": voice.name})
+        if "error" in head:
+            raise SpeechError(f"the phonemes of {len(words)} words by {voice.name}: {head['error']}")
+        return [tuple(symbols) for symbols in head["events"]]
+
+    def _answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         try:
             self._pipe("stdin").write(json.dumps(request).encode() + b"\n")
             self._pipe("stdin").flush()
@@ -125,10 +141,7 @@ class Speaker:
             raise SpeechError("the speech synthesiser died") from error
         head_size, sample_size = struct.unpack("<II", self._read(8))
         head: dict[str, Any] = json.loads(self._read(head_size))
-        samples = np.frombuffer(self._read(sample_size), np.int16)
-        if "error" in head:
-            raise SpeechError(f"'{utterance.words}' by {utterance.voice.name}: {head['error']}")
-        return Speech(samples, self.rate, tuple((ms / 1000, symbol or "_") for ms, symbol in head["events"]))
+        return head, self._read(sample_size)
 
     def close(self) -> None:
         self._process.kill()

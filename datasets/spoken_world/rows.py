@@ -130,6 +130,11 @@ def _sound(row: Row) -> list[Any]:
     return [u.id, u.words, u.voice.name, u.synthesiser, u.rate, u.pitch, u.noise, u.room]
 
 
+def content_of_sound(made: World, split: str) -> str:
+    """A digest of all that decides how the rows of a split sound."""
+    return recordings.digest([_sound(row) for row in made.of(split)])
+
+
 def spoken(
     made: World, kind: Literal["log_mel", "spectrogram", "waveform"], workers: int, progress: Progress = None
 ) -> dict[str, Ragged]:
@@ -140,7 +145,7 @@ def spoken(
     for split in made.splits:
         rows, before = made.of(split), done
         tick = None if progress is None else lambda k, _, before=before: progress(before + k, total)
-        key = {"kind": "spoken world", "content": recordings.digest([_sound(row) for row in rows])}
+        key = {"kind": "spoken world", "content": content_of_sound(made, split)}
         utterances = [row.utterance for row in rows]
         few = min(workers, 1 + len(rows) // ROWS_A_WORKER)
         columns[split] = corpus.spoken(utterances, key=key, features=kind, workers=few, progress=tick)[0]

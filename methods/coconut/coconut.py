@@ -93,9 +93,13 @@ class Coconut(Distillation):
         return view.past_share
 
     def training_step(self, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
-        c = self.config
         batch = self._model.augment(batch, ctx.augment)  # (a) student and teacher see the same audio
         h, mask = self._model.encode(batch)  # (b) [B, T, d_A], [B, T] True = valid
+        return self.objective(h, mask, batch, ctx)
+
+    def objective(self, h: Tensor, mask: Tensor, batch: Batch, ctx: StepContext) -> dict[str, Tensor]:
+        """The step's result from encoded frames h [B, T, d_A]: L_ASR, both contrasts and what is distilled."""
+        c = self.config
         loss, logs = self._model.loss_from(h, mask, batch)  # (c) L_ASR
 
         weight = self.weight_nspt(ctx.view)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .bmse import balanced_mse as balanced_mse
     from .choice_score import choice_score as choice_score
     from .ci_kd import ci_kd as ci_kd
+    from .conflict_supcon import conflict_supcon as conflict_supcon
     from .conr import conr as conr
     from .contrast import adacad_scores as adacad_scores
     from .contrast import cad_scores as cad_scores
@@ -134,6 +135,7 @@ FILES = {
     "adacon": ("adacon",),
     "biascon": ("biascon",),
     "bmse": ("balanced_mse",),
+    "conflict_supcon": ("conflict_supcon",),
     "conr": ("conr",),
     "contrastive_total": ("contrastive_total",),
     "ci_kd": ("ci_kd",),

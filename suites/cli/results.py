@@ -36,6 +36,9 @@ def compare(
         float | None,
         typer.Option("--rope", metavar="WIDTH", help="Differences within ±WIDTH count as none: is that shown?"),
     ] = None,
+    order: Annotated[
+        bool, typer.Option("--order", help="Do methods rank alike on other data? Rank correlations of their orders.")
+    ] = False,
     picture: Picture = None,
     ranks: Annotated[
         Path | None, typer.Option("--ranks", metavar="FILE", help="Critical-difference diagram of several data sets.")
@@ -63,7 +66,7 @@ def compare(
         what = "--markdown, --csv, --latex and --json exclude each other"
         raise Fault.usage(what, "compare", "name the one form that you want")
     of: dict[str, Any] = {"suite": suite, "profile": profile, "latest": latest}
-    document = api.compare(*(targets or []), metric=metric or None, than=than, rope=rope, out=out, **of)
+    document = api.compare(*(targets or []), metric=metric or None, than=than, rope=rope, order=order, out=out, **of)
     console = console_of(json or markdown or csv or latex)
     if document["not_finished"]:
         console.warning(f"left out, not finished: {', '.join(document['not_finished'])}")

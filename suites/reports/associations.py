@@ -9,14 +9,19 @@ from typing import Any
 from ..config.errors import Fault
 from .picture import written
 
-FIELDS = ("declared", "tables", "mutual_information")  # of the document of a check that :func:`tables` shows
+FIELDS = (
+    "declared",
+    "tables",
+    "mutual_information",
+    "recognised",
+)  # of the document of a check that :func:`tables` shows
 SHOWN = 30  # pairs of factors in the table; the picture has all
 Table = tuple[str, list[str], list[list[str]]]
 
 
 def tables(document: Mapping[str, Any]) -> Iterator[Table]:
-    """Title, columns and rows of each table: declared associations, rows by both factors of each, and the pairs of
-    factors by their mutual information.
+    """Title, columns and rows of each table: declared associations, rows by both factors of each, the pairs of factors
+    by their mutual information, and the errors of recognised texts.
     """
     if document.get("declared"):
         rows = []
@@ -38,6 +43,21 @@ def tables(document: Mapping[str, Any]) -> Iterator[Table]:
         rows = [[p["first"], p["second"], f"{p['bits']:.3f}", f"{p['p']:.2g}"] for p in pairs[:SHOWN]]
         title = f"mutual information in the training rows, the {len(rows)} largest of {len(pairs)} pairs"
         yield title, ["factor", "factor", "bits", "p (independent)"], rows
+    yield from _recognised(document.get("recognised", {}))
+
+
+def _recognised(document: Mapping[str, Any]) -> Iterator[Table]:
+    """The errors by split, and examples; nothing for texts that are as they were written."""
+    rows = []
+    for one in document.get("splits", ()):
+        counts = [str(one[name]) for name in ("words", "substitutions", "deletions", "insertions")]
+        rows.append([one["split"], *counts, f"{one['word_error_rate']:.3f}", f"{one['sentences_with_errors']:.3f}"])
+    if rows:
+        names = ["split", "words", "substitutions", "deletions", "insertions", "word error rate", "sentences with any"]
+        yield "recognised texts: errors by the alignment with the fewest", names, rows
+    pairs = [[one["written"], one["recognised"]] for one in document.get("examples", ())]
+    if pairs:
+        yield "recognised texts: training sentences with errors", ["written", "recognised"], pairs
 
 
 def picture(document: Mapping[str, Any], suite: str, path: Path) -> None:

@@ -22,7 +22,7 @@ from ..config.documents import flat, read_yaml
 from ..config.errors import Fault
 from ..config.evidence import Tuned
 from ..runtime import folders
-from . import aggregates
+from . import aggregates, orders
 
 if TYPE_CHECKING:
     from ...analysis.metrics.metric import Metric
@@ -193,7 +193,12 @@ def differs(tasks: Sequence[Task]) -> str | None:
 
 
 def compare(
-    targets: Sequence[str], out: Path, metric: str | Sequence[str] | None, than: str | None, rope: float | None = None
+    targets: Sequence[str],
+    out: Path,
+    metric: str | Sequence[str] | None,
+    than: str | None,
+    rope: float | None = None,
+    order: bool = False,
 ) -> dict[str, Any]:
     """The JSON document of ``suites compare``.
 
@@ -202,6 +207,7 @@ def compare(
             document is that of the first, with those of all under ``metrics``.
         than: a method to which all are compared; None: the best in the mean, task by task.
         rope: half the width of the region of practical equivalence, in the metric's unit; None: no such verdict.
+        order: rank correlations of the methods' orders in every pair of tasks, under ``orders``.
 
     Raises Fault where nothing is finished, or no run has the metric or the method.
     """
@@ -210,11 +216,13 @@ def compare(
     if not tasks:
         raise Fault.usage("no run of these is finished", " ".join(targets), "suites resume last")
     asked = [metric] if metric is None or isinstance(metric, str) else list(dict.fromkeys(metric))
-    documents = [{**_compared(tasks, one, than, rope), "not_finished": left_out} for one in asked or [None]]
+    documents = [{**_compared(tasks, one, than, rope, order), "not_finished": left_out} for one in asked or [None]]
     return documents[0] if len(documents) == 1 else {**documents[0], "metrics": documents}
 
 
-def _compared(tasks: Sequence[Task], metric: str | None, than: str | None, rope: float | None) -> dict[str, Any]:
+def _compared(
+    tasks: Sequence[Task], metric: str | None, than: str | None, rope: float | None, order: bool
+) -> dict[str, Any]:
     """The document of one metric."""
     problems = {task.problem for task in tasks}
     if metric is None and len(problems) > 1:
@@ -236,6 +244,7 @@ def _compared(tasks: Sequence[Task], metric: str | None, than: str | None, rope:
             measured_in.append(values)
     apart = aggregates.apart(tasks)
     several = len(documents) > 1
+    higher = bool(declared.higher_is_better)
     return {
         "metric": metric,
         "higher_is_better": declared.higher_is_better,
@@ -243,7 +252,8 @@ def _compared(tasks: Sequence[Task], metric: str | None, than: str | None, rope:
         "unit": declared.unit,
         "tasks": documents,
         "over": over,
-        "ranks": _ranks(documents, bool(declared.higher_is_better)) if several and not apart else None,
+        "ranks": _ranks(documents, higher) if several and not apart else None,
+        "orders": orders.between([one["task"] for one in documents], measured_in, higher) if order else None,
         "not_comparable": apart if several else [],
         "aggregate": aggregates.aggregate(measured_in, declared, apart if several else []) if documents else None,
     }

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..config import protocol
+from . import orders
 
 DETECTABLE = "smallest\ndetectable"
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
@@ -18,6 +19,8 @@ def tables(document: Mapping[str, Any]) -> list[Table]:
     shown = list(_side_by_side(several)) if several else [_table(document, task) for task in document["tasks"]]
     shown += [_ranked(one) for one in several or [document] if one["ranks"]]
     shown += [_aggregated(one) for one in several or [document] if len(one["tasks"]) > 1 and _averaged(one)]
+    for one in several or [document]:
+        shown += orders.tables(one)
     for task in document["tasks"]:
         if task["unequal"]:
             rows = [[r["field"], protocol.in_words(r["values"]), "; ".join(r["why"])] for r in task["unequal"]]

@@ -15,6 +15,7 @@ def compare(
     metric: str | Sequence[str] | None = None,
     than: str | None = None,
     rope: float | None = None,
+    order: bool = False,
     out: str | Path | None = None,
     suite: str | None = None,
     profile: str | None = None,
@@ -28,6 +29,8 @@ def compare(
         metric: a name of the summary, or several; None: the problem's main metric after the last experience.
         than: a method to which all are compared; None: the best in the mean.
         rope: differences within ±rope count as none: rows that are not significant get a verdict on that.
+        order: whether methods rank alike on different data: rank correlations of their orders in every pair of tasks
+            (Kendall's τ, Spearman's ρ), with intervals over seeds.
         suite, profile, latest: those invocations of ``targets`` (none: all under ``out``) alone; of them the newest.
     """
     from ..runtime import folders
@@ -36,4 +39,4 @@ def compare(
     if rope is not None and not 0 < rope < float("inf"):
         raise Fault.usage(f"a difference that counts as none is above 0, not {rope}", "--rope", "--rope 0.01")
     chosen = folders.selected([str(target) for target in targets], out_of(out), suite, profile, latest)
-    return reports.compare(chosen, out_of(out), metric, than, rope)
+    return reports.compare(chosen, out_of(out), metric, than, rope, order)

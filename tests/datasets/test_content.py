@@ -178,7 +178,7 @@ NO_FILES = {
     *("continual/digits", "slimmable/scenes"),
     *("peft/toy_sentiment", "peft/toy_topic", "peft/toy_nli"),
     *("spoken_world/commands", "spoken_world/images", "spoken_world/contrast"),
-    *("spoken_world/regression", "spoken_world/tasks"),
+    *("spoken_world/regression", "spoken_world/tasks", "spoken_world/sentences"),
     *("decoding/toy_facts", "decoding/toy_scenes", "decoding/toy_stories", "decoding/toy_constraints"),
 }
 
