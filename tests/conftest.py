@@ -31,13 +31,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's SQLite store with its tables and nothing in it; tests copy it."""
-    from holdfast.suites.tracking.store import make_store
+def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where :func:`empty_store` lies, or will lie once a test needs it."""
+    return tmp_path_factory.mktemp("store") / "mlflow.db"
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    make_store(path)
-    return path
+
+@pytest.fixture(scope="session")
+def empty_store(store_template: Path) -> Path:
+    """MLflow's SQLite store with its tables and nothing in it; tests copy it."""
+    from holdfast.suites.tracking.store import client_class
+
+    if not store_template.exists():
+        client_class()(tracking_uri=f"sqlite:///{store_template}").search_experiments()
+    return store_template
 
 
 @pytest.fixture(scope="session")

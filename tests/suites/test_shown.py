@@ -99,7 +99,7 @@ def _client(out: Path) -> Any:
 
 def test_the_pages_of_an_invocation(cli: CommandLine, tmp_path: Path) -> None:
     methods = ("--method", "er", "--method", "finetune")
-    document = cli("run", "coconut_slurp", *SMALL, *methods, "train.lr=0.0031", "--json", out=tmp_path).document
+    document = cli.here("run", "coconut_slurp", *SMALL, *methods, "train.lr=0.0031", "--json", out=tmp_path).document
     client = _client(tmp_path)
     experiment = client.get_experiment_by_name("coconut_slurp")
     assert catalog.recipe("coconut_slurp", "smoke").title in experiment.tags["mlflow.note.content"]
@@ -141,7 +141,7 @@ def test_the_pages_of_an_invocation(cli: CommandLine, tmp_path: Path) -> None:
     ends = [run.info.end_time for run in runs]
     assert abs(parent.info.end_time - max(ends)) < 2000
     before = client.get_run(parent.info.run_id).data
-    synced = cli("sync", "--json", out=tmp_path).document
+    synced = cli.here("sync", "--json", out=tmp_path).document
     assert [row["problem"] for row in synced["invocations"]] == [None]
     after = client.get_run(parent.info.run_id).data
     assert (after.metrics, after.params) == (before.metrics, before.params)
@@ -150,10 +150,10 @@ def test_the_pages_of_an_invocation(cli: CommandLine, tmp_path: Path) -> None:
 
 def test_a_damaged_invocation_does_not_keep_others_from_the_store(cli: CommandLine, tmp_path: Path) -> None:
     for _ in range(2):
-        cli("run", "supremix_agedb", *SMALL, "--method", "l1", out=tmp_path)
+        cli.here("run", "supremix_agedb", *SMALL, "--method", "l1", out=tmp_path)
     damaged, whole = sorted(path.parent for path in tmp_path.glob("*/invocation.json"))
     (damaged / "invocation.json").write_text("{ no JSON")
-    done = cli("sync", "--json", out=tmp_path, code=4)
+    done = cli.here("sync", "--json", out=tmp_path, code=4)
     problems = {row["folder"]: row["problem"] for row in done.document["invocations"]}
     assert problems[str(whole)] is None
     assert "invocation.json is damaged" in problems[str(damaged)]
@@ -168,7 +168,7 @@ def test_a_command_names_what_can_be_run(tmp_path: Path) -> None:
 
 
 def test_all_points_where_the_recipe_asks(cli: CommandLine, tmp_path: Path) -> None:
-    cli("run", "supremix_agedb", *SMALL, "--method", "supcon", "tracking.metrics=all", "--json", out=tmp_path)
+    cli.here("run", "supremix_agedb", *SMALL, "--method", "supcon", "tracking.metrics=all", "--json", out=tmp_path)
     client = _client(tmp_path)
     number = client.get_experiment_by_name("supremix_agedb").experiment_id
     (run,) = client.search_runs([number], "tags.method != ''")
@@ -179,7 +179,7 @@ def test_all_points_where_the_recipe_asks(cli: CommandLine, tmp_path: Path) -> N
 
 
 def test_validation_after_each_epoch_is_a_curve(cli: CommandLine, tmp_path: Path) -> None:
-    cli("run", "supremix_agedb", *SMALL, "--method", "l1", "train.selection=validation", "--json", out=tmp_path)
+    cli.here("run", "supremix_agedb", *SMALL, "--method", "l1", "train.selection=validation", "--json", out=tmp_path)
     client = _client(tmp_path)
     number = client.get_experiment_by_name("supremix_agedb").experiment_id
     (run,) = client.search_runs([number], "tags.method != ''")
@@ -202,7 +202,7 @@ def test_a_killed_run_does_not_count_the_hours_until_its_resume(cli: CommandLine
         shifted["t"] -= hours
     journal.write_text("".join(json.dumps(p) + "\n" for p in points))
     path.write_text(json.dumps({**state, "started": state["started"] - hours, "session": state["session"] - hours}))
-    cli("resume", "last", out=tmp_path)
+    cli.here("resume", "last", out=tmp_path)
     client = _client(tmp_path)
     number = client.get_experiment_by_name("coconut_slurp").experiment_id
     (run,) = client.search_runs([number], "tags.method != ''")

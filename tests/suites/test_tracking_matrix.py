@@ -27,7 +27,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, cli: C
     """OUT with a finished run of three experiences in its own store."""
     out = tmp_path_factory.mktemp("finished")
     shutil.copy(empty_store, out / "mlflow.db")
-    done = cli("run", "coconut_slurp", *SMALL, "--method", "er", out=out)
+    done = cli.here("run", "coconut_slurp", *SMALL, "--method", "er", out=out)
     assert "too old" not in done.stderr
     return out
 

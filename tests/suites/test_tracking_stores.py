@@ -41,7 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, cli: C
     """OUT with one finished run that its store holds; to be copied."""
     folder = tmp_path_factory.mktemp("finished")
     shutil.copy(empty_store, folder / "mlflow.db")
-    cli("run", "coconut_slurp", *SMALL, out=folder)
+    cli.here("run", "coconut_slurp", *SMALL, out=folder)
     return folder
 
 
@@ -115,11 +115,11 @@ def test_two_stores_hold_every_point_once(
         assert covered["status"] == "interrupted"
         for step in [*steps.split(), "A", "B"]:
             if step == "resume":
-                cli("resume", "last", "--json", out=out)
+                cli.here("resume", "last", "--json", out=out)
             elif step == "old":
                 old_format(run)
             else:
-                report = cli("sync", *(["--tracking-uri", b] if step == "B" else []), "--json", out=out).document
+                report = cli.here("sync", *(["--tracking-uri", b] if step == "B" else []), "--json", out=out).document
                 assert report["undelivered"] == 0
         assert json.loads((run / "run.json").read_text())["status"] == "finished"
         for uri, database in databases.items():
@@ -158,7 +158,7 @@ def test_a_store_that_was_deleted_is_made_again_and_filled(finished: Path, tmp_p
     assert compare_store(run) == []
     database.unlink()
     shutil.rmtree(out / "mlartifacts")
-    report = cli("sync", str(out), "--json", out=out).document
+    report = cli.here("sync", str(out), "--json", out=out).document
     assert report["undelivered"] == 0
     assert report["runs"][0]["problem"] is None
     assert compare_store(run) == []
