@@ -109,7 +109,16 @@ def copied_tables(patch: pytest.MonkeyPatch, template: Path) -> None:
     patch.setattr(store, "make_store", make_store)
 
 
-def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple[str, str]) -> None:
+def _workers_of(address: str) -> None:
+    """Workers that this command starts are forked from the server that it comes from itself."""
+    server: Any = vars(multiprocessing.forkserver)["_forkserver"]
+    server._forkserver_address = address
+    server.ensure_running = lambda: None
+    vars(multiprocessing.forkserver)["ensure_running"] = server.ensure_running
+
+
+def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple[str, str], address: str) -> None:
+    _workers_of(address)
     gc.freeze()  # what is shared with the server is not looked through, which would copy it
     os.environ.clear()
     os.environ.update(env)
@@ -233,7 +242,8 @@ class Started:
         self.files = (f"{folder}/out", f"{folder}/err")
         for name in self.files:
             Path(name).touch()
-        call = {"call": (arguments, {**os.environ, **environment}, str(cwd), self.files)}
+        address = vars(multiprocessing.forkserver)["_forkserver"]._forkserver_address
+        call = {"call": (arguments, {**os.environ, **environment}, str(cwd), self.files, address)}
         self.process: Any = _CONTEXT.Process(
             target=runpy.run_path, args=(__file__, call, CHILD)
         )  # a module of tests has no name to import
