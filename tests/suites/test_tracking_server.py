@@ -25,6 +25,7 @@ from holdfast.suites.tracking.delivery import compare_store
 from holdfast.suites.tracking.store import make_store
 
 from .process import CommandLine
+from .sweeps import SMALL, SUITE
 
 BIN = Path(sys.executable).parent
 
@@ -125,9 +126,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
     made.kill()
 
 
-def run(cli: CommandLine, out: Path, uri: str, **environment: Any) -> tuple[Path, dict[str, Any], str]:
-    command = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--tracking-uri", uri, "--json"]
-    done = cli(*command, out=out, **environment)
+def run(cli: CommandLine, out: Path, uri: str, *small: str) -> tuple[Path, dict[str, Any], str]:
+    done = cli("run", SUITE, *small, "--profile", "smoke", "--method", "er", "--tracking-uri", uri, "--json", out=out)
     report = done.document["runs"][0]
     return Path(report["folder"]), report, done.stderr
 
@@ -164,7 +164,7 @@ def test_every_point_arrives_once_whatever_the_network_does(
 ) -> None:
     proxy = Proxy(server.port, modes)
     try:
-        folder, _report, _ = run(cli, tmp_path, f"http://127.0.0.1:{proxy.port}")
+        folder, _report, _ = run(cli, tmp_path, f"http://127.0.0.1:{proxy.port}", *SMALL)
         sync_until_done(cli, tmp_path)
     finally:
         proxy.close()
