@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -12,10 +13,19 @@ import pytest
 from .refusals import recorded
 
 
+def _cache(factory: pytest.TempPathFactory) -> Path:
+    """Prepared data of the session, which the processes of pytest-xdist share: to speak a stand-in takes seconds."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return factory.mktemp("cache")
+    folder = factory.getbasetemp().parent / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HOLDFAST_CACHE", str(_cache(tmp_path_factory)))
         patch.setenv("HOLDFAST_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setenv("COLUMNS", "200")
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)

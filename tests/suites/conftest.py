@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .process import BLANK, TABLES, CommandLine, blank_pictures, copied_tables
+from .process import BLANK, QUICK, TABLES, CommandLine, blank_pictures, copied_tables, quick_probes
 
 
 @pytest.fixture(scope="session")
@@ -42,4 +42,13 @@ def _tables(store_template: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(TABLES, str(store_template))
         copied_tables(patch, store_template)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _probes() -> Iterator[None]:
+    """Probes are fitted in few steps; what they find is tested in tests/analysis/probes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(QUICK, "1")
+        quick_probes(patch)
         yield
