@@ -34,6 +34,7 @@ _PIXEL = (  # a PNG of one
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
     "3a7e9b550000000a49444154789c636000000002000148afa4710000000049454e44ae426082"
 )
+SPEECH = ("data.options.scenarios=3", "train.batch_size=8")  # half of the smoke profile's recordings
 SUITES = Path(sys.executable).with_name("suites")
 _CONTEXT = multiprocessing.get_context("forkserver")
 _LIBRARIES = (
@@ -69,7 +70,7 @@ def _preloaded() -> list[str]:
     return names
 
 
-def _start() -> None:
+def start_server() -> None:
     """The server that forks.
 
     A library's number of threads is fixed when it is imported; the checkout must not be on its path (our ``datasets``
@@ -247,7 +248,7 @@ class Started:
     """A command that goes on beside the test."""
 
     def __init__(self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], folder: str) -> None:
-        _start()
+        start_server()
         self.args = ["suites", *arguments]
         self.files = (f"{folder}/out", f"{folder}/err")
         for name in self.files:

@@ -23,13 +23,13 @@ from holdfast.suites.config import catalog
 from holdfast.suites.config.recipe import digest
 from holdfast.suites.runtime.evaluation import Evaluation
 
-from .process import LARGEST, CommandLine
+from .process import LARGEST, SPEECH, CommandLine
 
 SUITES = Path(sys.executable).with_name("suites")
 
 
 def run(cli: CommandLine, out: Path, *overrides: str, method: str = "er", code: int = 0) -> dict[str, Any]:
-    arguments = ["run", "coconut_slurp", "--profile", "smoke", "--method", method, "--json", *overrides]
+    arguments = ["run", "coconut_slurp", "--profile", "smoke", "--method", method, "--json", *SPEECH, *overrides]
     document: dict[str, Any] = cli.here(*arguments, out=out, code=code).document
     return document
 

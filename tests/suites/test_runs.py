@@ -21,10 +21,10 @@ from holdfast.suites.tracking.delivery import compare_store
 from holdfast.suites.tracking.journal import SENT, comparable
 from holdfast.suites.tracking.sender import RunIdentity, Sender
 
-from .process import TABLES, CommandLine
+from .process import SPEECH, TABLES, CommandLine
 
 SUITES = Path(sys.executable).with_name("suites")
-SMALL = ["--profile", "smoke", "--method", "coconut", "--json"]
+SMALL = ["--profile", "smoke", "--method", "coconut", "--json", *SPEECH]
 ER = ["--profile", "smoke", "--method", "er", "--json"]
 
 
@@ -189,7 +189,7 @@ def test_dead_tracking_server_does_not_stop_a_run(reference: Path, tmp_path: Pat
 
 def test_coconut_without_its_losses_is_experience_replay_to_the_bit(tmp_path: Path, cli: CommandLine) -> None:
     zero = ["methods.coconut.lambda_mm=0", "methods.coconut.lambda_nspt=0"]
-    command = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--method", "coconut", "--json"]
+    command = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--method", "coconut", "--json", *SPEECH]
     report = cli(*command, *zero, out=tmp_path).document
     er, coconut = (comparable(Path(run["folder"]) / "journal.jsonl") for run in report["runs"])
     own = ("cost/", "retrieval/", "valid/retrieval")  # what only one of them measures

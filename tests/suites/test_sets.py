@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .process import CommandLine
+from .process import SPEECH, CommandLine
 
 ROBUST = """\
 schema: 2
@@ -79,8 +79,8 @@ def test_a_set_changes_no_other_number(cli: CommandLine, tmp_path: Path) -> None
     plain = SPOKEN.partition("evaluate")[0]
     for folder in ("with", "without"):
         (tmp_path / folder).mkdir()
-    one = _run(cli, tmp_path / "with", SPOKEN, "--method", "er")
-    other = _run(cli, tmp_path / "without", plain, "--method", "er")
+    one = _run(cli, tmp_path / "with", SPOKEN, "--method", "er", *SPEECH)
+    other = _run(cli, tmp_path / "without", plain, "--method", "er", *SPEECH)
     rows, drawn = one["data"]["rows"], one["data"]["drawn"]
     assert rows["train"] == 2 * drawn["train"]
     assert rows["slow"] == rows["test"]
