@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -12,10 +13,19 @@ import pytest
 from .refusals import recorded
 
 
+def _cache(factory: pytest.TempPathFactory) -> Path:
+    """Prepared data of the session, which the processes of pytest-xdist share: to speak a stand-in takes seconds."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return factory.mktemp("cache")
+    folder = factory.getbasetemp().parent / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HOLDFAST_CACHE", str(_cache(tmp_path_factory)))
         patch.setenv("HOLDFAST_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setenv("COLUMNS", "200")
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -31,13 +41,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's SQLite store with its tables and nothing in it; tests copy it."""
-    from holdfast.suites.tracking.store import make_store
+def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where :func:`empty_store` lies, or will lie once a test needs it."""
+    return tmp_path_factory.mktemp("store") / "mlflow.db"
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    make_store(path)
-    return path
+
+@pytest.fixture(scope="session")
+def empty_store(store_template: Path) -> Path:
+    """MLflow's SQLite store with its tables and nothing in it; tests copy it."""
+    from holdfast.suites.tracking.store import client_class
+
+    if not store_template.exists():
+        client_class()(tracking_uri=f"sqlite:///{store_template}").search_experiments()
+    return store_template
 
 
 @pytest.fixture(scope="session")

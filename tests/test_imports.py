@@ -7,6 +7,7 @@ that the rule, or the place of the file, is wrong.
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import sys
 from collections.abc import Iterator, Mapping
@@ -67,9 +68,22 @@ def module_of(relative_path: str) -> tuple[Parts, Parts]:
     return (parts[:-1], parts[:-1]) if parts[-1] == "__init__" else (parts, parts[:-1])
 
 
-def _typing_only(tree: ast.AST) -> set[ast.AST]:
+@functools.lru_cache(maxsize=2)
+def _nodes(source: str) -> tuple[ast.AST, ...]:
+    """Every node of a file, which several rules look at."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
+@functools.lru_cache(maxsize=2)
+def _private_attributes(source: str) -> tuple[tuple[int, str, str], ...]:
+    """Line, what it is an attribute of, and name of each private attribute in a file."""
+    found = [node for node in _nodes(source) if isinstance(node, ast.Attribute) and _is_private(node.attr)]
+    return tuple((node.lineno, ast.unparse(node.value), node.attr) for node in found)
+
+
+def _typing_only(source: str) -> set[ast.AST]:
     """The nodes under ``if TYPE_CHECKING:``."""
-    blocks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
+    blocks = [n for n in _nodes(source) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
     return {node for block in blocks for statement in block.body for node in ast.walk(statement)}
 
 
@@ -81,9 +95,8 @@ def _absolute(parts: Parts, line: int, name: str, runs: bool) -> Import:
 def imports(relative_path: str, source: str) -> Iterator[Import]:
     """All imports of a file, those inside functions and constant ``import_module("...")`` included."""
     _, package = module_of(relative_path)
-    tree = ast.parse(source)
-    typing_only = _typing_only(tree)
-    for node in ast.walk(tree):
+    typing_only = _typing_only(source)
+    for node in _nodes(source):
         runs = node not in typing_only
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -179,11 +192,12 @@ def _private_names(item: Import, source: str) -> Iterator[tuple[int, str]]:
     if any(_is_private(part) for part in item.parts):
         yield item.line, ".".join(item.parts)
         return
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Attribute) and _is_private(node.attr) and ast.unparse(node.value) == item.name:
-            yield node.lineno, f"{item.name}.{node.attr}"
+    for line, owner, name in _private_attributes(source):
+        if owner == item.name:
+            yield line, f"{owner}.{name}"
 
 
+@functools.cache
 def _is_module(parts: Parts) -> bool:
     path = ROOT.joinpath(*parts)
     return path.is_dir() or path.with_suffix(".py").is_file()

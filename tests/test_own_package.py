@@ -48,7 +48,8 @@ def test_all_six_groups_are_in_the_example(site: Path) -> None:
     assert sorted(groups) == ["datasets", "methods", "networks", "problems", "suites", "transforms"]
 
 
-def test_its_suite_is_listed_validated_and_run(site: Path, tmp_path: Path) -> None:
+def test_its_suite_is_listed_validated_and_run(site: Path, tmp_path: Path, empty_store: Path) -> None:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
     assert "waves_demo" in [row["name"] for row in json.loads(suites(site, "list", "--json"))]
     suites(site, "validate", "waves_demo")
     suites(site, "run", "waves_demo", "--profile", "smoke", "--out", str(tmp_path))

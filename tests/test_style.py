@@ -42,7 +42,7 @@ def long_functions(source: str) -> list[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first, lines = node.body[0], (node.end_lineno or 0) - node.lineno + 1
-            if ast.get_docstring(node) is not None:
+            if ast.get_docstring(node, clean=False) is not None:
                 lines -= (first.end_lineno or 0) - first.lineno + 1
             if lines > FUNCTION:
                 found.append(f"{node.name} ({lines})")

@@ -27,6 +27,7 @@ from .check import Check, GateError
 Translate = Callable[[Tensor, Tensor], Tensor]
 LEAST = 10  # training rows of a group (class, bias) from which content and bias can be learned apart
 MOST = 20_000  # rows that the auxiliary classifier is fitted on
+STEPS = 500  # of Adam, in which it is fitted
 
 
 class Gate(TypedDict):
@@ -87,10 +88,10 @@ class AuxiliaryClassifier(nn.Module):
 
     @classmethod
     def fit(
-        cls, images: Tensor, labels: Tensor, bias: Tensor, rows: Tensor | None = None, steps: int = 500
+        cls, images: Tensor, labels: Tensor, bias: Tensor, rows: Tensor | None = None, steps: int | None = None
     ) -> AuxiliaryClassifier:
-        """Fitted with Adam on ``rows`` (all) of images [N, C, S, S], in which the bias must not depend on the class;
-        moves no generator but its own. A step takes 64 rows, or as many as there are.
+        """Fitted with Adam in ``steps`` (STEPS) on ``rows`` (all) of images [N, C, S, S], in which the bias must not
+        depend on the class; moves no generator but its own. A step takes 64 rows, or as many as there are.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -100,7 +101,7 @@ class AuxiliaryClassifier(nn.Module):
             chosen = torch.randperm(len(images) if rows is None else len(rows))[:n]
             chosen = chosen if rows is None else rows[chosen]
             with torch.enable_grad():
-                for _ in range(steps):
+                for _ in range(STEPS if steps is None else steps):
                     part = chosen[torch.randint(n, (min(64, n),))]
                     h = network.trunk(_floats(images[part]))
                     loss = F.cross_entropy(network.content(h), labels[part]) + F.cross_entropy(

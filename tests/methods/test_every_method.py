@@ -150,9 +150,13 @@ FAMILIES = {
 }
 
 
-@functools.cache
 def family_of(name: str) -> Family:
-    return FAMILIES[name.partition("/")[0]]()
+    return _family(FAMILIES[name.partition("/")[0]])
+
+
+@functools.cache
+def _family(make: Callable[[], Family]) -> Family:
+    return make()
 
 
 def config_of(kind: type[Method]) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from .process import BLANK, CommandLine, blank_pictures
+from .process import BLANK, QUICK, TABLES, CommandLine, blank_pictures, copied_tables, quick_probes
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +33,22 @@ def _pictures(request: pytest.FixtureRequest) -> Iterator[None]:
         if not getattr(request.module, "REAL_PICTURES", False):
             patch.setenv(BLANK, "1")
             blank_pictures(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables(store_template: Path) -> Iterator[None]:
+    """A SQLite store that is made is a copy of one with MLflow's tables."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(TABLES, str(store_template))
+        copied_tables(patch, store_template)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _probes() -> Iterator[None]:
+    """Probes are fitted in few steps; what they find is tested in tests/analysis/probes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(QUICK, "1")
+        quick_probes(patch)
         yield

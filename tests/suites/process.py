@@ -6,17 +6,20 @@ Importing them takes longer than a smoke run.
 from __future__ import annotations
 
 import atexit
+import gc
 import io
 import json
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import resource
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +27,56 @@ import pytest
 
 CHILD = "child of the server"
 BLANK = "HOLDFAST_BLANK_PICTURES"  # set in the environment: pictures have no pixels
+TABLES = "HOLDFAST_EMPTY_STORE"  # set in the environment: a SQLite store with MLflow's tables, copied for a new one
+QUICK = "HOLDFAST_QUICK_PROBES"  # set in the environment: probes are fitted in a few steps, which judges nothing
+LARGEST = "HOLDFAST_LARGEST_FILE"  # set in the environment: bytes that a file may have at most, as on a full disk
 _PIXEL = (  # a PNG of one
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
     "3a7e9b550000000a49444154789c636000000002000148afa4710000000049454e44ae426082"
 )
+SPEECH = ("data.options.scenarios=3", "train.batch_size=8")  # half of the smoke profile's recordings
 SUITES = Path(sys.executable).with_name("suites")
 _CONTEXT = multiprocessing.get_context("forkserver")
-_PRELOADED = (
+_LIBRARIES = (
     "holdfast.methods.training.strategy",
-    "holdfast.suites.cli.app",
-    "holdfast.suites.runtime.run",
-    "holdfast.analysis.plots.comparison",
-    "mlflow.tracking",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "sklearn.datasets",
+    "alembic.command",
+    "alembic.config",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
     "matplotlib.pyplot",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.tracking",
+    "pytest",
     "scipy.stats",
+    "sklearn.datasets",
     "speechbrain.utils.metric_stats",
+    "sqlalchemy.dialects.sqlite",
+    "torch.utils.serialization.config",
 )
 
 
-def _start() -> None:
+def _preloaded() -> list[str]:
+    """The libraries, which :mod:`holdfast.methods.training` orders, and then every module of ours."""
+    import holdfast.suites
+
+    names = list(_LIBRARIES)
+    root = Path(holdfast.suites.__path__[0]).parent
+    for folder in ("datasets", "methods", "analysis", "suites"):
+        for file in sorted((root / folder).rglob("*.py")):
+            names.append(
+                ".".join(("holdfast", *file.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
+            )
+    return names
+
+
+def start_server() -> None:
     """The server that forks.
 
     A library's number of threads is fixed when it is imported; the checkout must not be on its path (our ``datasets``
     would be taken for Hugging Face's).
     """
-    _CONTEXT.set_forkserver_preload(list(_PRELOADED))
+    _CONTEXT.set_forkserver_preload(_preloaded())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("PYTHONSAFEPATH", "1")
@@ -69,7 +95,40 @@ def blank_pictures(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
 
 
-def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple[str, str]) -> None:
+def quick_probes(patch: pytest.MonkeyPatch) -> None:
+    """The report on a translator is made with a classifier of twenty steps: fitting it takes most of a smoke run."""
+    from holdfast.analysis.probes import translation
+
+    patch.setattr(translation, "STEPS", 20)
+
+
+def copied_tables(patch: pytest.MonkeyPatch, template: Path) -> None:
+    """A store that is made is a copy: MLflow makes its tables by seventy migrations, which take seconds each time."""
+    from holdfast.suites.tracking import store
+
+    plain = store.make_store
+
+    def make_store(database: Path) -> None:
+        if not template.exists():
+            plain(template)
+        part = database.with_name(f".{database.name}.{os.getpid()}.part")
+        shutil.copy(template, part)
+        os.replace(part, database)
+
+    patch.setattr(store, "make_store", make_store)
+
+
+def _workers_of(address: str) -> None:
+    """Workers that this command starts are forked from the server that it comes from itself."""
+    server: Any = vars(multiprocessing.forkserver)["_forkserver"]
+    server._forkserver_address = address
+    server.ensure_running = lambda: None
+    vars(multiprocessing.forkserver)["ensure_running"] = server.ensure_running
+
+
+def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple[str, str], address: str) -> None:
+    _workers_of(address)
+    gc.freeze()  # what is shared with the server is not looked through, which would copy it
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
@@ -82,6 +141,12 @@ def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple
 
     if env.get(BLANK):
         blank_pictures(pytest.MonkeyPatch())
+    if env.get(QUICK):
+        quick_probes(pytest.MonkeyPatch())
+    if env.get(TABLES):
+        copied_tables(pytest.MonkeyPatch(), Path(env[TABLES]))
+    if env.get(LARGEST):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(env[LARGEST]), resource.RLIM_INFINITY))
     try:
         main()
     finally:
@@ -134,39 +199,29 @@ class CommandLine:
         )
         return _checked(Done(done.args, done.returncode, done.stdout, done.stderr), code)
 
-    def here(self, *arguments: str, out: Path, code: int | None = 0) -> Done:
+    @contextmanager
+    def beside(self, *arguments: str, out: Path, **environment: str) -> Iterator[Started]:
+        """In a process of its own that goes on beside the test; killed at the latest when the block ends."""
+        with started(*arguments, cwd=out, environment=_own(out, environment, "")) as made:
+            yield made
+
+    def here(self, *arguments: str, out: Path, code: int | None = 0, **environment: str) -> Done:
         """In this process: what a test patched is in force, and nothing is imported anew.
 
-        Standard output alone is caught.
+        Standard error goes to this process's too, where ``capfd`` may look for it.
         """
         from holdfast.suites.cli.app import app
         from holdfast.suites.cli.errors import guarded
 
-        shown = io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(shown):
-            patch.setenv("HOLDFAST_RUNS", str(out))
+        shown, said = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(shown), redirect_stderr(said):
+            patch.chdir(out)
+            for name, value in {"HOLDFAST_RUNS": str(out), **environment}.items():
+                patch.setenv(name, value)
             patch.setattr(sys, "argv", ["suites", *arguments])
-            refused = _heard(patch)
             returned = guarded(lambda: app(list(arguments), standalone_mode=False), "--json" in arguments)
-        _record(arguments, returned, "".join(refused))
-        return _checked(Done(["suites", *arguments], returned, shown.getvalue(), ""), code)
-
-
-def _heard(patch: pytest.MonkeyPatch) -> list[str]:
-    """Gets the message of a failure in this process, where refusals are recorded."""
-    heard: list[str] = []
-    if os.environ.get("HOLDFAST_REFUSALS"):
-        from holdfast.suites.cli import errors
-
-        plain = errors.fault_of
-
-        def fault_of(error: Exception) -> Any:
-            fault = plain(error)
-            heard.append(f"error: {fault.what}\nwhere: {fault.where}\nnext:  {fault.next}\n")
-            return fault
-
-        patch.setattr(errors, "fault_of", fault_of)
-    return heard
+        sys.stderr.write(said.getvalue())
+        return _checked(Done(["suites", *arguments], returned, shown.getvalue(), said.getvalue()), code)
 
 
 def _record(arguments: Sequence[str], code: int, said: str) -> None:
@@ -189,26 +244,54 @@ def _checked(done: Done, code: int | None) -> Done:
     return done
 
 
-def run(*arguments: str, cwd: Path, environment: Mapping[str, str], timeout: float = 300) -> Done:
-    """As ``subprocess.run(["suites", *arguments])``, with text caught; ``environment`` is added to this process's."""
-    _start()
-    with tempfile.TemporaryDirectory() as folder:
-        files = (f"{folder}/out", f"{folder}/err")
-        for name in files:
+class Started:
+    """A command that goes on beside the test."""
+
+    def __init__(self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], folder: str) -> None:
+        start_server()
+        self.args = ["suites", *arguments]
+        self.files = (f"{folder}/out", f"{folder}/err")
+        for name in self.files:
             Path(name).touch()
-        call = {"call": (arguments, {**os.environ, **environment}, str(cwd), files)}
-        process: Any = _CONTEXT.Process(
+        address = vars(multiprocessing.forkserver)["_forkserver"]._forkserver_address
+        call = {"call": (arguments, {**os.environ, **environment}, str(cwd), self.files, address)}
+        self.process: Any = _CONTEXT.Process(
             target=runpy.run_path, args=(__file__, call, CHILD)
         )  # a module of tests has no name to import
-        process.start()
-        process.join(timeout)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            texts = (Path(name).read_text() for name in files)
-            raise subprocess.TimeoutExpired(["suites", *arguments], timeout, *texts)
-        out, err = (Path(name).read_text() for name in files)
-    return Done(["suites", *arguments], process.exitcode, out, err)
+        self.process.start()
+        self.pid = int(self.process.pid)
+
+    def ended(self, timeout: float) -> Done:
+        """Waits for its end. Raises TimeoutExpired, and kills it, after ``timeout`` seconds."""
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            self.kill()
+            texts = (Path(name).read_text() for name in self.files)
+            raise subprocess.TimeoutExpired(self.args, timeout, *texts)
+        out, err = (Path(name).read_text() for name in self.files)
+        return Done(self.args, self.process.exitcode, out, err)
+
+    def kill(self) -> None:
+        """``kill -9``; nothing where it has ended."""
+        self.process.kill()
+        self.process.join()
+
+
+@contextmanager
+def started(*arguments: str, cwd: Path, environment: Mapping[str, str]) -> Iterator[Started]:
+    """A command that is killed at the latest when the block ends; ``environment`` is added to this process's."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Started(arguments, cwd, environment, folder)
+        try:
+            yield made
+        finally:
+            made.kill()
+
+
+def run(*arguments: str, cwd: Path, environment: Mapping[str, str], timeout: float = 300) -> Done:
+    """As ``subprocess.run(["suites", *arguments])``, with text caught; ``environment`` is added to this process's."""
+    with started(*arguments, cwd=cwd, environment=environment) as made:
+        return made.ended(timeout)
 
 
 if __name__ == CHILD:

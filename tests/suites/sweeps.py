@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +12,10 @@ from holdfast.suites.config import catalog
 from holdfast.suites.runtime.console import Console
 from holdfast.suites.sweeps import studies, sweep
 
-SUITES = Path(sys.executable).with_name("suites")
-SWEEP = [
-    "sweep",
-    "coconut_slurp",
-    "--profile",
-    "smoke",
-    "--sampler",
-    "random",
-    "--objective",
-    "valid/wer/average:min",
-    "--json",
-]
+SUITE = "split_digits"
+SMALL = ["data.experiences=2", "train.epochs=1", "data.options.n_train=100", "data.options.n_valid=20"]
+OBJECTIVE = "valid/nll/average:min"
+SWEEP = ["sweep", SUITE, *SMALL, "--profile", "smoke", "--sampler", "random", "--objective", OBJECTIVE, "--json"]
 
 
 class Here:
@@ -47,14 +34,12 @@ class Here:
 
 
 def study(out: Path, trials: int = 3, **changes: Any) -> studies.Study:
-    recipe = catalog.recipe("coconut_slurp", "smoke", changes.pop("overrides", []))
+    """A study of ``er``; ``suite`` another one, ``overrides`` beside :data:`SMALL`."""
+    suite = changes.pop("suite", SUITE)
+    small = SMALL if suite == SUITE else []
+    recipe = catalog.recipe(suite, "smoke", [*small, *changes.pop("overrides", [])])
     uri = changes.pop("tracking_uri", None)
-    asked: dict[str, Any] = {
-        "methods": ["er"],
-        "trials": trials,
-        "sampler": "random",
-        "objectives": ["valid/wer/average:min"],
-    }
+    asked: dict[str, Any] = {"methods": ["er"], "trials": trials, "sampler": "random", "objectives": [OBJECTIVE]}
     return studies.create(recipe, studies.Search(**(asked | changes)), device="cpu", out=out, tracking_uri=uri)
 
 
@@ -74,16 +59,3 @@ def started(journal: Path) -> int:
             return int((journal.parents[1] / "worker.pid").read_text())
         time.sleep(0.01)
     raise AssertionError("the trial did not begin")
-
-
-@contextmanager
-def sweeping(out: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A sweep that goes on beside the test; ended with it."""
-    env = {**os.environ, "HOLDFAST_RUNS": str(out), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [str(SUITES), *SWEEP, *arguments], env=env, cwd=out, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()

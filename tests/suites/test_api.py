@@ -45,7 +45,7 @@ def test_the_frame_has_a_row_a_run_and_the_numbers_of_the_command_line(
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     options = ["--profile", "smoke", "--method", "l1", "--method", "supremix", "--seeds", "2", "--device", "cpu"]
     overrides = ["train.threads=1", "train.lr=0.01"]
-    document = cli("run", "supremix_tabular", *options, "--json", *overrides, out=tmp_path).document
+    document = cli.here("run", "supremix_tabular", *options, "--json", *overrides, out=tmp_path).document
     frame = done.frame
     assert list(frame["suite"]) == ["supremix_tabular"] * 4
     assert set(frame["profile"]) == {"smoke"}

@@ -69,8 +69,8 @@ def test_a_released_layout_runs_at_its_size(tmp_path: Path, cli: CommandLine) ->
     trees.cifar(tmp_path / "data", "bin", rows=20)
     options = ["data.options.n_train=60", "data.options.n_valid=20", "data.options.n_test=20", "train.epochs=1"]
     root = ["--data-root", str(tmp_path / "data")]
-    cli(*CORRUPTED, "--method", "erm", *root, *options, out=tmp_path)
-    document = cli("data", "check", "cdvg_ccifar10", "--json", *root, *options[:3], out=tmp_path).document
+    cli.here(*CORRUPTED, "--method", "erm", *root, *options, out=tmp_path)
+    document = cli.here("data", "check", "cdvg_ccifar10", "--json", *root, *options[:3], out=tmp_path).document
     assert document["source"] == "real"
     assert document["size"] == 32
     assert document["train"] == {"rows": 60, "aligned": 1.0}
@@ -82,11 +82,11 @@ def test_an_archive_runs_and_a_damaged_one_is_named(tmp_path: Path, cli: Command
     trees.lff(tmp_path / "data", name, 32)
     run = [*CORRUPTED, "--method", "erm", "--data-root", str(tmp_path / "data")]
     options = ["data.options.n_train=30", "data.options.n_valid=10", "data.options.n_test=40", "train.epochs=1"]
-    cli(*run, *options, out=tmp_path)
+    cli.here(*run, *options, out=tmp_path)
     np.save(tmp_path / "data" / name / "train" / "attrs.npy", np.full((40, 2), 10))
     for arguments, what in (
         (run, "row 0 holds [10, 10]"),
         ([*run, "data.options.share=5pct"], "no CorruptedCIFAR10-Type0-Skewed0.05"),
     ):
-        report = cli(*arguments, *options, out=tmp_path, code=3).document
+        report = cli.here(*arguments, *options, out=tmp_path, code=3).document
         assert what in report["error"]["what"]

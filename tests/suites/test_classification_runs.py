@@ -40,7 +40,7 @@ def _entries(name: str) -> list[str]:
 def test_every_entry_of_a_recipe_trains_and_is_drawn(name: str, out: Path, cli: CommandLine) -> None:
     recipe = catalog.recipe(name, "smoke")
     known = measures.of_recipe(recipe)
-    document = cli("run", name, "--profile", "smoke", "--json", *_entries(name), out=out).document
+    document = cli.here("run", name, "--profile", "smoke", "--json", *_entries(name), out=out).document
     assert [run["method"] for run in document["runs"]] == list(recipe.methods)
     for run in document["runs"]:
         assert run["status"] == "finished"
@@ -61,14 +61,14 @@ def test_every_entry_of_a_recipe_trains_and_is_drawn(name: str, out: Path, cli: 
 @pytest.mark.parametrize("point", ["iteration:30", pytest.param("evaluation:9", marks=pytest.mark.slow)])
 def test_a_kill_changes_nothing(point: str, out: Path, cli: CommandLine, whole: Path) -> None:
     cli(*ER, out=out, kill_at=point, code=-signal.SIGKILL)
-    folder = Path(cli("resume", "last", "--json", out=out).document["runs"][0]["folder"])
+    folder = Path(cli.here("resume", "last", "--json", out=out).document["runs"][0]["folder"])
     assert comparable(folder / "journal.jsonl") == comparable(whole / "journal.jsonl")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, cli: CommandLine) -> Path:
     """An undisturbed run."""
-    return Path(cli(*ER, out=tmp_path_factory.mktemp("whole")).document["runs"][0]["folder"])
+    return Path(cli.here(*ER, out=tmp_path_factory.mktemp("whole")).document["runs"][0]["folder"])
 
 
 def test_the_metrics_are_those_of_the_predictions(whole: Path) -> None:
@@ -100,9 +100,9 @@ def test_real_files_run_at_their_size(out: Path, cli: CommandLine) -> None:
     for suite, size in (("split_mnist", 28), ("split_cifar10", 32)):
         given = [suite, "--data-root", str(data), *counts, *([f"data.options.size={size}"] if size == 28 else [])]
         small = ["train.epochs=1", "methods.er.memory_share=0.5", "--method", "er"]
-        document = cli("run", *given, "--profile", "smoke", "--json", *small, out=out).document
+        document = cli.here("run", *given, "--profile", "smoke", "--json", *small, out=out).document
         assert (document["data"]["source"], document["runs"][0]["status"]) == ("real", "finished")
-        checked = cli("data", "check", *given, "--json", out=out).document
+        checked = cli.here("data", "check", *given, "--json", out=out).document
         assert (checked["source"], checked["size"], checked["train"]["rows"]) == ("real", size, 40)
 
 
@@ -117,7 +117,7 @@ def test_real_files_run_at_their_size(out: Path, cli: CommandLine) -> None:
 def test_a_root_without_the_data_is_one_message(name: str, what: str, out: Path, cli: CommandLine) -> None:
     (out / "empty").mkdir()
     run = ["run", name, "--profile", "smoke", "--json", "--data-root", str(out / "empty")]
-    assert what in cli(*run, out=out, code=3).document["error"]["what"]
+    assert what in cli.here(*run, out=out, code=3).document["error"]["what"]
 
 
 def test_a_problem_without_classes_is_one_message(out: Path, cli: CommandLine) -> None:
@@ -125,7 +125,7 @@ def test_a_problem_without_classes_is_one_message(out: Path, cli: CommandLine) -
         "schema: 2\nextends: supremix_tabular\nname: mine\nproblem: classification\nclaims: []\n"
     )
     run = ["run", "mine.yaml", "--profile", "smoke", "--method", "l1", "--json"]
-    assert "needs classes" in cli(*run, out=out, code=3).document["error"]["what"]
+    assert "needs classes" in cli.here(*run, out=out, code=3).document["error"]["what"]
 
 
 def test_corrupted_test_images_beside_the_test_set(out: Path, cli: CommandLine) -> None:
@@ -134,7 +134,7 @@ def test_corrupted_test_images_beside_the_test_set(out: Path, cli: CommandLine) 
         "evaluate: {sets: {noise: {transforms: [{name: corrupt, options: {kind: gaussian_noise}}]}}}\n"
     )
     run = ["run", "mine.yaml", "--profile", "smoke", "--method", "joint", "--json"]
-    metrics = cli(*run, out=out).document["runs"][0]["metrics"]
+    metrics = cli.here(*run, out=out).document["runs"][0]["metrics"]
     assert {"noise/accuracy/last", "noise/ece/last", "noise/worst_class/last"} <= set(metrics)
 
 

@@ -82,7 +82,7 @@ BAD: list[tuple[list[str], int, str]] = [
 @pytest.mark.parametrize(("arguments", "code", "message"), BAD, ids=[" ".join(b[0]) for b in BAD])
 def test_bad_input(arguments: list[str], code: int, message: str, tmp_path: Path, cli: CommandLine) -> None:
     json_option = ["--json"] if arguments[0] in ("run", "resume") else []
-    done = cli(*arguments, *json_option, out=tmp_path, code=code, HOLDFAST_RUNS=str(tmp_path / "runs"))
+    done = cli.here(*arguments, *json_option, out=tmp_path, code=code, HOLDFAST_RUNS=str(tmp_path / "runs"))
     assert message in done.stderr
     advice = done.stderr.rpartition("\nnext:  ")[2]
     assert [(one, why) for one in commands(advice) if (why := refusal(one))] == []
@@ -108,7 +108,7 @@ def test_bad_input(arguments: list[str], code: int, message: str, tmp_path: Path
 )
 def test_bad_recipe_files(text: str, message: str, tmp_path: Path, cli: CommandLine) -> None:
     (tmp_path / "r.yaml").write_text(text)
-    assert message in cli("validate", "./r.yaml", out=tmp_path, code=2).stderr
+    assert message in cli.here("validate", "./r.yaml", out=tmp_path, code=2).stderr
 
 
 def test_copy_show_validate(tmp_path: Path, cli: CommandLine) -> None:

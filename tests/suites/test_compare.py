@@ -67,7 +67,7 @@ def invocation(
 
 def screen(cli: CommandLine, *arguments: str, code: int = 0) -> tuple[str, str]:
     """Standard output and standard error of ``suites compare``."""
-    done = cli("compare", *arguments, out=Path.cwd(), code=code, COLUMNS="160")
+    done = cli.here("compare", *arguments, out=Path.cwd(), code=code, COLUMNS="160")
     return done.stdout, done.stderr
 
 
@@ -153,7 +153,7 @@ def test_real_invocations_say_what_their_data_are(tmp_path: Path, empty_store: P
     root = {"table": ["--data-root", str(tmp_path / "t.csv")], "fresh": []}
     for kind, options in root.items():
         for seed in ("0", "1"):
-            cli(
+            cli.here(
                 "run",
                 "supremix_tabular",
                 "--profile",
@@ -351,7 +351,7 @@ def test_invocations_are_chosen_by_suite_profile_and_age(tmp_path: Path, cli: Co
     invocation(tmp_path, "e", {"l1": [5.0]}, status="running")
 
     def means(*arguments: str) -> list[float]:
-        done = cli("compare", *arguments, "--json", "--out", str(tmp_path), out=tmp_path)
+        done = cli.here("compare", *arguments, "--json", "--out", str(tmp_path), out=tmp_path)
         return [row["mean"] for task in done.document["tasks"] for row in task["methods"]]
 
     assert means("--suite", "one") == [pytest.approx(7 / 3)]
@@ -359,21 +359,21 @@ def test_invocations_are_chosen_by_suite_profile_and_age(tmp_path: Path, cli: Co
     assert means("--suite", "one", "--latest") == [4.0]
     assert means("--profile", "smoke") == [2.0]
     assert means("a", "b", "--latest") == [2.0]
-    error = cli("compare", "--suite", "three", "--out", str(tmp_path), out=tmp_path, code=2).stderr
+    error = cli.here("compare", "--suite", "three", "--out", str(tmp_path), out=tmp_path, code=2).stderr
     assert "no finished run of three" in error
 
 
 def test_several_metrics_stand_in_one_table_with_arrows(tmp_path: Path, cli: CommandLine) -> None:
     invocation(tmp_path, "a", {"l1": [1.0, 1.2], "mse": [2.0, 2.1]})
     both = ("--metric", "mae/last", "--metric", "r2/last", "--out", str(tmp_path))
-    document = cli("compare", "a", *both, "--json", out=tmp_path).document
+    document = cli.here("compare", "a", *both, "--json", out=tmp_path).document
     assert [one["metric"] for one in document["metrics"]] == ["mae/last", "r2/last"]
     assert document["metric"] == "mae/last"
     (table,) = compared.tables(document)
     assert table[1] == ["method", "mae/last ↓", "r2/last ↑"]
     assert table[2][0][1].endswith("\n(base)")
     assert [cell.split("\n")[1] for cell in table[2][1][1:]] == ["worse, higher", "worse, lower"]
-    shown = cli("compare", "a", *both, out=tmp_path, COLUMNS="80").stdout
+    shown = cli.here("compare", "a", *both, out=tmp_path, COLUMNS="80").stdout
     assert all(len(line) <= 80 for line in shown.splitlines())
 
 

@@ -36,7 +36,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_check_knows_every_suite(suite: str, tmp_path: Path, cli: CommandLine) -> None:
-    document = cli("data", "check", suite, "--profile", "smoke", "--json", out=tmp_path).document
+    document = cli.here("data", "check", suite, "--profile", "smoke", "--json", out=tmp_path).document
     assert document["source"] == ("real" if suite == "split_digits" else "stand-in"), "its digits come with a library"
     for split in ("train", "valid", "test"):
         part = document[split] if split in document else {"rows": document["utterances"][split]}
@@ -47,11 +47,11 @@ def test_check_reads_a_table_and_asks_for_a_target_of_numbers(tmp_path: Path, cl
     lines = ["width,height,kind", *(f"{n},{2 * n + 0.5},{'xy'[n % 2]}" for n in range(40))]
     (tmp_path / "t.csv").write_text("\n".join(lines))
     check = ("data", "check", "supremix_tabular", "--data-root", "t.csv")
-    error = cli(*check, out=tmp_path, code=3).stderr
+    error = cli.here(*check, out=tmp_path, code=3).stderr
     assert "'kind' holds text ('x')" in error
     assert "data.options.target=height" in error
     assert "next:  suites data check supremix_tabular --data-root t.csv" in error
-    document = cli(*check, "data.options.target=height", "--json", out=tmp_path).document
+    document = cli.here(*check, "data.options.target=height", "--json", out=tmp_path).document
     assert document["train"]["columns"] == "label, x"
     assert sum(document[split]["rows"] for split in ("train", "valid", "test")) == 40
 
@@ -81,10 +81,10 @@ def test_images_without_a_bias_are_trained_on_by_what_needs_none(
     ]
     (tmp_path / "images" / "index.csv").write_text("\n".join(lines))
     run = ("run", "cdvg_folder", "--profile", "smoke", "--data-root", "images", "data.options.size=8", "--json")
-    (done,) = cli(*run, "--method", "erm", out=tmp_path).document["runs"]
+    (done,) = cli.here(*run, "--method", "erm", out=tmp_path).document["runs"]
     assert {"accuracy/last", "worst_group/last"} <= set(done["metrics"])
     assert not {"aligned/last", "conflict/last", "gap/last"} & set(done["metrics"])
-    oracle = cli(*run, "--method", "biascon_oracle", "data.hidden_from_training=[]", out=tmp_path, code=2)
+    oracle = cli.here(*run, "--method", "biascon_oracle", "data.hidden_from_training=[]", out=tmp_path, code=2)
     assert "biascon_oracle needs the column 'bias'" in oracle.stderr
 
 
@@ -93,7 +93,7 @@ def test_init_splits_by_speaker_and_its_manifest_is_read(tmp_path: Path, cli: Co
         for word in ("yes", "no"):
             for n in range(3):
                 sound(tmp_path / "clips" / f"{word}_{speaker}_{n}.wav", k * 100 + n + len(word) * 10)
-    done = cli("data", "init", "clips", "--pattern", "{intent}_{speaker}_*", "--json", out=tmp_path).document
+    done = cli.here("data", "init", "clips", "--pattern", "{intent}_{speaker}_*", "--json", out=tmp_path).document
     assert (done["suite"], done["grouped"], done["groups"]) == ("coconut_manifest", True, 5)
     assert done["warnings"] == []
     rows = rows_of(tmp_path / "clips" / "manifest.csv")
@@ -103,10 +103,10 @@ def test_init_splits_by_speaker_and_its_manifest_is_read(tmp_path: Path, cli: Co
     }
     assert all(len(one) == 1 for one in splits.values())
     assert set.union(*splits.values()) == {"train", "valid", "test"}
-    checked = cli("data", "check", "coconut_manifest", "--data-root", "clips", "--json", out=tmp_path).document
+    checked = cli.here("data", "check", "coconut_manifest", "--data-root", "clips", "--json", out=tmp_path).document
     assert checked["speakers_in_train_and_test"] == 0
     assert sum(checked[split]["utterances"] for split in ("train", "valid", "test")) == 30
-    again = cli("data", "init", "clips", "--pattern", "{intent}_{speaker}_*", out=tmp_path, code=2)
+    again = cli.here("data", "init", "clips", "--pattern", "{intent}_{speaker}_*", out=tmp_path, code=2)
     assert "--force" in again.stderr
 
 
@@ -114,11 +114,11 @@ def test_init_of_images_warns_of_a_file_in_two_splits(tmp_path: Path, cli: Comma
     for name in ("a", "b"):
         for n in range(12):
             image(tmp_path / "flat" / name / f"{n}.png", n % 3)  # the same three images again and again
-    done = cli("data", "init", "flat", out=tmp_path, COLUMNS="80")
+    done = cli.here("data", "init", "flat", out=tmp_path, COLUMNS="80")
     assert "the same file lies in two splits, 3 times; the first: a/0.png" in done.stderr
     commands = [line.partition("suites ")[2].split() for line in done.stdout.splitlines() if "suites " in line]
     assert len(commands) == 2
-    assert cli(*commands[0], "--json", out=tmp_path).document["test"]["rows"] == 4
+    assert cli.here(*commands[0], "--json", out=tmp_path).document["test"]["rows"] == 4
     assert {row["split"] for row in rows_of(tmp_path / "flat" / "index.csv")} == {"train", "valid", "test"}
 
 
@@ -128,7 +128,7 @@ def test_init_warns_of_a_text_in_two_splits_and_takes_a_table_of_facts(tmp_path:
         sound(tmp_path / "clips" / f"{n}.wav", n)
         lines.append(f"{n}.wav,{'ab'[n % 2]},turn it on,s{n % 4}")
     (tmp_path / "clips" / "metadata.csv").write_text("\n".join(lines))
-    done = cli("data", "init", "clips", "--json", out=tmp_path)
+    done = cli.here("data", "init", "clips", "--json", out=tmp_path)
     assert "the same text lies in two splits, 1 times" in done.stderr
     assert done.document["grouped"]
     assert {row["transcription"] for row in rows_of(tmp_path / "clips" / "manifest.csv")} == {"turn it on"}
@@ -148,5 +148,5 @@ def test_init_warns_of_a_text_in_two_splits_and_takes_a_table_of_facts(tmp_path:
 def test_init_says_what_it_cannot_read(arguments: list[str], message: str, tmp_path: Path, cli: CommandLine) -> None:
     (tmp_path / "empty").mkdir()
     image(tmp_path / "flat" / "0.png", 0)
-    assert message in cli("data", "init", *arguments, out=tmp_path, code=3).stderr
+    assert message in cli.here("data", "init", *arguments, out=tmp_path, code=3).stderr
     assert not list(tmp_path.rglob("index.csv"))

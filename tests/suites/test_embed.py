@@ -114,7 +114,7 @@ def test_a_killed_run_ends_with_the_same_numbers(
     arguments = ["run", "sepclr_cifar_mnist", "--method", "sepclr", "--profile", "smoke", *words]
     cli(*arguments, out=tmp_path, kill_at="evaluation", code=-9)
     assert not list(tmp_path.rglob("summary.json"))
-    cli("resume", "last", out=tmp_path)
+    cli.here("resume", "last", out=tmp_path)
     folder: Any = next(tmp_path.rglob("summary.json"))
     first, second = (json.loads(path.read_text()) for path in (run / "summary.json", folder))
     timed = [name for name in first if "seconds" in name]

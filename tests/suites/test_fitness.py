@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from holdfast.suites.config import catalog
 
-from tests.suites import process
+from .process import CommandLine
 
 
 def suites(out: Path, *arguments: str) -> tuple[int, Any]:
     """Exit code and the JSON document of ``suites ... --json``."""
-    done = process.run(*arguments, "--json", cwd=out, environment={"HOLDFAST_RUNS": str(out / "runs")})
-    return done.returncode, json.loads(done.stdout)
+    done = CommandLine().here(*arguments, "--json", out=out, code=None, HOLDFAST_RUNS=str(out / "runs"))
+    return done.returncode, done.document
 
 
 @pytest.mark.parametrize("verb", [["run"], ["run", "--dry-run"]])

@@ -48,7 +48,7 @@ def folder(
 
 
 def run(cli: CommandLine, out: Path, *arguments: str, suite: str = "cdvg_folder") -> tuple[int, Any]:
-    done = cli("run", suite, "--profile", "smoke", "--json", *arguments, out=out, code=None)
+    done = cli.here("run", suite, "--profile", "smoke", "--json", *arguments, out=out, code=None)
     return done.returncode, done.document
 
 

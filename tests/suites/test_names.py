@@ -103,7 +103,7 @@ def test_the_command_writes_nothing_for_such_a_method(out: Path, outside: Path, 
         ["run", "./evil.yaml", "--profile", "smoke"],
         ["sweep", "./evil.yaml", "--profile", "smoke"],
     ):
-        assert "no name for a method" in cli(*verb, out=out, code=2).stderr
+        assert "no name for a method" in cli.here(*verb, out=out, code=2).stderr
     assert snapshot(out.parent) == before
 
 
@@ -186,7 +186,7 @@ def test_a_link_that_leads_out_is_not_written_through(
     file = Path(link).suffix != "" or Path(link).name == "lock"
     (begun / link).symlink_to(outside / "precious.txt" if file else outside)
     before = snapshot(out.parent)
-    cli("resume", str(begun), out=out, code=3)
+    cli.here("resume", str(begun), out=out, code=3)
     assert snapshot(out.parent) == before
 
 
@@ -203,7 +203,7 @@ def test_sync_does_not_send_what_a_link_leads_to(begun: Path, out: Path, outside
     (run / "plots").mkdir(parents=True)
     (run / "identity.json").write_text("{}")
     (run / "plots" / "matrix.png").symlink_to(outside / "precious.txt")
-    assert "leads out of the folder" in cli("sync", str(begun), out=out, code=3).stderr
+    assert "leads out of the folder" in cli.here("sync", str(begun), out=out, code=3).stderr
 
 
 def study(out: Path, name: str = "tuned") -> studies.Study:

@@ -22,7 +22,7 @@ KINDS = ["method", "suite", "data"]
 def written(kind: str, tmp_path: Path, empty_store: Path, cli: CommandLine) -> list[list[str]]:
     """The commands that ``suites new`` prints."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
-    shown = cli("new", kind, "mine", out=tmp_path).stdout.splitlines()
+    shown = cli.here("new", kind, "mine", out=tmp_path).stdout.splitlines()
     commands = [shlex.split(line) for line in shown[shown.index("next:") + 1 :]]
     assert [command[:2] for command in commands] == [
         ["suites", "validate"],
@@ -38,7 +38,7 @@ def test_the_printed_commands_and_the_written_tests_run(
     kind: str, tmp_path: Path, empty_store: Path, cli: CommandLine
 ) -> None:
     for _, *arguments in written(kind, tmp_path, empty_store, cli)[:2]:
-        cli(*arguments, out=tmp_path)
+        cli.here(*arguments, out=tmp_path)
     tests = {
         name: test for name, test in runpy.run_path(str(tmp_path / "test_mine.py")).items() if name.startswith("test_")
     }

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import re
-import resource
 import shutil
 import socket
 import sqlite3
@@ -24,13 +23,13 @@ from holdfast.suites.config import catalog
 from holdfast.suites.config.recipe import digest
 from holdfast.suites.runtime.evaluation import Evaluation
 
-from .process import CommandLine
+from .process import LARGEST, SPEECH, CommandLine
 
 SUITES = Path(sys.executable).with_name("suites")
 
 
 def run(cli: CommandLine, out: Path, *overrides: str, method: str = "er", code: int = 0) -> dict[str, Any]:
-    arguments = ["run", "coconut_slurp", "--profile", "smoke", "--method", method, "--json", *overrides]
+    arguments = ["run", "coconut_slurp", "--profile", "smoke", "--method", method, "--json", *SPEECH, *overrides]
     document: dict[str, Any] = cli.here(*arguments, out=out, code=code).document
     return document
 
@@ -202,25 +201,11 @@ def test_a_run_that_diverges_says_what_to_change(tmp_path: Path, cli: CommandLin
 
 def test_a_full_disk_leaves_a_run_that_can_be_resumed(tmp_path: Path, cli: CommandLine) -> None:
     """A limit on the size of a file acts as a full disk: the checkpoint of a wider model does not fit."""
-    arguments = [
-        "run",
-        "coconut_slurp",
-        "--profile",
-        "smoke",
-        "--method",
-        "er",
-        "--json",
-        "model.options.d_model=128",
-        "train.threads=1",
-    ]
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
-
-    done = cli.apart(*arguments, out=tmp_path, code=4, preexec_fn=limit)
-    assert "checkpoint" in json.loads(done.stdout)["error"]["what"]
+    command = ["run", "supremix_tabular", "--profile", "smoke", "--method", "l1", "--json"]
+    done = cli(*command, "model.options.hidden=512", out=tmp_path, code=4, **{LARGEST: "1500000"})
+    assert "checkpoint" in done.document["error"]["what"]
     assert not list(tmp_path.rglob("*.part"))
-    report = json.loads(cli.apart("resume", "last", "--json", out=tmp_path).stdout)
+    report = cli("resume", "last", "--json", out=tmp_path).document
     assert report["runs"][0]["status"] == "finished"
 
 

@@ -17,6 +17,8 @@ from holdfast.suites.runtime import folders, invocation
 from holdfast.suites.runtime.console import Console
 from holdfast.suites.tracking.delivery import compare_store
 
+from .sweeps import SMALL
+
 REAL_PICTURES = True
 
 
@@ -41,7 +43,7 @@ def out(tmp_path: Path, empty_store: Path) -> Path:
 @pytest.mark.parametrize(
     ("suite", "method", "plots", "broken", "picture", "whole"),
     [
-        ("coconut_slurp", "er", comparison, "matrix_heatmap", "matrix.png", "scenarios.png"),
+        ("split_digits", "er", comparison, "matrix_heatmap", "matrix.png", "confusion.png"),
         ("coconut_slurp", "er", speech, "confusion", "scenarios.png", "matrix.png"),
         ("supremix_tabular", "l1", regression, "error_over_label", "error.png", "ordinality.png"),
         ("split_digits", "er", classification, "reliability", "reliability.png", "confusion.png"),
@@ -62,7 +64,7 @@ def test_a_run_whose_picture_fails_is_finished(
     monkeypatch.setattr(plots, broken, fails)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        run = start(out, suite, method)["runs"][0]
+        run = start(out, suite, method, "smoke", *(SMALL if suite == "split_digits" else ()))["runs"][0]
     folder = Path(run["folder"])
     assert run["status"] == "finished"
     assert json.loads((folder / "summary.json").read_text()) == run["metrics"] != {}
@@ -78,7 +80,7 @@ def test_a_run_whose_picture_fails_is_finished(
 
 def test_the_picture_of_all_methods_fails_alone(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(comparison, "metric_over_experiences", fails)
-    assert start(out, "coconut_slurp", "er")["runs"][0]["status"] == "finished"
+    assert start(out, "split_digits", "er", "smoke", *SMALL)["runs"][0]["status"] == "finished"
     assert "no picture plots/accuracy.png" in capsys.readouterr().err
 
 
@@ -115,6 +117,6 @@ def test_a_run_that_ends_while_it_draws_is_finished(how: str, out: Path, monkeyp
     monkeypatch.setattr(comparison, "matrix_heatmap", draw)
     error: type[BaseException] = SystemExit if how == "killed" else Fault
     with pytest.raises(error):
-        start(out, "coconut_slurp", "er")
+        start(out, "split_digits", "er", "smoke", *SMALL)
     assert seen == ["finished"], "it counts as finished before its first picture"
     assert folders.status(next(out.glob("*/er-s0"))) == "finished"

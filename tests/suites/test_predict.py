@@ -122,13 +122,13 @@ def test_the_rows_of_a_table_have_the_error_of_the_run(table_run: Path, houses: 
 
 
 def test_a_level_that_the_validation_rows_are_too_few_for(table_run: Path, cli: CommandLine, out: Path) -> None:
-    done = cli("predict", str(table_run), "--split", "test", "--level", "0.99", out=out)
+    done = cli.here("predict", str(table_run), "--split", "test", "--level", "0.99", out=out)
     assert all(json.loads(line)["interval"] is None for line in done.stdout.splitlines())
     assert "30 validation rows are too few" in done.stderr
 
 
 def test_formats_and_files(table_run: Path, image_run: Path, cli: CommandLine, out: Path, tmp_path: Path) -> None:
-    done = cli("predict", str(table_run), "--split", "test", out=out)
+    done = cli.here("predict", str(table_run), "--split", "test", out=out)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines == json.loads(json.dumps(list(api.predict(table_run, split="test"))))
     assert "split conformal at level 0.9 from the errors on 30 validation rows" in done.stderr

@@ -208,14 +208,14 @@ def test_validate_and_show_on_the_command_line(tmp_path: Path, cli: CommandLine)
     """One profile's inequality is found whatever profile is asked for; exceptions are shown with their reasons."""
     every = "      '*': {projection: 512, memory_share: 0.01}\n"
     planted = write(tmp_path, "coconut_fsc", {every: f"{every}      er: {{memory_share: 0.5}}\n"})
-    done = cli("validate", planted, out=tmp_path, code=2)
+    done = cli.here("validate", planted, out=tmp_path, code=2)
     assert "memory_share: the methods do not share it: 0.5 (er), 0.01 (coconut, " in done.stderr
     assert "profile paper" in done.stderr
-    done = cli("validate", "coconut_fsc", "--json", out=tmp_path)
+    done = cli.here("validate", "coconut_fsc", "--json", out=tmp_path)
     assert [row["profile"] for row in done.document] == [None, *PROFILES]
-    shown = cli("show", "coconut_slurp", out=tmp_path).stdout
+    shown = cli.here("show", "coconut_slurp", out=tmp_path).stdout
     assert "er_double: replay with twice the memory" in shown
-    document = cli("show", "coconut_slurp", "--json", out=tmp_path).document
+    document = cli.here("show", "coconut_slurp", "--json", out=tmp_path).document
     fields = document["method_fields"]["coconut"]["fields"]
     assert [fields[name]["protocol"] for name in ("memory_share", "projection", "temperature")] == [True, True, False]
 

@@ -24,7 +24,7 @@ def out(tmp_path: Path, empty_store: Path) -> Path:
 def test_ranges_of_labels_one_after_another_with_replay(out: Path, cli: CommandLine) -> None:
     methods = ["--method", "l1", "--method", "supremix", "methods.supremix.memory_share=0.3"]
     data = ["data.experiences=3", "data.split=range", "data.class_order=alphabetical"]
-    document = cli("run", *SMALL, *methods, *data, out=out).document
+    document = cli.here("run", *SMALL, *methods, *data, out=out).document
     for run in document["runs"]:
         rows = csv.DictReader((Path(run["folder"]) / "matrix.csv").read_text().splitlines())
         cells = {(r["after_experience"], r["test_experience"]): r for r in rows}
@@ -44,13 +44,13 @@ def test_ranges_of_labels_one_after_another_with_replay(out: Path, cli: CommandL
 def whole(tmp_path_factory: pytest.TempPathFactory, cli: CommandLine) -> Any:
     """An undisturbed run."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    return cli("run", *SMALL, "--method", "supremix_probe", out=folder).document["runs"][0]
+    return cli.here("run", *SMALL, "--method", "supremix_probe", out=folder).document["runs"][0]
 
 
 @pytest.mark.parametrize("point", ["iteration:4", "iteration:17"])  # pre-training has 12 steps, the probe 12 more
 def test_a_kill_in_either_stage_changes_nothing(out: Path, whole: Any, point: str, cli: CommandLine) -> None:
     cli("run", *SMALL, "--method", "supremix_probe", out=out, kill_at=point, code=-9)
-    resumed = cli("resume", "last", "--json", out=out).document["runs"][0]
+    resumed = cli.here("resume", "last", "--json", out=out).document["runs"][0]
 
     def numbers(run: Any) -> dict[str, float]:
         return {k: v for k, v in run["metrics"].items() if k != "cost/seconds_per_step"}
@@ -72,7 +72,7 @@ def test_a_bad_table_ends_with_exit_code_3_and_leaves_nothing(
 ) -> None:
     (out / "bad.csv").write_text(text)
     before = sorted(p.name for p in out.iterdir())
-    error = cli("run", *SMALL, "--data-root", str(out / "bad.csv"), out=out, code=3).document["error"]
+    error = cli.here("run", *SMALL, "--data-root", str(out / "bad.csv"), out=out, code=3).document["error"]
     assert error["code"] == "data"
     assert message in error["what"]
     assert sorted(p.name for p in out.iterdir()) == before

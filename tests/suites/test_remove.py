@@ -75,10 +75,10 @@ def outside(tmp_path: Path) -> Path:
 def test_an_invocation_and_one_run_of_it_go_whole(out: Path, cli: CommandLine) -> None:
     folder, other = invocation(out), invocation(out, "suite-2")
     before = snapshot(other)
-    cli("runs", "remove", "suite-1/er-s0", "--yes", out=out)
+    cli.here("runs", "remove", "suite-1/er-s0", "--yes", out=out)
     assert not (folder / "er-s0").exists()
     assert (folder / "er-s1" / "run.json").exists()
-    done = cli("runs", "remove", str(folder), "--yes", "--json", out=out)
+    done = cli.here("runs", "remove", str(folder), "--yes", "--json", out=out)
     assert done.document == {"removed": str(folder), "left": []}
     assert not folder.exists()
     assert snapshot(other) == before
@@ -86,10 +86,10 @@ def test_an_invocation_and_one_run_of_it_go_whole(out: Path, cli: CommandLine) -
 
 def test_a_real_invocation_goes_whole(out: Path, cli: CommandLine) -> None:
     run = ["run", "supremix_tabular", "--profile", "smoke", "--method", "l1", "--json"]
-    done = cli(*run, out=out)
+    done = cli.here(*run, out=out)
     report = done.document
     assert json.loads((Path(report["runs"][0]["folder"]) / "run.json").read_text())["schema"] == 1
-    cli("runs", "remove", report["out"], "--yes", out=out)
+    cli.here("runs", "remove", report["out"], "--yes", out=out)
     assert not Path(report["out"]).exists()
 
 
@@ -132,7 +132,7 @@ def test_what_is_not_ours_in_a_run_is_named_and_stays(out: Path, outside: Path, 
     (run / "data" / "run.json").write_text("mine")
     (folder / "photos").symlink_to(outside)
     (run / "journal.jsonl").symlink_to(outside / "precious.txt")  # our name: the link goes, what it points to stays
-    done = cli("runs", "remove", "suite-1", "--yes", "--json", out=out)
+    done = cli.here("runs", "remove", "suite-1", "--yes", "--json", out=out)
     left = {str(Path(path).relative_to(folder)) for path in done.document["left"]}
     assert left == {
         "er-s0/notes.md",
@@ -180,10 +180,10 @@ def test_a_run_that_is_a_link_reaches_nothing(out: Path, outside: Path) -> None:
 def test_outside_the_folder_of_runs_the_path_is_named_twice(out: Path, tmp_path: Path, cli: CommandLine) -> None:
     elsewhere = invocation(tmp_path, "elsewhere")
     for again in ([], ["--outside", str(tmp_path)]):
-        done = cli("runs", "remove", str(elsewhere), "--yes", *again, out=out, code=2)
+        done = cli.here("runs", "remove", str(elsewhere), "--yes", *again, out=out, code=2)
         assert f"--outside {elsewhere}" in done.stderr
     assert (elsewhere / "invocation.json").exists()
-    cli("runs", "remove", "../elsewhere", "--yes", "--outside", str(elsewhere), out=out)
+    cli.here("runs", "remove", "../elsewhere", "--yes", "--outside", str(elsewhere), out=out)
     assert not elsewhere.exists()
 
 

@@ -21,15 +21,16 @@ from holdfast.suites.tracking.delivery import compare_store
 from holdfast.suites.tracking.journal import SENT, comparable
 from holdfast.suites.tracking.sender import RunIdentity, Sender
 
-from .process import CommandLine
+from .process import SPEECH, TABLES, CommandLine
 
 SUITES = Path(sys.executable).with_name("suites")
-SMALL = ["--profile", "smoke", "--method", "coconut", "--json"]
+SMALL = ["--profile", "smoke", "--method", "coconut", "--json", *SPEECH]
+ER = ["--profile", "smoke", "--method", "er", "--json"]
 
 
 @pytest.fixture
 def tmp_path(tmp_path: Path, empty_store: Path) -> Path:
-    """A folder for runs that has MLflow's tables already: making them takes seconds; one smoke test makes its own."""
+    """A folder for runs that has MLflow's tables already; one smoke test makes its own."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     return tmp_path
 
@@ -56,9 +57,11 @@ ALL = [row["name"] for row in catalog.recipes()]
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in TWINS else name for name in ALL]
 )
 def test_smoke_of_every_suite(name: str, tmp_path: Path, cli: CommandLine) -> None:
-    if name == ALL[0]:
-        (tmp_path / "mlflow.db").unlink()  # once: making MLflow's tables takes seconds
-    report = cli("run", name, "--profile", "smoke", "--json", out=tmp_path).document
+    own: dict[str, str] = {}
+    if name == ALL[0]:  # once with tables that MLflow makes, which takes seconds
+        (tmp_path / "mlflow.db").unlink()
+        own[TABLES] = ""
+    report = cli("run", name, "--profile", "smoke", "--json", out=tmp_path, **own).document
     assert report["data"]["source"] == ("real" if name == "split_digits" else "stand-in")
     assert [run["method"] for run in report["runs"]] == list(catalog.recipe(name, "smoke").defaults)
     for run in report["runs"]:
@@ -81,10 +84,10 @@ def test_smoke_of_every_suite(name: str, tmp_path: Path, cli: CommandLine) -> No
         assert [n for n in sorted(written) if n not in known] == []
         last = run["metrics"][f"{registry.problem(catalog.recipe(name, 'smoke').problem).main}/last"]
         assert 0 <= last <= (1 if "accuracy/last" in run["metrics"] else math.inf)
-    cli("sync", "--json", out=tmp_path)
+    cli.here("sync", "--json", out=tmp_path)
     for run in report["runs"]:
         assert compare_store(Path(run["folder"])) == []
-    again = cli("resume", "last", "--json", out=tmp_path).document
+    again = cli.here("resume", "last", "--json", out=tmp_path).document
     assert again == report
     assert remove.target_of(Path(report["out"]), tmp_path).plan.left == [], (
         "a file of ours that 'runs remove' does not know"
@@ -112,7 +115,7 @@ def test_a_killed_run_resumes_to_the_same_journal(
     folder = Path(report["runs"][0]["folder"])
     assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
     assert (folder / "matrix.csv").read_bytes() == (reference / "matrix.csv").read_bytes()
-    cli("sync", str(folder), "--json", out=tmp_path)
+    cli.here("sync", str(folder), "--json", out=tmp_path)
     assert compare_store(folder) == []
 
 
@@ -125,21 +128,17 @@ def wait_for(path: Path, pattern: str) -> Path:
     raise AssertionError(f"{pattern} never came")
 
 
-def test_live_lock_then_sigterm_then_resume(reference: Path, tmp_path: Path, cli: CommandLine) -> None:
-    env = {**os.environ, "HOLDFAST_RUNS": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    command = [str(SUITES), "run", "coconut_slurp", *SMALL, "train.epochs=40"]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        wait_for(tmp_path, "*/coconut-s0/checkpoint/1.json")
-        refused = cli("resume", "last", "--json", out=tmp_path, code=2)
+def test_a_live_run_is_locked_and_sigterm_ends_it(tmp_path: Path, cli: CommandLine) -> None:
+    with cli.beside("run", "split_digits", *ER, "train.epochs=400", out=tmp_path) as process:
+        wait_for(tmp_path, "*/er-s0/checkpoint/1.json")
+        refused = cli.here("resume", "last", "--json", out=tmp_path, code=2)
         assert str(process.pid) in refused.document["error"]["what"]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert json.loads(out)["error"]["code"] == "interrupted"
-    assert "suites resume" in json.loads(out)["error"]["next"]
-    listed = cli("runs", "list", "--json", out=tmp_path).document
+        os.kill(process.pid, signal.SIGTERM)
+        done = process.ended(60)
+    assert done.returncode == 130
+    assert done.document["error"]["code"] == "interrupted"
+    assert "suites resume" in done.document["error"]["next"]
+    listed = cli.here("runs", "list", "--json", out=tmp_path).document
     assert listed[0]["status"] == "interrupted"
 
 
@@ -164,7 +163,7 @@ def test_damaged_checkpoint_falls_back(reference: Path, tmp_path: Path, cli: Com
     assert not (folder / SENT).exists()
     assert Path(done.document["runs"][0]["folder"]) == folder
     assert comparable(folder / "journal.jsonl") == comparable(reference / "journal.jsonl")
-    cli("sync", str(folder), "--json", out=tmp_path)
+    cli.here("sync", str(folder), "--json", out=tmp_path)
     assert compare_store(folder) == []
 
 
@@ -173,7 +172,7 @@ def test_a_damaged_tracker_file_costs_nothing(tmp_path: Path, cli: CommandLine) 
     folder = next(tmp_path.glob("*/coconut-s0"))
     (folder / "tracker.json").write_text("{ no JSON")
     cli("resume", "last", "--json", out=tmp_path)
-    cli("sync", str(folder), "--json", out=tmp_path)
+    cli.here("sync", str(folder), "--json", out=tmp_path)
     assert compare_store(folder) == []
 
 
@@ -190,7 +189,7 @@ def test_dead_tracking_server_does_not_stop_a_run(reference: Path, tmp_path: Pat
 
 def test_coconut_without_its_losses_is_experience_replay_to_the_bit(tmp_path: Path, cli: CommandLine) -> None:
     zero = ["methods.coconut.lambda_mm=0", "methods.coconut.lambda_nspt=0"]
-    command = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--method", "coconut", "--json"]
+    command = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--method", "coconut", "--json", *SPEECH]
     report = cli(*command, *zero, out=tmp_path).document
     er, coconut = (comparable(Path(run["folder"]) / "journal.jsonl") for run in report["runs"])
     own = ("cost/", "retrieval/", "valid/retrieval")  # what only one of them measures

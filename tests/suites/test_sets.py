@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .process import CommandLine
+from .process import SPEECH, CommandLine
 
 ROBUST = """\
 schema: 2
@@ -43,7 +43,7 @@ def _written(folder: Path, text: str) -> str:
 
 def _run(cli: CommandLine, folder: Path, text: str, *arguments: str, **options: Any) -> Any:
     target = _written(folder, text)
-    return cli("run", target, "--profile", "smoke", *arguments, "--json", out=folder, **options).document
+    return cli.here("run", target, "--profile", "smoke", *arguments, "--json", out=folder, **options).document
 
 
 def test_sets_are_measured_recorded_and_compared(cli: CommandLine, tmp_path: Path) -> None:
@@ -57,9 +57,9 @@ def test_sets_are_measured_recorded_and_compared(cli: CommandLine, tmp_path: Pat
     assert set(facts["sets"]) == {"unbiased", "fog"}
     journal = Path(document["runs"][0]["folder"], "journal.jsonl").read_text()
     assert '"fog/accuracy"' in journal
-    compared = cli("compare", document["out"], "--metric", "fog/accuracy/last", out=tmp_path)
+    compared = cli.here("compare", document["out"], "--metric", "fog/accuracy/last", out=tmp_path)
     assert "fog/accuracy/last" in compared.stdout
-    refused = cli(
+    refused = cli.here(
         "sweep",
         str(tmp_path / "mine.yaml"),
         "--profile",
@@ -79,8 +79,8 @@ def test_a_set_changes_no_other_number(cli: CommandLine, tmp_path: Path) -> None
     plain = SPOKEN.partition("evaluate")[0]
     for folder in ("with", "without"):
         (tmp_path / folder).mkdir()
-    one = _run(cli, tmp_path / "with", SPOKEN, "--method", "er")
-    other = _run(cli, tmp_path / "without", plain, "--method", "er")
+    one = _run(cli, tmp_path / "with", SPOKEN, "--method", "er", *SPEECH)
+    other = _run(cli, tmp_path / "without", plain, "--method", "er", *SPEECH)
     rows, drawn = one["data"]["rows"], one["data"]["drawn"]
     assert rows["train"] == 2 * drawn["train"]
     assert rows["slow"] == rows["test"]
@@ -99,7 +99,7 @@ def test_a_killed_evaluation_of_a_set_goes_on(cli: CommandLine, tmp_path: Path) 
     assert {"wiki/mae/last", "wiki/ordinality/last"} <= set(whole)
     target = _written(tmp_path / "killed", TURNED)
     cli("run", target, "--profile", "smoke", "--method", "l1", out=tmp_path / "killed", code=-9, kill_at="evaluation:2")
-    resumed = cli("resume", "last", "--json", out=tmp_path / "killed").document["runs"][0]["metrics"]
+    resumed = cli.here("resume", "last", "--json", out=tmp_path / "killed").document["runs"][0]["metrics"]
     assert {k: v for k, v in resumed.items() if "seconds" not in k} == {
         k: v for k, v in whole.items() if "seconds" not in k
     }

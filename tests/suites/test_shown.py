@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 from .process import CommandLine
 
 SMALL = ("--profile", "smoke", "train.threads=1")
+DIGITS = ("data.experiences=3", "train.epochs=1")
 
 
 def point(name: str, step: int = 3, axis: str = "experience") -> dict[str, Any]:
@@ -98,14 +99,14 @@ def _client(out: Path) -> Any:
 
 
 def test_the_pages_of_an_invocation(cli: CommandLine, tmp_path: Path) -> None:
-    methods = ("--method", "er", "--method", "finetune")
-    document = cli("run", "coconut_slurp", *SMALL, *methods, "train.lr=0.0031", "--json", out=tmp_path).document
+    asked = (*SMALL, *DIGITS, "--method", "er", "--method", "finetune", "train.lr=0.0031", "--json")
+    document = cli.here("run", "split_digits", *asked, out=tmp_path).document
     client = _client(tmp_path)
-    experiment = client.get_experiment_by_name("coconut_slurp")
-    assert catalog.recipe("coconut_slurp", "smoke").title in experiment.tags["mlflow.note.content"]
+    experiment = client.get_experiment_by_name("split_digits")
+    assert catalog.recipe("split_digits", "smoke").title in experiment.tags["mlflow.note.content"]
     assert "mlflow.sharedViewState.holdfast" in experiment.tags
     server = "http://127.0.0.1:5000"
-    opened = [("coconut_slurp", link(server, experiment.experiment_id))]
+    opened = [("split_digits", link(server, experiment.experiment_id))]
     assert links(f"{SQLITE}{tmp_path / 'mlflow.db'}", server) == opened, "what suites ui prints"
     assert links(f"{SQLITE}{tmp_path / 'none.db'}", server) == []
     runs = client.search_runs([experiment.experiment_id], "tags.method != ''")
@@ -116,10 +117,10 @@ def test_the_pages_of_an_invocation(cli: CommandLine, tmp_path: Path) -> None:
             run.data.metrics
         )
         assert run.data.params["train.lr"] == "0.0031"
-        assert "train.epochs" not in run.data.params, "it is the suite's"
-        assert {run.data.tags[key] for key in ("suite", "profile", "data")} == {"coconut_slurp", "smoke", "stand-in"}
+        assert "train.batch_size" not in run.data.params, "it is the suite's"
+        assert {run.data.tags[key] for key in ("suite", "profile", "data")} == {"split_digits", "smoke", "real"}
         assert run.data.tags["group"] == f"{run.data.tags['method']}, smoke"
-        assert "suites run coconut_slurp" in run.data.tags["mlflow.note.content"]
+        assert "suites run split_digits" in run.data.tags["mlflow.note.content"]
         assert "Predictions of single rows are not kept" in run.data.tags["mlflow.note.content"]
         curve = client.get_metric_history(run.info.run_id, "accuracy/after_experience")
         assert sorted(m.step for m in curve) == [0, 1, 2]
@@ -130,30 +131,30 @@ def test_the_pages_of_an_invocation(cli: CommandLine, tmp_path: Path) -> None:
         assert run.info.start_time == state["started"]
         assert abs(run.info.end_time - state["started"] - state["active"]) < 100
     (parent,) = client.search_runs([experiment.experiment_id], "tags.`holdfast.role` = 'invocation'")
-    expected = {r["method"]: r["metrics"]["accuracy/average"] for r in document["runs"]}
-    assert {m: parent.data.metrics[f"accuracy/average/{m}"] for m in expected} == expected
+    expected = {r["method"]: r["metrics"]["accuracy/last"] for r in document["runs"]}
+    assert {m: parent.data.metrics[f"accuracy/last/{m}"] for m in expected} == expected
     assert "| er | 1 |" in parent.data.tags["mlflow.note.content"]
-    params = {"methods": "er, finetune", "seeds": "0", "profile": "smoke", "train.lr": "0.0031"}
-    assert parent.data.params == params
+    changed = {"data.experiences": "3", "train.epochs": "1", "train.lr": "0.0031"}
+    assert parent.data.params == {"methods": "er, finetune", "seeds": "0", "profile": "smoke", **changed}
     table = json.loads((tmp_path / "mlartifacts" / parent.info.run_id / "artifacts" / "table.json").read_text())
     assert table["columns"][:2] == ["method", "seeds"]
     assert [row[0] for row in table["data"]] == ["er", "finetune"]
     ends = [run.info.end_time for run in runs]
     assert abs(parent.info.end_time - max(ends)) < 2000
     before = client.get_run(parent.info.run_id).data
-    synced = cli("sync", "--json", out=tmp_path).document
+    synced = cli.here("sync", "--json", out=tmp_path).document
     assert [row["problem"] for row in synced["invocations"]] == [None]
     after = client.get_run(parent.info.run_id).data
     assert (after.metrics, after.params) == (before.metrics, before.params)
-    assert len(client.get_metric_history(parent.info.run_id, "accuracy/average/er")) == 1
+    assert len(client.get_metric_history(parent.info.run_id, "accuracy/last/er")) == 1
 
 
 def test_a_damaged_invocation_does_not_keep_others_from_the_store(cli: CommandLine, tmp_path: Path) -> None:
     for _ in range(2):
-        cli("run", "supremix_agedb", *SMALL, "--method", "l1", out=tmp_path)
+        cli.here("run", "supremix_agedb", *SMALL, "--method", "l1", out=tmp_path)
     damaged, whole = sorted(path.parent for path in tmp_path.glob("*/invocation.json"))
     (damaged / "invocation.json").write_text("{ no JSON")
-    done = cli("sync", "--json", out=tmp_path, code=4)
+    done = cli.here("sync", "--json", out=tmp_path, code=4)
     problems = {row["folder"]: row["problem"] for row in done.document["invocations"]}
     assert problems[str(whole)] is None
     assert "invocation.json is damaged" in problems[str(damaged)]
@@ -168,7 +169,7 @@ def test_a_command_names_what_can_be_run(tmp_path: Path) -> None:
 
 
 def test_all_points_where_the_recipe_asks(cli: CommandLine, tmp_path: Path) -> None:
-    cli("run", "supremix_agedb", *SMALL, "--method", "supcon", "tracking.metrics=all", "--json", out=tmp_path)
+    cli.here("run", "supremix_agedb", *SMALL, "--method", "supcon", "tracking.metrics=all", "--json", out=tmp_path)
     client = _client(tmp_path)
     number = client.get_experiment_by_name("supremix_agedb").experiment_id
     (run,) = client.search_runs([number], "tags.method != ''")
@@ -179,7 +180,7 @@ def test_all_points_where_the_recipe_asks(cli: CommandLine, tmp_path: Path) -> N
 
 
 def test_validation_after_each_epoch_is_a_curve(cli: CommandLine, tmp_path: Path) -> None:
-    cli("run", "supremix_agedb", *SMALL, "--method", "l1", "train.selection=validation", "--json", out=tmp_path)
+    cli.here("run", "supremix_agedb", *SMALL, "--method", "l1", "train.selection=validation", "--json", out=tmp_path)
     client = _client(tmp_path)
     number = client.get_experiment_by_name("supremix_agedb").experiment_id
     (run,) = client.search_runs([number], "tags.method != ''")
@@ -192,7 +193,7 @@ def test_validation_after_each_epoch_is_a_curve(cli: CommandLine, tmp_path: Path
 
 
 def test_a_killed_run_does_not_count_the_hours_until_its_resume(cli: CommandLine, tmp_path: Path) -> None:
-    cli("run", "coconut_slurp", *SMALL, "--method", "er", out=tmp_path, kill_at="iteration:8", code=None)
+    cli("run", "split_digits", *SMALL, *DIGITS, "--method", "er", out=tmp_path, kill_at="iteration:8", code=None)
     (path,) = tmp_path.glob("*/er-s0/run.json")
     state = json.loads(path.read_text())
     hours = 5 * 3_600_000
@@ -202,9 +203,9 @@ def test_a_killed_run_does_not_count_the_hours_until_its_resume(cli: CommandLine
         shifted["t"] -= hours
     journal.write_text("".join(json.dumps(p) + "\n" for p in points))
     path.write_text(json.dumps({**state, "started": state["started"] - hours, "session": state["session"] - hours}))
-    cli("resume", "last", out=tmp_path)
+    cli.here("resume", "last", out=tmp_path)
     client = _client(tmp_path)
-    number = client.get_experiment_by_name("coconut_slurp").experiment_id
+    number = client.get_experiment_by_name("split_digits").experiment_id
     (run,) = client.search_runs([number], "tags.method != ''")
     assert 0 < run.info.end_time - json.loads(path.read_text())["started"] < 600_000
     assert yaml.safe_load(path.with_name("recipe.yaml").read_text())["tracking"] == {"metrics": "main"}

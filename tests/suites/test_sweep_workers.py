@@ -14,7 +14,7 @@ from holdfast.suites.config.errors import Fault
 from holdfast.suites.runtime import executors as engines
 
 from .process import CommandLine
-from .sweeps import SWEEP, drive, outcomes, started, study, sweeping
+from .sweeps import SWEEP, drive, outcomes, started, study
 
 
 @pytest.fixture
@@ -31,12 +31,13 @@ def test_ray_without_ray_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_two_workers_give_what_one_gives_and_a_killed_one_costs_nothing(tmp_path: Path, cli: CommandLine) -> None:
-    one = json.loads(cli.apart(*SWEEP, "--trials", "4", "--method", "er", "--study", "one", out=tmp_path).stdout)
-    with sweeping(tmp_path, "--trials", "4", "--method", "er", "--study", "two", "--workers", "2") as process:
+    options = ["--trials", "4", "--method", "er", "--study"]
+    one = cli(*SWEEP, *options, "one", out=tmp_path).document
+    with cli.beside(*SWEEP, *options, "two", "--workers", "2", out=tmp_path) as process:
         os.kill(started(tmp_path / "study-two" / "trials" / "0001" / "er-s0" / "journal.jsonl"), signal.SIGKILL)
-        output, errors = process.communicate(timeout=280)
-    assert process.returncode == 0, errors
-    two = json.loads(output)
+        done = process.ended(280)
+    assert done.returncode == 0, done.stderr
+    two = done.document
     assert outcomes(one) == outcomes(two)
     assert [t["state"] for t in two["trials"]] == ["complete"] * 4
 
@@ -46,14 +47,14 @@ RANDOM = ["--trials", "4", "--method", "er", "--workers", "2", "--engine", "ray"
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
-def test_ray_gives_what_one_process_gives_and_a_killed_worker_costs_nothing(tmp_path: Path) -> None:
+def test_ray_gives_what_one_process_gives_and_a_killed_worker_costs_nothing(tmp_path: Path, cli: CommandLine) -> None:
     pytest.importorskip("ray")
     here = drive(study(tmp_path, 4, name="here"))
-    with sweeping(tmp_path, *RANDOM, "--study", "ray") as process:
+    with cli.beside(*SWEEP, *RANDOM, "--study", "ray", out=tmp_path) as process:
         os.kill(started(tmp_path / "study-ray" / "trials" / "0001" / "er-s0" / "journal.jsonl"), signal.SIGKILL)
-        output, errors = process.communicate(timeout=280)
-    assert process.returncode == 0, errors
-    document = json.loads(output)
+        done = process.ended(280)
+    assert done.returncode == 0, done.stderr
+    document = done.document
     assert outcomes(document) == outcomes(here)
     assert [t["state"] for t in document["trials"]] == ["complete"] * 4
 
@@ -63,7 +64,7 @@ def test_ray_gives_what_one_process_gives_and_a_killed_worker_costs_nothing(tmp_
 def test_the_driver_of_ray_is_killed_and_the_study_resumed(tmp_path: Path, cli: CommandLine) -> None:
     pytest.importorskip("ray")
     here = drive(study(tmp_path, 4, name="here"))
-    with sweeping(tmp_path, *RANDOM, "--study", "ray") as process:
+    with cli.beside(*SWEEP, *RANDOM, "--study", "ray", out=tmp_path) as process:
         started(tmp_path / "study-ray" / "trials" / "0002" / "er-s0" / "journal.jsonl")
         process.kill()
     document = json.loads(

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from .process import CommandLine
 
-SMALL = ("--profile", "smoke", "train.threads=1", "--json")
+SMALL = ("--profile", "smoke", "train.threads=1", "data.experiences=3", "train.epochs=1", "--json")
 REQUESTS = ("create_logged_model", "log_inputs", "log_batch", "finalize_logged_model", "log_outputs")
 
 
@@ -27,7 +27,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, cli: C
     """OUT with a finished run of three experiences in its own store."""
     out = tmp_path_factory.mktemp("finished")
     shutil.copy(empty_store, out / "mlflow.db")
-    done = cli("run", "coconut_slurp", *SMALL, "--method", "er", out=out)
+    done = cli.here("run", "split_digits", *SMALL, "--method", "er", out=out)
     assert "too old" not in done.stderr
     return out
 
@@ -57,10 +57,10 @@ def test_a_model_after_each_experience_measured_on_each_test_experience(finished
     assert held["names"] == [f"er-s0-after-exp_{t}" for t in range(3)]
     assert held["ready"] == {"READY"}
     assert held["outputs"] == [0, 1, 2]
-    assert held["datasets"] == ["slurp", *(f"slurp/test/exp_{j}" for j in range(3))]
+    assert held["datasets"] == ["digits", *(f"digits/test/exp_{j}" for j in range(3))]
     rows = [line.split(",") for line in (run / "matrix.csv").read_text().splitlines()[1:]]
     expected = sorted(
-        (f"er-s0-after-exp_{t}", "matrix/accuracy", int(j), float(v), f"slurp/test/exp_{j}") for t, j, v, _ in rows
+        (f"er-s0-after-exp_{t}", "matrix/accuracy", int(j), float(v), f"digits/test/exp_{j}") for t, j, v, _ in rows
     )
     assert [cell for cell in held["cells"] if cell[1] == "matrix/accuracy"] == expected
     assert [cell[2] for cell in held["cells"] if cell[1] == "accuracy/after_experience"] == [0, 1, 2]

@@ -25,6 +25,7 @@ from holdfast.suites.tracking.delivery import compare_store
 from holdfast.suites.tracking.store import make_store
 
 from .process import CommandLine
+from .sweeps import SMALL, SUITE
 
 BIN = Path(sys.executable).parent
 
@@ -125,9 +126,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int
     made.kill()
 
 
-def run(cli: CommandLine, out: Path, uri: str, **environment: Any) -> tuple[Path, dict[str, Any], str]:
-    command = ["run", "coconut_slurp", "--profile", "smoke", "--method", "er", "--tracking-uri", uri, "--json"]
-    done = cli(*command, out=out, **environment)
+def run(cli: CommandLine, out: Path, uri: str, *small: str) -> tuple[Path, dict[str, Any], str]:
+    done = cli("run", SUITE, *small, "--profile", "smoke", "--method", "er", "--tracking-uri", uri, "--json", out=out)
     report = done.document["runs"][0]
     return Path(report["folder"]), report, done.stderr
 
@@ -164,7 +164,7 @@ def test_every_point_arrives_once_whatever_the_network_does(
 ) -> None:
     proxy = Proxy(server.port, modes)
     try:
-        folder, _report, _ = run(cli, tmp_path, f"http://127.0.0.1:{proxy.port}")
+        folder, _report, _ = run(cli, tmp_path, f"http://127.0.0.1:{proxy.port}", *SMALL)
         sync_until_done(cli, tmp_path)
     finally:
         proxy.close()
@@ -181,37 +181,32 @@ def test_every_point_arrives_once_whatever_the_network_does(
     assert params["profile"] == "smoke"
 
 
-def test_a_server_that_dies_in_the_middle_and_comes_back(
-    tmp_path: Path, free_port: Callable[[], int], cli: CommandLine
-) -> None:
-    (tmp_path / "server").mkdir()
-    server = Server(tmp_path / "server", free_port())
-    server.start()
-    out = tmp_path / "out"
-    out.mkdir()
-    uri = f"http://127.0.0.1:{server.port}"
+def points_of(database: Path) -> int:
+    with closing(sqlite3.connect(database, timeout=1)) as connection:
+        return int(connection.execute("select count(*) from metrics").fetchone()[0])
+
+
+def test_a_server_that_dies_in_the_middle_and_comes_back(server: Server, tmp_path: Path, cli: CommandLine) -> None:
+    before = points_of(server.database)
 
     def kill_at_first_point() -> None:
         for _ in range(3000):
-            with suppress(sqlite3.Error), closing(sqlite3.connect(server.database, timeout=1)) as connection:
-                if connection.execute("select count(*) from metrics").fetchone()[0]:
+            with suppress(sqlite3.Error):
+                if points_of(server.database) > before:
                     break
             time.sleep(0.02)
         server.kill()
 
     watcher = threading.Thread(target=kill_at_first_point)
     watcher.start()
-    try:
-        folder, report, errors = run(cli, out, uri)
-        watcher.join()
-        assert report["metrics"]["accuracy/last"] >= 0
-        assert "suites sync" in errors
-        assert compare_store(folder, server.database), "nothing was left to deliver: the server died too late"
-        server.start()
-        sync_until_done(cli, out)
-        assert compare_store(folder, server.database) == []
-    finally:
-        server.kill()
+    folder, report, errors = run(cli, tmp_path, f"http://127.0.0.1:{server.port}")
+    watcher.join()
+    assert report["metrics"]["accuracy/last"] >= 0
+    assert "suites sync" in errors
+    assert compare_store(folder, server.database), "nothing was left to deliver: the server died too late"
+    server.start()
+    sync_until_done(cli, tmp_path)
+    assert compare_store(folder, server.database) == []
 
 
 @pytest.mark.parametrize(

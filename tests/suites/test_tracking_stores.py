@@ -26,7 +26,7 @@ from holdfast.suites.tracking.store import SQLITE, StoreError, client_class
 from .process import CommandLine
 from .test_tracking_server import Server
 
-SMALL = ["--profile", "smoke", "--method", "er", "--json"]
+SMALL = ["--profile", "smoke", "--method", "er", "--json", "data.experiences=3", "train.epochs=1"]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, cli: C
     """OUT with one finished run that its store holds; to be copied."""
     folder = tmp_path_factory.mktemp("finished")
     shutil.copy(empty_store, folder / "mlflow.db")
-    cli("run", "coconut_slurp", *SMALL, out=folder)
+    cli.here("run", "split_digits", *SMALL, out=folder)
     return folder
 
 
@@ -109,17 +109,17 @@ def test_two_stores_hold_every_point_once(
     file of the first version knows B alone.
     """
     with two_stores(kind, out, free_port) as (databases, a, b):
-        cli("run", "coconut_slurp", *SMALL, "--tracking-uri", a, out=out, code=130, HOLDFAST_STOP_AT="evaluation:3")
+        cli("run", "split_digits", *SMALL, "--tracking-uri", a, out=out, code=130, HOLDFAST_STOP_AT="evaluation:3")
         run = next(out.glob("*/er-s0"))
         covered = json.loads((run / "run.json").read_text())
         assert covered["status"] == "interrupted"
         for step in [*steps.split(), "A", "B"]:
             if step == "resume":
-                cli("resume", "last", "--json", out=out)
+                cli.here("resume", "last", "--json", out=out)
             elif step == "old":
                 old_format(run)
             else:
-                report = cli("sync", *(["--tracking-uri", b] if step == "B" else []), "--json", out=out).document
+                report = cli.here("sync", *(["--tracking-uri", b] if step == "B" else []), "--json", out=out).document
                 assert report["undelivered"] == 0
         assert json.loads((run / "run.json").read_text())["status"] == "finished"
         for uri, database in databases.items():
@@ -158,7 +158,7 @@ def test_a_store_that_was_deleted_is_made_again_and_filled(finished: Path, tmp_p
     assert compare_store(run) == []
     database.unlink()
     shutil.rmtree(out / "mlartifacts")
-    report = cli("sync", str(out), "--json", out=out).document
+    report = cli.here("sync", str(out), "--json", out=out).document
     assert report["undelivered"] == 0
     assert report["runs"][0]["problem"] is None
     assert compare_store(run) == []
@@ -203,7 +203,7 @@ def test_a_deleted_experiment_is_named_and_its_points_arrive_once_it_is_restored
     _, run, database = own(finished, tmp_path)
     uri = f"{SQLITE}{database}"
     client = client_of(database)
-    number = client.get_experiment_by_name("coconut_slurp").experiment_id
+    number = client.get_experiment_by_name("split_digits").experiment_id
     client.delete_experiment(number)
     assert sync(run)["runs"][0]["problem"] is None, "delivered whole: that it is in the bin is its owner's wish"
     state = tracker.state_of(run, uri)
@@ -292,7 +292,7 @@ def test_a_wrong_run_in_the_answer_is_refused(finished: Path, tmp_path: Path, mo
     uri = identity.pop("uri")
     made = sender.Sender(run, sender.RunIdentity(**identity), uri)
     client = client_of(database)
-    other = client.create_run(client.get_experiment_by_name("coconut_slurp").experiment_id)
+    other = client.create_run(client.get_experiment_by_name("split_digits").experiment_id)
     monkeypatch.setattr(type(client), "get_run", lambda self, run_id: other)
     with pytest.raises(StoreError, match="another run"):
         made.client()

@@ -22,7 +22,7 @@ from holdfast.suites.runtime import executors as engines
 from holdfast.suites.runtime.executors import Local, OnRay
 from holdfast.suites.runtime.local import WorkerDiedError
 
-from .process import lives
+from .process import lives, start_server
 
 GPU = "CUDA_VISIBLE_DEVICES"
 WAIT = 240  # seconds for a server's imports on a busy machine
@@ -30,6 +30,7 @@ WAIT = 240  # seconds for a server's imports on a busy machine
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[Local]:
+    start_server()  # that of all tests, where none runs yet: it has more than the runner's own
     engine = Local(3, threads=1, gpus=["4", "7"])
     yield engine
     engine.close()

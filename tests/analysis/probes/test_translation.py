@@ -12,11 +12,18 @@ from typing import Any
 
 import pytest
 import torch
+from holdfast.analysis.probes import translation
 from holdfast.analysis.probes.check import GateError
 from holdfast.analysis.probes.translation import Gate, TranslationCheck, UnjudgedError, auxiliary_classifier, balanced
 from holdfast.datasets.core.source import ClassInfo
 from holdfast.datasets.core.table import Table
 from torch import Tensor, nn
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for images whose class and bias anybody sees."""
+    monkeypatch.setattr(translation, "STEPS", 60)
 
 
 def images(labels: Tensor, bias: Tensor, seed: int, noise: float = 40) -> Tensor:
