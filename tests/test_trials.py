@@ -150,6 +150,12 @@ def test_what_did_not_hold_stands_on_the_page(tmp_path: Path) -> None:
     rows = [Trial("disks", "full | a", {"parts": "/tmp/holdfast-trials-x/trials/00001/out/a.part"}).row()]
     (tmp_path / "raw").write_text("\n".join(json.dumps(row) for row in [{"command": "python tests/trials"}, *rows]))
     document = reliability.recorded([tmp_path / "raw"])
+    again = reliability.recorded([tmp_path / "raw"], document)
+    for kind, found in again["kinds"].items():
+        assert found["first"] == {name: document["kinds"][kind][name] for name in ("date", "commit", "trials", "held")}
+    assert reliability.recorded([tmp_path / "raw"], again) == again, "the first stay the first"
+    assert reliability.recorded([], again) == again, "what was not tried again stays"
+    assert "At first, with commit" in reliability.page(again, {"entered": "today", "advisories": []})
     page = reliability.page(document, {"entered": "2026-01-01", "advisories": []})
     assert "| full \\| a | no half-written file is left | DIR/out/a.part |" in page
     assert "1 trials, 0 of them with every promise held" in page

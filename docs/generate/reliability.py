@@ -4,7 +4,7 @@
     python docs/generate/reliability.py --record FILE ...     first the file, of the lines that tests/trials wrote
     python docs/generate/reliability.py --check               writes nothing; exit code 1 where the page differs
 
-Of each kind of trial the last file that has it counts.
+Of each kind of trial the last file that has it counts; the first figures of a kind stay beside the last.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import re
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,12 @@ def shortened(text: str, most: int = 220) -> str:
     return text if len(text) <= most else text[: most - 4] + " ..."
 
 
-def recorded(paths: Sequence[Path]) -> dict[str, Any]:
-    """The versioned document of files of trials: counts, and every case that did not hold."""
+def recorded(paths: Sequence[Path], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The versioned document of files of trials: counts, and every case that did not hold.
+
+    Of the document ``before`` it keeps kinds that were not tried again, and of the others what was found at first.
+    """
+    old: Mapping[str, Any] = (before or {}).get("kinds", {})
     kinds: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
     for path in paths:
         head, own = dict[str, Any](), dict[str, list[dict[str, Any]]]()
@@ -72,7 +76,7 @@ def recorded(paths: Sequence[Path]) -> dict[str, Any]:
             else:
                 head = row
         kinds.update({kind: (head, rows) for kind, rows in own.items()})
-    document: dict[str, Any] = {"schema": 1, "kinds": {}}
+    document: dict[str, Any] = {"schema": 1, "kinds": dict(old)}
     for kind, (head, rows) in kinds.items():
         failed = [
             {"case": shortened(row["case"], 120), "promise": promise, "seen": shortened(seen)}
@@ -90,6 +94,9 @@ def recorded(paths: Sequence[Path]) -> dict[str, Any]:
             "counts": [{k: v for k, v in row.items() if k != "kind"} for row in promises().counted(rows)],
             "failed": sorted(failed, key=lambda row: (row["promise"], row["case"])),
         }
+        if kind in old:
+            first = old[kind].get("first") or {name: old[kind][name] for name in ("date", "commit", "trials", "held")}
+            document["kinds"][kind]["first"] = first
     return document
 
 
@@ -107,6 +114,8 @@ def page(document: dict[str, Any], advisories: dict[str, Any]) -> str:
         one = document["kinds"][kind]
         facts = f"{one['trials']:,} trials, {one['held']:,} of them with every promise held"
         note = f" {one['note']}" if one["note"] else ""
+        if first := one.get("first"):
+            note += f" At first, with commit {first['commit']}, {first['held']:,} of {first['trials']:,} did."
         facts += f"; {one['kills']} kills landed" if kind == "kills" else ""
         facts += f"; the largest took {one['mib']:,} MiB, libraries included, the slowest answer {one['slowest']:.0f} s"
         parts.append(
@@ -142,7 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where the page differs")
     given = parser.parse_args(arguments)
     if given.record:
-        FILE.write_text(json.dumps(recorded(given.record), indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+        before = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else None
+        document = recorded(given.record, before)
+        FILE.write_text(json.dumps(document, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
     text = page(*read())
     same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
     if not same and not given.check:
