@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .process import BLANK, QUICK, TABLES, CommandLine, blank_pictures, copied_tables, quick_probes
+from .process import BLANK, QUICK, TABLES, CommandLine, blank_pictures, copied_tables, quick
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +46,9 @@ def _tables(store_template: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _probes() -> Iterator[None]:
-    """Probes are fitted in few steps; what they find is tested in tests/analysis/probes."""
+def _quick() -> Iterator[None]:
+    """Probes are fitted in few steps, what they find is tested in tests/analysis/probes; no file waits for the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(QUICK, "1")
-        quick_probes(patch)
+        quick(patch)
         yield

@@ -28,7 +28,7 @@ import pytest
 CHILD = "child of the server"
 BLANK = "HOLDFAST_BLANK_PICTURES"  # set in the environment: pictures have no pixels
 TABLES = "HOLDFAST_EMPTY_STORE"  # set in the environment: a SQLite store with MLflow's tables, copied for a new one
-QUICK = "HOLDFAST_QUICK_PROBES"  # set in the environment: probes are fitted in a few steps, which judges nothing
+QUICK = "HOLDFAST_QUICK"  # set in the environment: see quick()
 LARGEST = "HOLDFAST_LARGEST_FILE"  # set in the environment: bytes that a file may have at most, as on a full disk
 _PIXEL = (  # a PNG of one
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
@@ -95,11 +95,15 @@ def blank_pictures(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
 
 
-def quick_probes(patch: pytest.MonkeyPatch) -> None:
-    """The report on a translator is made with a classifier of twenty steps: fitting it takes most of a smoke run."""
+def quick(patch: pytest.MonkeyPatch) -> None:
+    """The report on a translator is made with a classifier of twenty steps: fitting it takes most of a smoke run.
+
+    Files are not forced to the disk: that is for a machine that loses its power, not for a process that is killed.
+    """
     from holdfast.analysis.probes import translation
 
     patch.setattr(translation, "STEPS", 20)
+    patch.setattr(os, "fsync", lambda file: None)
 
 
 def copied_tables(patch: pytest.MonkeyPatch, template: Path) -> None:
@@ -142,7 +146,7 @@ def _child(arguments: Sequence[str], env: dict[str, str], cwd: str, files: tuple
     if env.get(BLANK):
         blank_pictures(pytest.MonkeyPatch())
     if env.get(QUICK):
-        quick_probes(pytest.MonkeyPatch())
+        quick(pytest.MonkeyPatch())
     if env.get(TABLES):
         copied_tables(pytest.MonkeyPatch(), Path(env[TABLES]))
     if env.get(LARGEST):

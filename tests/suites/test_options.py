@@ -202,7 +202,8 @@ def test_a_run_that_diverges_says_what_to_change(tmp_path: Path, cli: CommandLin
 def test_a_full_disk_leaves_a_run_that_can_be_resumed(tmp_path: Path, cli: CommandLine) -> None:
     """A limit on the size of a file acts as a full disk: the checkpoint of a wider model does not fit."""
     command = ["run", "supremix_tabular", "--profile", "smoke", "--method", "l1", "--json"]
-    done = cli(*command, "model.options.hidden=512", out=tmp_path, code=4, **{LARGEST: "1500000"})
+    limit: dict[str, Any] = {LARGEST: "1500000"}
+    done = cli(*command, "model.options.hidden=512", out=tmp_path, code=4, **limit)
     assert "checkpoint" in done.document["error"]["what"]
     assert not list(tmp_path.rglob("*.part"))
     report = cli("resume", "last", "--json", out=tmp_path).document

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,20 +51,40 @@ TWINS = (
     *("split_mnist", "supremix_timeseries", "peft_superglue", "rankgen_choice_toystories"),
     *("captions_toyscenes", "debias_toyscenes", "ritual_toyscenes", "simctg_toystories", "steer_toystories"),
 )
+# Of these a few methods are run: the family's others are in a suite that is run whole, and all in "make test-slow".
+FEWER = {
+    "adacad_toyfacts": ("neutral", "cad", "cad_half", "adacad"),
+    "awrs_toyconstraints": ("lcd", "awrs", "smc_5", "masked_20", "twisted_20"),
+    "cdvg_world": ("disent", "cdvg"),
+    "coconut_manifest": ("er", "coconut"),
+    "coconut_world": ("coconut", "joint"),
+    "lol_toyfacts": ("cd", "dola", "icd", "lol"),
+    "lqcd_toyscenes": ("neutral", "vcd", "lqcd"),
+    "permuted_mnist": ("er", "joint"),
+    "sepclr_dsprites": ("sepclr_supervised", "sepclr"),
+    "sepclr_tabular": ("sepclr", "contrastive_pca"),
+    "sepclr_world": ("sepclr", "sepvae"),
+    "supremix_stsb": ("supcon", "supremix"),
+    "supremix_volumes": ("l1", "supremix"),
+    "supremix_world": ("rnc", "supremix"),
+}
 ALL = [row["name"] for row in catalog.recipes()]
+WHOLE = [pytest.param(n, (), id=n, marks=[pytest.mark.slow] * (n in TWINS or n in FEWER)) for n in ALL]
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in TWINS else name for name in ALL]
+    ("name", "fewer"), [*WHOLE, *(pytest.param(n, some, id=f"{n}, fewer methods") for n, some in FEWER.items())]
 )
-def test_smoke_of_every_suite(name: str, tmp_path: Path, cli: CommandLine) -> None:
-    own: dict[str, str] = {}
+def test_smoke_of_every_suite(name: str, fewer: tuple[str, ...], tmp_path: Path, cli: CommandLine) -> None:
+    methods = fewer or catalog.recipe(name, "smoke").defaults
+    own: dict[str, Any] = {}
     if name == ALL[0]:  # once with tables that MLflow makes, which takes seconds
         (tmp_path / "mlflow.db").unlink()
         own[TABLES] = ""
-    report = cli("run", name, "--profile", "smoke", "--json", out=tmp_path, **own).document
+    asked = ["--method", ",".join(fewer)] if fewer else []
+    report = cli("run", name, "--profile", "smoke", "--json", *asked, out=tmp_path, **own).document
     assert report["data"]["source"] == ("real" if name == "split_digits" else "stand-in")
-    assert [run["method"] for run in report["runs"]] == list(catalog.recipe(name, "smoke").defaults)
+    assert [run["method"] for run in report["runs"]] == list(methods)
     for run in report["runs"]:
         folder = Path(run["folder"])
         for file in (

@@ -236,7 +236,10 @@ def test_failures_are_results_and_end_a_hopeless_sweep(tmp_path: Path) -> None:
     )
     with pytest.raises(Fault, match="5 trials in a row failed alike"):
         drive(hopeless)
-    of_others = {"suite": "coconut_slurp", "objectives": ["valid/retrieval/last"]}  # of methods that learn with texts
+    of_others: dict[str, Any] = {
+        "suite": "coconut_slurp",
+        "objectives": ["valid/retrieval/last"],
+    }  # of methods that learn with texts
     unmeasured = study(tmp_path, 1, name="unmeasured", **of_others)
     with pytest.raises(Fault, match="no metric valid/retrieval/last"):
         drive(unmeasured)
