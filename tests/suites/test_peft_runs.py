@@ -33,3 +33,14 @@ def test_a_run_trains_exports_its_adapter_and_says_the_class_of_texts(tmp_path: 
     texts.write_text("the film is great\nnot a good plot\n", encoding="utf-8")
     found = list(load_run(folder).documents([texts]))
     assert [(each["line"], each["class"] in ("negative", "positive")) for each in found] == [(1, True), (2, True)]
+
+
+@pytest.mark.slow  # as above
+def test_the_world_s_sentences_are_recognised_augmented_and_evaluated_at_a_word_error_rate(tmp_path: Path) -> None:
+    small = ["data.options.text=recognised", "data.options.word_error_rate=0.1", "train.epochs=1"]
+    results = api.run("peft_world", methods=["prefix_errors"], profile="smoke", overrides=small, out=tmp_path)
+    (run,) = results.runs
+    assert {"accuracy/last", "wer_30/accuracy/last", "robustness/last"} <= run["metrics"].keys()
+    facts = json.loads((Path(results.path) / "invocation.json").read_text(encoding="utf-8"))["data"]
+    assert facts["rows"] == {"train": 72, "valid": 12, "test": 36, "wer_30": 36}
+    assert facts["drawn"] == {"train": 24}  # of each an original, altered words, errors

@@ -48,3 +48,31 @@ def test_there_is_nothing_to_draw_of_other_data(tmp_path: Path, capfd: pytest.Ca
     assert done.returncode == 2
     assert "does not know the factors of its rows" in capfd.readouterr().err
     assert not (tmp_path / "x.png").exists()
+
+
+def test_the_check_of_recognised_sentences_shows_their_errors(tmp_path: Path) -> None:
+    done = CommandLine().here("data", "check", "peft_world", "data.options.text=recognised", out=tmp_path)
+    for said in ("errors a word of the train sentences", "word error rate", "training sentences with errors"):
+        assert said in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("overrides", "code", "message"),
+    [
+        (["data.options.word_error_rate=0.1"], 2, "word_error_rate: nothing is recognised: set text: recognised"),
+        (["data.options.text=spoken"], 2, "data.options.text"),
+        (
+            ["data.options.text=recognised", "data.options.recogniser=absent"],
+            3,
+            "absent: no folder of a recogniser (data.options.recogniser names a local one)",
+        ),
+    ],
+)
+def test_what_cannot_be_recognised_is_one_message(
+    overrides: list[str], code: int, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    CommandLine().here("data", "check", "peft_world", *overrides, out=tmp_path, code=code)
+    said = capfd.readouterr().err
+    assert message in said
+    assert "next:" in said
+    assert "Traceback" not in said
