@@ -20,7 +20,7 @@ from .promises import MEMORY, SECONDS, Trial, first_words, of_command
 from .workshop import Job, Workshop
 
 WORDS = ("run", "supremix_tabular", "--profile", "smoke", "--method", "l1")
-LONGER = 3 * SECONDS  # that a run may take with a bad server, beside its own seconds
+LONGER = 3 * SECONDS  # that a run or a sync may take with a bad server, beside the seconds of the run
 MODES: dict[str, tuple[str, ...]] = {
     "loses answers": ("pass", "cut"),
     "closes at once": ("drop",),
@@ -170,12 +170,12 @@ def trial(
             last = shop.suites(out, "sync", str(out))
             if last.code == 0:
                 break
-        seen: dict[str, Any] = {"finished": "", "numbers": "", "traceback": "", "memory": "", "time": ""}
+        seen: dict[str, Any] = {"finished": "", "numbers": "", "traceback": "", "memory": "", "waits": ""}
         for what, ended in (("run", run), ("sync", sync)):
             own_seen = of_command(ended, (0, 4))
             seen["traceback"] = seen["traceback"] or own_seen["traceback"]
             late = ended.by == "time" or ended.seconds > limit
-            seen["time"] = seen["time"] or (
+            seen["waits"] = seen["waits"] or (
                 f"{what}: {ended.seconds:.0f} s{' and ended there' * bool(ended.by)}" * late
             )
             much = ended.peak > MEMORY

@@ -36,6 +36,7 @@ PROMISES = {
     "short": f"no message is longer than {LETTERS:,} letters",
     "memory": f"at most {MEMORY // GIB} GiB of memory, libraries included",
     "time": f"an answer within {SECONDS:.0f} s",
+    "waits": f"a command takes at most {3 * SECONDS:.0f} s more than with a good server",
     "locks": "no lock file stays in the temporary folder",
 }
 SAID = re.compile(r"^error: .+\nwhere: .*\nnext: +\S", re.MULTILINE | re.DOTALL)
