@@ -263,7 +263,7 @@ class Started:
             target=runpy.run_path, args=(__file__, call, CHILD)
         )  # a module of tests has no name to import
         self.process.start()
-        self.pid = int(self.process.pid)
+        self.pid: int = self.process.pid or 0
 
     def ended(self, timeout: float) -> Done:
         """Waits for its end. Raises TimeoutExpired, and kills it, after ``timeout`` seconds."""
