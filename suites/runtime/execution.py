@@ -66,7 +66,7 @@ class _Execution:
     ) -> None:
         self.invocation, self.console = invocation, console
         self.folder = invocation.run_folder(entry)
-        for place in (self.folder, invocation.folder):
+        for place in (self.folder, invocation.folder, invocation.out):
             remove_parts(place)
         plan, recipe = invocation.plan, invocation.recipe
         name, seed = entry["method"], entry["seed"]

@@ -82,7 +82,7 @@ def resume(target: str, *, out: Path, console: Console, workers: Workers = HERE)
     """
     folder, names = folders.find(target, out.resolve())
     invocation = Invocation(folder)
-    for place in (folder, *(folder / name for name in names)):
+    for place in (invocation.out, folder, *(folder / name for name in names)):
         remove_parts(place)  # a process killed at its very end leaves some beside runs that are whole
     plan = folders.plan_of(folder, run_files.Resumable)
     if all(folders.status(folder / name) == "finished" for name in names):

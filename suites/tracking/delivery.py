@@ -165,6 +165,7 @@ def sync(path: Path, tracking_uri: str | None = None) -> dict[str, Any]:
     """
     rows = []
     given = to_store(tracking_uri) if tracking_uri else None
+    remove_parts(path)
     for file in sorted(path.resolve().rglob("identity.json")):
         folder = file.parent
         remove_parts(folder)

@@ -93,8 +93,12 @@ def make_store(database: Path) -> None:
     for stale in database.parent.glob(f".{database.name}.*.part*"):
         stale.unlink()
     part = database.with_name(f".{database.name}.{os.getpid()}.part")
-    client(tracking_uri=f"{SQLITE}{part}").search_experiments()
-    os.replace(part, database)
+    try:
+        client(tracking_uri=f"{SQLITE}{part}").search_experiments()
+        os.replace(part, database)
+    except BaseException:  # a full disk
+        part.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

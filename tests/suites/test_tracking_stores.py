@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 from holdfast.suites.config.killpoints import reach
-from holdfast.suites.tracking import sender
+from holdfast.suites.tracking import sender, store
 from holdfast.suites.tracking import state as tracker
 from holdfast.suites.tracking.delivery import compare_store, sync
-from holdfast.suites.tracking.store import SQLITE, StoreError, client_class
+from holdfast.suites.tracking.store import SQLITE, StoreError, client_class, make_store
 
 from .process import CommandLine
 from .test_tracking_server import Server
@@ -315,3 +315,17 @@ def test_the_stop_point_of_these_tests_asks_as_ctrl_c_does(monkeypatch: pytest.M
         monkeypatch.undo()
         killpoints.forget()
     assert seen == [signal.SIGINT]
+
+
+def test_a_store_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def __init__(self, tracking_uri: str) -> None:
+            Path(tracking_uri.removeprefix("sqlite:///")).write_bytes(b"half a table")
+
+        def search_experiments(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "client_class", lambda: Full)
+    with pytest.raises(OSError, match="No space left"):
+        make_store(tmp_path / "mlflow.db")
+    assert list(tmp_path.iterdir()) == []

@@ -51,12 +51,14 @@ def test_a_start_removes_parts_of_the_folders_it_works_in(tmp_path: Path, cli: C
     state = json.loads((made / "run.json").read_text())
     (made / "run.json").write_text(json.dumps({**state, "status": "running"}))
     parts = [folder / f".{name}.json.{dead_process()}.part" for folder in (made, made.parent) for name in ("run", "x")]
+    parts.append(tmp_path / f".mlflow.db.{dead_process()}.part")
     for part in parts:
         part.touch()
     cli.here("resume", "last", out=tmp_path)
     assert not list(tmp_path.rglob("*.part"))
     for command in (("resume", "last"), ("sync", str(tmp_path))):  # the run is whole: nothing starts in it
-        parts[0].touch()
+        for part in (parts[0], parts[-1]):
+            part.touch()
         cli.here(*command, out=tmp_path)
         assert not list(tmp_path.rglob("*.part"))
 
