@@ -27,7 +27,7 @@ def recording() -> bool:
 def _write(**row: Any) -> None:
     current = CASE.match(os.environ.get("PYTEST_CURRENT_TEST", ""))
     named = current.groupdict() if current else {"file": "", "test": "", "case": ""}
-    with open(os.environ["HOLDFAST_REFUSALS"], "a", encoding="utf-8") as file:
+    with open(os.environ["HOLDFAST_REFUSALS"], "a", encoding="utf-8", errors="replace") as file:
         file.write(json.dumps({**named, **row}, ensure_ascii=False) + "\n")
 
 

@@ -42,7 +42,12 @@ def excess(size: int) -> str:
     """That ``size`` bytes are more than one input may take, in words; empty where they are not."""
     if size <= largest():
         return ""
-    return f"about {size / GIB:.1f} GiB of memory, and data.max_gib allows {largest() / GIB:.1f}"
+    return f"about {_gib(size)} GiB of memory, and data.max_gib allows {_gib(largest())}"
+
+
+def _gib(size: int) -> str:
+    """In GiB, with as many digits as say something."""
+    return f"{size / GIB:,.1f}" if size >= GIB else f"{size / GIB:.2g}"
 
 
 def require(size: int, what: str) -> None:

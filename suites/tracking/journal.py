@@ -59,7 +59,7 @@ class Journal:
         self._file.flush()
         if not (self.path.exists() and os.path.samestat(os.fstat(self._file.fileno()), os.stat(self.path))):
             what = "the folder of a run was deleted or moved while the run went on"
-            raise Fault.run_failed(what, str(self.path.parent), "start it again with suites run, and leave it there")
+            raise Fault.run_failed(what, str(self.path.parent), "start it again, and leave its folder where it is")
         os.fsync(self._file.fileno())
         return self._file.tell()
 
