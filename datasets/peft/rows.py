@@ -39,6 +39,9 @@ class TextData(BaseModel):
             "but with shots from the training rows where some are left"
         ),
     )
+    test_rows: int | None = Field(
+        None, ge=1, description="test rows, drawn once, the same for every seed; null: all of them"
+    )
     overlap: Literal["drop", "keep"] = Field(
         "drop", description="training rows whose texts are those of a validation or test row: left out, or kept"
     )
@@ -97,7 +100,9 @@ def divided(
     row is in both. Raises DataError where a split would be empty.
     """
     given = Split(valid, range(len(train), len(train) + len(valid)))
-    tested = Split(test, range(len(train) + len(valid), len(train) + len(valid) + len(test)))
+    drawn = torch.randperm(len(test), generator=generator(0, "test rows")).tolist()[: config.test_rows]
+    first = len(train) + len(valid)
+    tested = Split([test[k] for k in sorted(drawn)], [first + k for k in sorted(drawn)])
     keys, labels = [key(example) for example in train], [example.label for example in train]
 
     def apart(rows: Iterable[int], others: Iterable[tuple[str, ...]]) -> list[int]:

@@ -62,6 +62,15 @@ def test_all_rows_leave_a_tenth_for_validation() -> None:
     assert len(source(TextData(valid_rows=30)).splits["valid"]) == 30
 
 
+def test_fewer_test_rows_are_the_same_for_every_seed() -> None:
+    fewer = [source(TextData(test_rows=6, seed=seed)) for seed in (0, 1)]
+    assert ids(fewer[0], "test") == ids(fewer[1], "test") < ids(source(TextData()), "test")
+    assert len(ids(fewer[0], "test")) == 6
+    assert ids(source(TextData(test_rows=99)), "test") == ids(source(TextData()), "test")
+    copied = [*TRAIN, *TEST]
+    assert not ids(source(TextData(test_rows=1), copied), "train") & set(range(90, 105)), "texts of all test rows leave"
+
+
 def test_given_validation_rows() -> None:
     assert ids(source(TextData(), valid=VALID), "valid") == set(range(90, 102))
     few = source(TextData(shots=30), valid=VALID)
