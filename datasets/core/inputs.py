@@ -113,4 +113,16 @@ class SentenceInputs:
     form: Literal["plain", "because", "word"] = "plain"
 
 
-Inputs = ImageInputs | TableInputs | SeriesInputs | VolumeInputs | TextInputs | SentenceInputs
+@dataclass(frozen=True, kw_only=True)
+class TaskInputs:
+    """Texts of several tasks in one file: the field ``task`` names one of ``tasks``, and ``each`` of them says which
+    fields its texts are. ``columns``: the text columns of all; one that a task has no text for is empty.
+    """
+
+    kind: Literal["tasks"] = "tasks"
+    tasks: tuple[str, ...]
+    each: tuple[SentenceInputs, ...]
+    columns: tuple[str, ...]
+
+
+Inputs = ImageInputs | TableInputs | SeriesInputs | VolumeInputs | TextInputs | SentenceInputs | TaskInputs

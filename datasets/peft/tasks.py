@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 
 from ..core import texts
 from ..core.errors import DataError
+from ..core.inputs import SentenceInputs, TaskInputs
 from ..core.source import Source
 from ..core.table import Column, Ragged, Table
 from ..core.texts import TextInfo
@@ -61,11 +62,21 @@ def load(config: Config, root: Path | None, progress: Callable[[int, int], None]
         fields=fields,
         tasks=config.tasks,
         task_classes=tuple(_classes(sources)),
-        inputs=sources[0].info.inputs if len(sources) == 1 else None,
+        inputs=_inputs(config.tasks, sources, fields),
     )
     kinds = {s.source for s in sources}
     kind = kinds.pop() if len(kinds) == 1 else "real and stand-in"
     return Source(tables, tuple(names), info, kind, checksum(tables, names))
+
+
+def _inputs(
+    tasks: tuple[str, ...], sources: Sequence[Source[TextInfo]], fields: tuple[str, ...]
+) -> SentenceInputs | TaskInputs | None:
+    """How a file becomes rows: of one task as of that task alone; None where a task does not say."""
+    each = tuple(told for source in sources if isinstance(told := source.info.inputs, SentenceInputs))
+    if len(each) < len(sources):
+        return None
+    return each[0] if len(each) == 1 else TaskInputs(tasks=tasks, each=each, columns=fields)
 
 
 def _loaded(config: Config, name: str, root: Path | None) -> Source[TextInfo]:

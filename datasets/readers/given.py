@@ -19,6 +19,7 @@ from ..core.inputs import (
     SeriesInputs,
     TableColumn,
     TableInputs,
+    TaskInputs,
     TextInputs,
     VolumeInputs,
 )
@@ -30,7 +31,7 @@ from .files import read_text
 from .images import SUFFIXES as IMAGES
 from .images import fitted
 from .sentences import SUFFIXES as SENTENCES
-from .sentences import sentences
+from .sentences import TASK_SUFFIXES, of_tasks, sentences
 from .tables import MISSING, read_table
 from .volumes import read_volume, resample
 from .words import numbered
@@ -43,6 +44,7 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {  # kind of inputs -> names that its 
     "volume": (".npy", ".nii.gz", ".nii"),
     "text": TABLES,
     "sentence": SENTENCES,
+    "tasks": TASK_SUFFIXES,
 }
 
 
@@ -101,6 +103,8 @@ def read(inputs: Inputs, words: Mapping[str, int], files: Iterable[Path]) -> Ite
                 yield from _table(inputs, file)
             elif isinstance(inputs, SentenceInputs):
                 yield from _sentences(inputs, file)
+            elif isinstance(inputs, TaskInputs):
+                yield from _of_tasks(inputs, file)
             else:
                 yield from _texts(inputs, words, file)
         except DataError as error:
@@ -225,13 +229,23 @@ def _texts(inputs: TextInputs, words: Mapping[str, int], file: Path) -> Iterator
 
 def _sentences(inputs: SentenceInputs, file: Path) -> Iterator[Row]:
     for line, made, error in sentences(inputs, file):
+        yield Row(file, line, error=error) if error else Row(file, line, _classified(inputs.columns, made))
+
+
+def _of_tasks(inputs: TaskInputs, file: Path) -> Iterator[Row]:
+    for line, task, made, error in of_tasks(inputs, file):
         if error:
             yield Row(file, line, error=error)
             continue
-        bytes_of = {name: packed([text]).values for name, text in zip(inputs.columns, made, strict=True)}
-        # what no file says of a row, so that a table of them is one of classified texts
-        numbers = {"source_id": torch.tensor(-1), "altered": torch.tensor(0)}
-        yield Row(file, line, bytes_of | numbers)
+        texts = dict(zip(inputs.each[task].columns, made, strict=True))
+        columns = _classified(inputs.columns, [texts.get(name, "") for name in inputs.columns])
+        yield Row(file, line, columns | {"task": torch.tensor(task)})
+
+
+def _classified(names: Sequence[str], made: Sequence[str]) -> dict[str, Tensor]:
+    """Texts as columns, with what no file says of a row, so that a table of them is one of classified texts."""
+    numbers = {"source_id": torch.tensor(-1), "altered": torch.tensor(0)}
+    return {name: packed([text]).values for name, text in zip(names, made, strict=True)} | numbers
 
 
 def _pairs(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..core.errors import DataError
-from ..core.inputs import SentenceInputs
+from ..core.inputs import SentenceInputs, TaskInputs
 from . import labelled_texts
 from .files import read_text
 from .labelled_texts import Record, text_of
 
 SUFFIXES = (".txt", ".tsv", ".csv", ".jsonl", ".gz")
+TASK_SUFFIXES = SUFFIXES[1:]  # a text a line has no field that names its task
+TASK = "task"
 CONNECTIVES: Mapping[str, str] = {"cause": "because", "effect": "so"}  # of COPA, by the field "question"
 
 
@@ -31,11 +33,36 @@ def sentences(inputs: SentenceInputs, file: Path) -> Iterator[tuple[int, tuple[s
         there = ", ".join(map(str, list(records[0][1])[:10]))
         raise DataError(f"{file}: no field {', '.join(inputs.names)} (there are: {there})")
     rows: list[tuple[int, tuple[str, ...], str]] = [(_line(fault.split(":")[0]), (), fault) for fault in faults]
-    for record in records:
-        wrong: list[str] = []
-        texts = texts_of(record, inputs.names, inputs.form, wrong)
-        rows.append((_line(record[0]), () if wrong else texts, "; ".join(wrong)))
+    rows += [(_line(record[0]), *_texts(record, inputs)) for record in records]
     yield from sorted(rows, key=lambda row: row[0])
+
+
+def of_tasks(inputs: TaskInputs, file: Path) -> Iterator[tuple[int, int, tuple[str, ...], str]]:
+    """Line, number of the task, its texts and fault of every row; a row with a fault has no texts. Raises DataError for
+    a file that cannot be read, or has no field ``task``.
+    """
+    faults: list[str] = []
+    records = labelled_texts.read(file, faults)
+    known = ", ".join(inputs.tasks)
+    if records and TASK not in records[0][1]:
+        there = ", ".join(map(str, list(records[0][1])[:10]))
+        raise DataError(f"{file}: no field {TASK}, which names the task of a row: {known} (there are: {there})")
+    rows: list[tuple[int, int, tuple[str, ...], str]] = [(_line(f.split(":")[0]), 0, (), f) for f in faults]
+    for record in records:
+        where, named = _line(record[0]), str(record[1].get(TASK)).strip()
+        if named in inputs.tasks:
+            task = inputs.tasks.index(named)
+            rows.append((where, task, *_texts(record, inputs.each[task])))
+        else:
+            rows.append((where, 0, (), f"{record[0]}: the task '{named[:40]}' is none of {known}"))
+    yield from sorted(rows, key=lambda row: row[0])
+
+
+def _texts(record: Record, inputs: SentenceInputs) -> tuple[tuple[str, ...], str]:
+    """The texts of a row, or none and what is wrong with it."""
+    wrong: list[str] = []
+    texts = texts_of(record, inputs.names, inputs.form, wrong)
+    return () if wrong else texts, "; ".join(wrong)
 
 
 def _line(where: str) -> int:

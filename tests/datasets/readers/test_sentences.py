@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 
 from holdfast.datasets.core import texts
-from holdfast.datasets.core.inputs import SentenceInputs
+from holdfast.datasets.core.inputs import Inputs, SentenceInputs, TaskInputs
 from holdfast.datasets.peft.superglue import FORMS
 from holdfast.datasets.readers import given
 
 ONE = SentenceInputs()
 
 
-def rows(inputs: SentenceInputs, *files: Path) -> list[given.Row]:
+def rows(inputs: Inputs, *files: Path) -> list[given.Row]:
     return list(given.read(inputs, {}, files))
 
 
@@ -61,3 +61,26 @@ def test_fields_of_the_tasks_of_superglue(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("word,sentence1,sentence2\nbank,A bank.,The bank.\n")
     table = given.stacked(rows(SentenceInputs(**wic), tmp_path / "b.csv"))  # type: ignore[arg-type]
     assert texts.unpacked(table.columns["second"]) == ["bank: The bank."]
+
+
+def test_a_row_of_a_sequence_of_tasks_names_its_task(tmp_path: Path) -> None:
+    pair = SentenceInputs(columns=("first", "second"), names=FORMS["rte"].names)
+    tasks = TaskInputs(tasks=("sst2", "rte"), each=(ONE, pair), columns=("first", "second"))
+    lines = [
+        {"task": "rte", "premise": "It rained.", "hypothesis": "It was wet."},
+        {"task": "sst2", "text": "a great film"},
+        {"task": "cola", "text": "a great film"},
+        {"task": "rte", "text": "a great film"},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = rows(tasks, tmp_path / "a.jsonl")
+    table = given.stacked(found[:2])
+    assert table.dense("task").tolist() == [1, 0]
+    assert texts.unpacked(table.columns["first"]) == ["It rained.", "a great film"]
+    assert texts.unpacked(table.columns["second"]) == ["It was wet.", ""]
+    assert "the task 'cola' is none of sst2, rte" in found[2].error
+    assert "premise" in found[3].error
+    (tmp_path / "b.csv").write_text("text\ngood\n")
+    assert "no field task, which names the task of a row: sst2, rte" in rows(tasks, tmp_path / "b.csv")[0].error
+    (tmp_path / "c.txt").write_text("good\n")
+    assert "files that end in .tsv, .csv" in rows(tasks, tmp_path / "c.txt")[0].error
