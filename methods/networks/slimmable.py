@@ -38,7 +38,7 @@ from .slimmable_widths import (
 )
 
 PROVIDES = (SlimmableMultiTask,)
-BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 
 
 class Config(BaseModel):
@@ -46,16 +46,16 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    encoder: Literal["small", "resnet9", "resnet18", "resnet34", "mobilenet_v2"] = Field(
+    encoder: Literal["small", "resnet9", "resnet18", "resnet34", "resnet50", "mobilenet_v2"] = Field(
         "small", description="small: 3×3 convolutions; the others as published"
     )
     channels: tuple[int, ...] = Field((16, 32, 64), description="small, resnet9 (four): channels of each stage")
     strides: tuple[int, ...] = Field((1, 2, 2), description="small: stride of each stage")
     small_images: bool = Field(
-        False, description="resnet18, resnet34: a 3×3 stem without pooling, for images of about 32 pixels"
+        False, description="resnet18, resnet34, resnet50: a 3×3 stem without pooling, for images of about 32 pixels"
     )
     output_stride: Literal[8, 16, 32] = Field(
-        32, description="resnet18, resnet34, mobilenet_v2: by how much the encoder shrinks an image"
+        32, description="resnet18, resnet34, resnet50, mobilenet_v2: by how much the encoder shrinks an image"
     )
     decoder: Literal["plain", "deeplab"] = Field(
         "plain", description="of tasks with maps: one 3×3 convolution, or DeepLab's head; others have a pooled one"
@@ -76,7 +76,7 @@ class Config(BaseModel):
         4, ge=1, description="active channels are multiples of it; null: the integer part of channels times width"
     )
     pretrained: str | None = Field(
-        None, description="file with weights of torchvision's model of the same name, for the encoder"
+        None, description="file with weights of torchvision's or timm's model of the same name, for the encoder"
     )
 
 
@@ -218,6 +218,7 @@ def _encoder(config: Config, c_in: int, style: Style) -> SlimEncoder:
         c_in,
         BLOCKS[config.encoder],
         style,
+        bottleneck=config.encoder == "resnet50",
         small=config.small_images,
         output_stride=config.output_stride,
     )

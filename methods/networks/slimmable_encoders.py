@@ -37,7 +37,7 @@ class SlimEncoder(nn.Module):
         raise NotImplementedError
 
     def renamed(self, name: str) -> str | None:
-        """The own name of a tensor of a torchvision checkpoint; None for what is not used (the classifier)."""
+        """The own name of a tensor of a torchvision or timm checkpoint; None for what is not used (the classifier)."""
         return None
 
 

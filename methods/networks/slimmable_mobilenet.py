@@ -1,6 +1,9 @@
-"""Slimmable MobileNetV1 and MobileNetV2 as encoders; the latter with torchvision's names."""
+"""Slimmable MobileNetV1 and MobileNetV2 as encoders; the latter with torchvision's names, and timm's translated."""
 
 from __future__ import annotations
+
+import itertools
+import re
 
 from torch import Tensor, nn
 
@@ -20,6 +23,25 @@ V2 = (  # expansion, channels, blocks, stride
     (6, 320, 1, 1),
 )
 TAIL = 1280
+# timm's names of the parts of mobilenetv2_100 and where torchvision has the same weights
+_ENDS = {"conv_stem": "0.0", "bn1": "0.1", "conv_head": "18.0", "bn2": "18.1"}
+_PLAIN = {"conv_dw": "0.0", "bn1": "0.1", "conv_pw": "1", "bn2": "2"}  # of a block without expansion
+_BLOCK = {"conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1", "conv_pwl": "2", "bn3": "3"}
+_STARTS = (0, *itertools.accumulate(count for _, _, count, _ in V2))  # blocks before each row
+_IN_BLOCK = re.compile(r"blocks\.(?P<row>\d)\.(?P<block>\d)\.(?P<part>\w+)\.(?P<tensor>\w+)")
+
+
+def of_timm(name: str) -> str:
+    """torchvision's name of a tensor of timm's ``mobilenetv2_100``; what is no such name comes back as it is."""
+    found = _IN_BLOCK.fullmatch(name)
+    if found is None:
+        part, _, tensor = name.rpartition(".")
+        return f"features.{_ENDS[part]}.{tensor}" if part in _ENDS else name
+    row, block = int(found["row"]), int(found["block"])
+    parts = _PLAIN if row == 0 else _BLOCK
+    if row >= len(V2) or block >= V2[row][2] or found["part"] not in parts:
+        return name
+    return f"features.{1 + _STARTS[row] + block}.conv.{parts[found['part']]}.{found['tensor']}"
 
 
 class MobileNetV1(SlimEncoder):
@@ -147,4 +169,5 @@ class MobileNetV2(SlimEncoder):
 
     def renamed(self, name: str) -> str | None:
         last = f"features.{len(self.features)}." if not self.tail else ""
+        name = of_timm(name)
         return None if name.startswith("classifier.") or (last and name.startswith(last)) else name

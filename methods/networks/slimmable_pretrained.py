@@ -1,4 +1,4 @@
-"""Weights of torchvision's models for slimmable encoders, read by name from a file that the user has."""
+"""Weights of torchvision's and timm's models for slimmable encoders, read by name from a file that the user has."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ LIMIT = 4 * 2**30  # bytes
 
 
 def load_pretrained(encoder: SlimEncoder, path: Path) -> list[str]:
-    """Take the weights of a torchvision checkpoint (``.pth``, a state dict, or ``.safetensors``) for the encoder at
-    full width; running statistics and the classifier are left, the rest must be there. Gives the names that were taken.
+    """Take the weights of a torchvision or timm checkpoint (``.safetensors``, or a file of torch with a state dict,
+    which may lie under ``state_dict``) for the encoder at full width; running statistics and the classifier are left,
+    the rest must be there. Gives the names that were taken. timm's resnet18, resnet34 and resnet50 have torchvision's
+    names and shapes; those of its mobilenetv2_100 are translated.
 
     Raises UnfitError where the file cannot be read or a tensor is missing or has another shape.
     """
@@ -37,7 +39,8 @@ def load_pretrained(encoder: SlimEncoder, path: Path) -> list[str]:
         ]
         raise UnfitError(
             f"{path} does not fit the encoder: {'; '.join(faults)} ({len(missing)} missing, {len(unfit)} of another "
-            "shape): model.options.pretrained takes the weights of torchvision's model of the encoder's name"
+            "shape): model.options.pretrained takes the weights of torchvision's model of the encoder's name or timm's "
+            "(mobilenetv2_100 for mobilenet_v2)"
         )
     encoder.load_state_dict(taken, strict=False)
     return sorted(taken)
@@ -58,4 +61,5 @@ def _read(path: Path) -> dict[str, Any]:
         raise UnfitError(f"model.options.pretrained: {path} cannot be read ({error})") from error
     if not isinstance(found, dict):
         raise UnfitError(f"model.options.pretrained: {path} holds no state dict")
-    return found
+    inner = found.get("state_dict")
+    return inner if isinstance(inner, dict) else found

@@ -121,7 +121,7 @@ def test_a_state_brings_every_configuration_back() -> None:
     torch.testing.assert_close(other.eval().outputs(x, MIXED), net.outputs(x, MIXED), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2"])
 def test_weights_of_torchvision_fit_by_name(name: str, tmp_path: Path) -> None:
     from torchvision import models
 
@@ -136,10 +136,86 @@ def test_weights_of_torchvision_fit_by_name(name: str, tmp_path: Path) -> None:
         assert torch.equal(value, theirs[own]), own
     x = torch.randn(2, 3, 32, 32)
     features: list[Tensor] = []
-    part = given.layer4 if name == "resnet18" else given.features[17]  # type: ignore[index]
+    part = given.layer4 if name.startswith("resnet") else given.features[17]  # type: ignore[index]
     part.register_forward_hook(lambda *call: features.append(call[-1]))  # type: ignore[union-attr]
     given.train()(x)
     torch.testing.assert_close(net.train().features(x, 1.0)[-1], features[0], rtol=1e-4, atol=1e-4)
+
+
+ROWS = (
+    (1, 32, 16, 1),
+    (6, 16, 24, 2),
+    (6, 24, 32, 3),
+    (6, 32, 64, 4),
+    (6, 64, 96, 3),
+    (6, 96, 160, 3),
+    (6, 160, 320, 1),
+)
+
+
+def timm_mobilenet_v2() -> dict[str, Tensor]:
+    """Names and shapes, in the order, of the state dict of ``mobilenetv2_100`` of timm 1.0.31; random weights."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def add(conv: str, norm: str, *shape: int) -> None:
+        shapes[f"{conv}.weight"] = shape
+        shapes.update({f"{norm}.{part}": shape[:1] for part in ("weight", "bias", "running_mean", "running_var")})
+        shapes[f"{norm}.num_batches_tracked"] = ()
+
+    add("conv_stem", "bn1", 32, 3, 3, 3)
+    for row, (expansion, before, c_out, count) in enumerate(ROWS):
+        for block in range(count):
+            c_in, name = before if block == 0 else c_out, f"blocks.{row}.{block}."
+            hidden = c_in * expansion
+            if expansion == 1:
+                add(f"{name}conv_dw", f"{name}bn1", hidden, 1, 3, 3)
+                add(f"{name}conv_pw", f"{name}bn2", c_out, hidden, 1, 1)
+                continue
+            add(f"{name}conv_pw", f"{name}bn1", hidden, c_in, 1, 1)
+            add(f"{name}conv_dw", f"{name}bn2", hidden, 1, 3, 3)
+            add(f"{name}conv_pwl", f"{name}bn3", c_out, hidden, 1, 1)
+    add("conv_head", "bn2", 1280, 320, 1, 1)
+    shapes |= {"classifier.weight": (1000, 1280), "classifier.bias": (1000,)}
+    draws = torch.Generator().manual_seed(0)
+    return {
+        name: torch.randn(shape, generator=draws) * 0.1 if shape else torch.zeros((), dtype=torch.int64)
+        for name, shape in shapes.items()
+    }
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_weights_of_timm_fit_by_name(nested: bool, tmp_path: Path) -> None:
+    """Both libraries list the same weights in the same order: torchvision's network with timm's weights, given to it in
+    that order, answers as the encoder that found them by name.
+    """
+    from torchvision import models
+
+    given, file = timm_mobilenet_v2(), tmp_path / "weights.pth"
+    assert len(given) == 314
+    torch.save({"epoch": 3, "state_dict": given} if nested else given, file)
+    info = MultiTaskInfo(tasks=TASKS[:1], input_shape=(3, 32, 32))
+    config = Config(encoder="mobilenet_v2", decoder_channels=8, pretrained=str(file))
+    net = slimmable.build(config, info, 0)
+    theirs: nn.Module = models.get_model("mobilenet_v2", weights=None)
+    own = theirs.state_dict()
+    assert [tuple(v.shape) for v in own.values()] == [tuple(v.shape) for v in given.values()]
+    theirs.load_state_dict(dict(zip(own, given.values(), strict=True)))
+    features: list[Tensor] = []
+    theirs.features[17].register_forward_hook(lambda *call: features.append(call[-1]))  # type: ignore[index, union-attr]
+    x = torch.randn(2, 3, 32, 32)
+    theirs.train()(x)
+    torch.testing.assert_close(net.train().features(x, 1.0)[-1], features[0], rtol=1e-4, atol=1e-4)
+
+
+def test_of_a_smaller_mobilenet_of_timm_the_shapes_are_named(tmp_path: Path) -> None:
+    net, file = built("mobilenet_v2"), tmp_path / "weights.pth"
+    given = timm_mobilenet_v2()
+    torch.save({**given, "conv_stem.weight": given["conv_stem.weight"][:16]}, file)
+    with pytest.raises(UnfitError, match=r"'features\.0\.0\.weight' has the shape \(16, 3, 3, 3\), the encoder's"):
+        load_pretrained(net.encoder, file)
+    torch.save({name: value for name, value in given.items() if not name.startswith("blocks.3.1.")}, file)
+    with pytest.raises(UnfitError, match=r"no 'features\.8\.conv\.0\.0\.weight'.*mobilenetv2_100 for mobilenet_v2"):
+        load_pretrained(net.encoder, file)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
