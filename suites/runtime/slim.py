@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,7 @@ from ..config.errors import Fault
 from .asked import out_of
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from ...datasets.core.multi_task import MultiTaskInfo
     from ...methods.networks.slimmable_widths import Configuration, Ratio
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 ROWS = 256  # validation rows on which widths that training did not score are compared
 TIMED = 15  # forwards of one image whose median is the latency
 FORMATS = (".pt2", ".onnx")
-NO_ONNX = "pip install onnx onnxscript, or a name in .pt2"
+ONNX = ("onnx", "onnxscript")  # of the extra `onnx`: what torch's exporter needs
+NO_ONNX = "pip install 'holdfast[onnx]', or a name in .pt2"
 
 
 def slim(
@@ -253,27 +255,51 @@ def check(file: Path, force: bool) -> None:
         )
     if file.exists() and not force:
         raise Fault.data(f"{file} exists", "--export", "another name, or --force")
-    if file.suffix == ".onnx" and find_spec("onnxscript") is None:
-        raise Fault.usage("torch's ONNX exporter is not installed (onnxscript)", "--export", NO_ONNX)
+    absent = [name for name in ONNX if find_spec(name) is None]
+    if file.suffix == ".onnx" and absent:
+        raise Fault.usage(f"torch's ONNX exporter needs {' and '.join(absent)}", "--export", NO_ONNX)
 
 
 def write(module: nn.Module, shape: Sequence[int], file: Path) -> None:
-    """The module as a program of ``torch.export`` (.pt2) or ONNX (.onnx), for any number of images. Raises Fault where
-    torch's ONNX exporter is not installed.
+    """The module as a program of ``torch.export`` (.pt2) or ONNX (.onnx: input ``image``, outputs by task), for any
+    number of images. Raises Fault where torch's ONNX exporter lacks a package.
     """
     import torch
 
     example = torch.zeros(2, *shape)
     rows = torch.export.Dim("rows", min=1)
-    program = torch.export.export(module, (example,), dynamic_shapes=({0: rows},))
     part = file.with_name(f".{file.name}.part{file.suffix}")
     try:
         if file.suffix == ".pt2":
+            program = torch.export.export(module, (example,), dynamic_shapes=({0: rows},))
             torch.export.save(program, part)
         else:
-            torch.onnx.export(program, (), part, dynamo=True, verbose=False, external_data=False)
+            _write_onnx(module, example, rows, part)
         part.replace(file)
     except ImportError as error:
-        raise Fault.usage(f"torch's ONNX exporter is not installed ({error})", "--export", NO_ONNX) from error
+        raise Fault.usage(f"torch's ONNX exporter lacks a package ({error})", "--export", NO_ONNX) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _write_onnx(module: nn.Module, example: Tensor, rows: Any, file: Path) -> None:
+    """ONNX by torch's exporter, without the places in the source that it notes at every node: they name this machine's
+    folders.
+    """
+    import torch
+
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of the exporter, on torch's own older names
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: rows},),
+            input_names=["image"],
+            output_names=list(module(example)),
+            verbose=False,
+        )
+    assert program is not None  # of dynamo
+    for node in program.model.graph:
+        node.metadata_props.clear()
+    program.save(file, external_data=False)

@@ -12,6 +12,7 @@ import torch
 from holdfast.methods.networks.slimmable_widths import Configuration
 from holdfast.suites import api
 from holdfast.suites.config.errors import Fault
+from holdfast.suites.runtime import slim
 
 from .process import CommandLine
 
@@ -69,6 +70,43 @@ def test_what_is_exported_answers_as_the_network_does(run: Path, out: Path, cli:
     cli.here(*arguments, out=out, code=3)  # the file is there
     shown = cli.here(*arguments, "--force", out=out).stdout
     assert f"{found['macs']:,}" in shown
+
+
+def test_what_is_exported_to_onnx_answers_as_the_network_does(run: Path, cli: CommandLine, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    file = tmp_path / "net.onnx"
+    found = json.loads(
+        cli.here("slim", str(run), "--budget", "0.8", "--export", str(file), "--json", out=tmp_path).stdout
+    )
+    assert found["export"] == str(file)
+    session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_inputs()] == ["image"]
+    assert [each.name for each in session.get_outputs()] == ["seg", "depth", "saliency"]
+    model: Any = api.load_run(run).model
+    configuration = Configuration(found["encoder"], tuple(found["decoders"].values()))
+    for rows in (1, 3):
+        image = torch.rand(rows, 3, 16, 16)
+        with torch.no_grad():
+            wanted = model.outputs((image - model.mean) / model.std, configuration)
+        got = session.run(list(wanted), {"image": image.numpy()})
+        for task, values in zip(wanted, got, strict=True):
+            torch.testing.assert_close(torch.from_numpy(values), wanted[task], rtol=1e-5, atol=1e-5)
+    assert b"/python" not in file.read_bytes()  # no places of this machine
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
+def test_without_its_packages_onnx_is_refused_before_anything_is_searched(
+    missing: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slim, "find_spec", lambda name: None if name == missing else True)
+    with pytest.raises(Fault) as caught:
+        api.slim(run, budget=0.8, export=tmp_path / "net.onnx")
+    assert caught.value.what == f"torch's ONNX exporter needs {missing}"
+    assert "pip install 'holdfast[onnx]'" in caught.value.next
+    assert not list(tmp_path.iterdir())
+    api.slim(run, budget=0.8, export=tmp_path / "net.pt2")  # needs neither
 
 
 @pytest.mark.parametrize(
