@@ -40,7 +40,7 @@ refusals: $(STAMP) ## docs/bad-inputs.md from what the tests see (a quarter of a
 	$(BIN)/python docs/generate/refusals.py --record .refusals.jsonl
 	rm -f .refusals.jsonl
 benchmarks: $(STAMP) ## speed beside named peers (about fifteen minutes)
-	cd /tmp && for each in start loop step together supcon supremix jem encoder sweep tracking mapped evaluation_memory; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done
+	cd /tmp && for each in start loop step together supcon supremix jem slimmable encoder sweep tracking mapped evaluation_memory; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done
 trials: $(STAMP) ## what is promised, tried: kills, damage, hostile inputs, servers, disks (minutes)
 	$(BIN)/python tests/trials --to build/trials.jsonl
 trials-nightly: $(STAMP) ## the same with 1,400 inputs and every suite (an hour and more)

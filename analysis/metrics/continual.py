@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 Cells = Mapping[tuple[int, int], tuple[float, int]]
 
@@ -13,6 +13,16 @@ def pooled(cells: Cells, t: int) -> float:
     row = [cell for (s, _), cell in cells.items() if s == t]
     count = sum(n for _, n in row)
     return sum(v * n for v, n in row) / count if count else 0.0
+
+
+def forgotten(values: Sequence[float], higher_is_better: bool = True) -> float:
+    """How much worse the last of ``values``, one after each experience, is than the best of those before: above 0 where
+    it is worse. Raises ValueError for fewer than two.
+    """
+    if len(values) < 2:
+        raise ValueError("what is forgotten shows after a further experience: two values or more are needed")
+    sign = 1 if higher_is_better else -1
+    return max(sign * value for value in values[:-1]) - sign * values[-1]
 
 
 def summary(cells: Cells, higher_is_better: bool = True) -> dict[str, float]:
@@ -39,6 +49,6 @@ def summary(cells: Cells, higher_is_better: bool = True) -> dict[str, float]:
         sign = 1 if higher_is_better else -1
         result["bwt"] = statistics.fmean(sign * (cells[last, j][0] - cells[j, j][0]) for j in old)
         result["forgetting"] = statistics.fmean(
-            max(sign * cells[t, j][0] for t in range(j, last)) - sign * cells[last, j][0] for j in old
+            forgotten([cells[t, j][0] for t in range(j, last + 1)], higher_is_better) for j in old
         )
     return result

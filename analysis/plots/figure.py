@@ -10,7 +10,7 @@ import importlib
 import math
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,6 +21,7 @@ SIDE = 9.0  # inches that a picture is high at most, whatever it shows
 DPI = 200
 DRAFT_DPI = 100
 SIZE = 9.0  # points of a heading; all else has 8
+ACROSS = 3  # panels beside each other
 CELLS = 144  # of a matrix that carry their number
 POINTS = 20_000  # of a scatter
 LABEL = 40  # characters of a name
@@ -128,6 +129,17 @@ def panels(width: float, height: float) -> Any:
     figure = Figure(figsize=(min(width, DOUBLE), min(height, SIDE)), layout="constrained")
     FigureCanvasAgg(figure)  # no global pyplot state, no display
     return figure
+
+
+def grid(count: int) -> tuple[Any, Sequence[Any]]:
+    """A figure with ``count`` panels, at most three beside each other, and their axes."""
+    across = max(1, min(count, ACROSS))
+    down = -(-max(1, count) // across)
+    figure = panels(SINGLE if across == 1 else DOUBLE, 2.6 * down + 0.4)
+    axes = figure.subplots(down, across, squeeze=False).flatten()
+    for spare in axes[count:]:
+        spare.set_visible(False)
+    return figure, axes[:count] if count else axes
 
 
 def save(figure: Any, path: Path) -> None:

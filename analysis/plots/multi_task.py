@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.core.multi_task import Task
-from .figure import DOUBLE, SINGLE, TICK, legend, measure, panels, save, short, styled, titled
+from .figure import TICK, grid, legend, measure, save, short, styled, titled
 from .palette import MARKERS, colour
 
 PANELS = 6  # of a picture, at most
 PAIRS = 6  # pairs of tasks in the picture of losses
-ACROSS = 3
 WIDTHS = 8  # lines of a panel
 GREY = "#BBBBBB"
 Pair = tuple[float, float]  # widths of encoder and decoder
@@ -31,7 +30,7 @@ def budget_curves(
     """
     known = [task for task in tasks if any(task.name in row for row in table.values())][:PANELS]
     by_cost = all(macs.get(pair) is not None for pair in table)
-    figure, axes = _grid(len(known))
+    figure, axes = grid(len(known))
     decoders = sorted({d for _, d in table})[-WIDTHS:]
     for one, task in zip(axes, known, strict=False):
         for k, decoder in enumerate(decoders):
@@ -57,7 +56,7 @@ def pareto_front(losses: Any, names: Sequence[str], path: Path) -> None:
     import numpy as np
 
     pairs = list(combinations(range(len(names)), 2))[:PAIRS]
-    figure, axes = _grid(len(pairs))
+    figure, axes = grid(len(pairs))
     points = np.asarray(losses, np.float64)
     for one, (i, j) in zip(axes, pairs, strict=True):
         two = points[:, [i, j]]
@@ -93,7 +92,7 @@ def preference_response(losses: Any, preferences: Any, names: Sequence[str], pat
 
     loss, r = (np.asarray(values, np.float64) for values in (losses, preferences))
     count = min(len(names), PANELS)
-    figure, axes = _grid(count)
+    figure, axes = grid(count)
     for k, one in zip(range(count), axes, strict=True):
         if len(names) == 3:
             _triangle(figure, one, r, loss[:, k], names, k)
@@ -123,14 +122,3 @@ def _triangle(figure: Any, axes: Any, r: Any, loss: Any, names: Sequence[str], t
     bar.outline.set_visible(False)
     bar.set_label("loss, lower is better")
     bar.ax.locator_params(nbins=4)
-
-
-def _grid(count: int) -> tuple[Any, Sequence[Any]]:
-    """A figure with ``count`` panels, at most three beside each other, and their axes."""
-    across = max(1, min(count, ACROSS))
-    down = -(-max(1, count) // across)
-    figure = panels(SINGLE if across == 1 else DOUBLE, 2.6 * down + 0.4)
-    axes = figure.subplots(down, across, squeeze=False).flatten()
-    for spare in axes[count:]:
-        spare.set_visible(False)
-    return figure, axes[:count] if count else axes

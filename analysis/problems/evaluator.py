@@ -91,6 +91,16 @@ class Evaluator:
         """
         return {}
 
+    def over_experiences(self, rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        """Metrics of how training went on, by their bare names: ``rows[t]`` holds what was measured of all test rows
+        seen by the end of experience t, the last what was measured now.
+        """
+        return {}
+
+    def course(self, rows: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, Picture]]:
+        """Pictures of the same, as :meth:`Measurement.pictures` gives those of the last experience."""
+        return iter(())
+
     def row_errors(self, outputs: Outputs, rows: Rows, split: str) -> NDArray[Any] | None:
         """How wrong what is predicted of each row of ``split`` is, [B] float64, more is worse: what the worst rows are
         found by. None: the problem knows no error of a single row.

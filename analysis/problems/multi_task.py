@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...datasets.core.multi_task import MultiTaskInfo, Task
 from ...datasets.core.preferences import simplex
 from ...datasets.core.source import require
+from ..metrics.continual import forgotten
 from ..metrics.methods_of_tasks import dominated_share
 from ..metrics.metric import Metric
 from ..metrics.multi_task import preference_response, uniformity
@@ -23,6 +24,7 @@ COSTS = ("macs", "parameters")
 _TASK = re.compile(r"task/(?P<task>[^@/]+)(@(?P<at>.+))?")
 _COST = re.compile(rf"(?P<cost>{'|'.join(COSTS)})(@(?P<at>.+))?")
 _WIDTH = re.compile(r"e(?P<e>[0-9.,e-]+)d(?P<d>[0-9.e-]+)")
+_MAIN = re.compile(r"(?P<place>task|width/[^/]+)/(?P<task>[^/]+)/(?P<metric>[^/]+)")
 _PREFERENCE = re.compile(r"p(\d+)")
 _MEASURES = (
     ("loss", False, "", "loss"),
@@ -55,6 +57,15 @@ def _declared() -> Iterator[Metric]:
         yield Metric(f"preference/{name}", False, "", f"{words}, mean over the preferences")
 
 
+def _forgetting() -> Iterator[Metric]:
+    worse = "how much worse its main metric is than the best after an earlier experience"
+    mean = "the same as a share of that best value, mean over the tasks of earlier experiences"
+    yield Metric("task/*/forgetting", False, "", f"{worse}, at full width")
+    yield Metric("width/*/*/forgetting", False, "", f"{worse}, at widths of encoder and decoder")
+    yield Metric("forgetting", False, "", f"{mean}, at full width")
+    yield Metric("width/*/forgetting", False, "", f"{mean}, at widths of encoder and decoders")
+
+
 class MultiTask(Evaluator):
     """Predictions hold ``task/NAME`` [B, outputs, ...] of every task at full width, and may hold
 
@@ -69,6 +80,10 @@ class MultiTask(Evaluator):
     (more than 8 tasks: estimated with 100,000 points); ``uniformity``, the mean over r of that of ω_i L_i(r); and
     ``preference_response``. What is measured at widths and under preferences is left out for validation rows, and a
     task without a label in the rows is left out.
+
+    Of tasks in sequence, ``task/NAME/forgetting`` and ``width/e0.25d0.5/NAME/forgetting``: how much worse the task's
+    main metric is than the best after an earlier experience, in its unit; ``forgetting`` and
+    ``width/e0.25d0.5/forgetting``: the same as a share of that best value, mean over the tasks that had one.
     """
 
     main: ClassVar[str] = "weighted_loss"
@@ -78,11 +93,14 @@ class MultiTask(Evaluator):
         Metric("uniformity", True, "", "how equal the preferred losses are, mean over preferences"),
         Metric("preference_response", True, "", "rank correlation of a task's preference and its negative loss"),
         *_declared(),
+        *_forgetting(),
         Metric("preference/*/*/loss", False, "", "loss under a preference"),
     )
     table: ClassVar[Sequence[str]] = (
         "weighted_loss/last",
         "weighted_loss/average",
+        "weighted_loss/forgetting",
+        "forgetting/last",
         *(f"task/*/{name}/last" for name in ("miou", "rmse", "mean_angle", "max_miou", "accuracy", "mae")),
         "hypervolume/last",
         "uniformity/last",
@@ -103,6 +121,56 @@ class MultiTask(Evaluator):
         columns = self.data.splits[split].columns
         targets = {task.name: columns[task.column].numpy() for task in self.info.tasks}
         return MultiTaskMeasurement(self.info.tasks, targets, self, whole=split != "valid")
+
+    def over_experiences(self, rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        values: dict[str, float] = {}
+        shares: dict[str, list[float]] = {}
+        for (place, name), each in self.courses(rows).items():
+            if len(each) < 2:
+                continue  # it has just arrived
+            task = self.info.task(name)
+            lost = forgotten(each, task.higher_is_better)
+            best = (max if task.higher_is_better else min)(each[:-1])
+            values[f"{place or 'task'}/{name}/forgetting"] = lost
+            if best:
+                shares.setdefault(place, []).append(lost / abs(best))
+        return values | {f"{place}/forgetting".lstrip("/"): float(np.mean(each)) for place, each in shares.items()}
+
+    def courses(self, rows: Sequence[Mapping[str, float]]) -> dict[tuple[str, str], list[float]]:
+        """By place (``width/e0.25d0.5``; empty: full width) and task, the task's main metric after every experience
+        from its first one on.
+        """
+        found: dict[tuple[str, str], list[float]] = {}
+        for name in rows[-1]:
+            cut = _MAIN.fullmatch(name)
+            if cut is not None and cut["metric"] == self.info.task(cut["task"]).metric:
+                place = "" if cut["place"] == "task" else cut["place"]
+                found[place, cut["task"]] = [row[name] for row in rows if name in row]
+        return found
+
+    def course(self, rows: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, Picture]]:
+        """The main metric of every task over the experiences, and what of it was forgotten at every pair of widths."""
+        from ..plots import sequence as plots
+
+        if len(rows) < 2:
+            return
+        lines: dict[str, dict[tuple[float, float], list[float]]] = {task.name: {} for task in self.info.tasks}
+        for (place, name), each in self.courses(rows).items():
+            width = _WIDTH.fullmatch(place.removeprefix("width/")) if place else None
+            if not place:
+                lines[name].setdefault((1.0, 1.0), each)
+            elif width is not None and "," not in width["e"]:
+                lines[name][float(width["e"]), float(width["d"])] = each
+        lines = {name: each for name, each in lines.items() if each}
+        yield "tasks.png", partial(plots.courses, lines, self.info.tasks, len(rows))
+        lost = {
+            task.name: {pair: forgotten(v, task.higher_is_better) for pair, v in lines[task.name].items() if len(v) > 1}
+            for task in self.info.tasks
+            if task.name in lines
+        }
+        lost = {name: table for name, table in lost.items() if len(table) > 1}
+        if lost:
+            yield "forgetting.png", partial(plots.forgetting_by_width, lost, self.info.tasks)
 
     @cached_property
     def constants(self) -> Array:

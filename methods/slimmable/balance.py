@@ -15,7 +15,8 @@ Kind = Literal["equal", "uncertainty", "gradnorm", "upgrad", "mgda", "pcgrad", "
 
 
 class Balance(nn.Module):
-    """Weighs losses [N], which have been multiplied by the tasks' fixed weights.
+    """Weighs losses [N], which have been multiplied by the tasks' fixed weights; of a sequence of tasks those in
+    training, whose weights alone move.
 
     - ``equal``: their sum. ``uncertainty``: log variances that are learnt (Kendall, Gal and Cipolla 2018).
     - ``gradnorm``: weights, of the mean 1, that equalise gradient norms on the encoder's last weight (Chen et al.
@@ -64,25 +65,27 @@ class Balance(nn.Module):
             head, *others = losses.values()
             return sum(others, start=head)
         stacked = torch.stack([loss.float() for loss in losses.values()])
+        chosen = torch.tensor([self.tasks.index(name) for name in losses], device=stacked.device)
         if self.kind == "uncertainty":
-            return uncertainty_weighted(stacked, self.log_variances)
+            return uncertainty_weighted(stacked, self.log_variances[chosen])
         if widest:
-            self._follow(stacked, encoder)
-        return (self.weights * stacked).sum()
+            self._follow(stacked, encoder, chosen)
+        return (self.weights[chosen] * stacked).sum()
 
-    def _follow(self, losses: Tensor, encoder: Sequence[nn.Parameter]) -> None:
-        """One gradient step of GradNorm's weights, which then are scaled to the mean 1."""
+    def _follow(self, losses: Tensor, encoder: Sequence[nn.Parameter], chosen: Tensor) -> None:
+        """One gradient step of GradNorm's weights of the tasks ``chosen``, which then are scaled to the mean 1."""
         last = [parameter for parameter in encoder if parameter.dim() > 1][-1]
         norms = torch.stack([torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in losses])
-        now = losses.detach()
-        unknown = self.first.isnan() & (now > 0)  # a task may have no label in the first batches
-        self.first = torch.where(unknown, now, self.first)
-        weights = self.weights.clone().requires_grad_()
+        now, first = losses.detach(), self.first[chosen]
+        unknown = first.isnan() & (now > 0)  # a task may have no label in the first batches
+        first = torch.where(unknown, now, first)
+        weights = self.weights[chosen].requires_grad_()
         with torch.enable_grad():
-            objective = gradnorm(norms, now, self.first.nan_to_num(), weights, self.alpha)
+            objective = gradnorm(norms, now, first.nan_to_num(), weights, self.alpha)
             (gradient,) = torch.autograd.grad(objective, weights)
-        moved = (self.weights - self.rate * gradient).clamp(min=1e-3)
-        self.weights = moved * len(moved) / moved.sum()
+        moved = (weights.detach() - self.rate * gradient).clamp(min=1e-3)
+        self.first = self.first.index_copy(0, chosen, first)
+        self.weights = self.weights.index_copy(0, chosen, moved * len(moved) / moved.sum())
 
     def _aggregator(
         self, encoder: Sequence[nn.Parameter]

@@ -40,6 +40,7 @@ class Preferring(MultiTask):
 
     Config: ClassVar[type[PreferringConfig]] = PreferringConfig
     config: PreferringConfig
+    distils: ClassVar[bool] = False
 
     def __init__(self, config: PreferringConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
@@ -102,6 +103,7 @@ class Preferring(MultiTask):
 
     def after_experience(self, view: ExperienceView) -> None:
         self._calibrate(view, list(self.evaluated_preferences()))
+        self.remember(view)
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         x, found = self._model.pixels(batch), priced(self.price(), len(batch["image"]))

@@ -19,7 +19,7 @@ from ..base import StepContext, UnfitError, Update, protocol
 from ..losses import ci_kd
 from ..networks.slimmable_search import BudgetError, overall, search
 from ..networks.slimmable_widths import Configuration, key_of, output_name
-from .multi_task import MultiTask, MultiTaskConfig, named, priced
+from .multi_task import MultiTask, MultiTaskConfig, named, priced, summed
 from .tasks import distilled, task_losses
 
 
@@ -62,13 +62,15 @@ class Slimmable(MultiTask):
     def __init__(self, config: SlimConfig, model: nn.Module, seed: int = 0) -> None:
         super().__init__(config, model, seed)
         self.scores: dict[str, float] = {}  # "task/NAME@e0.25d0.5" -> loss
+        self.last_scores: dict[str, float] = {}  # of each task those of the last experience that had labels of it
         self._chosen: list[Configuration] | None = None  # of each preference; made anew when needed
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"scores": self.scores}
+        return {"scores": self.scores, "last_scores": self.last_scores}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.scores, self._chosen = dict(state["scores"]), None
+        self.last_scores = dict(state.get("last_scores", self.scores))
 
     def before_experience(self, view: ExperienceView) -> None:
         super().before_experience(view)
@@ -98,20 +100,25 @@ class Slimmable(MultiTask):
     def after_experience(self, view: ExperienceView) -> None:
         super().after_experience(view)
         self._chosen = None
-        self.scores = self._scored(view)
+        self.last_scores = {**self.last_scores, **self._scored(view)}
+        self.scores = dict(self.last_scores)
 
     @torch.no_grad()
     def _scored(self, view: ExperienceView) -> dict[str, float]:
-        """Loss of each task at each evaluated pair of widths, on rows drawn from (seed, experience) alone."""
+        """Loss of each task in training at each evaluated pair of widths, on rows drawn from (seed, experience) alone,
+        and on those of the memory.
+        """
         order = torch.randperm(len(view.index), generator=generator(self.seed, f"scores/{view.experience}"))
         rows = view.index[order[: self.config.score_rows].to(view.index.device)]
+        rows = torch.cat([rows, view.memory.to(rows.device)])
         training, sums = self.training, dict[str, float]()
+        chosen = [task for task in self.tasks if task.name in self.active]
         self.eval()
         for part in rows.split(self.config.calibration_rows):
             batch = view.gather(part)
             x = self._model.pixels(batch)
             for configuration, outputs in self.passes_of(x, self.evaluated()):
-                for task, loss in task_losses(self.tasks, outputs, batch).items():
+                for task, loss in task_losses(chosen, outputs, batch).items():
                     d = configuration.decoders[0]
                     name = output_name(task, configuration.encoder, d)
                     sums[name] = sums.get(name, 0.0) + float(loss) * len(part) / len(rows)
@@ -136,8 +143,12 @@ class Slimmable(MultiTask):
         if self._chosen is None:
             costs, names = self.pricing(), self._model.tasks
             grid = self._model.grid
+            # a task that has not arrived yet counts nothing
             table: dict[Any, float] = {
-                (e, task, d): self.scores[output_name(task, e, d)] for e in grid for d in grid for task in names
+                (e, task, d): self.scores.get(output_name(task, e, d), 0.0)
+                for e in grid
+                for d in grid
+                for task in names
             }
             score = overall(table, names, dict.fromkeys(names, False))
             budget = self.config.budget * costs.whole(self.widest).macs
@@ -216,6 +227,7 @@ class Sandwich(Slimmable):
         return Configuration(widths[0], tuple(widths[1:]))
 
     def training_step(self, batch: Batch, ctx: StepContext) -> Iterator[Update]:
+        self.begin(ctx.view)
         yield from self.passes(batch, self.drawn(ctx.iteration))
 
     def passes(self, batch: Batch, configurations: Sequence[Configuration]) -> Iterator[Update]:
@@ -223,25 +235,26 @@ class Sandwich(Slimmable):
         each of ``configurations``; the optimizer moves after the last.
         """
         x = self._model.pixels(batch)
-        features = self._model.features(x, self.widest.encoder)
-        outputs = self.outputs(x, self.widest, features)
+        features, outputs = self.trained(x, self.widest)
         losses = self.weighted(outputs, batch)
         teacher = [f.detach() for f in features]
         answers = {task: y.detach() for task, y in outputs.items()}
-        yield self.balance.update(losses, self.shared(), step=not configurations, logs=named(losses))
-        del features, outputs, losses
+        extra, logs = self.from_previous(x, self.widest, features, outputs)
+        step = not configurations
+        yield self.balance.update(losses, self.shared(), extra=extra, step=step, logs={**named(losses), **logs})
+        del features, outputs, losses, extra
         for number, configuration in enumerate(configurations, 1):
-            features = self._model.features(x, configuration.encoder)
-            outputs = self.outputs(x, configuration, features)
+            features, outputs = self.trained(x, configuration)
             losses = self.weighted(outputs, batch)
             extra, logs = self.distillation(configuration, features, outputs, teacher, answers)
+            held, more = self.from_previous(x, configuration, features, outputs)
             yield self.balance.update(
                 losses,
                 self.shared(),
-                extra=extra,
+                extra=summed(extra, held),
                 widest=False,
                 step=number == len(configurations),
-                logs={**named(losses, "slim"), **logs},
+                logs={**named(losses, "slim"), **logs, **more},
             )
 
     def distillation(
@@ -260,7 +273,7 @@ class Distilling(Sandwich):
     """Base of what distils outputs in place, by the name of the loss in the journal."""
 
     def of_outputs(self, outputs: dict[str, Tensor], answers: dict[str, Tensor]) -> Tensor:
-        return distilled(self.tasks, outputs, answers)
+        return distilled([task for task in self.tasks if task.name in outputs], outputs, answers)
 
     @staticmethod
     def of_features(

@@ -57,7 +57,8 @@ def of_run(run: Run) -> None:
             if last is None:
                 evaluation.fit(len(run.stream) - 1)
                 last = evaluation.measure("test", range(len(evaluation.scenario.streams["test"])))
-            for name, picture in last.pictures():
+            course = run.problem.course([run.matrix.pooled[t] for t in range(run.matrix.rows)])
+            for name, picture in (*last.pictures(), *course):
                 with spared(folder / name, run.warn) as path:
                     picture(path)
 

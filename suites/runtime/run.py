@@ -298,6 +298,7 @@ class Run:
         measured = {split: self.evaluation.pooled(split, seen) for split in ("valid", *self.recipe.evaluate.sets)}
         beside = {f"{split}/{name}": value for split, each in measured.items() for name, value in each.items()}
         across = self.problem.across({"test": pooled, **{name: measured[name] for name in self.recipe.evaluate.sets}})
+        across |= self.problem.over_experiences([*(self.matrix.pooled[t] for t in range(number)), pooled])
         self.matrix.pooled[number] = pooled | beside | across
         self.measured(main, pooled[main])
         self.record.experience(beside | {f"{name}/pooled": value for name, value in across.items()}, number)

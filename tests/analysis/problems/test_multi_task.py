@@ -172,3 +172,54 @@ def test_pictures_are_those_that_the_predictions_allow(data: Any, tmp_path: Path
     for name, draw in measurement.pictures():
         draw(tmp_path / name)
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["budget.png", "pareto.png", "preferences.png"]
+
+
+SEQUENCE: list[dict[str, float]] = [
+    {"task/seg/miou": 0.8, "task/seg/loss": 1.0, "width/e0.5d1/seg/miou": 0.6, "width/e1d1/seg/miou": 0.8},
+    {
+        "task/seg/miou": 0.9,
+        "width/e0.5d1/seg/miou": 0.3,
+        "width/e0.5d1/macs": 5.0,
+        "task/depth/rmse": 0.5,
+        "width/e0.5d1/depth/rmse": 0.4,
+    },
+    {
+        "task/seg/miou": 0.6,
+        "width/e0.5d1/seg/miou": 0.45,
+        "task/depth/rmse": 1.0,
+        "width/e0.5d1/depth/rmse": 0.3,
+        "width/e0.5d1/depth/loss": 0.1,
+        "task/salient/max_miou": 0.5,
+        "preference/p0/seg/loss": 0.1,
+        "weighted_loss": 1.0,
+    },
+]
+
+
+def test_what_of_each_task_is_forgotten_at_each_width(data: Any) -> None:
+    problem = MultiTask(data)
+    assert problem.over_experiences(SEQUENCE[:1]) == {}
+    values = problem.over_experiences(SEQUENCE)
+    assert values == pytest.approx(
+        {
+            "task/seg/forgetting": 0.3,  # of the best, which was in the middle
+            "task/depth/forgetting": 0.5,
+            "forgetting": (0.3 / 0.9 + 0.5 / 0.5) / 2,
+            "width/e0.5d1/seg/forgetting": 0.15,
+            "width/e0.5d1/depth/forgetting": -0.1,  # it became better
+            "width/e0.5d1/forgetting": (0.15 / 0.6 - 0.1 / 0.4) / 2,
+        }
+    )
+    known = measures.metrics("multi_task")
+    assert all(known[f"{name}/last"].higher_is_better is False for name in values)
+
+
+def test_pictures_of_a_sequence_of_tasks(data: Any, tmp_path: Path) -> None:
+    problem = MultiTask(data)
+    assert not list(problem.course(SEQUENCE[:1]))
+    assert [name for name, _ in problem.course(SEQUENCE)] == ["tasks.png", "forgetting.png"]
+    single = [{name: value for name, value in row.items() if name.startswith("task/")} for row in SEQUENCE]
+    assert [name for name, _ in problem.course(single)] == ["tasks.png"]  # of a network of one width
+    for name, draw in problem.course(SEQUENCE):
+        draw(tmp_path / name)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"tasks.png", "forgetting.png"}
