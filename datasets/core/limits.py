@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 from .errors import DataError
 
-GIB = 2**30
+GIB, MIB = 2**30, 2**20
 UNKNOWN = 8 * GIB  # bytes of memory of a machine that does not say how many it has
 
 _chosen: ContextVar[int | None] = ContextVar("limit", default=None)
@@ -42,12 +42,15 @@ def excess(size: int) -> str:
     """That ``size`` bytes are more than one input may take, in words; empty where they are not."""
     if size <= largest():
         return ""
-    return f"about {_gib(size)} GiB of memory, and data.max_gib allows {_gib(largest())}"
+    return f"about {in_words(size)} of memory, and data.max_gib allows {in_words(largest())}"
 
 
-def _gib(size: int) -> str:
-    """In GiB, with as many digits as say something."""
-    return f"{size / GIB:,.1f}" if size >= GIB else f"{size / GIB:.2g}"
+def in_words(size: float) -> str:
+    """Bytes as a person says them: ``12.5 GiB``, below one ``768 MiB``, below a thousandth of that ``3 bytes``."""
+    if size < MIB / 1000:
+        return f"{size:,.0f} bytes"
+    value, unit = (size / GIB, "GiB") if size >= GIB else (size / MIB, "MiB")
+    return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
 
 
 def require(size: int, what: str) -> None:

@@ -17,13 +17,12 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from . import cache, fingerprints, mapped
+from . import cache, fingerprints, limits, mapped
 from .errors import DataError
 from .source import DataInfo, Source
 from .table import Column, Lazy, Ragged, Table
 
 Store = Literal["memory", "mapped"]
-GIB = 2**30
 FILE = "x.npy"
 _chosen: ContextVar[Store] = ContextVar("store", default="memory")
 
@@ -83,8 +82,8 @@ def require_memory(size: int, what: str) -> None:
     left = memory_left()
     if left is not None and size > left:
         raise DataError(
-            f"{what}: {_gib(size)} of memory are needed and {_gib(left)} are left: data.store=mapped keeps the columns "
-            "on disk"
+            f"{what}: {limits.in_words(size)} of memory are needed and {limits.in_words(left)} are left: "
+            "data.store=mapped keeps the columns on disk"
         )
 
 
@@ -93,13 +92,9 @@ def require_disk(size: int, what: str) -> None:
     left = disk_left()
     if size > left:
         raise DataError(
-            f"{what}: {_gib(size)} of disk are needed and {_gib(left)} are left at {cache.root()}: free some "
-            "(suites data clean), or set HOLDFAST_CACHE to a folder on a larger disk"
+            f"{what}: {limits.in_words(size)} of disk are needed and {limits.in_words(left)} are left at {cache.root()}"
+            ": free some (suites data clean), or set HOLDFAST_CACHE to a folder on a larger disk"
         )
-
-
-def _gib(size: int) -> str:
-    return f"{size / GIB:.1f} GiB"
 
 
 def sizes(source: Source[DataInfo]) -> dict[str, int]:

@@ -30,17 +30,12 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
                 raw = file.read(most + 1)
             large = len(raw) > most
         if large:
-            raise OSError(f"more than {_in_words(most)}")
+            raise OSError(f"more than {limits.in_words(most)}")
         return raw
     except FileNotFoundError as error:
         raise DataError(f"{path}: missing") from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: unreadable ({error})") from error
-
-
-def _in_words(size: int) -> str:
-    """Bytes as a person says them."""
-    return f"{size / 2**30:.4g} GiB" if size >= 2**30 else f"{size / 2**20:.4g} MiB"
 
 
 def read_text(path: Path, most: int = LARGEST) -> str:

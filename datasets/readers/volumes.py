@@ -81,7 +81,7 @@ def _unpacked(path: Path, kinds: tuple[Any, ...]) -> tuple[bytes, Any]:
         limits.require(most, f"{path}: values from byte {header.get_data_offset()} on")
         raw = head + file.read(max(0, most - len(head)))
         if file.read(1):
-            raise DataError(f"{path}: more than {SLACK >> 20} MiB behind the last of its {count} values")
+            raise DataError(f"{path}: more than {limits.in_words(SLACK)} behind the last of its {count} values")
     return raw, kind
 
 

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ...datasets.core import limits
 from ...datasets.core.seeds import derive
 from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
@@ -174,8 +175,8 @@ class Views(Method[Classifier]):
                 if not done:
                     shape = torch.Size((max(self.modes) + 1, len(rows), *x.shape[1:]))
                     if shape.numel() > 4 * 2**30:
-                        size = shape.numel() / 2**30
-                        text = f"cached translations take {size:.1f} GiB: translate_views online needs none"
+                        size = limits.in_words(shape.numel())
+                        text = f"cached translations take {size}: translate_views online needs none"
                         warnings.warn(text, stacklevel=2)
                     cache = torch.zeros(shape, dtype=torch.uint8)
                 for m in self.modes:

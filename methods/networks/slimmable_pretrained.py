@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...datasets.core import limits
 from ..base import UnfitError
 from .slimmable_encoders import SlimEncoder
 
@@ -49,7 +50,7 @@ def load_pretrained(encoder: SlimEncoder, path: Path) -> list[str]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LIMIT:
-            raise UnfitError(f"{path} is larger than {LIMIT // 2**30} GiB: it holds more than an encoder")
+            raise UnfitError(f"{path} is larger than {limits.in_words(LIMIT)}: it holds more than an encoder")
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 

@@ -34,12 +34,13 @@ def examine(out: Path) -> dict[str, Any]:
         add("threads", str(torch.get_num_threads()))
     except Exception as error:
         add("GPU", str(error), False, "make install")
-    near = next(p for p in [out.resolve(), *out.resolve().parents] if p.exists())
-    free = shutil.disk_usage(near).free / 2**30
-    add("disk", f"{free:.1f} GiB free at {near}", free > 1, "free some space, or choose another folder with --out")
-    add("runs folder", str(out.resolve()), os.access(near, os.W_OK), "choose a folder that you may write with --out")
-    from ...datasets.core import cache
+    from ...datasets.core import cache, limits
 
+    near = next(p for p in [out.resolve(), *out.resolve().parents] if p.exists())
+    free = shutil.disk_usage(near).free
+    advice = "free some space, or choose another folder with --out"
+    add("disk", f"{limits.in_words(free)} free at {near}", free > limits.GIB, advice)
+    add("runs folder", str(out.resolve()), os.access(near, os.W_OK), "choose a folder that you may write with --out")
     damaged = [row["digest"][:12] for row in cache.entries() if not row["whole"]]
     add(
         "cache",
