@@ -183,8 +183,8 @@ class StudyResult(File):
     trials: list[dict[str, Any]] = []
 
 
-class Identity(File):
-    """``identity.json``: what MLflow gets of a run besides its points, and its store."""
+class RunFacts(File):
+    """What MLflow gets of a run besides its points."""
 
     run_uid: str
     suite: str
@@ -194,15 +194,20 @@ class Identity(File):
     params: dict[str, str]
     tags: dict[str, str]
     dataset: dict[str, str]
+    name: str = ""  # by default <method>-s<seed>
+    parent_name: str = ""  # by default the folder of the invocation
+    note: str = ""  # Markdown on the run's page
+    experiment_note: str = ""  # on that of the experiment, where it has none
+    view: str = ""  # of the experiment's runs (tracking.shown.view_state)
+    shown: dict[str, Any] | None = None  # which points are sent (tracking.shown.Shown); None: all
+    started: int | None = None  # milliseconds since 1970
+    matrix: list[dict[str, str]] | None = None  # name and digest of each test experience; None: no matrix is sent
+
+
+class Identity(RunFacts):
+    """``identity.json``."""
+
     uri: str
-    name: str = ""
-    parent_name: str = ""
-    note: str = ""
-    experiment_note: str = ""
-    view: str = ""
-    shown: dict[str, Any] | None = None
-    started: int | None = None
-    matrix: list[dict[str, str]] | None = None
 
 
 class StoreState(File):

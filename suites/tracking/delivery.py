@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import threading
@@ -49,7 +48,7 @@ class Delivery:
 
     def __init__(self, folder: Path, identity: RunIdentity, uri: str) -> None:
         identity = _as_begun(folder, identity)
-        document = {**dataclasses.asdict(identity.public()), "uri": stored(uri)}
+        document = {**identity.public().model_dump(), "uri": stored(uri)}
         write_atomic(folder / "identity.json", json.dumps(document).encode())
         self._sender = Sender(folder, identity, uri)
         self._sender.state["ended"] = None
@@ -155,7 +154,7 @@ def _as_begun(folder: Path, identity: RunIdentity) -> RunIdentity:
         begun, _ = RunIdentity.of_folder(folder)
     except Fault:
         return identity
-    return dataclasses.replace(identity, shown=begun.shown) if begun.run_uid == identity.run_uid else identity
+    return identity.model_copy(update={"shown": begun.shown}) if begun.run_uid == identity.run_uid else identity
 
 
 def sync(path: Path, tracking_uri: str | None = None) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import ConfigDict
 
 from ..config import run_files
 from ..config.errors import Fault
@@ -26,37 +26,20 @@ UID, INVOCATION = "holdfast.run_uid", "holdfast.invocation_uid"
 NOTE = "mlflow.note.content"
 
 
-@dataclass(frozen=True)
-class RunIdentity:
-    """What MLflow gets of a run besides its points."""
+class RunIdentity(run_files.RunFacts):
+    """What MLflow gets of a run besides its points; what else ``identity.json`` holds is no part of it."""
 
-    run_uid: str
-    suite: str
-    invocation_uid: str
-    method: str
-    seed: int
-    params: dict[str, str]
-    tags: dict[str, str]
-    dataset: dict[str, str]
-    name: str = ""  # by default <method>-s<seed>
-    parent_name: str = ""  # by default the folder of the invocation
-    note: str = ""  # Markdown on the run's page
-    experiment_note: str = ""  # on that of the experiment, where it has none
-    view: str = ""  # of the experiment's runs (:func:`.shown.view_state`)
-    shown: dict[str, Any] | None = None  # which points are sent (:class:`.shown.Shown`); None: all
-    started: int | None = None  # milliseconds since 1970
-    matrix: list[dict[str, str]] | None = None  # name and digest of each test experience; None: no matrix is sent
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     @classmethod
     def of_folder(cls, folder: Path) -> tuple[RunIdentity, str]:
         """What ``identity.json`` of a run holds, and the address of its store. Raises Fault where it is damaged."""
         document = run_files.read(folder / "identity.json", run_files.Identity)
-        fields = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in document.items() if name in fields}), str(document["uri"])
+        return cls.model_validate(document), str(document["uri"])
 
     def public(self) -> RunIdentity:
         """As it may leave the machine: no passwords, no home."""
-        return RunIdentity(**written(dataclasses.asdict(self)))
+        return RunIdentity(**written(self.model_dump()))
 
 
 def points_between(path: Path, start: int, stop: int, most: int = BATCH) -> tuple[list[dict[str, Any]], int]:

@@ -14,7 +14,9 @@ import requests
 from holdfast.suites.tracking import answers, deadline, delivery, parents, sender
 from holdfast.suites.tracking.store import client_class
 
-IDENTITY = sender.RunIdentity("u", "s", "i", "m", 0, {}, {}, {})
+IDENTITY = sender.RunIdentity(
+    run_uid="u", suite="s", invocation_uid="i", method="m", seed=0, params={}, tags={}, dataset={}
+)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 

@@ -26,6 +26,7 @@ from holdfast.suites.tracking.store import make_store
 
 from .process import CommandLine
 from .sweeps import SMALL, SUITE
+from .test_answers import IDENTITY
 
 BIN = Path(sys.executable).parent
 
@@ -220,6 +221,6 @@ def test_the_end_of_a_run_waits_for_tables_that_are_being_made(
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "journal.jsonl").write_text("")
-    delivery = tracking.Delivery(folder, sender.RunIdentity("u", "s", "i", "m", 0, {}, {}, {}), where.format(tmp_path))
+    delivery = tracking.Delivery(folder, IDENTITY, where.format(tmp_path))
     delivery.start()
     assert delivery.finish("FINISHED", timeout=0.05).problem == problem
