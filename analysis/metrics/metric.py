@@ -51,7 +51,7 @@ class Metrics(Mapping[str, Metric]):
     Args:
         main: the metric of the matrix, one of ``scored``.
         scored: what the evaluator's ``score`` gives; a summary holds them with a suffix (``average``, ``last``; the
-            main one also ``average_rows``, ``bwt``, ``forgetting``) and, for validation rows, the prefix ``valid/``.
+            main one all of :func:`continual.summary`) and, for validation rows, the prefix ``valid/``.
         whole: what is written under its own name (checks between stages, costs, losses).
         sets: evaluation sets beside test; what is scored of one has its name before it, as ``valid/`` for validation.
 
@@ -89,6 +89,9 @@ class Metrics(Mapping[str, Metric]):
         self._list(self.main, f"{main}/average_rows")
         self._list(replace(self.main, higher_is_better=True), f"{main}/bwt")
         self._list(replace(self.main, higher_is_better=False), f"{main}/forgetting")
+        self._list(self.main, f"{main}/plasticity")
+        self._list(replace(self.main, higher_is_better=True, unit=""), f"{main}/stability")
+        self._list(self.main, f"{main}/generalisability")
         self._listed |= {metric.name: metric for metric in whole}
 
     def _list(self, metric: Metric, name: str) -> None:

@@ -260,6 +260,13 @@ class EvaluateSection(Section):
         ),
     )
     predictions_mib: int = Field(512, ge=1, description="of predictions: most that a run keeps")
+    future: bool = Field(
+        False,
+        description=(
+            "after each experience the test rows of those still to come are measured too, for "
+            "MAIN/generalisability; where they bring new classes, accuracy on them is 0"
+        ),
+    )
     sets: dict[str, SetSection] = Field(
         default_factory=dict, description="name -> rows that are evaluated too; their metrics are NAME/METRIC/last, ..."
     )

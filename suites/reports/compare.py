@@ -22,7 +22,7 @@ from ..config.documents import flat, read_yaml
 from ..config.errors import Fault
 from ..config.evidence import Tuned
 from ..runtime import folders
-from . import aggregates, orders
+from . import aggregates, continual, orders
 
 if TYPE_CHECKING:
     from ...analysis.metrics.metric import Metric
@@ -235,11 +235,15 @@ def _compared(
         raise Fault.usage(what, "--metric", "suites compare ... --metric NAME")
     declared = _direction(tasks, metric)
     over = differs(tasks)
+    ways = {name: _direction(tasks, name) for name in continual.names(metric) if name in measured}
     documents, measured_in = [], []
     for task, name in zip(tasks, names(tasks), strict=True):
         values = values_of(task, metric)
         if values:
             document = _task_document(task, name, values, declared, than, rope)
+            beside = {one: values_of(task, one) for one in ways}
+            overlap = task.overlap if task.resampled else 0.0
+            document["continual"] = continual.measured(beside, ways, overlap)
             documents.append({**document, "at": task.data[over] if over else None})
             measured_in.append(values)
     apart = aggregates.apart(tasks)

@@ -19,6 +19,7 @@ def tables(document: Mapping[str, Any]) -> list[Table]:
     shown = list(_side_by_side(several)) if several else [_table(document, task) for task in document["tasks"]]
     shown += [_ranked(one) for one in several or [document] if one["ranks"]]
     shown += [_aggregated(one) for one in several or [document] if len(one["tasks"]) > 1 and _averaged(one)]
+    shown += [_continual(task) for task in document["tasks"] if task["continual"]]
     for one in several or [document]:
         shown += orders.tables(one)
     for task in document["tasks"]:
@@ -31,7 +32,11 @@ def tables(document: Mapping[str, Any]) -> list[Table]:
 
 def _arrow(document: Mapping[str, Any]) -> str:
     """The metric with its better direction."""
-    return f"{document['metric']} {'↑' if document['higher_is_better'] else '↓'}"
+    return f"{document['metric']} {_way(document)}"
+
+
+def _way(document: Mapping[str, Any]) -> str:
+    return "↑" if document["higher_is_better"] else "↓"
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
@@ -83,6 +88,21 @@ def _table(document: Mapping[str, Any], task: Mapping[str, Any]) -> Table:
     if single:
         return title, ["method", _arrow(document), difference, "verdict"], rows
     return title, ["method", task["unit"], _arrow(document), difference, "p (Holm)", "verdict", DETECTABLE], rows
+
+
+def _continual(task: Mapping[str, Any]) -> Table:
+    """What was learnt, kept and known ahead, methods in the order of the comparison."""
+    found = task["continual"]
+    header = ["method", *(f"{one['metric'].replace('/', chr(10), 1)} {_way(one)}" for one in found)]
+    rows = []
+    for method in (row["method"] for row in task["methods"]):
+        known = [one["methods"].get(method) for one in found]
+        if any(known):
+            rows.append([method, *(pm(one["mean"], one["half"]) if one else "-" for one in known)])
+    said = "plasticity: of an experience just learnt; stability: the share of it kept later"
+    if any(one["metric"].endswith("/generalisability") for one in found):
+        said += "; generalisability: of experiences still to come"
+    return f"{task['task']}: {said}", header, rows
 
 
 def _side_by_side(documents: Sequence[Mapping[str, Any]]) -> Iterator[Table]:

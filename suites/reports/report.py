@@ -145,7 +145,7 @@ def _side_by_side(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Other metrics in one table a task; what the first document's tables say of the settings is not said again."""
     if not documents:
         return []
-    bare = [{**task, "unequal": []} for task in documents[0]["tasks"]]
+    bare = [{**task, "unequal": [], "continual": []} for task in documents[0]["tasks"]]
     return [{**documents[0], "tasks": bare, "metrics": documents}]
 
 

@@ -48,6 +48,10 @@ class Evaluation:
         streams = self.scenario.streams
         return list(range(number + 1 if len(streams["train"]) > 1 else len(streams["test"])))
 
+    def ahead(self, number: int) -> list[int]:
+        """Test experiences still to come after experience ``number``."""
+        return list(range(len(self.seen(number)), len(self.scenario.streams["test"])))
+
     def count(self, split: str, number: int) -> int:
         """Rows of an evaluation experience."""
         return len(self.scenario.streams[split][number].rows)
@@ -98,6 +102,16 @@ class Evaluation:
             self.last = pooled
         metrics = [own.compute() for own in each]
         return metrics, metrics[0] if len(each) == 1 else pooled.compute()
+
+    def unseen(self, numbers: Sequence[int]) -> list[dict[str, float]]:
+        """Metrics of each of the test experiences ``numbers``; nothing of their predictions is kept."""
+        each = [self.problem.measurement("test") for _ in numbers]
+        with self._evaluating():
+            for number, own in zip(numbers, each, strict=True):
+                experience = self.scenario.streams["test"][number]
+                for outputs, rows in self._made(experience.table, experience.rows):
+                    own.update(outputs, rows)
+        return [own.compute() for own in each]
 
     def pooled(self, split: str, numbers: Sequence[int]) -> dict[str, float]:
         """Metrics of all rows of the experiences ``numbers`` of a split."""

@@ -285,13 +285,14 @@ class Run:
             self.after_row(self.folder, self.valid(number))
 
     def evaluate(self, number: int) -> None:
-        """After experience ``number``: all seen test experiences, and beside them the validation stream and
-        the evaluation sets."""
+        """After experience ``number``: all seen test experiences (with ``evaluate.future`` those to come too), and
+        beside them the validation stream and the evaluation sets."""
         self.progress.stage, self.progress.epochs = "evaluation", 0
         seen, main = self.evaluation.seen(number), self.problem.main
         self.evaluation.fit(number)
         each, pooled = self.evaluation.each_and_pooled("test", seen)
-        for j, metrics in zip(seen, each, strict=True):
+        ahead = self.evaluation.ahead(number) if self.recipe.evaluate.future else []
+        for j, metrics in zip([*seen, *ahead], [*each, *self.evaluation.unseen(ahead)], strict=True):
             self.matrix.cells[number, j] = (metrics[main], self.evaluation.count("test", j))
             self.record.experience({f"{main}/exp_{j}": metrics[main]}, number)
         self.record.experience({f"{name}/pooled": value for name, value in pooled.items()}, number)

@@ -87,6 +87,25 @@ def test_the_metrics_are_those_of_the_predictions(whole: Path) -> None:
     assert all(int(row["probabilities"].argmax()) == int(row["label"]) for row in rows)
 
 
+def test_experiences_to_come_are_measured_where_that_is_asked_for(whole: Path, out: Path, cli: CommandLine) -> None:
+    """They fill the matrix above its diagonal and move no other number; classes that are not learnt yet score 0."""
+    folder = Path(cli.here(*ER, "evaluate.future=true", out=out).document["runs"][0]["folder"])
+    plain, ahead = (json.loads((path / "summary.json").read_text()) for path in (whole, folder))
+    assert ahead.pop("accuracy/generalisability") == 0.0
+    assert {k: v for k, v in ahead.items() if "seconds" not in k} == {
+        k: v for k, v in plain.items() if "seconds" not in k
+    }
+    lines = list(csv.DictReader((folder / "matrix.csv").read_text().splitlines()))
+    assert len(lines) == 25
+    assert [x for x in lines if x["test_experience"] <= x["after_experience"]] == list(
+        csv.DictReader((whole / "matrix.csv").read_text().splitlines())
+    )
+    document = cli.here("compare", str(whole), "--json", out=out).document
+    beside = {one["metric"]: one["methods"]["er"]["mean"] for one in document["tasks"][0]["continual"]}
+    assert beside == {name: plain[name] for name in beside}
+    assert {"accuracy/plasticity", "accuracy/stability", "accuracy/forgetting"} == set(beside)
+
+
 def test_real_files_run_at_their_size(out: Path, cli: CommandLine) -> None:
     data = out / "data"
     data.mkdir()

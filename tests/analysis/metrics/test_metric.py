@@ -21,6 +21,9 @@ ACCURACY = Metrics("accuracy", [Metric("accuracy", True), Metric("wer", False)],
         (MAE, "valid/mae/last", False),
         (MAE, "mae/bwt", True),
         (MAE, "mae/forgetting", False),
+        (MAE, "mae/plasticity", False),
+        (MAE, "mae/stability", True),
+        (MAE, "mae/generalisability", False),
         (MAE, "mae/exp_12", False),
         (MAE, "mae/pooled", False),
         (MAE, "valid/mae", False),
@@ -79,7 +82,7 @@ def test_the_sign_of_an_errors_bwt_and_forgetting_is_the_declared_one() -> None:
             )
             for value in (kept, lost)
         )
-        for measure in ("bwt", "forgetting", "last", "average", "average_rows"):
+        for measure in ("bwt", "forgetting", "last", "average", "average_rows", "stability"):
             full = f"{name}/{measure}"
             assert known[full].better(good[full], than=bad[full]), full
 
