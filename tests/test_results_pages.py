@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from holdfast.suites.config import catalog
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.reports import compare, compared
 
@@ -40,6 +41,8 @@ generate, export = script("results"), script("export")
 READ = {path.stem: generate.read(path) for path in sorted(SOURCES.glob("*.yaml"))}
 TABLES = [(name, item) for name, source in READ.items() for item in source.content if isinstance(item, generate.Table)]
 COMPUTED = [table for _, table in TABLES if table.runs]
+BOARDS = [(name, item) for name, source in READ.items() for item in source.content if isinstance(item, generate.Board)]
+OF_BOARDS = [(name, one) for name, board in BOARDS for one in board.board]
 PROBLEMS = {
     "coconut": "speech",
     "supremix": "regression",
@@ -57,7 +60,8 @@ def test_the_pages_are_what_their_sources_give() -> None:
 
 
 def test_every_csv_is_of_some_table() -> None:
-    assert sorted(path.name for path in SOURCES.glob("*.csv")) == sorted({table.runs for table in COMPUTED})
+    used = {table.runs for table in COMPUTED} | {csv for _, one in OF_BOARDS for csv in (one.runs, one.more, one.costs)}
+    assert sorted(path.name for path in SOURCES.glob("*.csv")) == sorted(used - {""})
 
 
 def test_a_page_follows_its_csv(tmp_path: Path) -> None:
@@ -108,6 +112,57 @@ def test_a_table_computes_what_compare_computes(table: Any, monkeypatch: pytest.
     assert checked or not {"interval", "difference", "p"} & {column.show for column in table.columns}
 
 
+@pytest.mark.parametrize(
+    ("name", "one"), [pair for pair in OF_BOARDS if pair[1].runs], ids=lambda value: str(value)[:20]
+)
+def test_a_board_has_every_method_and_computes_what_compare_computes(
+    name: str, one: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (board,) = [board for page, board in BOARDS if page == name]
+    cells = generate.measured(board, one, SOURCES)
+    assert sorted(cells) == sorted(catalog.recipe(one.suite, None).methods)
+    task = compare.Task(one.suite, board.problem, {}, overlap=float(generate.Fraction(one.overlap)))
+    with (SOURCES / one.runs).open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            if line["method"] in cells:
+                entrant = next((e for e in task.entrants if e.method == line["method"]), None)
+                if entrant is None:
+                    entrant = compare.Entrant(line["method"], {})
+                    task.entrants.append(entrant)
+                metrics = {n: float(v) for n, v in line.items() if v and n.count("/")}
+                entrant.metrics[int(line["seed"]), int(line["data_seed"])] = metrics
+    monkeypatch.setattr(compare, "collect", lambda targets, out: ([task], []))
+    measured = {entrant.method for entrant in task.entrants}
+    for place, metric in enumerate(board.columns.values(), start=1):
+        document = compare.compare([], Path(), metric, None)
+        expected = {row["method"]: compared.pm(row["mean"], row["half"]) for row in document["tasks"][0]["methods"]}
+        assert {m: c[place] for m, c in cells.items() if m in measured} == expected
+    rest = {m: c for m, c in cells.items() if m not in measured}
+    assert all((c[0] == "0" and set(c[1:]) == {"no runs"}) or c[0].endswith("‡") for c in rest.values())
+    assert [m for m in cells if m in measured] == list(cells)[: len(measured)], "what was not measured stands last"
+
+
+def test_a_wrong_board_is_one_message(tmp_path: Path) -> None:
+    shutil.copy(SOURCES / "coconut-slurp.csv", tmp_path / "a.csv")
+    good = {"title": "A", "suite": "coconut_slurp", "command": "suites run coconut_slurp", "runs": "a.csv"}
+    board = {"problem": "speech", "columns": {"average": "accuracy/average"}, "costs": {}, "board": [good]}
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump({"title": "A", "content": [board]}))
+    text = generate.pages(tmp_path)["a.md"]
+    assert "| finetune | 0 | no runs |" in text
+    assert "| er | 3 | 0.3" in text
+    for change, message in (
+        ({"board": [{**good, "runs": "b.csv"}]}, "the CSV of a table is missing"),
+        ({"board": [{**good, "suite": "coconut"}]}, "coconut"),
+        ({"columns": {"F1": "slu_f1/last"}}, "the CSV has no column slu_f1/last"),
+        ({"columns": {"F1": "slu_f2/last"}}, "unknown metric 'slu_f2/last'"),
+    ):
+        path.write_text(yaml.safe_dump({"title": "A", "content": [{**board, **change}]}))
+        with pytest.raises(Fault) as caught:
+            generate.pages(tmp_path)
+        assert message in caught.value.what
+
+
 def test_the_smallest_difference_is_found_in_four_of_five() -> None:
     """Against the noncentral t: the power of the paired test at that difference."""
     from scipy.stats import nct, t
@@ -132,7 +187,7 @@ def filled(table: Any, command: str) -> str:
 @pytest.mark.parametrize("name", sorted(READ))
 def test_the_commands_of_the_tables_can_be_run(name: str) -> None:
     wrong = []
-    for page, table in TABLES:
+    for page, table in [*TABLES, *OF_BOARDS]:
         if page != name:
             continue
         assert table.command.strip(), "every table names its command"

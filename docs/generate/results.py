@@ -3,10 +3,11 @@
     python docs/generate/results.py            writes the pages
     python docs/generate/results.py --check    writes nothing; exit code 1 where a page is not what its source gives
 
-A source has a title, one line for the index, and the content in order: texts (Markdown) and tables. A table has the
-command that made it, and ``cells`` (figures as published, whose runs are not kept) or ``runs``: a CSV of
+A source has a title, one line for the index, and the content in order: texts (Markdown), tables, boards. A table has
+the command that made it, and ``cells`` (figures as published, whose runs are not kept) or ``runs``: a CSV of
 docs/generate/export.py with the rows and columns to compute. A row without all its runs takes its figures from
-``published``, marked on the page. The statistics are those of ``suites compare``.
+``published``, marked on the page. A board has every method of its suites on each of its data sets, what is measured
+beside what it costs; a cell without a run says so. The statistics are those of ``suites compare``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Literal
 
 import yaml
 from holdfast.analysis import statistics
-from holdfast.suites.config import measures
+from holdfast.suites.config import catalog, measures
 from holdfast.suites.config.errors import Fault
 from holdfast.suites.reports.compared import pm, probability
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -69,6 +70,28 @@ class Table(Strict):
     problem: str = ""  # declares which way a metric is better
 
 
+class DataSet(Strict):
+    """One data set of a board: the suite whose methods are its rows, and the CSV of their runs (none: no run)."""
+
+    title: str
+    suite: str
+    command: str
+    where: dict[str, str] = {}
+    runs: str = ""
+    more: str = ""  # runs on other seeds or data, for methods that ``runs`` lacks; marked
+    overlap: str = Field("0", pattern=r"^\d+(/\d+)?$")
+    costs: str = ""  # CSV of what a run costs; none: not recorded
+
+
+class Board(Strict):
+    """Every method of the suites, a table a data set and one of all by the first column."""
+
+    board: list[DataSet]
+    problem: str
+    columns: dict[str, str]  # title -> metric
+    costs: dict[str, str]  # title -> metric
+
+
 class Pages(Strict):
     """The list of pages, in the index."""
 
@@ -78,7 +101,7 @@ class Pages(Strict):
 class Source(Strict):
     title: str
     summary: str = ""
-    content: list[str | Table | Pages]
+    content: list[str | Table | Pages | Board]
 
 
 def wrong(what: str, where: str) -> Fault:
@@ -94,17 +117,21 @@ def cells_of(text: str) -> list[list[str]]:
     return rows
 
 
+def lines_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV. Raises Fault where it is missing."""
+    if not path.is_file():
+        raise wrong("the CSV of a table is missing", str(path))
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 class Computed:
     """The figures of a table from its CSV."""
 
     def __init__(self, table: Table, folder: Path) -> None:
         self.table, self.where = table, table.runs
         self.overlap = float(Fraction(table.overlap))
-        path = folder / table.runs
-        if not path.is_file():
-            raise wrong("the CSV of a table is missing", str(path))
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = list(csv.DictReader(file))
+        lines = lines_of(folder / table.runs)
         self.lines = [line for line in lines if not table.seeds or int(line["seed"]) in table.seeds]
         if not self.lines:
             raise wrong("there is no run of these seeds", self.where)
@@ -237,12 +264,16 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
+def _command(command: str, where: Mapping[str, str]) -> str:
+    meanings = "; ".join(f"{name}: {meaning}" for name, meaning in where.items())
+    return f"```sh\n{command.strip()}\n```" + (f"\n\n{meanings}." if meanings else "")
+
+
 def of_table(table: Table, folder: Path, where: str) -> str:
     """Command, table and legend."""
     if bool(table.cells) == bool(table.runs):
         raise wrong("a table has either cells or runs", where)
-    meanings = "; ".join(f"{name}: {meaning}" for name, meaning in table.where.items())
-    above = f"```sh\n{table.command.strip()}\n```" + (f"\n\n{meanings}." if meanings else "")
+    above = _command(table.command, table.where)
     if table.runs:
         computed = Computed(table, folder)
         return f"{above}\n\n{markdown(computed.rows())}\n\n{' '.join(computed.legend())}"
@@ -251,6 +282,55 @@ def of_table(table: Table, folder: Path, where: str) -> str:
     except ValueError as error:
         raise wrong(str(error), where) from error
     return f"{above}\n\n{markdown(rows)}\n\nFigures as published; the runs are not kept."
+
+
+def of_board(board: Board, folder: Path) -> str:
+    """A table of all data sets by the first column, then one a data set."""
+    found = [measured(board, one, folder) for one in board.board]
+    first, *_ = board.columns
+    methods = dict.fromkeys(method for of in found for method in of)
+    rows = [[method, *(of[method][1] if method in of else "" for of in found)] for method in methods]
+    parts = [f"All data sets by {first}:", markdown([["method", *(one.title for one in board.board)], *rows])]
+    for one, of in zip(board.board, found, strict=True):
+        known = {line["method"]: line for line in (lines_of(folder / one.costs) if one.costs else [])}
+        rows = [[m, *cells, *_costs(board, known.get(m, {}))] for m, cells in of.items()]
+        header = ["method", "runs", *board.columns, *board.costs]
+        parts += [f"### {one.title}", _command(one.command, one.where), markdown([header, *rows]), _said(one)]
+    return "\n\n".join(parts)
+
+
+def measured(board: Board, one: DataSet, folder: Path) -> dict[str, list[str]]:
+    """Method -> number of runs and the columns; best first by the first column, then what has no runs."""
+    lines, more = (lines_of(folder / name) if name else [] for name in (one.runs, one.more))
+    names, known = list(board.columns.values()), measures.metrics(board.problem)
+    higher = bool(measures.look_up(known, names[0], one.title, COMMAND).higher_is_better)
+    found: list[tuple[tuple[bool, float], str, list[str]]] = []
+    for method in catalog.recipe(one.suite, None).methods:
+        own = [line for line in lines if line["method"] == method]
+        given = own or [line for line in more if line["method"] == method]
+        mark = " ‡" * bool(given and not own)
+        if missing := [name for name in names if given and name not in given[0]]:
+            raise wrong(f"the CSV has no column {', '.join(missing)}", one.title)
+        values = [[float(line[name]) for line in given] for name in names if given]
+        means = [statistics.estimate(each, float(Fraction(one.overlap))) for each in values]
+        cells = [pm(each.mean, each.half) + mark for each in means] or ["no runs"] * len(names)
+        place = (bool(mark), means[0].mean * (-1 if higher else 1)) if means else (True, float("inf"))
+        found.append((place, method, [f"{len(given)}{mark}", *cells]))
+    return {method: cells for _, method, cells in sorted(found, key=lambda row: row[0])}
+
+
+def _costs(board: Board, line: Mapping[str, str]) -> list[str]:
+    absent = "-" if line else "not recorded"
+    return [f"{float(line[name]):,.4g}" if line.get(name) else absent for name in board.costs.values()]
+
+
+def _said(one: DataSet) -> str:
+    if not one.runs:
+        return "No result file is kept of this data set."
+    test = f"the corrected resampled t-test; n_test / n_train = {one.overlap}" if one.overlap != "0" else "Student's t"
+    said = f"Computed from [{one.runs}](sources/{one.runs}). ± is half of the 95 % interval ({test})."
+    marked = f" ‡ From [{one.more}](sources/{one.more}): other seeds and data, not to be set against the other rows."
+    return said + marked * bool(one.more)
 
 
 def read(path: Path) -> Source:
@@ -275,6 +355,8 @@ def page(name: str, source: Source, sources: Mapping[str, Source], folder: Path)
             if set(item.pages) != set(sources) - {name}:
                 raise wrong(f"its pages are not those that there are: {', '.join(sorted(sources))}", where)
             parts.append("\n".join(f"- [{sources[n].title}]({n}.md): {sources[n].summary}" for n in item.pages))
+        elif isinstance(item, Board):
+            parts.append(of_board(item, folder))
         else:
             parts.append(item.strip() if isinstance(item, str) else of_table(item, folder, where))
     return re.sub(r"\n{3,}", "\n\n", "\n\n".join(parts)) + "\n"

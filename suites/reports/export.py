@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .compared import pm, probability
 
+Column = tuple[Mapping[str, Any], Mapping[str, Any]]  # the document of a metric, a task in it
 COLUMNS = (
     *("task", "metric", "higher_is_better", "unit", "method", "tuned", "mean", "half", "n", "than", "difference"),
     *("difference_half", "p_holm", "smallest_detectable", "verdict", "rope", "test", "values"),
@@ -76,28 +78,39 @@ def as_latex(document: Mapping[str, Any]) -> str:
     r"""A table of booktabs: methods down, tasks and metrics across, mean ± half of the 95 % interval.
 
     The best mean of a column is bold. An asterisk: significantly better than the base of the column, a dagger:
-    significantly worse (0.05 after Holm); the base has a small circle. Needs ``\usepackage{booktabs}``.
+    significantly worse (0.05 after Holm); the base has a small circle; a line below the table says so. Needs
+    ``\usepackage{booktabs}``.
     """
-    columns = [(one, task) for one in document.get("metrics") or [document] for task in one["tasks"]]
+    documents = document.get("metrics") or [document]
+    names = dict.fromkeys(task["task"] for one in documents for task in one["tasks"])
+    columns = [(one, task) for name in names for one in documents for task in one["tasks"] if task["task"] == name]
     methods = list(dict.fromkeys(row["method"] for _, task in columns for row in task["methods"]))
-    several = len({task["task"] for _, task in columns}) > 1
-    heads = [
-        tex(f"{task['task']}: {one['metric']}" if several else one["metric"])
-        + (r" $\uparrow$" if one["higher_is_better"] else r" $\downarrow$")
-        for one, task in columns
-    ]
-    lines = [r"\begin{tabular}{l" + "r" * len(columns) + "}", r"\toprule", " & ".join(["method", *heads]) + r" \\"]
-    lines.append(r"\midrule")
+    lines = [r"\begin{tabular}{l" + "r" * len(columns) + "}", r"\toprule", *_heads(columns), r"\midrule"]
     for method in methods:
         lines.append(" & ".join([tex(method), *(_entry(one, task, method) for one, task in columns)]) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", *(f"% {line}" for line in _legend(columns))]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *_legend(columns)]) + "\n"
+
+
+def _heads(columns: Sequence[Column]) -> Iterator[str]:
+    """The metrics; of several tasks these above them, or of one metric the tasks below it."""
+    tasks = dict.fromkeys(tex(task["task"]) for _, task in columns)
+    metrics = [
+        tex(one["metric"]) + (r" $\uparrow$" if one["higher_is_better"] else r" $\downarrow$") for one, _ in columns
+    ]
+    below, groups = metrics, [(name, sum(tex(task["task"]) == name for _, task in columns)) for name in tasks]
+    if len(set(metrics)) == 1 < len(tasks):
+        below, groups = [tex(task["task"]) for _, task in columns], [(metrics[0], len(columns))]
+    if len(tasks) > 1:
+        yield " & ".join(["", *(rf"\multicolumn{{{n}}}{{c}}{{{name}}}" for name, n in groups)]) + r" \\"
+        ends = list(itertools.accumulate((n for _, n in groups), initial=1))
+        yield " ".join(rf"\cmidrule(lr){{{start + 1}-{end}}}" for start, end in itertools.pairwise(ends))
+    yield " & ".join(["method", *(rf"\multicolumn{{1}}{{c}}{{{name}}}" for name in below)]) + r" \\"
 
 
 def _entry(document: Mapping[str, Any], task: Mapping[str, Any], method: str) -> str:
     row = next((row for row in task["methods"] if row["method"] == method), None)
     if row is None:
-        return "--"
+        return r"\multicolumn{1}{c}{--}"
     mean, _, half = pm(row["mean"], row["half"]).partition(" ± ")
     shown = f"{mean} \\pm {half}" if half else mean
     shown = shown.replace(",", "{,}")
@@ -107,18 +120,24 @@ def _entry(document: Mapping[str, Any], task: Mapping[str, Any], method: str) ->
 
 
 def _mark(row: Mapping[str, Any]) -> str:
+    """Without width, so that the digits of a column stand below each other."""
     if "difference" not in row:
-        return r"$^{\circ}$"
+        return r"\rlap{$^{\circ}$}"
     if not row["p_holm"] < 0.05:
         return ""
-    return r"$^{*}$" if row["verdict"] == "better" else r"$^{\dagger}$"
+    return r"\rlap{$^{*}$}" if row["verdict"] == "better" else r"\rlap{$^{\dagger}$}"
 
 
-def _legend(columns: list[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Iterator[str]:
-    """What stands behind the marks, as comments of one line."""
-    yield "mean and half of the 95 % interval; bold: best mean"
-    yield "asterisk: better, dagger: worse than the base (circle), at 0.05 after Holm"
+def _legend(columns: Sequence[Column]) -> Iterator[str]:
+    """A line below the table for its marks, and what stands behind them as comments of one line."""
+    rows = [row for _, task in columns for row in task["methods"]]
+    drawn = "".join(map(_mark, rows))
+    said = [r"mean $\pm$ half of the 95\,\% interval"] if any(row["half"] > 0 for row in rows) else []
+    said += ["bold: best mean", r"$^{\circ}$ base"]
+    sure = [f"{sign} {word}" for sign, word in ((r"$^{*}$", "better"), (r"$^{\dagger}$", "worse")) if sign in drawn]
+    said += [f"{', '.join(sure)} than the base, at 0.05 after Holm"] if sure else []
+    yield rf"\par\smallskip{{\footnotesize {'; '.join(said)}}}"
     for one, task in columns:
         known = [f"{row['method']} p {probability(row['p_holm'])}" for row in task["methods"] if "difference" in row]
-        said = f"{task['task']}, {one['metric']}: base {task['than']}; {task['test']}; {', '.join(known)}"
-        yield " ".join(said.split())
+        behind = f"% {task['task']}, {one['metric']}: base {task['than']}; {task['test']}; {', '.join(known)}"
+        yield " ".join(behind.split())

@@ -6,6 +6,9 @@ import csv
 import io
 import json
 import math
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -48,15 +51,50 @@ def test_latex_is_balanced_bold_and_escaped(tmp_path: Path, cli: CommandLine) ->
     document = compare.compare(["a"], tmp_path, None, None)
     document["tasks"][0]["methods"][1]["method"] = r"a_b%c{\input{x}}$&#~^"
     text = export.as_latex(document)
-    table = [line for line in text.splitlines() if not line.startswith("%")]
-    assert r"\input" not in "".join(table)
+    *table, legend = [line for line in text.splitlines() if not line.startswith("%")]
+    assert r"\input" not in "".join([*table, legend])
     assert r"a\_b\%c\{\textbackslash{}input\{x\}\}\$\&\#\textasciitilde{}\textasciicircum{}" in table[-3]
-    assert [line for line in table if line.startswith("l1")] == [r"l1 & $\mathbf{1.050 \pm 0.124}$$^{\circ}$ \\"]
-    assert r"$^{\dagger}$" in table[-3]
+    best = [r"l1 & $\mathbf{1.050 \pm 0.124}$\rlap{$^{\circ}$} \\"]
+    assert [line for line in table if line.startswith("l1")] == best
+    assert r"\rlap{$^{\dagger}$}" in table[-3]
     assert all(line.replace(r"\&", "").count("&") == 1 for line in table if line.endswith(r"\\"))
+    assert r"$^{\circ}$ base; $^{\dagger}$ worse than the base, at 0.05 after Holm" in legend
+    assert "better" not in legend, "a mark that is not drawn is not explained"
     plain = "\n".join(table).replace(r"\{", "").replace(r"\}", "")
     assert plain.count("{") == plain.count("}")
     assert export.tex("x\u202ey\x00") == "xU+202EyU+0000"
+
+
+def test_latex_of_several_tasks_has_them_below_or_above_the_metrics(three_tasks: Path) -> None:
+    def columns(lines: list[str]) -> list[int]:
+        spans = [re.sub(r"\\multicolumn\{(\d+)\}", lambda found: "& " * (int(found[1]) - 1), line) for line in lines]
+        return [line.count("&") for line in spans]
+
+    one = compare.compare([str(three_tasks)], three_tasks, "r2/last", None)
+    lines = export.as_latex(one).splitlines()
+    assert r"\multicolumn{3}{c}{r2/last $\uparrow$} \\" in lines[2]
+    assert lines[3] == r"\cmidrule(lr){2-4}"
+    assert lines[4].count(r"\multicolumn{1}{c}") == 3
+    assert set(columns([line for line in lines if line.endswith(r"\\")])) == {3}
+    two = compare.compare([str(three_tasks)], three_tasks, ["r2/last", "mae/last"], None)
+    lines = export.as_latex(two).splitlines()
+    assert lines[2].count(r"\multicolumn{2}{c}") == 3, "each task over its metrics"
+    assert lines[3] == r"\cmidrule(lr){2-3} \cmidrule(lr){4-5} \cmidrule(lr){6-7}"
+    assert lines[4].count(r"r2/last $\uparrow$") == lines[4].count(r"mae/last $\downarrow$") == 3
+    assert set(columns([line for line in lines if line.endswith(r"\\")])) == {6}
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here (Debian: texlive-latex-recommended)")
+def test_latex_compiles(three_tasks: Path) -> None:
+    document = compare.compare([str(three_tasks)], three_tasks, ["r2/last", "mae/last"], None)
+    document["metrics"][0]["tasks"][0]["methods"][0]["method"] = "a_b%c{}$&#~^<>|±↑Δ²é λ"
+    body = export.as_latex(document)
+    text = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
+    (three_tasks / "table.tex").write_text(text, encoding="utf-8")
+    asked = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "table.tex"]
+    made = subprocess.run(asked, cwd=three_tasks, capture_output=True, text=True, timeout=120, check=False)
+    assert made.returncode == 0, made.stdout[-2000:]
+    assert (three_tasks / "table.pdf").stat().st_size > 5000
 
 
 def test_several_tasks_are_ranked_and_averaged(three_tasks: Path) -> None:
