@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
 import random
 
->>>>>>> 465fffa (Stability, plasticity, generalisability of the continual matrix, beside every comparison)
 import pytest
 from holdfast.analysis.metrics import continual
 
@@ -16,14 +13,14 @@ def test_one_experience_has_no_forgetting() -> None:
     assert found == {"average": 0.875, "average_rows": 0.75, "last": 0.875, "bwt": 0.0, "forgetting": 0.0}
 
 
-<<<<<<< HEAD
 def test_what_is_forgotten_is_measured_from_the_best_before() -> None:
     assert continual.forgotten([0.5, 0.9, 0.6]) == pytest.approx(0.3)
     assert continual.forgotten([0.5, 0.6]) == pytest.approx(-0.1)
     assert continual.forgotten([3.0, 1.0, 2.5], higher_is_better=False) == pytest.approx(1.5)
     with pytest.raises(ValueError, match="two values or more"):
         continual.forgotten([0.5])
-=======
+
+
 @pytest.mark.parametrize("higher", [True, False])
 @pytest.mark.parametrize("seed", range(5))
 def test_plasticity_stability_and_generalisability_equal_plain_loops(seed: int, higher: bool) -> None:
@@ -65,4 +62,3 @@ def test_stability_says_how_much_is_kept_whatever_was_learnt() -> None:
     assert other["plasticity"] == pytest.approx(one["plasticity"] / 2)
     assert "stability" not in continual.summary({key: (0.0, n) for key, (_, n) in cells.items()}), "nothing to keep"
     assert "stability" not in continual.summary({**cells, (1, 0): (-0.4, 10)}), "no share of a negative value"
->>>>>>> 465fffa (Stability, plasticity, generalisability of the continual matrix, beside every comparison)
