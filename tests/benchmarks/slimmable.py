@@ -162,7 +162,7 @@ def step() -> None:
         torch.manual_seed(0)
         net = slimmable.build(slimmable.Config(), source.info, 0)
         method = Ecmt(EcmtConfig(evaluate="full"), net)
-        adam = {"optimizer": "Adam", "optimizer_arguments": {"lr": 1e-3}}
+        adam: dict[str, Any] = {"optimizer": "Adam", "optimizer_arguments": {"lr": 1e-3}}
         return method, MethodStrategy(method=method, settings=TrainingSettings(batch_size=BATCH, epochs=1, **adam))
 
     def plain(method: Ecmt, strategy: MethodStrategy) -> float:

@@ -201,7 +201,8 @@ def test_weights_of_timm_fit_by_name(nested: bool, tmp_path: Path) -> None:
     assert [tuple(v.shape) for v in own.values()] == [tuple(v.shape) for v in given.values()]
     theirs.load_state_dict(dict(zip(own, given.values(), strict=True)))
     features: list[Tensor] = []
-    theirs.features[17].register_forward_hook(lambda *call: features.append(call[-1]))  # type: ignore[index, union-attr]
+    part: nn.Module = theirs.features[17]  # type: ignore[index, assignment]
+    part.register_forward_hook(lambda *call: features.append(call[-1]))
     x = torch.randn(2, 3, 32, 32)
     theirs.train()(x)
     torch.testing.assert_close(net.train().features(x, 1.0)[-1], features[0], rtol=1e-4, atol=1e-4)
