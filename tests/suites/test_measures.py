@@ -63,6 +63,7 @@ LOWER = {  # written down by hand, so that a wrong declaration fails
     "angle_rmse",
     "macs",
     "parameters",
+    "forgetting",
 }
 HIGHER = {
     "r2",
