@@ -39,4 +39,4 @@ def measured(
         for name, each in values.items()
         if each
     ]
-    return found if any(one["metric"].endswith("/plasticity") for one in found) else []
+    return found if any(name.endswith("/plasticity") for name, each in values.items() if each) else []
