@@ -170,17 +170,16 @@ def replaced(path: Path, name: str, body: str) -> str:
 
 
 def readme(results: Sequence[dict[str, Any]]) -> str:
-    """The claims that were tested, the paper's first in each family."""
-    rows = []
-    for names in suites_of_families(stating=True).values():
-        found = [(name, *one) for name in names for one in _rows(name, results)]
-        for name, claim, row, result in sorted(found, key=lambda one: one[1].whose != "paper"):
-            if row is not None:
+    """How many claims of each family hold, and those of papers that were tested."""
+    families, rows = suites_of_families(stating=True), []
+    for name in (name for names in families.values() for name in names):
+        for claim, row, result in _rows(name, results):
+            if row is not None and claim.whose == "paper":
                 _, effect, _, n, _, _ = evidence.cells(row)
-                whose = "paper" if claim.whose == "paper" else "ours"
                 about = f"{name}, {result['profile']}, {result['data']['source']}"
-                rows.append([claim.words, whose, about, effect, n, str(row["verdict"])])
-    return table(["claim", "whose", "suite, profile, data", "effect [95 % interval]", "seeds", "verdict"], rows)
+                rows.append([claim.words, about, effect, n, str(row["verdict"])])
+    papers = table(["claim of a paper", "suite, profile, data", "effect [95 % interval]", "seeds", "verdict"], rows)
+    return f"{_counts(families, results)}\n\n{papers}"
 
 
 def beside(family: str, names: Sequence[str], results: Sequence[dict[str, Any]]) -> str:
