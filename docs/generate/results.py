@@ -320,8 +320,9 @@ def measured(board: Board, one: DataSet, folder: Path) -> dict[str, list[str]]:
 
 
 def _costs(board: Board, line: Mapping[str, str]) -> list[str]:
-    absent = "-" if line else "not recorded"
-    return [f"{float(line[name]):,.4g}" if line.get(name) else absent for name in board.costs.values()]
+    """A cost that the runs of the CSV do not have is empty there: that method has none."""
+    given = [line.get(name, "not recorded") or "-" for name in board.costs.values()]
+    return [f"{float(text):,.4g}" if text[0].isdigit() else text for text in given]
 
 
 def _said(one: DataSet) -> str:
