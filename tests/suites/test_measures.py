@@ -109,7 +109,10 @@ def truth(name: str) -> bool | None:
     *path, last = name.split("/")
     if last in ("bwt", "forgetting"):
         return last == "bwt"
-    measure = path[-1] if last in ("average", "average_rows", "last") else last
+    if last == "stability":
+        return True
+    of_measure = ("average", "average_rows", "last", "plasticity", "generalisability")
+    measure = path[-1] if last in of_measure else last
     assert (measure in LOWER) + (measure in HIGHER) + (measure in NEITHER) == 1, f"{name}: say here which way is better"
     leak = path[:1] == ["leak"] or path[:2] == ["valid", "leak"]  # what should not be found there
     return None if measure in NEITHER else (measure in HIGHER) != leak
