@@ -29,7 +29,7 @@ from .errors import DataError
 LIMIT = 512 * 2**20  # bytes that gathering may touch before pages are given back
 PART = 64 * 2**20  # bytes of a part of a scan
 AHEAD = 16 * 1024  # bytes of a row from which on it is asked for as a whole before it is read
-_ROW = 64 * 1024  # what touching a row brings in at least: the kernel maps the pages around a fault too
+_ROW = 2**20  # what touching a row may bring in: the kernel maps what it holds around a fault, up to 2 MiB at once
 _FLAGS = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0x4000)  # else a file larger than memory is refused
 _HEADER = 256  # bytes before the values; numpy's own are shorter
 _MAGIC = b"\x93NUMPY\x01\x00"
