@@ -32,13 +32,13 @@ def read(path: Path, faults: list[str]) -> list[Record]:
 
     ``.txt``, and ``.tsv`` whose first line is no header (it has no field ``label``, ``sentence`` or ``text``): the
     fields ``label`` and ``text``. Other ``.tsv`` and ``.csv``: the names of the header; ``.tsv`` has no quotes.
-    ``.jsonl``: an object a line. Raises DataError where the file cannot be read or is empty.
+    ``.jsonl``, ``.json``: an object a line. Raises DataError where the file cannot be read or is empty.
     """
     text = read_text(path)
     if not text.strip():
         raise DataError(f"{path}: the file is empty")
     name = path.name.removesuffix(".gz")
-    if name.endswith(".jsonl"):
+    if name.endswith((".jsonl", ".json")):
         return _json_lines(path, text, faults)
     if name.endswith(".csv"):
         return _csv(path, text, faults)
