@@ -39,8 +39,8 @@ refusals: $(STAMP) ## docs/bad-inputs.md from what the tests see (a quarter of a
 	HOLDFAST_REFUSALS=$(abspath .refusals.jsonl) OMP_NUM_THREADS=1 $(BIN)/pytest -q -m "not slow" -n $(JOBS) tests/suites tests/datasets
 	$(BIN)/python docs/generate/refusals.py --record .refusals.jsonl
 	rm -f .refusals.jsonl
-benchmarks: $(STAMP) ## speed beside named peers (about fifteen minutes)
-	cd /tmp && for each in start loop step together supcon supremix jem slimmable encoder sweep tracking mapped evaluation_memory; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done
+benchmarks: $(STAMP) ## speed beside named peers (about twenty-five minutes)
+	cd /tmp && for each in start loop step together supcon supremix jem slimmable decoding encoder tuners sweep tracking mapped evaluation_memory; do $(BIN)/python $(abspath tests/benchmarks)/$$each.py; done
 trials: $(STAMP) ## what is promised, tried: kills, damage, hostile inputs, servers, disks (minutes)
 	$(BIN)/python tests/trials --to build/trials.jsonl
 trials-nightly: $(STAMP) ## the same with 1,400 inputs and every suite (an hour and more)
