@@ -87,4 +87,4 @@ def reproduced(one: Mapping[str, Any]) -> str:
     """What a table says of a paper's claim that was tested here; empty of our own."""
     if one["whose"] != "paper":
         return ""
-    return {HOLDS: "reproduced", FAILS: "not reproduced"}.get(one["verdict"], "not reproduced: undecided")
+    return {HOLDS: "reproduced", FAILS: "not reproduced"}.get(one["verdict"], "neither reproduced nor refuted")

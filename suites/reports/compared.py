@@ -44,7 +44,7 @@ def _verdict(row: Mapping[str, Any]) -> str:
     d = row.get("difference")
     if not d:
         return ""
-    verdict = row["verdict"].removeprefix("one seed: ").removesuffix(", how sure is unknown")  # the title says it
+    verdict = row["verdict"].removesuffix(", how sure is unknown")  # the title says it
     said = str(verdict.replace("worse", f"worse, {'higher' if d['mean'] > 0 else 'lower'}"))
     return f"{said}; {_of_rope(row['rope'])}" if "rope" in row else said
 

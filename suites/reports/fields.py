@@ -84,8 +84,8 @@ def _of(model: type[BaseModel], values: Mapping[str, Any], path: str, origins: M
 def of_sections(recipe: Recipe, origins: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Path of a section of the recipe -> its fields, each with :func:`facts`, ``value`` and ``origin``.
 
-    With the options of what the recipe names (data set, network, transforms, data of evaluation sets); where it names
-    no transform, with those of all that there are (``data.transforms: NAME``).
+    With the options of what the recipe names (data set, network, problem, transforms, data of evaluation sets); where
+    it names no transform, with those of all that there are (``data.transforms: NAME``).
     """
     document = recipe.model_dump(by_alias=True, mode="json")
     result = {}
@@ -100,6 +100,8 @@ def of_sections(recipe: Recipe, origins: Mapping[str, str]) -> dict[str, dict[st
     for name in ("train", "evaluate", "diagnostics"):
         rows = _of(type(getattr(recipe, name)), document[name], name, origins)
         result[name] = {field: row for field, row in rows.items() if field not in INSIDE}
+    path, config = "evaluate.options", registry.problem(recipe.problem).Config
+    result[path] = _of(config, recipe.evaluate.options, path, origins)
     return result
 
 

@@ -25,7 +25,7 @@ h1,h2,h3,p,li,figcaption{overflow-wrap:anywhere}td,th{overflow-wrap:break-word}p
 nav a{display:inline-block;margin-right:1rem}a{color:var(--accent)}
 .wide{overflow-x:auto;margin:.6rem 0}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);min-width:3rem}
-td{max-width:min(34rem,70vw);white-space:pre-line}
+td{max-width:min(34rem,70vw);white-space:pre-line}.two{min-width:10rem}
 th:first-child,td:first-child{position:sticky;left:0;background:var(--page)}
 thead th,thead th:first-child{background:var(--soft);white-space:pre-line}
 .holds,.better,.inside{color:var(--good);font-weight:600}.fails,.worse,.outside{color:var(--bad);font-weight:600}
@@ -65,7 +65,8 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> s
 
 
 def _cell(cell: str) -> str:
-    kind = next((name for start, name in CLASSES if cell.startswith(start)), "")
+    lines = "two" if "\n" in cell else ""  # several lines need width, or they become many
+    kind = next((name for start, name in CLASSES if cell.startswith(start)), lines)
     return f"<td{f' class={kind}' if kind else ''}>{text(cell)}</td>"
 
 

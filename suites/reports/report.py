@@ -105,7 +105,7 @@ def _lead(shown: Sequence[Shown]) -> str:
 
 
 def _sections(shown: Sequence[Shown], given: Sequence[str], out: Path) -> Iterator[tuple[str, str]]:
-    yield "results", html.section("results", "Results", *_compared(given, out))
+    yield "results", html.section("results", "Results", *_compared(shown, given, out))
     yield "claims", html.section("claims", "Claims", *_claims(shown, out))
     values = [row for one in shown for row in reported.beside(one.recipe, one.document)]
     beside = "".join(html.table(*table) for table in reported.tables(values))
@@ -121,8 +121,9 @@ def _sections(shown: Sequence[Shown], given: Sequence[str], out: Path) -> Iterat
     yield "environment", html.section("environment", "Environment", _environment(shown))
 
 
-def _compared(given: Sequence[str], out: Path) -> Iterator[str]:
+def _compared(shown: Sequence[Shown], given: Sequence[str], out: Path) -> Iterator[str]:
     """The tables of ``suites compare``, of each problem by itself, with all metrics of the screen's table."""
+    several = {one.recipe.problem for one in shown if one.recipe.data.experiences > 1}
     found, _ = compare.collect(given, out)
     for problem in dict.fromkeys(task.problem for task in found if task.entrants):
         of = [task for task in found if task.problem == problem and task.entrants]
@@ -130,6 +131,7 @@ def _compared(given: Sequence[str], out: Path) -> Iterator[str]:
         measured = {name for task in of for e in task.entrants for m in e.metrics.values() for name in m}
         kind = registry.problem(problem)
         names = [name for entry in kind.table for name in tables.matching(entry, measured)]
+        names = names if problem in several else tables.without_repeated(names, measured)
         main = f"{kind.main}/last"
         chosen = list(dict.fromkeys([*([main] if main in measured else []), *names]))
         documents = [compare.compare(targets, out, name, None) for name in chosen]
@@ -158,6 +160,8 @@ def _claims(shown: Sequence[Shown], out: Path) -> Iterator[str]:
             reason = "these runs are of another setting" if claim.overrides else ""
             if claim.data_seeds:
                 reason = "the claim asks for data drawn anew with each seed"
+            if one.document["profile"] == "smoke":
+                reason = "a smoke tests no claim"
             if missing := [m for m in (claim.better, claim.than) if m not in known]:
                 reason = f"no run of {', '.join(missing)}"
             row = judge.row(claim, None, "", reason) if reason else verify.judged(claim, [one.invocation], EVERY, out)

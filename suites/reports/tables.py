@@ -33,9 +33,7 @@ def shown(recipe: Recipe, document: Mapping[str, Any]) -> list[str]:
     problem = registry.problem(recipe.problem)
     of_sets = [f"{name}/{problem.main}/last" for name in recipe.evaluate.sets]
     names = [name for entry in (*problem.table, *of_sets) for name in matching(entry, measured)]
-    if recipe.data.experiences == 1:  # the average over one experience is the last, and nothing is forgotten
-        return [name for name in names if not _is_repeated(name, measured)]
-    return names
+    return without_repeated(names, measured) if recipe.data.experiences == 1 else names
 
 
 def matching(entry: str, measured: set[str]) -> list[str]:
@@ -47,9 +45,11 @@ def matching(entry: str, measured: set[str]) -> list[str]:
     return found if len(found) <= MOST else []
 
 
-def _is_repeated(name: str, measured: set[str]) -> bool:
-    stem, _, last = name.rpartition("/")
-    return last in ("average", "forgetting") and f"{stem}/last" in measured
+def without_repeated(names: Sequence[str], measured: set[str]) -> list[str]:
+    """The names that say something of one experience: its average is the last value, and nothing is forgotten."""
+    stems = [name.removesuffix("last") for name in measured if name.endswith("/last")]
+    repeated = {f"{stem}{end}" for stem in stems for end in ("average", "forgetting")}
+    return [name for name in names if name not in repeated]
 
 
 def of_runs(recipe: Recipe, document: Mapping[str, Any]) -> Table:

@@ -383,4 +383,4 @@ def test_one_seed_has_no_interval_in_its_table(tmp_path: Path) -> None:
     assert title.endswith("one seed: how sure is unknown")
     assert "±" not in title
     assert header == ["method", "mae/last ↓", "against l1, paired", "verdict"]
-    assert rows[1] == ["mse", "2.000", "+1.000", "worse, higher"]
+    assert rows[1] == ["mse", "2.000", "+1.000", "one seed: worse, higher"]

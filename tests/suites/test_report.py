@@ -115,6 +115,23 @@ def test_the_page_holds_all_and_is_harmless(recipe: Recipe, tmp_path: Path, cli:
     assert api.report(folder, out=tmp_path) == folder / "report.html"
 
 
+def test_a_page_judges_no_smoke_and_repeats_no_value_of_one_experience(recipe: Recipe, tmp_path: Path) -> None:
+    data = recipe.data.model_copy(update={"experiences": 1})
+    for profile, verdict in (("demo", "holds"), ("smoke", "undecided: a smoke tests no claim")):
+        one = recipe.model_copy(update={"data": data, "profile": profile})
+        folder = invocation(tmp_path / profile, one)
+        for run in folder.glob("*-s*"):
+            summary = json.loads((run / "summary.json").read_text())
+            summary |= {"accuracy/average": summary["accuracy/last"], "accuracy/forgetting": 0.0}
+            folders.write_json(run / "summary.json", summary)
+        page = Page(api.report(folder, out=tmp_path / profile).read_text())
+        assert "accuracy/last" in page.seen
+        assert "accuracy/average" not in page.seen
+        assert "accuracy/forgetting" not in page.seen
+        first, *_ = re.findall("holds|undecided: [a-z ]*[a-z]", page.seen.partition("er beats finetune")[2])
+        assert first == verdict
+
+
 def test_several_invocations_say_in_what_they_differ(recipe: Recipe, tmp_path: Path) -> None:
     first = invocation(tmp_path, recipe)
     other = recipe.model_copy(update={"train": recipe.train.model_copy(update={"lr": 0.5})})
