@@ -48,7 +48,10 @@ PROBLEMS = {
     "supremix": "regression",
     "continual": "classification",
     "sepclr": "contrastive_analysis",
+    "peft": "text_classification",
+    "slimmable": "multi_task",
 }
+SETS = {"peft": {"eda_10", "eda_30", "eda_50"}}  # evaluation sets of the recipe behind a CSV
 
 
 def test_the_pages_are_what_their_sources_give() -> None:
@@ -75,7 +78,8 @@ def test_a_page_follows_its_csv(tmp_path: Path) -> None:
 def task_of(table: Any, data: str) -> compare.Task:
     """The runs of a table on one data set, as ``suites compare`` collects them."""
     problem = PROBLEMS[table.runs.partition("-")[0]]
-    task = compare.Task(table.runs, problem, {}, overlap=float(generate.Fraction(table.overlap)))
+    sets = SETS.get(table.runs.partition("-")[0], set())
+    task = compare.Task(table.runs, problem, {}, overlap=float(generate.Fraction(table.overlap)), sets=sets)
     entrants: dict[str, compare.Entrant] = {}
     with (SOURCES / table.runs).open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):

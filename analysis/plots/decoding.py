@@ -29,6 +29,20 @@ def by_group(values: Mapping[str, Mapping[str, float]], title: str, path: Path) 
 
 
 @styled
+def by_layer(isotropy: Sequence[float], path: Path) -> None:
+    """Isotropy of the hidden states by layer: the embeddings are layer 0."""
+    figure, axes = new_figure(SINGLE, 2.7)
+    axes.plot(range(len(isotropy)), isotropy, color=colour(0), marker="o")
+    axes.set(xlabel="layer (0: embeddings)", ylabel=measure("isotropy", "higher is better"))
+    if len(isotropy) <= 13:
+        axes.set_xticks(range(len(isotropy)))
+    axes.set_ylim(min(0.0, *isotropy), max(1.02, *isotropy))
+    axes.grid(axis="y")
+    titled(axes, "isotropy by layer")
+    save(figure, path)
+
+
+@styled
 def share_of_conflicts(
     accuracies: Mapping[str, tuple[float, float]], path: Path, counts: tuple[int, int] | None = None
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from ..metrics.metric import Metric
 
@@ -61,13 +62,23 @@ class Measurement:
         return iter(())
 
 
+class NoOptions(BaseModel):
+    """The options of a problem that has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 class Evaluator:
     """Turns predictions and targets into named metrics, tables and pictures.
 
     ``main`` is the metric that the matrix holds. Every name that a measurement may give is declared:
     direction, unit and title are read from there by everything that compares; a name that is not declared is an error.
+
+    A problem with a ``Config`` of its own is made with it, ``kind(data, config)``, from the recipe's
+    ``evaluate.options``; one without takes the data alone.
     """
 
+    Config: ClassVar[type[BaseModel]] = NoOptions
     main: ClassVar[str]
     metrics: ClassVar[Sequence[Metric]] = ()  # of a measurement, by their bare names
     table: ClassVar[Sequence[str]] = ()  # metrics of the summary that the screen's table shows, in order
@@ -75,6 +86,11 @@ class Evaluator:
 
     def __init__(self, data: Data) -> None:
         self.data = data
+
+    @classmethod
+    def lacks(cls, config: Any) -> list[str]:
+        """What is not installed of what its options ask for: ``FIELD: what, and how to install it`` each."""
+        return []
 
     def measurement(self, split: str) -> Measurement:
         """A new measurement of rows of ``split``, of none so far."""

@@ -8,10 +8,12 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from ..metrics.generation import Chair, Repetition, repeated_within, unigram_f1
 from ..metrics.metric import Metric
 from .evaluator import Data, Evaluator, Measurement, Outputs, Picture, Rows
+from .text_features import DistanceConfig, Distances, chosen, features_of, lacking
 from .texts import Means, in_groups, language, texts_of, written
 
 AGREE, CONFLICT = "agreement", "conflict"  # groups of which accuracies are mixed
@@ -20,9 +22,11 @@ WINDOW = 20  # tokens before one that repeats it
 
 @runtime_checkable
 class NamesObjects(Protocol):
-    """An oracle that knows which tokens name objects: ``objects[k]`` is that of the column ``shown[:, k]``."""
+    """An oracle that knows the names of objects."""
 
-    objects: Sequence[int]
+    def mentioned(self, text: str) -> Sequence[int]:
+        """Numbers of the objects that a text mentions, in order; object k is that of the column ``shown[:, k]``."""
+        ...
 
 
 @runtime_checkable
@@ -46,9 +50,12 @@ class Generation(Evaluator):
     the whole text under the plain model, nats), ``forwards`` [B] (model passes), and ``cosine_sums`` with
     ``cosine_pairs`` ([B], or [B, L] by layer: sums and numbers of cosines between hidden states of one text). The
     column ``answer`` is what is right. What the data's oracle knows is measured where it is known: invented objects,
-    coherence, domain.
+    coherence, domain. Options (:class:`.text_features.DistanceConfig`) add how far the texts of a split are, as a set,
+    from the right ones.
     """
 
+    Config: ClassVar[type[BaseModel]] = DistanceConfig
+    called: ClassVar[str] = "generation"
     main: ClassVar[str] = "exact_match"
     metrics: ClassVar[Sequence[Metric]] = (
         Metric("exact_match", True, "share", "texts that are the right answer, word for word"),
@@ -71,6 +78,8 @@ class Generation(Evaluator):
         Metric("forwards", False, "passes", "passes of a model for a token"),
         Metric("isotropy", True, "", "1 - mean cosine of two hidden states of a text"),
         Metric("isotropy/*", True, "", "1 - mean cosine of two hidden states of a text, by layer"),
+        Metric("mauve", True, "", "MAUVE of the texts and the right answers: 1 where they are alike"),
+        Metric("frechet", False, "", "Fréchet distance of the texts' features to those of the right answers"),
     )
     table: ClassVar[Sequence[str]] = (
         "exact_match/last",
@@ -78,15 +87,27 @@ class Generation(Evaluator):
         "diversity/last",
         "rep_4/last",
         "chair_i/last",
+        "mauve/last",
+        "frechet/last",
         "forwards/last",
     )
 
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: Data, config: DistanceConfig | None = None) -> None:
         super().__init__(data)
-        self.info = language(data, "generation", "prompt", "answer")
+        self.info = language(data, self.called, "prompt", "answer")
+        self.config = chosen(config or DistanceConfig(), data, self.info)
+        self.features = features_of(self.config) if self.config.text_distance != "none" else None
+
+    @classmethod
+    def lacks(cls, config: DistanceConfig) -> list[str]:
+        return lacking(config)
 
     def measurement(self, split: str) -> GenerationMeasurement:
-        return GenerationMeasurement(self.data.splits[split], self.info)
+        part = self.data.splits[split]
+        distances = None
+        if self.features is not None:
+            distances = Distances(self.config, self.features, self.info, len(part))
+        return GenerationMeasurement(part, self.info, distances)
 
     def row_errors(self, outputs: Outputs, rows: Rows, split: str) -> NDArray[Any]:
         """1 - the share of words that a text and its right answer have in common (F1)."""
@@ -97,11 +118,11 @@ class Generation(Evaluator):
 
 class GenerationMeasurement(Measurement):
     """Sums and counts over texts, in all and by group; ``part``: the table of the split. Of the texts themselves a hash
-    each is kept, by which copies are found.
+    each is kept, by which copies are found; ``distances`` may keep features of them.
     """
 
-    def __init__(self, part: Any, info: Any) -> None:
-        self.part, self.info, self.oracle = part, info, info.oracle
+    def __init__(self, part: Any, info: Any, distances: Distances | None = None) -> None:
+        self.part, self.info, self.oracle, self.distances = part, info, info.oracle, distances
         self.means, self.repetition, self.chair = Means(), Repetition(), Chair()
         self.tokens, self.passes, self.logprob = 0, 0.0, 0.0
         self.given: set[str] = set()  # of what a method may predict, what it does
@@ -127,9 +148,13 @@ class GenerationMeasurement(Measurement):
             self.logprob += float(np.asarray(outputs["logprob"], np.float64).sum())
         self.given |= {name for name in ("forwards", "logprob") if name in outputs}
         self._of_oracle(texts, rows)
+        if self.distances is not None:
+            prompts = texts_of(self.part, "prompt", rows, self.info)
+            self.distances.update(prompts, texts, answers, np.shape(outputs["tokens"])[1], rows)
         if "cosine_sums" in outputs:
             pair = [np.asarray(outputs[name], np.float64) for name in ("cosine_sums", "cosine_pairs")]
-            sums = np.stack([values.reshape(len(rows), -1).sum(0) for values in pair])
+            # each layer's texts side by side: its sum does not depend on how many layers there are
+            sums = np.stack([np.ascontiguousarray(values.reshape(len(rows), -1).T).sum(1) for values in pair])
             self.cosines = sums if self.cosines is None else self.cosines + sums
 
     def _text(self, text: list[int]) -> None:
@@ -144,9 +169,10 @@ class GenerationMeasurement(Measurement):
     def _of_oracle(self, texts: list[list[int]], rows: Rows) -> None:
         oracle = self.oracle
         if isinstance(oracle, NamesObjects) and "shown" in self.part.columns:
-            number = {token: k for k, token in enumerate(oracle.objects)}
             for text, shown in zip(texts, self.part.columns["shown"].numpy()[rows], strict=True):
-                self.chair.update([number[t] for t in text if t in number], np.flatnonzero(shown).tolist())
+                self.chair.update(oracle.mentioned(self.info.words(text)), np.flatnonzero(shown).tolist())
+        if self.info.read is not None:  # the world's other facts are of its own tokens, these are a library's
+            return
         if isinstance(oracle, WritesTexts):
             prompts = texts_of(self.part, "prompt", rows, self.info)
             for prompt, text in zip(prompts, texts, strict=True):
@@ -167,20 +193,24 @@ class GenerationMeasurement(Measurement):
         pair = [f"exact_match/{name}" for name in (AGREE, CONFLICT)]
         if all(name in found for name in pair):
             found["mixture"] = sum(found[name] for name in pair) / 2
-        if self.cosines is not None:
-            with np.errstate(invalid="ignore"):
-                values = 1 - self.cosines[0] / self.cosines[1]
-            if np.isfinite(values[-1]):
-                found["isotropy"] = float(values[-1])
-                if len(values) > 1:
-                    found |= {f"isotropy/{k}": float(value) for k, value in enumerate(values)}
-        return found
+        layers = self._isotropy()
+        if layers:
+            found["isotropy"] = layers[-1]
+            if len(layers) > 1:
+                found |= {f"isotropy/{k}": value for k, value in enumerate(layers)}
+        return found if self.distances is None else found | self.distances.measures()
+
+    def _isotropy(self) -> list[float]:
+        """By layer, the last one last; nothing where no text has two tokens."""
+        if self.cosines is None or not self.cosines[1].all():
+            return []
+        return [float(value) for value in 1 - self.cosines[0] / self.cosines[1]]
 
     def pictures(self) -> Iterator[tuple[str, Picture]]:
-        """Exact match by group, and over the share of conflicts where there are both."""
+        """Exact match by group, and over the share of conflicts where there are both; isotropy by layer."""
         from ..plots import decoding as plots
 
-        found = self.compute()
+        found = self.means.measures()
         groups = {name: found[f"exact_match/{name}"] for name in self.info.groups if f"exact_match/{name}" in found}
         if groups:
             values = {name: {"exact match": value} for name, value in groups.items()}
@@ -188,6 +218,9 @@ class GenerationMeasurement(Measurement):
         if AGREE in groups and CONFLICT in groups:
             pair = (groups[AGREE], groups[CONFLICT])
             yield "conflicts.png", lambda path: plots.share_of_conflicts({"this rule": pair}, path)
+        layers = self._isotropy()
+        if len(layers) > 1:
+            yield "isotropy.png", lambda path: plots.by_layer(layers, path)
 
 
 PROBLEM = Generation

@@ -14,16 +14,17 @@ from typing import Literal
 class ImageInputs:
     """Image files, as bytes [channels, size, size] in the column ``column``.
 
-    ``fit``: ``cut`` scales the shorter side and cuts the middle, ``stretch`` brings both sides to ``size``, ``area``
-    does so by the mean of the pixels that fall on one. Before that ``border`` pixels are cut off each side, and what
-    lies outside the middle ``centre`` pixels (None: nothing). ``channels``: 3 for RGB, 1 for grey.
+    ``fit``: ``cut`` scales the shorter side and cuts the middle, ``pad`` scales the longer side and fills the rest with
+    grey, ``stretch`` brings both sides to ``size``, ``area`` does so by the mean of the pixels that fall on one. Before
+    that ``border`` pixels are cut off each side, and what lies outside the middle ``centre`` pixels (None: nothing).
+    ``channels``: 3 for RGB, 1 for grey.
     """
 
     kind: Literal["image"] = "image"
     column: str
     size: int
     channels: int = 3
-    fit: Literal["cut", "stretch", "area"] = "cut"
+    fit: Literal["cut", "pad", "stretch", "area"] = "cut"
     centre: int | None = None
     border: int = 0
 

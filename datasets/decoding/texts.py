@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..core.language import BOS, EOS, LanguageInfo
 from ..core.source import Source
-from ..core.table import Ragged, Table
+from ..core.table import Lazy, Ragged, Table
 
 Words = tuple[str, ...]
 Progress = Callable[[str], None] | None
@@ -95,10 +95,17 @@ def _numbers(values: Sequence[Any]) -> Tensor:
 
 
 def language_source(
-    rows: Mapping[str, Sequence[Row]], words: Sequence[str], *, name: str, yes_no: bool = False, **facts: Any
+    rows: Mapping[str, Sequence[Row]],
+    words: Sequence[str],
+    *,
+    name: str,
+    yes_no: bool = False,
+    pictures: Mapping[str, Lazy] | None = None,
+    source: str = "stand-in",
+    **facts: Any,
 ) -> Source[LanguageInfo]:
-    """The source of splits of rows over the vocabulary ``words`` (pad, begin and end are put before them). ``facts``
-    are fields of LanguageInfo.
+    """The source of splits of rows over the vocabulary ``words`` (pad, begin and end are put before them).
+    ``pictures``: the column ``image`` of each split, of rows that hold none. ``facts`` are fields of LanguageInfo.
     """
     vocabulary = ("<pad>", "<bos>", "<eos>", *words)
     info = LanguageInfo(vocabulary=vocabulary, longest=0, **facts)
@@ -106,6 +113,8 @@ def language_source(
         no, yes = info.tokens(" ".join(NO_YES))
         info = replace(info, yes_no=(no, yes))
     splits = {split: table(part, info) for split, part in rows.items()}
+    if pictures is not None:
+        splits = {split: Table({**part.columns, "image": pictures[split]}) for split, part in splits.items()}
     longest = 0
     for part in splits.values():
         for column in ("tokens", "prompt"):
@@ -119,8 +128,11 @@ def language_source(
     for split, part in splits.items():
         digest.update(split.encode())
         for column, values in sorted(part.columns.items()):
-            assert not callable(getattr(values, "make", None))
+            if isinstance(values, Lazy):
+                picked = b"" if values.picked is None else values.picked.numpy().tobytes()
+                digest.update(column.encode() + values.content.encode() + picked)
+                continue
             raw = values.values if isinstance(values, Ragged) else values
-            digest.update(column.encode() + raw.contiguous().numpy().tobytes())  # type: ignore[union-attr]
+            digest.update(column.encode() + raw.contiguous().numpy().tobytes())
     names = NO_YES if yes_no else ()
-    return Source(splits, names, info, "stand-in", digest.hexdigest())
+    return Source(splits, names, info, source, digest.hexdigest())

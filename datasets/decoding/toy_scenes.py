@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.errors import DataError
-from ..core.language import LanguageInfo
+from ..core.language import LanguageInfo, NamedObjects
 from ..core.seeds import derive
 from ..core.source import Source
 from .texts import Progress, Row, Words, language_source
@@ -58,13 +58,12 @@ class Config(BaseModel):
 
 
 @dataclass(frozen=True)
-class Scenes:
-    """What the generator knows. ``objects``: token of each shape's word, in the order of the column ``shown``;
-    ``frequency`` [6] and ``beside`` [6, 6]: shares of training pictures that show a shape, and of those that show the
-    first which also show the second.
+class Scenes(NamedObjects):
+    """What the generator knows: ``names`` of the shapes, in the order of the column ``shown``; ``frequency`` [6] and
+    ``beside`` [6, 6]: shares of training pictures that show a shape, and of those that show the first which also show
+    the second.
     """
 
-    objects: tuple[int, ...]
     frequency: Any
     beside: Any
 
@@ -230,8 +229,7 @@ def load(config: Config, root: Path | None, progress: Progress = None) -> Source
     beside = (shown.T @ shown) / np.maximum(shown.sum(0)[:, None], 1)
     vocabulary = ["no", "yes", "is", "there", "a", "?", "what", "colour", "the", "where", "caption", ":", "and"]
     vocabulary += ["i", "think", "answer", ".", "upper", "lower", "left", "right", *COLOURS, *SHAPES]
-    objects = tuple(3 + vocabulary.index(shape) for shape in SHAPES)
-    known = Scenes(objects, shown.mean(0), beside)
+    known = Scenes(tuple((shape,) for shape in SHAPES), shown.mean(0), beside)
     leading = config.questions == "lead"
     rows = {"train": [replace(row, neutral_row=-1) if leading else row for row, _ in drawn]}
     for split, count in (("valid", config.n_valid), ("test", config.n_test)):

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.errors import DataError
-from ..core.language import LanguageInfo
+from ..core.language import LanguageInfo, NamedObjects
 from ..core.seeds import derive
 from ..core.source import Source
 from .texts import BEST, FALSE, Progress, Row, Words, language_source
@@ -61,6 +61,10 @@ class Stories:
     objects: tuple[int, ...]
     domain: tuple[int, ...]
     vocabulary: tuple[str, ...]
+
+    def mentioned(self, text: str) -> Sequence[int]:
+        """Numbers of the names in a text, in order."""
+        return NamedObjects(tuple((self.vocabulary[token],) for token in self.objects)).mentioned(text)
 
     def log_probability(self, prompt: Sequence[int], continuation: Sequence[int]) -> float:
         """Log-probability in nats that the process continues ``prompt`` by these tokens (begin, end and padding left

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # whatever the name says: others start programs
+GREY = (127, 127, 127)  # beside a padded image
 PIXELS = 64_000_000  # of an image, at most: about 0.8 GB while it is decoded
 Array = npt.NDArray[Any]
 
@@ -61,6 +62,8 @@ def _fitted(image: Image.Image, path: str, inputs: ImageInputs) -> Array:
         image = image.crop((left, top, left + middle, top + middle))
     if inputs.fit == "cut":
         return np.asarray(_cut(image, inputs.size))
+    if inputs.fit == "pad":
+        return np.asarray(_padded(image, inputs.size))
     size = (inputs.size, inputs.size)
     return np.asarray(image.resize(size, Image.Resampling.BOX) if inputs.fit == "area" else image.resize(size))
 
@@ -73,6 +76,17 @@ def _cut(image: Image.Image, size: int) -> Image.Image:
     image = image.resize((width, height), Pillow.Resampling.BILINEAR)
     left, top = (width - size) // 2, (height - size) // 2
     return image.crop((left, top, left + size, top + size))
+
+
+def _padded(image: Image.Image, size: int) -> Image.Image:
+    from PIL import Image as Pillow
+
+    scale = size / max(image.size)
+    width, height = (min(size, max(1, round(scale * v))) for v in image.size)
+    whole = Pillow.new("RGB", (size, size), GREY)
+    image = image.resize((width, height), Pillow.Resampling.BILINEAR)
+    whole.paste(image, ((size - width) // 2, (size - height) // 2))
+    return whole
 
 
 def require_pixels(name: Path | str, image: Image.Image) -> None:

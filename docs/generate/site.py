@@ -99,8 +99,9 @@ def methods() -> str:
 
 
 def data() -> str:
-    """Every data set, network and transform with its options."""
-    parts = ["# Data sets, networks, transforms\n", "Options: `data.options.NAME=VALUE`, `model.options.NAME=VALUE`.\n"]
+    """Every data set, network and transform with its options, and the problems that have any."""
+    parts = ["# Data sets, networks, transforms, problems\n", "Options: `data.options.NAME=VALUE`,"]
+    parts += ["`model.options.NAME=VALUE`, `evaluate.options.NAME=VALUE` (problems).\n"]
     for title, kind, load in (
         ("Data sets", "datasets", registry.dataset),
         ("Networks", "networks", registry.network),
@@ -111,6 +112,11 @@ def data() -> str:
             module: Any = load(entry.name)
             said = (getattr(module, "__doc__", "") or "").strip().partition("\n\n")[0]
             parts += [f"### `{entry.name}`\n", f"{said}\n", fields(module.Config)]
+    parts.append("## Problems with options\n")
+    for entry in registry.entries("problems"):
+        kind_of_problem = registry.problem(entry.name)
+        if kind_of_problem.Config.model_fields:
+            parts += [f"### `{entry.name}`\n", fields(kind_of_problem.Config)]
     return "\n".join(parts)
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional as F
 
 from ...datasets.core.seeds import generator
 from ...datasets.core.table import Batch
@@ -40,6 +41,7 @@ class DecoderConfig(MethodConfig):
     keep_beta: float | None = Field(
         None, ge=0, le=1, description="β: tokens below this share of the main pass's best are removed; null: none"
     )
+    isotropy: bool = Field(False, description="also give the cosines of the texts' hidden states, layer by layer")
 
 
 class Decoder(Fitted[protocols.CausalModel]):
@@ -84,15 +86,13 @@ class Decoder(Fitted[protocols.CausalModel]):
     # ------------------------------------------------------------------ passes
 
     def branch(self, batch: Batch, column: str, prefix: Tensor | None = None, model: Any = None, **more: Any) -> Branch:
-        """A pass over a column of prompts; ``prefix``: embeddings before them, by default those of the pictures, an
-        empty tensor: none. ``model``: another than the language model.
+        """A pass over a column of prompts; ``prefix``: embeddings before them, by default those of its pictures.
+        ``model``: another than the language model.
         """
         net = self._model if model is None else model
         tokens, mask = rows_of(batch, column)
         if prefix is None:
             prefix = net.prefix(batch)
-        elif not prefix.numel():
-            prefix = None
         return Branch(net, tokens, mask, prefix=prefix, **more)
 
     def _passes(self, batch: Batch) -> tuple[Branch, list[Branch]]:
@@ -108,9 +108,28 @@ class Decoder(Fitted[protocols.CausalModel]):
         if self._model.info.yes_no is not None and "label" in batch:
             return self.yes_or_no(batch)
         found = self.generate(batch)
+        if self.config.isotropy:
+            found |= self.cosines(batch)
         if "options" in batch:
             found["scores"] = self.choices(batch)
         return found
+
+    def cosines(self, batch: Batch) -> dict[str, Tensor]:
+        """Of the hidden states of the texts ``tokens``, from the embeddings to the last layer (after its norm):
+        ``cosine_sums`` [B, L + 1], Σ_{i≠j} cos(h_i, h_j), and ``cosine_pairs`` [B, L + 1], their number; of a model
+        that gives no others the last layer alone. Isotropy is 1 - Σ sums / Σ pairs over all texts.
+
+        Source: Su and Collier 2022 (arXiv 2210.14140), section 3, there of the last layer.
+        """
+        tokens, mask = rows_of(batch, "tokens")
+        step = self._model.step(tokens, mask, prefix=self._model.prefix(batch))
+        count = mask.sum(1)
+        sums = []
+        for hidden in (*step.states, step.hidden):
+            h = F.normalize(hidden.double(), dim=-1)
+            sums.append((h * mask[..., None]).sum(1).square().sum(1) - count)
+        pairs = count * (count - 1)
+        return {"cosine_sums": torch.stack(sums, 1), "cosine_pairs": torch.stack([pairs] * len(sums), 1)}
 
     def generate(self, batch: Batch) -> dict[str, Tensor]:
         """New tokens [B, T], how many passes a row cost [B], log-probability under the main pass [B]."""

@@ -11,6 +11,7 @@ from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
 from ..base import Stage, StepContext, StepResult
 from .decoder import Decoder
+from .training import trainable
 
 
 class Lm(Decoder):
@@ -25,6 +26,7 @@ class Lm(Decoder):
         return epochs
 
     def stages(self, view: ExperienceView) -> list[Stage]:
+        trainable(self.model)  # or a message
         return [Stage()]
 
     def before_stage(self, stage: Stage, view: ExperienceView) -> None:

@@ -75,9 +75,12 @@ class Lol(Tuned):
 
     def combine(self, main: Branch, others: Sequence[Branch], step: int, beta: float | None) -> Tensor:
         amateur, layers = others[0], sorted(main.early)
-        far = torch.stack([js_divergence(main.logits, main.early[layer]) for layer in layers]).argmax(0)
-        rows = torch.arange(len(far), device=far.device)
-        low, amateur_low = (torch.stack([b.early[layer] for layer in layers])[far, rows] for b in (main, amateur))
+        if len(layers) == 1:  # nothing to pick
+            low, amateur_low = main.early[layers[0]], amateur.early[layers[0]]
+        else:
+            far = torch.stack([js_divergence(main.logits, main.early[layer]) for layer in layers]).argmax(0)
+            rows = torch.arange(len(far), device=far.device)
+            low, amateur_low = (torch.stack([b.early[layer] for layer in layers])[far, rows] for b in (main, amateur))
         return lol_scores(
             main.logits,
             amateur.logits,

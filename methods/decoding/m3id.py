@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from ..losses.contrast import m3id_scores
 from ..networks import protocols
 from ..networks.branches import Branch
 from .decoder import Decoder, DecoderConfig
+from .pictures import blind_batches
 
 
 class M3idConfig(DecoderConfig):
@@ -35,7 +35,7 @@ class M3id(Decoder):
     summary = "the picture against no picture, more with every token"
 
     def branches(self, batch: Batch) -> list[Branch]:
-        return [self.branch(batch, "prompt", torch.empty(0))]
+        return [self.branch(part, "prompt") for part in blind_batches(batch, "none")]
 
     def combine(self, main: Branch, others: Sequence[Branch], step: int, beta: float | None) -> Tensor:
         return m3id_scores(main.logits, others[0].logits, step, beta)

@@ -30,7 +30,7 @@ def pixels(batch: Batch) -> Tensor:
 def embedded(model: Any, x: Tensor) -> Tensor:
     """Embeddings [B, P, d] of pictures x [B, C, S, S]. Raises UnfitError for a model that reads none."""
     if not hasattr(model, "embed_pictures"):
-        raise UnfitError("this rule needs a model that reads pictures: model.name causal, on data with pictures")
+        raise UnfitError("this rule needs a model that reads pictures: causal, image_text_pretrained")
     found: Tensor = model.embed_pictures(x)
     return found
 
@@ -40,6 +40,16 @@ def noised(x: Tensor, rows: Tensor, step: int, seed: int) -> Tensor:
     noise = torch.stack([torch.randn(x.shape[1:], generator=generator(seed, f"noise/{row}")) for row in rows.tolist()])
     signal, scale = (s.to(x) for s in diffusion_scales(torch.tensor([step])))
     return signal * x + scale * noise.to(x)
+
+
+def noised_for(model: Any, x: Tensor, rows: Tensor, step: int, seed: int) -> Tensor:
+    """:func:`noised` of pixels as the model sees them: normalised by its own mean and deviation (VCD's public code),
+    where it has them; as pixels in [-1, 1] again.
+    """
+    mean, deviation = (getattr(model, name, None) for name in ("pixel_mean", "pixel_deviation"))
+    if mean is None or deviation is None:
+        return noised(x, rows, step, seed)
+    return mean + deviation * noised((x - mean) / deviation, rows, step, seed)
 
 
 def views(x: Tensor, rows: Tensor, kinds: Sequence[View], seed: int) -> Tensor:

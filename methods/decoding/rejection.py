@@ -67,17 +67,17 @@ def normalised(log_weights: ArrayLike) -> tuple[Array, float]:
     return (psi, log_z) if np.isneginf(log_z) else (psi - log_z, log_z)
 
 
-def order(log_p: Array, uniforms: ArrayLike) -> list[int]:
+def order(log_p: Array, uniforms: ArrayLike) -> NDArray[np.int64]:
     """Tokens in the order in which drawing without replacement by p would give them: descending log p - log(-log u).
 
     Tokens of no mass are left out. A uniform number of exactly 0 or 1 counts as the nearest one between them.
     """
     u = np.clip(np.asarray(uniforms, np.float64), _LEAST, 1 - np.finfo(np.float64).epsneg)
     keys = log_p - np.log(-np.log(u))
-    return [int(v) for v in np.argsort(-keys, kind="stable")[: int(np.isfinite(log_p).sum())]]
+    return np.argsort(-keys, kind="stable")[: int(np.isfinite(log_p).sum())]
 
 
-def _remaining(log_p: Array, tokens: list[int]) -> Array:
+def _remaining(log_p: Array, tokens: NDArray[np.int64]) -> Array:
     """Logarithm of the mass of each token and all that follow it: a sum from the end, so that what is left of a mass
     near 1 is not lost in a difference.
     """
@@ -101,17 +101,20 @@ def recursive(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms, max_re
         ValueError: a weight that is NaN or infinite, or ``max_rejects`` below 2.
     """
     _limit(max_rejects)
+    return _recursive(*normalised(log_weights), accept, uniforms, max_rejects)
+
+
+def _recursive(log_p: Array, log_z: float, accept: Accept, uniforms: Uniforms, max_rejects: int | None) -> Draw:
     asked = _Asked(accept)
-    log_p, log_z = normalised(log_weights)
     tokens = order(log_p, uniforms(len(log_p)))
     left = _remaining(log_p, tokens)
-    for k, token in enumerate(tokens):
+    for k, token in enumerate(tokens.tolist()):
         if not asked(token):
             if max_rejects is not None and k + 1 >= max_rejects:
                 return asked.nothing()
             continue
         last = k + 1 == len(tokens) or (max_rejects is not None and k + 1 >= max_rejects)
-        log_f = 0.0 if last or asked(tokens[k + 1]) else float(log_p[token] - left[k])
+        log_f = 0.0 if last or asked(int(tokens[k + 1])) else float(log_p[token] - left[k])
         return asked.draw(token, log_z + float(left[k]) + log_f)
     return asked.nothing()
 
@@ -126,14 +129,14 @@ def two_loop(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw
     log_p, log_z = normalised(log_weights)
     tokens = order(log_p, uniforms(len(log_p)))
     left = _remaining(log_p, tokens)
-    first = next((k for k, token in enumerate(tokens) if asked(token)), None)
+    first = next((k for k, token in enumerate(tokens.tolist()) if asked(token)), None)
     if first is None:
         return asked.nothing()
     rest = log_p.copy()
     rest[tokens[:first]] = -np.inf
     again = order(rest, uniforms(len(rest)))
-    more = next(k for k, token in enumerate(again) if asked(token))  # x is among them
-    return asked.draw(tokens[first], log_z + float(left[first]) - float(np.log(first + more + 1)))
+    more = next(k for k, token in enumerate(again.tolist()) if asked(token))  # x is among them
+    return asked.draw(int(tokens[first]), log_z + float(left[first]) - float(np.log(first + more + 1)))
 
 
 def geometric(
@@ -159,11 +162,20 @@ def geometric(
     Raises:
         ValueError: as :func:`recursive`, or ``max_accepts`` below 2.
     """
-    _limit(max_rejects)
-    if max_accepts < 2:
-        raise ValueError(f"max_accepts must be at least 2, not {max_accepts}")
+    _limit(max_rejects, max_accepts)
+    return _geometric(*normalised(log_weights), accept, uniforms, trials, max_accepts, max_rejects)
+
+
+def _geometric(
+    log_p: Array,
+    log_z: float,
+    accept: Accept,
+    uniforms: Uniforms,
+    trials: Geometric,
+    max_accepts: int,
+    max_rejects: int | None,
+) -> Draw:
     asked = _Asked(accept)
-    log_p, log_z = normalised(log_weights)
     most = np.inf if max_rejects is None else max_rejects
     open_p = log_p.copy()  # of the tokens outside R
     found: int | None = None
@@ -171,9 +183,9 @@ def geometric(
     any_rejected = False
     while accepts < max_accepts and rejects < most:
         tokens = order(open_p, uniforms(len(open_p)))
-        if not tokens:
+        if not len(tokens):
             return asked.nothing()
-        for token in tokens:
+        for token in tokens.tolist():
             if any_rejected:
                 share = float(np.exp(np.logaddexp.reduce(open_p)))
                 rejects += max(1, trials(min(1.0, max(share, _LEAST)))) - 1
@@ -205,14 +217,15 @@ def awrs(
     """AWRS as the library chooses it: the geometric form for L > 2 and where one token has two thirds of the mass
     (fewer than two calls are then expected), else the recursive one. Arguments as :func:`geometric`.
     """
-    log_p, _ = normalised(log_weights)
+    _limit(max_rejects, max_accepts)
+    log_p, log_z = normalised(log_weights)
     if max_accepts > 2 or float(log_p.max()) >= np.log(2 / 3):
 
         def trials(share: float) -> int:
             return int(rng.geometric(share))
 
-        return geometric(log_weights, accept, rng.random, trials, max_accepts, max_rejects)
-    return recursive(log_weights, accept, rng.random, max_rejects)
+        return _geometric(log_p, log_z, accept, rng.random, trials, max_accepts, max_rejects)
+    return _recursive(log_p, log_z, accept, rng.random, max_rejects)
 
 
 def masked(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw:
@@ -224,9 +237,9 @@ def masked(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw:
     allowed = np.asarray([asked(v) for v in range(len(log_p))])
     log_p = np.where(allowed, log_p, -np.inf)
     tokens = order(log_p, uniforms(len(log_p)))
-    if not tokens:
+    if not len(tokens):
         return asked.nothing()
-    return asked.draw(tokens[0], log_z + float(np.logaddexp.reduce(log_p)))
+    return asked.draw(int(tokens[0]), log_z + float(np.logaddexp.reduce(log_p)))
 
 
 def improper(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw:
@@ -236,7 +249,7 @@ def improper(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw
     """
     asked = _Asked(accept)
     log_p, _ = normalised(log_weights)
-    token = next((v for v in order(log_p, uniforms(len(log_p))) if asked(v)), None)
+    token = next((v for v in order(log_p, uniforms(len(log_p))).tolist() if asked(v)), None)
     return asked.nothing() if token is None else asked.draw(token, 0.0)
 
 
@@ -247,8 +260,8 @@ def single(log_weights: ArrayLike, accept: Accept, uniforms: Uniforms) -> Draw:
     """
     asked = _Asked(accept)
     log_p, log_z = normalised(log_weights)
-    token = next(iter(order(log_p, uniforms(len(log_p)))), None)
-    return asked.draw(token, log_z) if token is not None and asked(token) else asked.nothing()
+    first = order(log_p, uniforms(len(log_p)))[:1].tolist()
+    return asked.draw(first[0], log_z) if first and asked(first[0]) else asked.nothing()
 
 
 def scripted(rows: Iterable[ArrayLike]) -> Uniforms:
@@ -264,6 +277,8 @@ def scripted(rows: Iterable[ArrayLike]) -> Uniforms:
     return take
 
 
-def _limit(max_rejects: int | None) -> None:
+def _limit(max_rejects: int | None, max_accepts: int = 2) -> None:
     if max_rejects is not None and max_rejects < 2:
         raise ValueError(f"max_rejects must be at least 2, or None for no limit, not {max_rejects}")
+    if max_accepts < 2:
+        raise ValueError(f"max_accepts must be at least 2, not {max_accepts}")

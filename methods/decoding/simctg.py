@@ -9,13 +9,12 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
 from ...datasets.core.table import Batch
 from ...datasets.core.view import ExperienceView
 from ..base import MethodConfig, UnfitError
 from ..losses.simctg import simctg_contrastive
-from ..networks.language import next_token_loss, rows_of
+from ..networks.language import next_token_loss
 from .decoder import Decoder, DecoderConfig
 from .search import contrastive_search
 from .training import fit, part_rows
@@ -40,7 +39,7 @@ class SimCtgConfig(DecoderConfig):
         description="contrastive: α, weight of the penalty",
         json_schema_extra={"sweep": {"low": 0.0, "high": 1.0}},
     )
-    isotropy: bool = Field(True, description="also give the cosines of the prompts' hidden states, layer by layer")
+    isotropy: bool = Field(True, description="also give the cosines of the texts' hidden states, layer by layer")
 
 
 class SimCtg(Decoder):
@@ -73,22 +72,10 @@ class SimCtg(Decoder):
     def generate(self, batch: Batch) -> dict[str, Tensor]:
         info, c = self._model.info, self.config
         if c.search == "greedy":
-            found = super().generate(batch)
-        else:
-            main = self.branch(batch, "prompt", keep_hidden=True)
-            made = contrastive_search(main, c.max_new_tokens, c.k, c.alpha, eos=info.eos, pad=info.pad)
-            found = {"tokens": made.tokens, "forwards": made.forwards, "logprob": made.logprob}
-        return {**found, **self.cosines(batch)} if c.isotropy else found
-
-    def cosines(self, batch: Batch) -> dict[str, Tensor]:
-        """``cosine_sums`` [B], Σ_{i≠j} cos of a text's last hidden states, and ``cosine_pairs`` [B], their number:
-        isotropy is 1 - Σ sums / Σ pairs over all texts.
-        """
-        tokens, mask = rows_of(batch, "tokens")
-        hidden = F.normalize(self._model.step(tokens, mask, prefix=self._model.prefix(batch)).hidden.double(), dim=-1)
-        count = mask.sum(1)
-        total = (hidden * mask[..., None]).sum(1).square().sum(1) - count
-        return {"cosine_sums": total, "cosine_pairs": count * (count - 1)}
+            return super().generate(batch)
+        main = self.branch(batch, "prompt", keep_hidden=True)
+        made = contrastive_search(main, c.max_new_tokens, c.k, c.alpha, eos=info.eos, pad=info.pad)
+        return {"tokens": made.tokens, "forwards": made.forwards, "logprob": made.logprob}
 
 
 METHOD = SimCtg

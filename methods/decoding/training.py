@@ -96,6 +96,17 @@ def fit(
     model.eval()
 
 
+def trainable(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that training moves. Raises UnfitError where there are none."""
+    found = [p for p in model.parameters() if p.requires_grad]
+    if not found:
+        raise UnfitError(
+            "methods.*.lm_epochs: the model is frozen (model.options.frozen) and cannot be trained; "
+            "set methods.*.lm_epochs=0, and leave the method 'lm' out"
+        )
+    return found
+
+
 def _digest(view: ExperienceView, rows: Tensor) -> str:
     found = hashlib.sha256()
     for part in rows.split(1024):
@@ -130,7 +141,7 @@ def _train(
     loss: Callable[[Batch], Tensor] | None,
     groups: Tensor | None,
 ) -> None:
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    parameters = trainable(model)
     optimizer = torch.optim.AdamW(parameters, lr=training.lr, weight_decay=0.01, fused=view.device.type == "cpu")
     total = training.epochs * -(-len(rows) // training.batch_size)
     warm = max(1, total // 10)

@@ -14,7 +14,7 @@ from ..losses.contrast import cad_scores
 from ..networks import protocols
 from ..networks.branches import Branch
 from .decoder import Decoder, DecoderConfig
-from .pictures import embedded, noised, pixels
+from .pictures import embedded, noised_for, pixels
 
 
 class VcdConfig(DecoderConfig):
@@ -39,7 +39,7 @@ class Vcd(Decoder):
     summary = "visual contrastive decoding: the picture, away from a noised one"
 
     def branches(self, batch: Batch) -> list[Branch]:
-        x = noised(pixels(batch), batch["index"], self.config.noise_step, self.draw_seed)
+        x = noised_for(self._model, pixels(batch), batch["index"], self.config.noise_step, self.draw_seed)
         return [self.branch(batch, "prompt", embedded(self._model, x))]
 
     def combine(self, main: Branch, others: Sequence[Branch], step: int, beta: float | None) -> Tensor:

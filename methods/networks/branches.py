@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .language import Cache
+from .language import Cache, Step
 from .protocols import CausalModel
 
 
@@ -49,7 +49,8 @@ class Branch:
 
     @torch.no_grad()
     def _take(self, tokens: Tensor, mask: Tensor, prefix: Tensor | None = None) -> None:
-        step = self.model.step(tokens, mask, self._cache, prefix, self.layers)
+        read = getattr(self.model, "last_step", self.model.step)  # without the logits of the prompt
+        step: Step = read(tokens, mask, self._cache, prefix, self.layers)
         self._cache = step.cache
         self.logits, self.hidden = step.logits[:, -1], step.hidden[:, -1]
         self.early = {layer: logits[:, -1] for layer, logits in step.early.items()}

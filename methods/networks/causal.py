@@ -162,7 +162,8 @@ class CausalDecoder(nn.Module):
             past.append(pair)
         hidden = self.norm(x)[:, p:]
         early = {layer: self._early(states[layer][:, p:], layer) for layer in layers}
-        return Step(self.logits_of(hidden), hidden, KeysValues(tuple(past), known), early)
+        below = tuple(state[:, p:] for state in states[:-1])
+        return Step(self.logits_of(hidden), hidden, KeysValues(tuple(past), known), early, below)
 
     def _early(self, state: Tensor, layer: int) -> Tensor:
         last = layer == self.layers or self.config.early_exit_norm == "final"

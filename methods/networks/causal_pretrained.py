@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,14 +14,14 @@ from torch import Tensor, nn
 
 from ...datasets.core.language import LanguageInfo
 from ...datasets.core.source import DataInfo, Source, require
-from ...datasets.core.table import Batch, Ragged, Table
-from ..base import UnfitError
+from ...datasets.core.table import Batch
+from ..base import FrozenReference, UnfitError
 from . import hub
 from .language import Step, next_token_loss
 from .protocols import CausalModel
+from .retokenised import ends_of, retokenised
 
 PROVIDES = (CausalModel,)
-TEXTS = ("tokens", "prompt", "neutral", "answer")  # ragged columns of words
 
 
 class Config(BaseModel):
@@ -30,39 +31,58 @@ class Config(BaseModel):
 
     pretrained: str = Field(min_length=1, description="a causal language model of transformers: folder or hub name")
     revision: str | None = Field(None, description="of the hub's repository; null: its main branch")
+    frozen: bool = Field(
+        False,
+        description="its weights are never trained, and checkpoints name them by their sha256 and do not hold them",
+    )
 
 
 @dataclass(frozen=True)
 class LibraryCache:
-    """The library's cache, which its models write into, and which positions are valid, [B, T] bool."""
+    """The library's cache, which its models write into, and which positions are valid, [B, T] bool. ``shift``: by which
+    the next token's position differs from the number of valid ones before it.
+    """
 
     past: Any
     mask: Tensor
+    shift: int = 0
 
     def select(self, rows: Tensor) -> LibraryCache:
         past = copy.copy(self.past)
         past.layers = [copy.copy(layer) for layer in past.layers]  # the tensors are replaced, not written into
         past.batch_select_indices(rows)
-        return LibraryCache(past, self.mask[rows])
+        return LibraryCache(past, self.mask[rows], self.shift)
 
 
 class PretrainedCausal(nn.Module):
     """A model of ``transformers`` with the steps of a :class:`~.protocols.CausalModel`.
 
     Logits of hidden layers are the output matrix times the state as it is, without the final norm, as DoLa's public
-    code has them; the last layer's are the model's own.
+    code has them; the last layer's are the model's own. ``config``: with ``frozen`` a state holds the model by its
+    name, revision and sha256; None: by value.
     """
 
-    def __init__(self, net: Any, info: LanguageInfo | None = None) -> None:
+    def __init__(self, net: Any, info: LanguageInfo | None = None, config: Config | None = None) -> None:
         super().__init__()
-        self.net = net
+        if config is not None and config.frozen:
+            self.reference = FrozenReference(net, config.pretrained, config.revision)
+            object.__setattr__(self, "net", net)  # no sub-module: its weights are no part of the state
+        else:
+            self.net = net
         size = int(net.get_output_embeddings().weight.shape[0])
         self.info = info or LanguageInfo(vocabulary=tuple(map(str, range(size))), longest=size)
-        self.vocabulary, self.layers = size, int(net.config.num_hidden_layers)
+        self.vocabulary, self.layers = size, int(net.config.get_text_config().num_hidden_layers)
+        self._cuts = "logits_to_keep" in inspect.signature(net.forward).parameters
 
     def prefix(self, batch: Batch) -> Tensor | None:
         """None: such a model reads tokens alone."""
         return None
+
+    def positions(self, counted: Tensor, prefix: int, shift: int) -> tuple[Tensor, int]:
+        """Positions as the model takes them, of tokens with ``counted`` [B, T] valid ones before them, of which the
+        first ``prefix`` are embeddings; and the shift of those that follow.
+        """
+        return counted, shift
 
     def step(
         self,
@@ -73,6 +93,22 @@ class PretrainedCausal(nn.Module):
         layers: tuple[int, ...] = (),
     ) -> Step:
         """See :class:`~.protocols.CausalModel`."""
+        return self._step(tokens, mask, cache, prefix, layers, last=False)
+
+    def last_step(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        cache: Any = None,
+        prefix: Tensor | None = None,
+        layers: tuple[int, ...] = (),
+    ) -> Step:
+        """As :meth:`step`; logits, early ones too, of the last token alone, [B, 1, V]."""
+        return self._step(tokens, mask, cache, prefix, layers, last=True)
+
+    def _step(
+        self, tokens: Tensor, mask: Tensor, cache: Any, prefix: Tensor | None, layers: tuple[int, ...], *, last: bool
+    ) -> Step:
         t, p = tokens.shape[1], 0
         inputs: dict[str, Any] = {"input_ids": tokens}
         if prefix is not None:
@@ -81,7 +117,8 @@ class PretrainedCausal(nn.Module):
             inputs = {"inputs_embeds": torch.cat([prefix.to(embedded.dtype), embedded], 1)}
             mask = torch.cat([mask.new_ones(len(mask), p), mask], 1)
         known = mask if cache is None else torch.cat([cache.mask, mask], 1)
-        positions = (known.long().cumsum(1) - 1).clamp(min=0)[:, -(t + p) :]
+        counted = (known.long().cumsum(1) - 1).clamp(min=0)[:, -(t + p) :]
+        positions, shift = self.positions(counted, p, 0 if cache is None else cache.shift)
         out = self.net(
             **inputs,
             attention_mask=known.long(),
@@ -89,72 +126,48 @@ class PretrainedCausal(nn.Module):
             past_key_values=None if cache is None else cache.past,
             use_cache=True,
             output_hidden_states=True,
+            **({"logits_to_keep": 1} if last and self._cuts else {}),
         )
-        head = self.net.get_output_embeddings()
-        early = {
-            layer: (out.logits if layer == self.layers else head(out.hidden_states[layer]))[:, p:] for layer in layers
-        }
-        return Step(out.logits[:, p:], out.hidden_states[-1][:, p:], LibraryCache(out.past_key_values, known), early)
+        head, at = self.net.get_output_embeddings(), slice(-1 if last else p, None)
+        logits = out.logits[:, at]
+        early = {layer: logits if layer == self.layers else head(out.hidden_states[layer][:, at]) for layer in layers}
+        *below, hidden = (state[:, p:] for state in out.hidden_states)
+        return Step(logits, hidden, LibraryCache(out.past_key_values, known, shift), early, tuple(below))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean cross-entropy of the tokens of the column ``tokens`` after the first, [] (nats)."""
         tokens = batch["tokens"]
         mask = torch.arange(tokens.shape[1], device=tokens.device) < batch["tokens_lengths"][:, None]
-        return next_token_loss(self.step(tokens, mask).logits, tokens, mask), {}
+        step = self.step(tokens, mask, prefix=self.prefix(batch))
+        return next_token_loss(step.logits, tokens, mask), {}
 
 
 def prepare(config: Config, source: Source) -> Source:
-    """The source with its texts as the model's own tokens; an answer is told from its prompt by a blank before it.
+    """The source with its texts as the model's own tokens; an answer is told from its prompt by a blank before it. Of
+    the world's oracle a constraint is kept, which then meets the model's tokens; what else one knows is of its own.
 
     Raises:
         UnfitError: pictures, or a tokenizer without an end token.
     """
     old = require(source.info, LanguageInfo, "the network 'causal_pretrained'")
     if old.image is not None:
-        raise UnfitError("model.name: a pretrained causal model reads no pictures; use the network 'causal'")
-    tokenizer = hub.tokenizer(config.pretrained, config.revision)
-    if tokenizer.eos_token_id is None:
-        raise UnfitError(f"model.options.pretrained: the tokenizer of '{config.pretrained}' has no end token")
-    eos = int(tokenizer.eos_token_id)
-    bos = eos if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id)
-    pad = eos if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
+        raise UnfitError(
+            "model.name: a pretrained causal model reads no pictures; take 'image_text_pretrained', or 'causal'"
+        )
+    tokenizer = hub.tokenizer(config.pretrained, config.revision, hub.PRETRAINED)
+    ends = ends_of(tokenizer, config.pretrained)
+    _, bos, eos = ends
 
-    def coded(row: Sequence[int], blank: bool = True) -> list[int]:
+    def code(column: str, row: Sequence[int], prompt: Sequence[int]) -> list[int]:
         text = old.words(list(row))
-        ids = tokenizer((" " if blank and text else "") + text, add_special_tokens=False)["input_ids"]
+        ids = tokenizer((" " if text else "") + text, add_special_tokens=False)["input_ids"]
         return [*([bos] if old.bos in row else []), *map(int, ids), *([eos] if old.eos in row else [])]
 
-    splits: dict[str, Table] = {}
-    for split, table in source.splits.items():
-        columns = dict(table.columns)
-        for name in TEXTS:
-            column = columns.get(name)
-            if isinstance(column, Ragged):
-                columns[name] = Ragged.from_list([torch.tensor(coded(row.tolist())) for row in _rows(column)])
-        options = columns.get("options")
-        if isinstance(options, Tensor):
-            columns["options"] = _options(options, coded, pad)
-        splits[split] = Table(columns)
-    words = tuple(map(str, tokenizer.convert_ids_to_tokens(range(len(tokenizer)))))
-    yes_no = None if old.yes_no is None else (coded([old.yes_no[0]])[0], coded([old.yes_no[1]])[0])
-    longest = max(int(c.lengths.max()) for t in splits.values() for c in t.columns.values() if isinstance(c, Ragged))
-    info = replace(old, vocabulary=words, longest=longest, pad=pad, bos=bos, eos=eos, yes_no=yes_no)
-    return replace(source, splits=splits, info=info)
-
-
-def _rows(column: Ragged) -> list[Tensor]:
-    return list(column.values.split(column.lengths.tolist()))
-
-
-def _options(options: Tensor, coded: Any, pad: int) -> Tensor:
-    """Answers [N, K, A] in the model's tokens, [N, K, A']; an absent one is padding alone."""
-    made = [[coded(option) if any(option) else [] for option in row] for row in options.tolist()]
-    longest = max((len(option) for row in made for option in row), default=1)
-    padded = [[option + [pad] * (longest - len(option)) for option in row] for row in made]
-    return torch.tensor(padded, dtype=torch.int64)
+    yes_no = None if old.yes_no is None else tuple(code("answer", [word], [])[0] for word in old.yes_no)
+    return retokenised(source, old, tokenizer, code, ends, yes_no)
 
 
 def build(config: Config, info: DataInfo, seed: int) -> PretrainedCausal:
     """The model with its own weights. Raises FileNotFoundError where there is no such model."""
     net = hub.causal(config.pretrained, config.revision)
-    return PretrainedCausal(net, require(info, LanguageInfo, "the network 'causal_pretrained'"))
+    return PretrainedCausal(net, require(info, LanguageInfo, "the network 'causal_pretrained'"), config)

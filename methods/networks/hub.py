@@ -20,6 +20,7 @@ import torch
 from ..base import UnfitError
 
 FIELD = "model.options.encoder_name"
+PRETRAINED = "model.options.pretrained"
 MAY_LACK = ("pooler.", "masked_spec_embed")  # that pretraining often has not; a pooler is left out then
 
 
@@ -38,10 +39,18 @@ def causal(name: str, revision: str | None = None) -> Any:
     import_transformers()
     from transformers import AutoModelForCausalLM
 
-    return _weights(AutoModelForCausalLM.from_pretrained, name, revision)
+    return _weights(AutoModelForCausalLM.from_pretrained, name, revision, PRETRAINED)
 
 
-def _weights(load: Callable[..., Any], name: str, revision: str | None) -> Any:
+def image_text(name: str, revision: str | None = None) -> Any:
+    """``AutoModelForImageTextToText`` in float32; torch's generators are where they were. Raises as :func:`model`."""
+    import_transformers()
+    from transformers import AutoModelForImageTextToText
+
+    return _weights(AutoModelForImageTextToText.from_pretrained, name, revision, PRETRAINED)
+
+
+def _weights(load: Callable[..., Any], name: str, revision: str | None, field: str = FIELD) -> Any:
     from transformers.utils import logging as progress
 
     with torch.random.fork_rng(devices=[]):  # a freshly made head must not move the run's generator
@@ -49,7 +58,7 @@ def _weights(load: Callable[..., Any], name: str, revision: str | None) -> Any:
         progress.disable_progress_bar()  # standard error is ours
         try:
             options = {"dtype": torch.float32, "weights_only": True, "output_loading_info": True}
-            loaded, report = _found(load, name, revision, **options)
+            loaded, report = _found(load, name, revision, field, **options)
         finally:
             if shown:
                 progress.enable_progress_bar()
@@ -60,26 +69,48 @@ def _weights(load: Callable[..., Any], name: str, revision: str | None) -> Any:
     if lost:
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         raise UnfitError(
-            f"{FIELD}: '{name}' lacks weights of its model: {', '.join(lost[:3])}{more}; they would be random. "
+            f"{field}: '{name}' lacks weights of its model: {', '.join(lost[:3])}{more}; they would be random. "
             "Save the model again, whole"
         )
     return loaded
 
 
-def tokenizer(name: str, revision: str | None = None) -> Any:
+def tokenizer(name: str, revision: str | None = None, field: str = FIELD) -> Any:
     """``AutoTokenizer``. Raises as :func:`_found` does."""
     import_transformers()
     from transformers import AutoTokenizer
 
-    return _found(AutoTokenizer.from_pretrained, name, revision)
+    return _found(AutoTokenizer.from_pretrained, name, revision, field)
 
 
-def config(name: str, revision: str | None = None) -> Any:
+def processor(name: str, revision: str | None = None) -> Any:
+    """``AutoProcessor``, whose pictures torchvision prepares: it takes pixels that are no bytes, as Pillow does not.
+
+    Raises as :func:`_found` does, and UnfitError where the files describe none, one without pictures and words, or one
+    that needs another package.
+    """
+    import_transformers()
+    from transformers import AutoProcessor
+
+    try:
+        found = _found(AutoProcessor.from_pretrained, name, revision, PRETRAINED, backend="torchvision")
+    except (ImportError, AttributeError, TypeError, KeyError) as error:  # of the library's own processors
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UnfitError(f"{PRETRAINED}: the processor of '{name}' cannot be made: {reason}") from error
+    pictures, words = (getattr(found, part, None) for part in ("image_processor", "tokenizer"))
+    if pictures is None or words is None:
+        raise UnfitError(f"{PRETRAINED}: '{name}' has no processor of pictures and words")
+    if type(pictures).__name__.endswith("Pil"):
+        raise UnfitError(f"{PRETRAINED}: the pictures of '{name}' cannot be prepared by torchvision")
+    return found
+
+
+def config(name: str, revision: str | None = None, field: str = FIELD) -> Any:
     """``AutoConfig``. Raises as :func:`_found` does."""
     import_transformers()
     from transformers import AutoConfig
 
-    return _found(AutoConfig.from_pretrained, name, revision)
+    return _found(AutoConfig.from_pretrained, name, revision, field)
 
 
 def import_transformers() -> None:
@@ -90,8 +121,9 @@ def import_transformers() -> None:
         raise ModuleNotFoundError("pretrained encoders need transformers: pip install 'holdfast[text]'") from error
 
 
-def _found(load: Callable[..., Any], name: str, revision: str | None, **options: Any) -> Any:
-    """What ``load`` makes of the name: from this machine, and only where it is not here from the hub.
+def _found(load: Callable[..., Any], name: str, revision: str | None, field: str = FIELD, **options: Any) -> Any:
+    """What ``load`` makes of the name: from this machine, and only where it is not here from the hub. ``field``: of the
+    recipe, that names it.
 
     Raises:
         FileNotFoundError: no such model in a folder, in the cache or on the hub, or nothing that can be read.
@@ -114,13 +146,13 @@ def _found(load: Callable[..., Any], name: str, revision: str | None, **options:
             first = error
     if "trust_remote_code" in str(first):
         raise UnfitError(
-            f"{FIELD}: '{name}' needs code that comes with the model, and such code is never run: it "
+            f"{field}: '{name}' needs code that comes with the model, and such code is never run: it "
             "could do anything on this machine. "
             "Name a model that the library transformers knows by itself"
         ) from first
     if isinstance(first, pickle.UnpicklingError):
         raise UnfitError(
-            f"{FIELD}: the weights of '{name}' are read where they are safetensors or a pickle of "
+            f"{field}: the weights of '{name}' are read where they are safetensors or a pickle of "
             "tensors alone, and these are neither: "
             "another pickle could run code. Save the model again with safetensors"
         ) from first
@@ -128,7 +160,7 @@ def _found(load: Callable[..., Any], name: str, revision: str | None, **options:
     raise FileNotFoundError(
         f"there is no readable transformers model '{name}': neither a folder here, nor in the hub's "
         "cache, nor a name that the hub gives out "
-        f"({reason}). Where there is no internet, save the model in a folder and name that in {FIELD}"
+        f"({reason}). Where there is no internet, save the model in a folder and name that in {field}"
     ) from first
 
 

@@ -26,13 +26,15 @@ class Step:
     """What a model says of T further tokens of B rows.
 
     ``logits`` [B, T, V] of the token after each, ``hidden`` [B, T, d] the last hidden states (after the final norm),
-    ``cache`` for the next step, ``early`` logits [B, T, V] of hidden layers by number.
+    ``cache`` for the next step, ``early`` logits [B, T, V] of hidden layers by number, ``states`` [B, T, d] of the
+    layers below the last: the embeddings, layer 1, ..., L - 1; empty of a model that does not give them.
     """
 
     logits: Tensor
     hidden: Tensor
     cache: Cache
     early: dict[int, Tensor] = field(default_factory=dict)
+    states: tuple[Tensor, ...] = ()
 
 
 def left_padded(tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

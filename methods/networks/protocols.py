@@ -278,6 +278,9 @@ class CausalModel(Protocol):
     """A causal language model, perhaps with a prefix of embeddings (a picture). Users: the methods of ``decoding``.
 
     ``vocabulary``: V. ``layers``: L, hidden layers; layer L is the last, 0 the embeddings. ``info``: facts of the data.
+
+    A model may have a method ``last_step`` beside ``step``, with the same arguments, whose logits (early ones too) are
+    those of the last token alone, [B, 1, V]: decoding asks for no others, and a whole prompt's cost time and memory.
     """
 
     vocabulary: int

@@ -124,6 +124,13 @@ def _named(recipe: Recipe) -> Iterator[tuple[str, Any, Callable[[str], Any]]]:
             yield f"{path}.transforms.{number}", change, registry.transform
 
 
+def _of_problem(recipe: Recipe) -> list[str]:
+    """What is wrong with the options of the recipe's problem, or not installed of what they ask for."""
+    kind, options = registry.problem(recipe.problem), recipe.evaluate.options
+    errors = _check(options, kind.Config, "evaluate.options")
+    return errors or [f"evaluate.options.{line}" for line in kind.lacks(kind.Config(**options))]
+
+
 def _selection(recipe: Recipe) -> list[str]:
     try:
         measures.selecting(measures.of_recipe(recipe), recipe.train.selection)
@@ -169,7 +176,7 @@ def resolve(recipe: Recipe, fair: bool = True) -> None:
     if not errors:
         errors += fitness.errors_of(recipe)
     try:
-        registry.problem(recipe.problem)
+        errors += _of_problem(recipe)
         if not errors:
             errors += _metrics_of_claims(recipe) + _selection(recipe)
     except Fault as error:

@@ -87,6 +87,9 @@ class Recipe(Section):
         return self
 
 
+NETWORK = "model.name="
+
+
 def load(text: str, profile: str | None, overrides: Iterable[str], where: str = "recipe") -> Recipe:
     """A recipe that stands alone (a stored, resolved one) from YAML ``text``, with ``profile`` and ``overrides``."""
     return build(migrated(read_yaml(text, where)), profile, overrides, where)
@@ -125,7 +128,8 @@ def build(
         overrides, unknown = protocol.spread_overrides(whole.get("methods"), overrides, has_fields)
         errors += unknown
     sections = [field.alias or name for name, field in Recipe.model_fields.items()]
-    for text_ in overrides:
+    for text_ in sorted(overrides, key=lambda text: not text.startswith(NETWORK)):  # before its own options
+        _forget_options(whole, text_)
         errors += override(whole, text_, sections)
     errors += [*not_finite(whole), *unknown_names(whole, Recipe)]
     try:
@@ -136,6 +140,13 @@ def build(
     if errors:
         raise fault(errors, where)
     return recipe
+
+
+def _forget_options(document: dict[str, Any], text: str) -> None:
+    """Leave out the options of a network that an override replaces by another: they are that network's own."""
+    model = document.get("model")
+    if text.startswith(NETWORK) and isinstance(model, dict) and model.get("name") != text.removeprefix(NETWORK):
+        model.pop("options", None)
 
 
 def fault(errors: list[str], where: str) -> Fault:

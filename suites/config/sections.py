@@ -259,6 +259,9 @@ class EvaluateSection(Section):
             "run's folder; an evaluation that was killed goes on behind them"
         ),
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="fields of the problem's Config, where it has one: what it measures beside"
+    )
     predictions_mib: int = Field(512, ge=1, description="of predictions: most that a run keeps")
     future: bool = Field(
         False,

@@ -18,6 +18,7 @@ from ..config.errors import Fault
 from ..config.recipe import Recipe
 
 if TYPE_CHECKING:
+    from ...analysis.problems.evaluator import Evaluator
     from ...datasets.core.source import DataInfo, Source
     from ...datasets.core.table import Batch, Table
     from ...datasets.core.transforms import Transform
@@ -188,6 +189,15 @@ def method_of(recipe: Recipe, name: str, info: DataInfo, seed: int) -> Method:
     with limits.using(recipe.data.max_gib), bounded_weights():
         model = module.build(module.Config(**recipe.model.options), info, seed)
     return kind(kind.Config(**fields), model, seed)
+
+
+def problem_of(recipe: Recipe, data: Any) -> Evaluator:
+    """The recipe's problem on the data, with the options of ``evaluate.options`` where it has any."""
+    from ...analysis.problems.evaluator import NoOptions
+
+    kind: Any = registry.problem(recipe.problem)  # one without options is made with the data alone
+    made: Evaluator = kind(data) if kind.Config is NoOptions else kind(data, kind.Config(**recipe.evaluate.options))
+    return made
 
 
 @contextmanager

@@ -28,7 +28,8 @@ NEW_TOKENS = 40  # of a pretrained model, where nobody says how many
 @dataclass(frozen=True)
 class Writer:
     """A language model and how texts become its tokens. ``method``: the decoder of the run, None without a run;
-    ``tokenizer``: of ``transformers``, None where a token is a word.
+    ``tokenizer``: of ``transformers``, None where a token is a word; ``fit``: how a picture is brought to its size
+    (:class:`~holdfast.datasets.core.inputs.ImageInputs`).
     """
 
     name: str
@@ -36,6 +37,21 @@ class Writer:
     info: LanguageInfo
     tokenizer: Any = None
     method: Method | None = None
+    fit: Any = "stretch"
+
+    def asked(self, text: str) -> list[int]:
+        """Tokens of a prompt: what follows the picture in the model's form of a question where it has one, else the
+        begin token and the text. Raises Fault as :meth:`tokens`, and for a text that has a picture's own token.
+        """
+        from ...methods.base import UnfitError
+
+        prompts: Any = getattr(self.model, "prompts", None)
+        if prompts is None:
+            return [self.info.bos, *self.tokens(text)]
+        try:
+            return list(prompts.question(text))
+        except UnfitError as error:
+            raise Fault.usage(str(error), "--prompt", "--prompt with another text") from error
 
     def tokens(self, text: str) -> list[int]:
         """Tokens of a text. Raises Fault for a word that the model does not know."""
@@ -134,20 +150,26 @@ def _of_run(run: TrainedRun) -> Writer:
     tokenizer = None
     if "pretrained" in run.recipe.model.options:
         tokenizer = _tokenizer(run.recipe.model.options["pretrained"], run.recipe.model.options.get("revision"))
-    return Writer(str(run.folder), run.method.model, info, tokenizer, run.method)
+    data = registry.dataset(run.recipe.data.name, run.recipe.family)
+    fit = getattr(data.Config(**run.recipe.data.options), "fit", "stretch")
+    return Writer(str(run.folder), run.method.model, info, tokenizer, run.method, fit)
 
 
 def _pretrained(name: str) -> Writer:
     from ...datasets.core.language import LanguageInfo
-    from ...methods.networks import causal_pretrained
+    from ...methods.networks import causal_pretrained, image_text_pretrained
+    from ...methods.networks.retokenised import ends_of, info_of
 
+    with _unfound(name):
+        pictured = image_text_pretrained.reads(name)
+    if pictured:
+        with _unfound(name):
+            reader, tokens = image_text_pretrained.alone(image_text_pretrained.Config(pretrained=name))
+        return Writer(name, reader.eval(), reader.info, tokens, fit="pad")
     tokenizer = _tokenizer(name, None)
     if tokenizer.eos_token_id is None:
         raise Fault.usage(f"the tokenizer of '{name}' has no end token", name, "name another model")
-    eos = int(tokenizer.eos_token_id)
-    bos, pad = (eos if t is None else int(t) for t in (tokenizer.bos_token_id, tokenizer.pad_token_id))
-    words = tuple(map(str, tokenizer.convert_ids_to_tokens(range(len(tokenizer)))))
-    info = LanguageInfo(vocabulary=words, longest=0, pad=pad, bos=bos, eos=eos)
+    info = info_of(LanguageInfo(vocabulary=(), longest=0), tokenizer, ends_of(tokenizer, name))
     with _unfound(name):
         model = causal_pretrained.build(causal_pretrained.Config(pretrained=name), info, 0)
     return Writer(name, model.eval(), info, tokenizer)
@@ -157,7 +179,7 @@ def _tokenizer(name: str, revision: str | None) -> Any:
     from ...methods.networks import hub
 
     with _unfound(name):
-        return hub.tokenizer(name, revision)
+        return hub.tokenizer(name, revision, hub.PRETRAINED)
 
 
 class _unfound:  # noqa: N801  a context manager
@@ -268,15 +290,16 @@ def _picture(writer: Writer, image: str | Path | None) -> Any:
     import torch
 
     from ...datasets.core.errors import DataError
-    from ...datasets.readers.images import stretched
+    from ...datasets.core.inputs import ImageInputs
+    from ...datasets.readers.images import fitted
 
     if writer.info.image is None:
         raise Fault.usage("this model reads no pictures", "--image", "leave --image out")
     try:
-        pixels = stretched(Path(image), writer.info.image[1])
+        pixels = fitted(Path(image), ImageInputs(column="image", size=writer.info.image[1], fit=writer.fit))
     except (DataError, OSError) as error:
         raise Fault.data(f"the picture cannot be read: {error}", str(image), "name a PNG or JPEG file") from error
-    return torch.from_numpy(pixels).movedim(-1, 0)[None].contiguous()
+    return torch.tensor(pixels).movedim(-1, 0)[None].contiguous()
 
 
 def batch_of(writer: Writer, prompt: str, context: str | None, neutral: str | None, number: int) -> Batch:
@@ -288,8 +311,7 @@ def batch_of(writer: Writer, prompt: str, context: str | None, neutral: str | No
 
     between = "\n" if writer.tokenizer is not None else " "
     whole = prompt if context is None else f"{context}{between}{prompt}"
-    bos = writer.info.bos
-    rows = {"prompt": [bos, *writer.tokens(whole)], "neutral": [bos, *writer.tokens(neutral or prompt)]}
+    rows = {"prompt": writer.asked(whole), "neutral": writer.asked(neutral or prompt)}
     rows["tokens"] = rows["prompt"]
     columns = {name: Ragged.from_list([torch.tensor(row)]) for name, row in rows.items()}
     batch: Batch = gathered(Table(columns), [0])

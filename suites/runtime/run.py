@@ -221,7 +221,7 @@ class Run:
         if hasattr(module, "to_document"):
             folders.write_json(self.folder / "model.json", module.to_document(source.info))
         facts.save(self.folder, source)
-        self.problem: Evaluator = registry.problem(self.recipe.problem)(source)
+        self.problem: Evaluator = build.problem_of(self.recipe, source)
         self.probes = [check(name)(source) for name in method.checks]
         self.metrics = measures.of_recipe(self.recipe)
         plugins = [_KillBetweenUpdates()] if os.environ.get("HOLDFAST_KILL_AT", "").startswith("update") else []

@@ -17,7 +17,7 @@ from holdfast.datasets.coconut import fsc as coconut_fsc
 from holdfast.datasets.coconut import manifest as coconut_manifest
 from holdfast.datasets.coconut import slurp as coconut_slurp
 from holdfast.datasets.core.source import Source
-from holdfast.datasets.core.table import Ragged
+from holdfast.datasets.core.table import Lazy, Ragged
 from holdfast.suites.config import registry
 from PIL import Image
 
@@ -137,6 +137,18 @@ def _sprites(root: Path, k: int) -> None:
     contrast.dsprites(root)
 
 
+def _pictures(root: Path, k: int) -> None:
+    """Questions and captions of the same pictures, of which one pixel differs."""
+    questions, captions = [], []
+    for n, split in enumerate(("train", "valid", "test")):
+        _bmp(root / "images" / f"{n}.bmp", 10 * n + k)
+        row = {"image": f"{n}.bmp", "split": split}
+        questions.append({**row, "text": "Is there a dog?", "label": ("yes", "no")[n % 2]})
+        captions.append({**row, "objects": ["dog"]})
+    (root / "questions.jsonl").write_text("\n".join(map(json.dumps, questions)))
+    (root / "captions.jsonl").write_text("\n".join(map(json.dumps, captions)))
+
+
 SETS: dict[str, tuple[Callable[[Path, int], Any], dict[str, Any]]] = {
     "coconut/slurp": (_slurp, {}),
     "coconut/fsc": (_fsc, {}),
@@ -169,6 +181,8 @@ SETS: dict[str, tuple[Callable[[Path, int], Any], dict[str, Any]]] = {
     "peft/text": (_sentences, {"dataset": "own"}),
     "peft/superglue": (_premises, {}),
     "peft/tasks": (_premises, {"tasks": ("cb",)}),
+    "decoding/image_questions": (_pictures, {"size": 8}),
+    "decoding/image_captions": (_pictures, {"size": 8}),
     "slimmable/folder": (several.folder, {"tasks": {"seg": {"kind": "segmentation", "outputs": 3}}}),
 }
 
@@ -190,7 +204,7 @@ def test_no_data_set_is_left_out() -> None:
 def _values(source: Source) -> list[torch.Tensor]:
     columns = [c for split in ("train", "valid", "test") for _, c in sorted(source.splits[split].columns.items())]
     values = [c.values if isinstance(c, Ragged) else c for c in columns]
-    return [v for v in values if isinstance(v, torch.Tensor)]
+    return [v.gather(torch.arange(len(v))) if isinstance(v, Lazy) else v for v in values]
 
 
 def _equal(a: Source[Any], b: Source[Any]) -> bool:

@@ -45,7 +45,7 @@ def _tables(store_template: Path) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)  # not session: tests of other folders may come after these
 def _quick() -> Iterator[None]:
     """Probes are fitted in few steps, what they find is tested in tests/analysis/probes; no file waits for the disk."""
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Every metric that a problem, a method or a run writes is declared, with the direction that this file says; and a
+"""Every metric that a problem, a method or a run writes is declared, with the direction that directions.py says; and a
 planted better run is called better by compare, by a sweep and by the selection of weights.
 """
 
@@ -27,6 +27,8 @@ from holdfast.suites.runtime.evaluation import Evaluation
 from holdfast.suites.sweeps import outcome, search
 from holdfast.suites.sweeps.studies import Study
 
+from .directions import truth
+
 SUITE = {
     "regression": "supremix_tabular",
     "groups": "cdvg_cmnist",
@@ -34,88 +36,12 @@ SUITE = {
     "classification": "split_digits",
     "contrastive_analysis": "sepclr_cifar_mnist",
     "multi_task": "slimmable_scenes",
+    "generation": "adacad_toyfacts",
+    "open_generation": "simctg_toystories",
+    "multiple_choice": "lol_toyfacts",
+    "yes_no": "ritual_toyscenes",
+    "constrained": "awrs_toyconstraints",
 }
-LOWER = {  # written down by hand, so that a wrong declaration fails
-    "mae",
-    "mse",
-    "rmse",
-    "gm",
-    "neighbour_mae",
-    "wer",
-    "empty",
-    "gap",
-    "ece",
-    "nll",
-    "content_moved",
-    "loss",
-    "steps",
-    "seconds_per_step",
-    "memory_rows",
-    "teacher_passes",
-    "teacher_bytes",
-    "critic_steps",
-    "separation",
-    "kernel_mi",
-    "ratio",
-    "weighted_loss",
-    "log_rmse",
-    "mean_angle",
-    "angle_rmse",
-    "macs",
-    "parameters",
-    "forgetting",
-}
-HIGHER = {
-    "r2",
-    "pearson",
-    "spearman",
-    "ordinality",
-    "local_linearity",
-    "accuracy",
-    "group_mean",
-    "aligned",
-    "conflict",
-    "aligned_group_mean",
-    "conflict_group_mean",
-    "worst_group",
-    "balanced_accuracy",
-    "adjusted_accuracy",
-    "worst_class",
-    "content_kept",
-    "bias_moved",
-    "content_read",
-    "gate_passed",
-    "scenario_accuracy",
-    "slu_f1",
-    "slu_f1_macro",
-    "intent_f1_macro",
-    "retrieval",
-    "miou",
-    "pixel_accuracy",
-    "pct_11_25",
-    "pct_22_5",
-    "pct_30",
-    "max_miou",
-    "max_f",
-    "hypervolume",
-    "uniformity",
-    "preference_response",
-}
-NEITHER = {"n", "background", "target"}
-
-
-def truth(name: str) -> bool | None:
-    """The direction of a full name by this file alone."""
-    *path, last = name.split("/")
-    if last in ("bwt", "forgetting"):
-        return last == "bwt"
-    if last == "stability":
-        return True
-    of_measure = ("average", "average_rows", "last", "plasticity", "generalisability")
-    measure = path[-1] if last in of_measure else last
-    assert (measure in LOWER) + (measure in HIGHER) + (measure in NEITHER) == 1, f"{name}: say here which way is better"
-    leak = path[:1] == ["leak"] or path[:2] == ["valid", "leak"]  # what should not be found there
-    return None if measure in NEITHER else (measure in HIGHER) != leak
 
 
 def declared(problem: str) -> Any:
@@ -234,6 +160,11 @@ METHODS = {
     "classification": ("er", "finetune"),
     "contrastive_analysis": ("sepclr", "simclr_like"),
     "multi_task": ("ecmt", "static_mtl"),
+    "generation": ("cad", "greedy"),
+    "open_generation": ("simctg", "greedy"),
+    "multiple_choice": ("icd", "greedy"),
+    "yes_no": ("ritual", "greedy"),
+    "constrained": ("awrs", "greedy"),
 }
 FAMILY = {
     "regression": "supremix",
@@ -242,6 +173,7 @@ FAMILY = {
     "classification": "continual",
     "contrastive_analysis": "sepclr",
     "multi_task": "slimmable",
+    **dict.fromkeys(("generation", "open_generation", "multiple_choice", "yes_no", "constrained"), "decoding"),
 }
 
 

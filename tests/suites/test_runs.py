@@ -49,7 +49,15 @@ TWINS = (
     *("supremix_agedb", "supremix_imdb_wiki", "sepclr_celeba", "sepclr_chexpert", "sepclr_folder", "sepclr_odir"),
     *("slimmable_nyud", "slimmable_pascal", "slimmable_folder", "slimmable_cifar100"),
     *("split_mnist", "supremix_timeseries", "peft_superglue", "rankgen_choice_toystories"),
-    *("captions_toyscenes", "debias_toyscenes", "ritual_toyscenes", "simctg_toystories", "steer_toystories"),
+    *(
+        "captions_images",
+        "questions_images",
+        "captions_toyscenes",
+        "debias_toyscenes",
+        "ritual_toyscenes",
+        "simctg_toystories",
+        "steer_toystories",
+    ),
 )
 # Of these a few methods are run: the family's others are in a suite that is run whole, and all in "make test-slow".
 FEWER = {

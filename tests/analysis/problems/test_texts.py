@@ -14,6 +14,7 @@ from holdfast.analysis.problems.constrained import Constrained
 from holdfast.analysis.problems.evaluator import Evaluator, MissingColumnError
 from holdfast.analysis.problems.generation import Generation
 from holdfast.analysis.problems.multiple_choice import MultipleChoice
+from holdfast.analysis.problems.open_generation import OpenGeneration
 from holdfast.analysis.problems.yes_no import YesNo
 from holdfast.datasets.core.errors import DataError
 from holdfast.datasets.core.language import EOS, LanguageInfo
@@ -72,7 +73,7 @@ def test_right_answers_by_group_and_over_the_share_of_conflicts(tmp_path: Path) 
     assert problem.measurement("test").compute() == {}
 
 
-def test_isotropy_of_batches_and_layers() -> None:
+def test_isotropy_of_batches_and_layers(tmp_path: Path) -> None:
     columns = {"prompt": ragged([[1]] * 2), "answer": ragged([[EOS]] * 2)}
     problem = Generation(data(columns))
     tokens = [[EOS], [EOS]]
@@ -83,6 +84,12 @@ def test_isotropy_of_batches_and_layers() -> None:
     found = measured(problem, layers, [0, 1])
     assert found["isotropy/0"] == 0
     assert found["isotropy/1"] == 0.5 == found["isotropy"]
+    measurement = problem.measure({k: np.asarray(v) for k, v in layers.items()}, np.arange(2), "test")
+    for name, draw in measurement.pictures():
+        draw(tmp_path / name)
+    assert (tmp_path / "isotropy.png").stat().st_size > 2000
+    short = {"tokens": tokens, "cosine_sums": [[0.0, 0], [0, 0]], "cosine_pairs": [[0, 0], [0, 0]]}
+    assert "isotropy" not in measured(problem, short, [0, 1])
 
 
 def test_what_the_worlds_know_of_a_text() -> None:
@@ -92,7 +99,7 @@ def test_what_the_worlds_know_of_a_text() -> None:
     found = measured(problem, {"tokens": answers}, list(range(6)))
     assert found["exact_match"] == 1 == found["object_recall"]
     assert found["chair_i"] == 0 == found["chair_s"]
-    everything = np.array([[*scenes.info.oracle.objects, EOS]] * 6)
+    everything = np.array([[*scenes.info.tokens(" ".join(toy_scenes.SHAPES)), EOS]] * 6)
     found = measured(problem, {"tokens": everything}, list(range(6)))
     marks: Any = scenes.splits["test"].columns["shown"]
     shown = marks.float().mean()
@@ -219,6 +226,8 @@ def test_data_that_does_not_fit_is_named(sums: Any) -> None:
     images = SimpleNamespace(splits={}, info=ClassInfo(classes=2), class_names=())
     with pytest.raises(DataError, match="'generation' reads data with a LanguageInfo"):
         Generation(images)
+    with pytest.raises(DataError, match="'open_generation' reads data with a LanguageInfo"):
+        OpenGeneration(images)
     with pytest.raises(MissingColumnError, match=r"no column 'option_kind'.*data\.options\.questions"):
         MultipleChoice(sums)
     with pytest.raises(MissingColumnError, match="no column 'label'"):

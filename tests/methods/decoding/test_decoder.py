@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from holdfast.analysis.metrics.generation import isotropy
 from holdfast.datasets.core.language import EOS, PAD, LanguageInfo
 from holdfast.datasets.core.source import Source
 from holdfast.datasets.core.table import Batch
@@ -14,6 +15,7 @@ from holdfast.methods.base import UnfitError
 from holdfast.methods.decoding import training
 from holdfast.methods.losses.contrast import cad_scores
 from holdfast.methods.networks import causal
+from holdfast.methods.networks.causal_pretrained import PretrainedCausal
 from holdfast.suites.config import registry
 from torch import Tensor
 
@@ -216,3 +218,51 @@ def test_the_pool_of_steer_grows_and_is_in_the_state(source: Source[LanguageInfo
     tokens, mask = steer.negative(torch.tensor([0, 1]))
     assert bool(mask[:, -1].all())
     assert not torch.equal(tokens[0], tokens[1])
+
+
+CONTRASTS = ("greedy", "sampling", "min_p", "neutral", "cad", "adacad", "lqcd", "vcd", "vdd", "m3id", "ritual", "dola")
+
+
+@pytest.mark.parametrize("name", [*CONTRASTS, "icd", "cd", "lol", "steer", "rankgen", "simctg", "contrastive_search"])
+def test_every_decoder_gives_the_isotropy_of_every_layer(name: str, source: Source[LanguageInfo]) -> None:
+    """Against the measure itself on the states of each text alone, without padding or batch."""
+    decoder = fitted(name, source, isotropy=True)
+    batch = batch_of(source, ROWS)
+    found = decoder.predict(batch)
+    net, states = decoder.model, []
+    with torch.no_grad():
+        for row in ROWS:
+            one = batch_of(source, [row])
+            length = int(one["tokens_lengths"])
+            tokens = one["tokens"][:, :length]
+            step = net.step(tokens, torch.ones_like(tokens, dtype=torch.bool), prefix=net.prefix(one))
+            states.append([state[0].double().numpy() for state in (*step.states, step.hidden)])
+            assert torch.equal(step.states[0], net.embedding(tokens))
+    assert found["cosine_sums"].shape == (len(ROWS), 3) == found["cosine_pairs"].shape
+    values = 1 - found["cosine_sums"].sum(0) / found["cosine_pairs"].sum(0)
+    wanted = [isotropy([text[layer] for text in states]) for layer in range(3)]
+    assert values.tolist() == pytest.approx(wanted, abs=1e-5)
+    assert len(set(wanted)) == 3
+    off = fitted(name, source, isotropy=False).predict(batch)
+    assert set(found) - set(off) == {"cosine_sums", "cosine_pairs"}
+    assert all(torch.equal(found[key], off[key]) for key in off)
+
+
+def test_isotropy_of_a_pretrained_model_by_layer(source: Source[LanguageInfo]) -> None:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 15, "n_positions": 40, "n_embd": 16, "n_layer": 3, "n_head": 2}
+    gpt = transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes, bos_token_id=1, eos_token_id=2)).eval()
+    kind: Any = registry.method("decoding/greedy")
+    net = PretrainedCausal(gpt, language_source(pictures=False).info)
+    decoder = kind(kind.Config(lm_epochs=0, isotropy=True, max_new_tokens=2), net, 0)
+    batch = batch_of(language_source(pictures=False), ROWS)
+    found = decoder.predict(batch)
+    states = []
+    for tokens, length in zip(batch["tokens"], batch["tokens_lengths"].tolist(), strict=True):
+        with torch.no_grad():
+            out = gpt(tokens[None, :length], output_hidden_states=True)
+        states.append([state[0].double().numpy() for state in out.hidden_states])
+    values = 1 - found["cosine_sums"].sum(0) / found["cosine_pairs"].sum(0)
+    wanted = [isotropy([text[layer] for text in states]) for layer in range(4)]
+    assert values.tolist() == pytest.approx(wanted, abs=1e-5)

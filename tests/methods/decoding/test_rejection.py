@@ -159,6 +159,7 @@ def test_locally_constrained_decoding_has_weight_one() -> None:
     [
         (lambda: rejection.recursive([0.0], accept, scripted([]), 1), "max_rejects must be at least 2"),
         (lambda: rejection.geometric([0.0], accept, scripted([]), lambda q: 1, 1), "max_accepts must be at least 2"),
+        (lambda: rejection.awrs([0.0, 0.0], accept, np.random.default_rng(0), 1), "max_accepts must be at least 2"),
         (lambda: rejection.masked([np.nan], accept, scripted([])), "finite or -inf"),
         (lambda: rejection.recursive([0.0, 0.0], accept, scripted([[0.5]])), "no row of 2"),
     ],

@@ -116,7 +116,28 @@ def test_a_pretrained_model_gives_the_library_s_hidden_layers(gpt: Any) -> None:
     assert torch.allclose(step.logits, out.logits, atol=1e-5)
     assert torch.allclose(step.early[1], gpt.lm_head(out.hidden_states[1]), atol=1e-5)
     assert torch.allclose(step.early[2], step.logits, atol=1e-5)
+    assert all(map(torch.equal, (*step.states, step.hidden), out.hidden_states))
+    assert len(step.states) == 2 == model.layers
+    prefix = torch.zeros(1, 2, gpt.config.n_embd)
+    assert [s.shape for s in model.step(tokens, ones(tokens), prefix=prefix).states] == [(1, 4, 16)] * 2
+    last = model.last_step(tokens, ones(tokens), layers=(0, 1, 2))
+    assert last.logits.shape == (1, 1, step.logits.shape[2])
+    assert torch.equal(last.hidden, step.hidden)
+    for found, wanted in ((last.logits, step.logits), *((last.early[k], step.early[k]) for k in (0, 1, 2))):
+        assert torch.allclose(found, wanted[:, -1:], atol=1e-5)
     first = model.step(tokens[:, :3], ones(tokens[:, :3]))
     picked = first.cache.select(torch.tensor([0, 0]))
-    last = model.step(torch.tensor([[3], [4]]), torch.ones(2, 1, dtype=torch.bool), picked)
-    assert torch.allclose(last.logits[0, -1], out.logits[0, -1], atol=1e-5)
+    next_one = model.step(torch.tensor([[3], [4]]), torch.ones(2, 1, dtype=torch.bool), picked)
+    assert torch.allclose(next_one.logits[0, -1], out.logits[0, -1], atol=1e-5)
+
+
+def test_a_branch_of_a_pretrained_model_makes_the_logits_of_the_last_token_alone(gpt: Any) -> None:
+    sizes = []
+    hook = gpt.lm_head.register_forward_hook(lambda module, args, out: sizes.append(out.shape[1]))
+    tokens, prefix = torch.tensor([[1, 5, 7, 3]]), torch.zeros(1, 2, gpt.config.n_embd)
+    branch = Branch(PretrainedCausal(gpt), tokens, ones(tokens), prefix=prefix, layers=(1,), keep_hidden=True)
+    branch.advance(torch.tensor([5]))
+    hook.remove()
+    assert sizes == [1, 1, 1, 1]
+    assert branch.context is not None
+    assert branch.context.shape[1] == 5
