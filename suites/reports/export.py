@@ -77,7 +77,7 @@ def as_csv(document: Mapping[str, Any]) -> str:
 def as_latex(document: Mapping[str, Any]) -> str:
     r"""A table of booktabs: methods down, tasks and metrics across, mean ± half of the 95 % interval.
 
-    The best mean of a column is bold. An asterisk: significantly better than the base of the column, a dagger:
+    The best mean of a column is bold, unless all are equal. An asterisk: significantly better than the base of the column, a dagger:
     significantly worse (0.05 after Holm); the base has a small circle; a line below the table says so. Needs
     ``\usepackage{booktabs}``.
     """
@@ -114,9 +114,10 @@ def _entry(document: Mapping[str, Any], task: Mapping[str, Any], method: str) ->
     mean, _, half = pm(row["mean"], row["half"]).partition(" ± ")
     shown = f"{mean} \\pm {half}" if half else mean
     shown = shown.replace(",", "{,}")
-    best = (max if document["higher_is_better"] else min)(one["mean"] for one in task["methods"])
-    bold = f"$\\mathbf{{{shown}}}$" if row["mean"] == best else f"${shown}$"
-    return bold + _mark(row)
+    means = [one["mean"] for one in task["methods"]]
+    best = (max if document["higher_is_better"] else min)(means)
+    bold = row["mean"] == best and len(set(means)) > 1
+    return (f"$\\mathbf{{{shown}}}$" if bold else f"${shown}$") + _mark(row)
 
 
 def _mark(row: Mapping[str, Any]) -> str:
@@ -136,7 +137,7 @@ def _legend(columns: Sequence[Column]) -> Iterator[str]:
     said += ["bold: best mean", r"$^{\circ}$ base"]
     sure = [f"{sign} {word}" for sign, word in ((r"$^{*}$", "better"), (r"$^{\dagger}$", "worse")) if sign in drawn]
     said += [f"{', '.join(sure)} than the base, at 0.05 after Holm"] if sure else []
-    yield rf"\par\smallskip{{\footnotesize {'; '.join(said)}}}"
+    yield rf"\par\smallskip\noindent{{\footnotesize {'; '.join(said)}}}"
     for one, task in columns:
         known = [f"{row['method']} p {probability(row['p_holm'])}" for row in task["methods"] if "difference" in row]
         behind = f"% {task['task']}, {one['metric']}: base {task['than']}; {task['test']}; {', '.join(known)}"
