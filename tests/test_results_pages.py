@@ -42,6 +42,7 @@ READ = {path.stem: generate.read(path) for path in sorted(SOURCES.glob("*.yaml")
 TABLES = [(name, item) for name, source in READ.items() for item in source.content if isinstance(item, generate.Table)]
 COMPUTED = [table for _, table in TABLES if table.runs]
 BOARDS = [(name, item) for name, source in READ.items() for item in source.content if isinstance(item, generate.Board)]
+ORDERS = [item for source in READ.values() for item in source.content if isinstance(item, generate.Orders)]
 OF_BOARDS = [(name, one) for name, board in BOARDS for one in board.board]
 PROBLEMS = {
     "coconut": "speech",
@@ -50,6 +51,7 @@ PROBLEMS = {
     "sepclr": "contrastive_analysis",
     "peft": "text_classification",
     "slimmable": "multi_task",
+    "world": "speech",
 }
 SETS = {"peft": {"eda_10", "eda_30", "eda_50"}}  # evaluation sets of the recipe behind a CSV
 
@@ -64,6 +66,7 @@ def test_the_pages_are_what_their_sources_give() -> None:
 
 def test_every_csv_is_of_some_table() -> None:
     used = {table.runs for table in COMPUTED} | {csv for _, one in OF_BOARDS for csv in (one.runs, one.more, one.costs)}
+    used |= {csv for item in ORDERS for csv in item.orders.values()}
     assert sorted(path.name for path in SOURCES.glob("*.csv")) == sorted(used - {""})
 
 
@@ -114,6 +117,20 @@ def test_a_table_computes_what_compare_computes(table: Any, monkeypatch: pytest.
             assert computed.cell(row["method"], column) == expected, (row["method"], column.title)
             checked += 1
     assert checked or not {"interval", "difference", "p"} & {column.show for column in table.columns}
+
+
+@pytest.mark.parametrize("item", ORDERS, ids=lambda item: item.metric)
+def test_orders_are_those_of_the_means_that_the_csvs_have(item: Any) -> None:
+    text = generate.of_orders(item, SOURCES)
+    columns = []
+    for file in item.orders.values():
+        values: dict[str, list[float]] = {}
+        for line in generate.lines_of(SOURCES / file):
+            values.setdefault(line["method"], []).append(float(line[item.metric]))
+        means = {method: -sum(values[method]) / len(values[method]) for method in item.methods}
+        columns.append(sorted(means, key=means.__getitem__))
+    for rank, names in enumerate(zip(*columns, strict=True), 1):
+        assert f"| {rank} | {' | '.join(names)} |" in text
 
 
 @pytest.mark.parametrize(

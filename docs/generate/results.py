@@ -7,7 +7,8 @@ A source has a title, one line for the index, and the content in order: texts (M
 the command that made it, and ``cells`` (figures as published, whose runs are not kept) or ``runs``: a CSV of
 docs/generate/export.py with the rows and columns to compute. A row without all its runs takes its figures from
 ``published``, marked on the page. A board has every method of its suites on each of its data sets, what is measured
-beside what it costs; a cell without a run says so. The statistics are those of ``suites compare``.
+beside what it costs; a cell without a run says so. Orders: do methods rank alike in several places? The statistics are
+those of ``suites compare``.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ import yaml
 from holdfast.analysis import statistics
 from holdfast.suites.config import catalog, measures
 from holdfast.suites.config.errors import Fault
+from holdfast.suites.config.markdown import markdown_table
+from holdfast.suites.reports import orders
 from holdfast.suites.reports.compared import pm, probability
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -92,6 +95,15 @@ class Board(Strict):
     costs: dict[str, str]  # title -> metric
 
 
+class Orders(Strict):
+    """Do methods rank alike in several places? ``orders``: name of the place -> the CSV of its runs."""
+
+    orders: dict[str, str]
+    methods: list[str]
+    metric: str
+    problem: str
+
+
 class Pages(Strict):
     """The list of pages, in the index."""
 
@@ -101,28 +113,30 @@ class Pages(Strict):
 class Source(Strict):
     title: str
     summary: str = ""
-    content: list[str | Table | Pages | Board]
+    content: list[str | Table | Pages | Board | Orders]
 
 
 def wrong(what: str, where: str) -> Fault:
     return Fault.recipe(what, where, f"correct it, then: {COMMAND}")
 
 
-def cells_of(text: str) -> list[list[str]]:
-    """Lines of ``a | b | c`` as lists; the first is the header. Raises ValueError where one has not as many cells."""
+def cells_of(text: str, where: str) -> list[list[str]]:
+    """Lines of ``a | b | c`` as lists; the first is the header. Raises Fault where one has not as many cells."""
     rows = [[cell.strip() for cell in line.split("|")] for line in text.strip().splitlines()]
-    for row in rows:
-        if len(row) != len(rows[0]):
-            raise ValueError(f"the line '{' | '.join(row)}' has {len(row)} cells, the header {len(rows[0])}")
+    for row in (row for row in rows if len(row) != len(rows[0])):
+        raise wrong(f"the line '{' | '.join(row)}' has {len(row)} cells, the header {len(rows[0])}", where)
     return rows
+
+
+def higher_is_better(problem: str, metric: str, where: str) -> bool:
+    return bool(measures.look_up(measures.metrics(problem), metric, where, COMMAND).higher_is_better)
 
 
 def lines_of(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV. Raises Fault where it is missing."""
     if not path.is_file():
         raise wrong("the CSV of a table is missing", str(path))
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 class Computed:
@@ -144,7 +158,7 @@ class Computed:
 
     def _published(self) -> None:
         """The rows that are as published: those of which a column has no run."""
-        header, *rows = cells_of(self.table.published) if self.table.published else [[]]
+        header, *rows = cells_of(self.table.published, self.where) if self.table.published else [[]]
         known = {row[0]: dict(zip(header[1:], row[1:], strict=True)) for row in rows}
         columns = [column for column in self.table.columns if column.show != "rank"]
         absent = [m for m in self.table.rows if not all(self.values(m, column) for column in columns)]
@@ -182,8 +196,7 @@ class Computed:
 
     def better(self, column: Column) -> bool:
         """Whether the metric is better where it is higher, as the problem declares it."""
-        known = measures.metrics(self.table.problem)
-        return bool(measures.look_up(known, column.metric, self.where, COMMAND).higher_is_better)
+        return higher_is_better(self.table.problem, column.metric, self.where)
 
     @cached_property
     def ranks(self) -> dict[str, float]:
@@ -225,13 +238,13 @@ class Computed:
         first = self.table.columns[0]
         return sorted(methods, key=lambda method: self.mean(method, first), reverse=self.better(first))
 
-    def rows(self) -> list[list[str]]:
+    def rows(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows as texts."""
-        rows = [[self.table.first, *(column.title for column in self.table.columns)]]
+        header, rows = [self.table.first, *(column.title for column in self.table.columns)], []
         for method in self.order():
             name = (self.table.rows[method] or method) + " †" * (method in self.published)
             rows.append([name, *(self.cell(method, column) for column in self.table.columns)])
-        return rows
+        return header, rows
 
     def legend(self) -> Iterator[str]:
         """What the figures are, in sentences."""
@@ -240,9 +253,8 @@ class Computed:
         consecutive = len(seeds) > 2 and all(b == a + 1 for a, b in pairwise(seeds))
         listed = f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds))
         yield f"Computed from [{self.table.runs}](sources/{self.table.runs}), seed{'s' * (len(seeds) > 1)} {listed}."
-        ratio = f"n_test / n_train = {self.table.overlap}"
-        resampled = f"the corrected resampled t-test (Nadeau and Bengio 2003; {ratio})"
-        test = resampled if self.overlap else "Student's t"
+        resampled = "the corrected resampled t-test (Nadeau and Bengio 2003; n_test / n_train = "
+        test = f"{resampled}{self.table.overlap})" if self.overlap else "Student's t"
         if shown & {"interval", "difference"}:
             yield f"± is half of the 95 % interval; intervals and tests are those of {test}."
         if "deviation" in shown:
@@ -259,14 +271,9 @@ class Computed:
             yield "† Figures as published; the runs are not kept."
 
 
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
-
-
 def _command(command: str, where: Mapping[str, str]) -> str:
     meanings = "; ".join(f"{name}: {meaning}" for name, meaning in where.items())
-    return f"```sh\n{command.strip()}\n```" + (f"\n\n{meanings}." if meanings else "")
+    return f"```sh\n{command.strip()}\n```" + f"\n\n{meanings}." * bool(where)
 
 
 def of_table(table: Table, folder: Path, where: str) -> str:
@@ -276,34 +283,42 @@ def of_table(table: Table, folder: Path, where: str) -> str:
     above = _command(table.command, table.where)
     if table.runs:
         computed = Computed(table, folder)
-        return f"{above}\n\n{markdown(computed.rows())}\n\n{' '.join(computed.legend())}"
-    try:
-        rows = cells_of(table.cells)
-    except ValueError as error:
-        raise wrong(str(error), where) from error
-    return f"{above}\n\n{markdown(rows)}\n\nFigures as published; the runs are not kept."
+        return f"{above}\n\n{markdown_table(*computed.rows())}\n\n{' '.join(computed.legend())}"
+    header, *rows = cells_of(table.cells, where)
+    return f"{above}\n\n{markdown_table(header, rows)}\n\nFigures as published; the runs are not kept."
 
 
 def of_board(board: Board, folder: Path) -> str:
     """A table of all data sets by the first column, then one a data set."""
     found = [measured(board, one, folder) for one in board.board]
-    first, *_ = board.columns
     methods = dict.fromkeys(method for of in found for method in of)
     rows = [[method, *(of[method][1] if method in of else "" for of in found)] for method in methods]
-    parts = [f"All data sets by {first}:", markdown([["method", *(one.title for one in board.board)], *rows])]
+    header = ["method", *(one.title for one in board.board)]
+    parts = [f"All data sets by {next(iter(board.columns))}:", markdown_table(header, rows)]
     for one, of in zip(board.board, found, strict=True):
         known = {line["method"]: line for line in (lines_of(folder / one.costs) if one.costs else [])}
         rows = [[m, *cells, *_costs(board, known.get(m, {}))] for m, cells in of.items()]
         header = ["method", "runs", *board.columns, *board.costs]
-        parts += [f"### {one.title}", _command(one.command, one.where), markdown([header, *rows]), _said(one)]
+        parts += [f"### {one.title}", _command(one.command, one.where), markdown_table(header, rows), _said(one)]
     return "\n\n".join(parts)
+
+
+def of_orders(item: Orders, folder: Path) -> str:
+    """The rank correlation of every two places, and both orders."""
+    places: list[dict[str, dict[Key, float]]] = [{m: {} for m in item.methods} for _ in item.orders]
+    for place, file in zip(places, item.orders.values(), strict=True):
+        for line in lines_of(folder / file):
+            place.get(line["method"], {})[int(line["seed"]), int(line["data_seed"])] = float(line[item.metric])
+    found = orders.between(list(item.orders), places, higher_is_better(item.problem, item.metric, "orders"))
+    parts = [markdown_table(header, rows) for _, header, rows in orders.tables({"metric": "", "orders": found})]
+    return "\n\n".join([*parts, f"Computed from {', '.join(f'[{x}](sources/{x})' for x in item.orders.values())}."])
 
 
 def measured(board: Board, one: DataSet, folder: Path) -> dict[str, list[str]]:
     """Method -> number of runs and the columns; best first by the first column, then what has no runs."""
     lines, more = (lines_of(folder / name) if name else [] for name in (one.runs, one.more))
-    names, known = list(board.columns.values()), measures.metrics(board.problem)
-    higher = bool(measures.look_up(known, names[0], one.title, COMMAND).higher_is_better)
+    names = list(board.columns.values())
+    higher = higher_is_better(board.problem, names[0], one.title)
     found: list[tuple[tuple[bool, float], str, list[str]]] = []
     for method in catalog.recipe(one.suite, None).methods:
         own = [line for line in lines if line["method"] == method]
@@ -356,8 +371,8 @@ def page(name: str, source: Source, sources: Mapping[str, Source], folder: Path)
             if set(item.pages) != set(sources) - {name}:
                 raise wrong(f"its pages are not those that there are: {', '.join(sorted(sources))}", where)
             parts.append("\n".join(f"- [{sources[n].title}]({n}.md): {sources[n].summary}" for n in item.pages))
-        elif isinstance(item, Board):
-            parts.append(of_board(item, folder))
+        elif isinstance(item, Board | Orders):
+            parts.append(of_board(item, folder) if isinstance(item, Board) else of_orders(item, folder))
         else:
             parts.append(item.strip() if isinstance(item, str) else of_table(item, folder, where))
     return re.sub(r"\n{3,}", "\n\n", "\n\n".join(parts)) + "\n"
@@ -372,13 +387,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Fault as fault:
         sys.stderr.write(f"error: {fault.what}\nwhere: {fault.where}\nnext:  {fault.next}\n")
         return fault.exit_code
-    differing = []
-    for name, text in written.items():
-        path = RESULTS / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            differing.append(name)
-            if not given.check:
-                path.write_text(text, encoding="utf-8")
+    there = {path.name: path.read_text(encoding="utf-8") for path in RESULTS.glob("*.md")}
+    differing = [name for name in written if there.get(name) != written[name]]
+    for name in () if given.check else differing:
+        (RESULTS / name).write_text(written[name], encoding="utf-8")
     verb = "not up to date" if given.check else "written"
     sys.stdout.write(f"{verb}: {', '.join(differing) or 'none'} of {len(written)} pages\n")
     return 1 if given.check and differing else 0

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..config import protocol
+from ..config.markdown import markdown_table
 from . import orders
 
 DETECTABLE = "smallest\ndetectable"
@@ -190,8 +191,7 @@ def markdown(document: Mapping[str, Any]) -> str:
     """The tables as Markdown."""
     parts = []
     for title, header, rows in tables(document):
-        lines = [title, "", "| " + " | ".join(header).replace("\n", " ") + " |", "|" + "---|" * len(header)]
-        parts.append("\n".join([*lines, *("| " + " | ".join(row).replace("\n", " ") + " |" for row in rows)]))
+        parts.append(f"{title}\n\n{markdown_table(header, rows)}")
     said = [f"- not comparable: {text}" for text in notes(document)]
     said += [f"- {text}"] if (text := detectable(document)) else []
     return "\n\n".join([*parts, *(["\n".join(said)] if said else [])]) + "\n"

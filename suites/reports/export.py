@@ -77,7 +77,7 @@ def as_csv(document: Mapping[str, Any]) -> str:
 def as_latex(document: Mapping[str, Any]) -> str:
     r"""A table of booktabs: methods down, tasks and metrics across, mean ± half of the 95 % interval.
 
-    The best mean of a column is bold, unless all are equal. An asterisk: significantly better than the base of the column, a dagger:
+    The best mean of a column is bold, unless all are equal. An asterisk: significantly better than its base, a dagger:
     significantly worse (0.05 after Holm); the base has a small circle; a line below the table says so. Needs
     ``\usepackage{booktabs}``.
     """

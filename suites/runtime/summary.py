@@ -9,6 +9,7 @@ from typing import Any
 
 from ..config import measures, run_files
 from ..config.errors import Fault
+from ..config.markdown import markdown_table
 from ..tracking import parents
 from ..tracking.sender import RunIdentity, ended
 from ..tracking.store import to_store
@@ -85,7 +86,7 @@ def _summary(invocation: Invocation, runs: Sequence[Path]) -> parents.Summary:
     }
     note = (
         f"**{recipe.title}**: {len(methods)} methods, {len(seeds)} seed{'s' * (len(seeds) > 1)}, "
-        f"data: {plan['data']['source']}.\n\n{_markdown(columns, rows)}\n\n"
+        f"data: {plan['data']['source']}.\n\n{markdown_table(columns, rows)}\n\n"
         f"Mean{' ± half of the 95 % interval over seeds' * (len(seeds) > 1)}; of {known.main.name} {known.main.words}. "
         f"Differences on the same seeds and their tests: `suites compare {invocation.folder.name}`.\n\n"
         f"`{command(recipe, methods, seeds, changed)}`"
@@ -100,8 +101,3 @@ def _summary(invocation: Invocation, runs: Sequence[Path]) -> parents.Summary:
         {"columns": columns, "data": rows},
         max(ends, default=None),
     )
-
-
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..config.markdown import markdown_table
+
 if TYPE_CHECKING:
     from ...analysis.attribution import Point
 
@@ -149,15 +151,11 @@ def sentences(document: Mapping[str, Any]) -> list[str]:
 def text(document: Mapping[str, Any]) -> str:
     """The tables in Markdown with what must be known to read them."""
     parts = [f"Loss: {document['metric']['loss']}; mean ± half of the 95 % interval over seeds.\n\n"]
-    parts.append(_markdown(*levels_table(document)))
+    parts.append(markdown_table(*levels_table(document)))
     parts += [f"\n\n{sentence}" for sentence in sentences(document)]
     if document["changes"]:
         words = "Changes from the smallest to the largest value of each strength, over the others; of a pair what both "
-        parts += [f"\n\n{words}add beyond the sum of their own:\n\n", _markdown(*changes_table(document))]
+        parts += [f"\n\n{words}add beyond the sum of their own:\n\n", markdown_table(*changes_table(document))]
     if document["variance"]:
-        parts += ["\n\nWhat the loss varies with:\n\n", _markdown(*variance_table(document))]
+        parts += ["\n\nWhat the loss varies with:\n\n", markdown_table(*variance_table(document))]
     return "".join(parts) + "\n"
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *rows])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import run_files
+from ..config.markdown import markdown_table
 from ..runtime.board import values_text
 from ..runtime.identity import source_name
 from ..tracking import parents
@@ -111,10 +112,6 @@ def _cells(row: Mapping[str, Any], n: int, space: Mapping[str, str]) -> list[str
     ]
 
 
-def _table(columns: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, ["---"] * len(columns), *rows])
-
-
 def _note(study: Study, document: Mapping[str, Any], best: list[Mapping[str, Any]], space: Mapping[str, str]) -> str:
     plan, trials = study.plan, document["trials"]
     states = [row["state"] for row in trials]
@@ -134,11 +131,13 @@ def _note(study: Study, document: Mapping[str, Any], best: list[Mapping[str, Any
             done = [dict(row) for row in best]
         rows = [[str(row["number"]), *_cells(row, len(names), space)] for row in done]
         title = "Best trials" if len(names) == 1 else "Trials of the front"
-        parts.append(f"{title} (all are in `table.json`):\n\n{_table(['trial', *names, *space], rows[:MOST_ROWS])}")
+        parts.append(
+            f"{title} (all are in `table.json`):\n\n{markdown_table(['trial', *names, *space], rows[:MOST_ROWS])}"
+        )
     important = (document.get("importances") or {}).get("values", {})
     share = [f"importance ({document['importances']['evaluator']})"] if important else []
     searched = [[path, text, *([f"{important.get(path, 0):.2f}"] if important else [])] for path, text in space.items()]
-    parts.append(f"What was searched:\n\n{_table(['field', 'values', *share], searched)}")
+    parts.append(f"What was searched:\n\n{markdown_table(['field', 'values', *share], searched)}")
     again = reruns(study)
     if again is not None:
         parts.append(f"Trial {again['trial']} beside the untuned recipe on fresh seeds: {rerun_text(again)}.")
